@@ -1,0 +1,256 @@
+"""One experiment from configuration to result; reads like Algorithm 1."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import traceback
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from reinit_bench.config import Execution, Experiment
+from reinit_bench.data.task import Task, load_task
+from reinit_bench.journal import Journal
+from reinit_bench.lease import Lease
+from reinit_bench.methods.base import Context, Reinitializer, reinitialize
+from reinit_bench.methods.layerwise import frobenius
+from reinit_bench.models.blocknet import BlockNet, kernel_names
+from reinit_bench.models.initializers import initialize
+from reinit_bench.provenance import git_commit, slurm_job, versions
+from reinit_bench.randomness import stream
+from reinit_bench.rounds import Round
+from reinit_bench.settings import ConfigError, instantiate
+from reinit_bench.store import CorruptResult, RunFolder, Store, write_json
+from reinit_bench.training.device import choose_device, set_up_arithmetic
+from reinit_bench.training.interrupt import Interrupt, Interrupted
+from reinit_bench.training.loop import RoundResult, RoundState, Surroundings, train_round
+from reinit_bench.training.observer import Observer, RoundEnd, RunEnd, RunStart
+
+LoadTask = Callable[[Experiment, torch.device], Task]
+
+
+def run_experiment(
+    experiment: Experiment,
+    execution: Execution,
+    *,
+    observer: Observer | None = None,
+    interrupt: Interrupt | None = None,
+    load: LoadTask = load_task,
+) -> dict[str, Any]:
+    """Run one experiment to its end, from wherever an earlier attempt left it; returns its result.
+
+    A finished one is not run again. `load` gives the task, for callers that keep tasks from run to run.
+
+    Raises:
+        Interrupted: a stop was requested; the same call goes on from the checkpoint.
+        RunHeld: another process works on it.
+        ConfigError, Diverged: it cannot be run, or it ran away; the cause is kept in `status.json`.
+    """
+    folder = Store(execution.results_dir).run(experiment.run_id)
+    result = finished_result(folder)
+    if result is not None:
+        return result
+    folder.create()
+    observer, interrupt = observer or Observer(), interrupt or Interrupt()
+    with _held(folder, observer) as lease:
+        # Another process may have finished it while this one waited for the lease.
+        result = finished_result(folder)
+        if result is None:
+            folder.write_config(experiment)
+            result = _Run(experiment, execution, folder, lease, observer, interrupt, load).result()
+            write_json(folder.path / "result.json", result)
+            Journal(folder).close()
+    observer.run_ended(RunEnd(state="done", summary=result, directory=str(folder.path)))
+    return result
+
+
+def finished_result(folder: RunFolder) -> dict[str, Any] | None:
+    """The result of a finished run; one that does not validate is set aside with a warning, and the run not done."""
+    try:
+        return folder.result()
+    except CorruptResult as error:
+        aside = folder.set_aside_corrupt_result()
+        warnings.warn(f"{error}; kept as {aside.name}, running again", stacklevel=2)
+        return None
+
+
+@contextmanager
+def _held(folder: RunFolder, observer: Observer) -> Iterator[Lease]:
+    """Hold the run's lease; leave how it ended in `status.json` and tell the observer where it ended badly."""
+    lease = Lease(folder, slurm_job=slurm_job())
+    lease.acquire()
+    try:
+        yield lease
+    except BaseException as error:
+        state = "interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"
+        lease.update(error_kind=type(error).__name__)
+        lease.release(state, error=_last_lines(error))
+        summary = {"error": str(error), "kind": type(error).__name__}
+        observer.run_ended(RunEnd(state=state, summary=summary, directory=str(folder.path)))
+        raise
+    lease.release("done")
+
+
+class _Run:
+    """One attempt at one experiment."""
+
+    def __init__(
+        self,
+        experiment: Experiment,
+        execution: Execution,
+        folder: RunFolder,
+        lease: Lease,
+        observer: Observer,
+        interrupt: Interrupt,
+        load: LoadTask,
+    ) -> None:
+        self.experiment, self.execution, self.folder = experiment, execution, folder
+        self.lease, self.observer, self.interrupt = lease, observer, interrupt
+        self.device = choose_device(execution.device)
+        set_up_arithmetic(self.device)
+        self.task = load(experiment, self.device)
+        self.method: Reinitializer = instantiate(experiment.method, "method")
+        self.initializer = instantiate(experiment.initializer, "initializer")
+        self.journal = Journal(folder)
+
+    def result(self) -> dict[str, Any]:
+        """Train all rounds that are left and say what came out."""
+        net = build_network(self.experiment, self.task)
+        norms = {name: frobenius(dict(net.named_parameters())[name]) for name in kernel_names(net)}
+        rounds = self.method.rounds(net.num_blocks, self.method.repeats, self.experiment.trainer.max_steps)
+        resumed = self.journal.restore(net, self.device)
+        self._announce(rounds, resumed)
+        sample = partial(self._sample, stream_name="sample")
+        for current in rounds[len(self.journal.rounds) :]:
+            context = Context(
+                round=current,
+                seed=self.experiment.seed,
+                initializer=self.initializer,
+                initial_norms=norms,
+                sample=sample,
+            )
+            if resumed is None:
+                reinitialize(self.method, net, context)
+            self._train(net, context, len(rounds), resumed)
+            resumed = None
+        return self._summary(net)
+
+    def _train(self, net: BlockNet, context: Context, rounds: int, resumed: RoundState | None) -> None:
+        carry = self.experiment.trainer.optimizer_between_rounds == "carry"
+        frozen = self.method.frozen(net, context)
+        if carry and frozen:
+            raise ConfigError("trainer.optimizer_between_rounds=carry cannot go with a method that freezes parameters")
+        try:
+            result, optimizer = train_round(
+                net,
+                self.task,
+                context.round,
+                self.experiment.trainer,
+                surroundings=self._surroundings(net),
+                frozen=frozen,
+                resume=resumed,
+                carried=self.journal.optimizer if carry else None,
+            )
+        except Exception:
+            # Whatever went wrong, the curve up to here is worth keeping.
+            self.journal.write()
+            raise
+        self.journal.round_ended(result, optimizer if carry else None)
+        self.observer.round_ended(_round_end(result, rounds, self.journal.total_step))
+
+    def _surroundings(self, net: BlockNet) -> Surroundings:
+        return Surroundings(
+            seed=self.experiment.seed,
+            precision=self.experiment.precision,
+            total_step=self.journal.total_step,
+            observer=self.observer,
+            interrupt=self.interrupt,
+            save=partial(self._save, net),
+            epoch_ended=self.journal.epoch_ended,
+        )
+
+    def _save(self, net: BlockNet, state: RoundState) -> None:
+        if not self.lease.check():
+            raise ConfigError(f"run {self.folder.run_id} was taken over by another process; this one stops")
+        self.journal.save(net, state)
+        self.lease.update(round=len(self.journal.rounds) + 1, step=state.step)
+
+    def _sample(self, count: int, *, stream_name: str) -> Tensor:
+        return self.task.sample(count, stream(self.experiment.seed, stream_name))
+
+    def _announce(self, rounds: tuple[Round, ...], resumed: RoundState | None) -> None:
+        for problem in self.journal.problems:
+            warnings.warn(problem, stacklevel=2)
+        self.observer.run_started(
+            RunStart(
+                run_id=self.folder.run_id,
+                title=self.experiment.title,
+                config=self.experiment.to_dict(),
+                study=self.execution.study,
+                rounds=len(rounds),
+                steps_per_round=max(current.max_steps for current in rounds),
+                first_step=self.journal.total_step + (resumed.step if resumed else 0),
+            )
+        )
+
+    def _summary(self, net: BlockNet) -> dict[str, Any]:
+        """The content of `result.json`: the last round's accuracies are the run's."""
+        last = self.journal.rounds[-1]
+        return {
+            "run_id": self.folder.run_id,
+            "test_accuracy": last["test_accuracy"],
+            "validation_accuracy": last["validation_accuracy"],
+            "train_accuracy": last["train_accuracy"],
+            "test_loss": last["test_loss"],
+            "rounds": len(self.journal.rounds),
+            "steps": self.journal.total_step,
+            "wall_seconds": self.journal.seconds,
+            "attempts": self.lease.attempt,
+            "weights_sha256": weights_sha256(net),
+            "device": device_name(self.device),
+            "study": self.execution.study,
+            "versions": versions(),
+            "git_commit": git_commit(),
+            "config": self.experiment.to_dict(),
+        }
+
+
+def build_network(experiment: Experiment, task: Task) -> BlockNet:
+    """The experiment's network, initialized from its seed, on the task's device, channels last."""
+    architecture = instantiate(experiment.model, "model")
+    net: BlockNet = architecture.build(task.input_shape, task.num_classes, float(experiment.dropout["rate"]))
+    initialize(net, instantiate(experiment.initializer, "initializer"), experiment.seed, "initialize")
+    if len(task.input_shape) == 3:
+        net = net.to(memory_format=torch.channels_last)
+    return net.to(task.device)
+
+
+def weights_sha256(net: BlockNet) -> str:
+    """A hash of every value in the state dict, in order."""
+    digest = hashlib.sha256()
+    for name, value in net.state_dict().items():
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
+    return digest.hexdigest()
+
+
+def device_name(device: torch.device) -> str:
+    """What trained: the GPU's name, or `cpu`."""
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
+
+
+def _round_end(result: RoundResult, rounds: int, total_step: int) -> RoundEnd:
+    shared = {spec.name for spec in dataclasses.fields(RoundEnd)} & {spec.name for spec in dataclasses.fields(result)}
+    values = {name: getattr(result, name) for name in shared}
+    return RoundEnd(round=result.index, rounds=rounds, total_step=total_step, **values)
+
+
+def _last_lines(error: BaseException, count: int = 15) -> str:
+    lines = "".join(traceback.format_exception(error)).splitlines()
+    return "\n".join(lines[-count:])

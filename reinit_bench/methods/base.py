@@ -1,0 +1,104 @@
+"""What a reinitialization method is, and equation (1)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import ClassVar, TypeAlias
+
+import torch
+from torch import Tensor
+
+from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.models.initializers import Initializer, initial_values
+from reinit_bench.randomness import stream
+from reinit_bench.rounds import Round
+from reinit_bench.settings import Settings, setting
+
+Mask: TypeAlias = Mapping[str, Tensor]
+"""The s of equation (1): for each parameter's name a bool tensor of its shape, true where it is redrawn.
+
+A parameter that the mask does not name is left alone.
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Context:
+    """What a method may know at the start of a round.
+
+    Attributes:
+        round: the round that begins.
+        seed: the run's seed, for the method's named streams.
+        initializer: what the network was initialized with.
+        initial_norms: each kernel's Frobenius norm at initialization.
+        sample: gives the inputs of that many random training examples, without augmentation: Algorithm 1's X, the same
+            in all rounds of a run.
+    """
+
+    round: Round
+    seed: int
+    initializer: Initializer
+    initial_norms: Mapping[str, float]
+    sample: Callable[[int], Tensor]
+
+    def stream(self, *purpose: str | int) -> torch.Generator:
+        """A named stream of this run (not of this round: name the round where it matters)."""
+        return stream(self.seed, *purpose)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reinitializer(Settings):
+    """Base of all methods: one file and one frozen dataclass of hyperparameters each.
+
+    A subclass says what `select` redraws; the rest has defaults that suit most methods.
+    """
+
+    section: ClassVar[str] = "method"
+
+    repeats: int = setting(1, least=1)
+    """The paper's N; a run has K x N rounds."""
+
+    def rounds(self, num_blocks: int, repeats: int, max_steps: int) -> tuple[Round, ...]:
+        """The rounds of a run on a network of `num_blocks` blocks, each of at most `max_steps` steps."""
+        count = num_blocks * repeats
+        return tuple(Round(index=i, block=0, repeat=i, max_steps=max_steps) for i in range(1, count + 1))
+
+    def prepare(self, net: BlockNet, context: Context) -> None:
+        """Change the network before anything is redrawn (LW rescales and fills a lambda layer)."""
+
+    def select(self, net: BlockNet, context: Context) -> Mask:
+        """The mask s of equation (1) at the start of this round; empty where nothing is redrawn."""
+        return {}
+
+    def fresh(self, net: BlockNet, mask: Mask, context: Context) -> Mapping[str, Tensor]:
+        """The eta of equation (1) for the parameters that the mask names: new draws of the model's initializer."""
+        return initial_values(net, context.initializer, mask, context.seed, "reinitialize", context.round.index)
+
+    def frozen(self, net: BlockNet, context: Context) -> frozenset[str]:
+        """Names of parameters that this round does not train."""
+        return frozenset()
+
+
+@torch.no_grad()
+def blend(net: BlockNet, mask: Mask, fresh: Mapping[str, Tensor]) -> None:
+    """Equation (1): w <- (1 - s) * w + s * eta, in place, for every parameter that the mask names."""
+    parameters = dict(net.named_parameters())
+    for name, chosen in mask.items():
+        old = parameters[name]
+        assert chosen.shape == old.shape, f"mask of {name} has shape {chosen.shape}, the parameter {old.shape}"
+        old.copy_(torch.where(chosen.to(old.device), fresh[name], old))
+
+
+@torch.no_grad()
+def reinitialize(method: Reinitializer, net: BlockNet, context: Context) -> Mask:
+    """Everything that a method does between two rounds; returns the mask that it used."""
+    method.prepare(net, context)
+    mask = method.select(net, context)
+    blend(net, mask, method.fresh(net, mask, context))
+    return mask
+
+
+def whole(net: BlockNet, names: Iterable[str]) -> Mask:
+    """The mask that redraws the named parameters entirely."""
+    parameters = dict(net.named_parameters())
+    return {name: torch.ones_like(parameters[name], dtype=torch.bool) for name in names}

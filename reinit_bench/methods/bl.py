@@ -1,0 +1,16 @@
+"""BL, the baseline: one training, never reinitialized, with the step budget of all rounds of the others (Section 3)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from reinit_bench.methods.base import Reinitializer
+from reinit_bench.rounds import Round
+
+
+@dataclass(frozen=True, kw_only=True)
+class Baseline(Reinitializer):
+    """One round of at most K x N x max_steps steps."""
+
+    def rounds(self, num_blocks: int, repeats: int, max_steps: int) -> tuple[Round, ...]:
+        return (Round(index=1, block=0, repeat=1, max_steps=num_blocks * repeats * max_steps),)

@@ -1,0 +1,97 @@
+"""Masks of a fixed share of the parameters: chosen at random (WELS, WELSR) or by magnitude (DSD)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+import torch
+from torch import Tensor
+
+from reinit_bench.methods.base import Mask, Reinitializer
+from reinit_bench.models.blocknet import BlockNet, kernel_names
+from reinit_bench.settings import setting
+
+Choose = Callable[[Tensor, int, str], Tensor]
+"""From values (n,), how many to choose, and the group's name: a bool tensor (n,) on the values' device."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SubsetMethod(Reinitializer):
+    """Methods that redraw a fixed share of the parameters before every round but the first."""
+
+    fraction: float = setting(0.2, above=0, most=1)
+    """Share of the parameters that is redrawn."""
+    scope: str = setting("kernels", choices=("kernels", "all"))
+    """What a mask may touch: convolution and dense kernels, or all parameters (biases and norm scales too)."""
+
+    def names(self, net: BlockNet) -> tuple[str, ...]:
+        """The parameters that a mask may touch."""
+        return kernel_names(net) if self.scope == "kernels" else tuple(name for name, _ in net.named_parameters())
+
+
+def share(fraction: float, size: int) -> int:
+    """floor(fraction * size), exact in decimal: 0.29 of 100 is 29."""
+    return math.floor(Fraction(repr(fraction)) * size)
+
+
+def mask_by_group(net: BlockNet, names: tuple[str, ...], fraction: float, selection: str, choose: Choose) -> Mask:
+    """Choose exactly floor(fraction * n) elements of every group.
+
+    Args:
+        selection: `tensor` makes a group of each parameter, `network` one group of all.
+        choose: picks that many elements of a group's values.
+    """
+    parameters = dict(net.named_parameters())
+    groups = [(name, (name,)) for name in names] if selection == "tensor" else [("network", names)]
+    mask: dict[str, Tensor] = {}
+    for label, members in groups:
+        values = torch.cat([parameters[name].detach().reshape(-1) for name in members])
+        chosen = choose(values, share(fraction, values.numel()), label)
+        sizes = [parameters[name].numel() for name in members]
+        for name, part in zip(members, chosen.split(sizes), strict=True):
+            mask[name] = part.reshape(parameters[name].shape)
+    return mask
+
+
+def random_mask(
+    net: BlockNet,
+    names: tuple[str, ...],
+    fraction: float,
+    selection: str,
+    stream: Callable[[str], torch.Generator],
+) -> Mask:
+    """A mask chosen uniformly at random; `stream(group)` gives each group's CPU generator.
+
+    `selection` is `tensor` or `network` (see `mask_by_group`) or `bernoulli`, where each element is chosen on its own
+    with probability `fraction`.
+    """
+    if selection == "bernoulli":
+        parameters = dict(net.named_parameters())
+        return {
+            name: (torch.rand(parameters[name].shape, generator=stream(name)) < fraction).to(parameters[name].device)
+            for name in names
+        }
+
+    def choose(values: Tensor, count: int, label: str) -> Tensor:
+        return marked(values, torch.randperm(values.numel(), generator=stream(label))[:count])
+
+    return mask_by_group(net, names, fraction, selection, choose)
+
+
+def smallest_mask(net: BlockNet, names: tuple[str, ...], fraction: float, selection: str) -> Mask:
+    """A mask of the smallest absolute values; of equal ones the earlier position goes first."""
+
+    def choose(values: Tensor, count: int, label: str) -> Tensor:
+        return marked(values, values.abs().sort(stable=True).indices[:count])
+
+    return mask_by_group(net, names, fraction, selection, choose)
+
+
+def marked(values: Tensor, positions: Tensor) -> Tensor:
+    """A bool tensor like `values` (n,), true at `positions`."""
+    mask = torch.zeros(values.shape, dtype=torch.bool, device=values.device)
+    mask[positions.to(values.device)] = True
+    return mask

@@ -1,0 +1,134 @@
+"""BlockNet: a network of K blocks and a top, the form in which Algorithm 1 sees every architecture (Figure 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import torch
+from torch import Tensor, nn
+
+
+class Lambda(nn.Module):
+    """Algorithm 1's normalization layer, x -> (x - mean) / std with two scalar buffers and nothing to train.
+
+    It is the identity until `fill` is called, so that a network has the same state-dict keys in every round.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(()))
+        self.register_buffer("std", torch.ones(()))
+        # Skipping the identity saves two passes over every activation; x - 0 and x / 1 are exact, so it changes nothing.
+        self._is_identity = True
+        self.register_load_state_dict_post_hook(lambda module, keys: module._look())
+
+    def fill(self, mean: Tensor, std: Tensor) -> None:
+        """Set the statistics (two scalars).
+
+        Raises:
+            ValueError: the standard deviation is zero or not finite, so that no normalization exists.
+        """
+        if not (torch.isfinite(mean) and torch.isfinite(std) and std > 0):
+            raise ValueError(f"a lambda layer needs a finite mean and a positive std; got {mean:g} and {std:g}")
+        self.mean.copy_(mean)
+        self.std.copy_(std)
+        self._look()
+
+    def clear(self) -> None:
+        """Become the identity again."""
+        self.mean.zero_()
+        self.std.fill_(1.0)
+        self._look()
+
+    def _look(self) -> None:
+        self._is_identity = bool(self.mean == 0) and bool(self.std == 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x if self._is_identity else (x - self.mean) / self.std
+
+
+class Dropout(nn.Module):
+    """Dropout whose masks come from a generator that the training loop hands in: a resumed run draws the same."""
+
+    def __init__(self, rate: float) -> None:
+        super().__init__()
+        self.rate = rate
+        self.generator: torch.Generator | None = None
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.training or self.rate == 0.0:
+            return x
+        keep = 1.0 - self.rate
+        mask = torch.empty_like(x).bernoulli_(keep, generator=self.generator)
+        return x * mask / keep
+
+
+class BlockNet(nn.Module):
+    """K blocks, bottom first, each followed by its lambda slot, then the top (everything after block K).
+
+    Args:
+        blocks: the paper's K blocks; block k's output is what Algorithm 1 normalizes (pooling included).
+        top: what follows: pooling, dense layers, the classifier head. `nn.Identity()` where the head is a block.
+    """
+
+    def __init__(self, blocks: Iterable[nn.Module], top: nn.Module) -> None:
+        super().__init__()
+        self.blocks = nn.ModuleList(blocks)
+        self.lambdas = nn.ModuleList(Lambda() for _ in self.blocks)
+        self.top = top
+
+    @property
+    def num_blocks(self) -> int:
+        """The paper's K."""
+        return len(self.blocks)
+
+    def forward(self, x: Tensor) -> Tensor:
+        for block, normalize in zip(self.blocks, self.lambdas, strict=True):
+            x = normalize(block(x))
+        return self.top(x)
+
+    def block_output(self, x: Tensor, k: int) -> Tensor:
+        """The output of block `k` (counted from 1), before its own lambda and after those below it."""
+        for block, normalize in zip(self.blocks[: k - 1], self.lambdas[: k - 1], strict=True):
+            x = normalize(block(x))
+        return self.blocks[k - 1](x)
+
+    def lambda_of(self, k: int) -> Lambda:
+        """The lambda slot after block `k` (counted from 1)."""
+        slot = self.lambdas[k - 1]
+        assert isinstance(slot, Lambda)
+        return slot
+
+    def names_in_blocks(self, first: int, last: int) -> tuple[str, ...]:
+        """Names of all parameters in blocks `first` to `last`, both counted from 1 and included."""
+        prefixes = tuple(f"blocks.{k - 1}." for k in range(first, last + 1))
+        return tuple(name for name, _ in self.named_parameters() if name.startswith(prefixes))
+
+    def names_in_top(self) -> tuple[str, ...]:
+        """Names of all parameters after block K."""
+        return tuple(name for name, _ in self.named_parameters() if name.startswith("top."))
+
+    def names_above(self, k: int) -> tuple[str, ...]:
+        """Names of all parameters above block `k`: later blocks and the top (Algorithm 1, line 12)."""
+        return self.names_in_blocks(k + 1, self.num_blocks) + self.names_in_top()
+
+    def names_in_head(self) -> tuple[str, ...]:
+        """Names of the classifier head's parameters: the last dense layer of the network."""
+        heads = [name for name, module in self.named_modules() if isinstance(module, nn.Linear)]
+        return tuple(name for name, _ in self.named_parameters() if name.startswith(f"{heads[-1]}.")) if heads else ()
+
+
+def is_kernel(parameter: Tensor) -> bool:
+    """Whether a parameter is a convolution's or dense layer's kernel (not a bias, not a norm's scale or shift)."""
+    return parameter.dim() >= 2
+
+
+def kernel_names(net: nn.Module, names: Sequence[str] | None = None) -> tuple[str, ...]:
+    """Names of the kernels of `net`, among `names` where given."""
+    chosen = None if names is None else set(names)
+    return tuple(
+        name for name, value in net.named_parameters() if is_kernel(value) and (chosen is None or name in chosen)
+    )

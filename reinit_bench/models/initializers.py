@@ -1,0 +1,99 @@
+"""Initial values of every parameter: He normal and Xavier (Glorot) uniform kernels, zero biases, unit norm scales."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from reinit_bench.models.blocknet import is_kernel
+from reinit_bench.randomness import stream
+from reinit_bench.settings import Settings, setting
+
+# The standard deviation of a standard normal cut at two standard deviations; the cut takes 4 * density / mass of its
+# variance.
+_DENSITY_AT_2 = math.exp(-2.0) / math.sqrt(2.0 * math.pi)
+_MASS_WITHIN_2 = math.erf(2.0 / math.sqrt(2.0))
+_TRUNCATED_STD = math.sqrt(1.0 - 4.0 * _DENSITY_AT_2 / _MASS_WITHIN_2)
+
+
+def fans(kernel: Tensor) -> tuple[int, int]:
+    """Inputs and outputs of one unit of a kernel of shape (out, in / groups, *window)."""
+    window = math.prod(kernel.shape[2:])
+    return kernel.shape[1] * window, kernel.shape[0] * window
+
+
+class Initializer(Settings):
+    """How a kernel's values are drawn."""
+
+    section: ClassVar[str] = "initializer"
+
+    def draw(self, kernel: Tensor, generator: torch.Generator) -> Tensor:
+        """Fresh CPU values, fp32, of the kernel's shape."""
+        raise TypeError(f"{type(self).__name__} does not say how to draw")
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeNormal(Initializer):
+    """Variance 2 / fan_in (He et al. 2015).
+
+    With `truncated`, the framework's own `he_normal`: a normal cut at two standard deviations and widened so that the
+    variance stays 2 / fan_in. Without it, the plain normal.
+    """
+
+    truncated: bool = setting(True)
+
+    def draw(self, kernel: Tensor, generator: torch.Generator) -> Tensor:
+        fan_in, _ = fans(kernel)
+        values = torch.empty(kernel.shape)
+        std = math.sqrt(2.0 / fan_in)
+        if not self.truncated:
+            return values.normal_(0.0, std, generator=generator)
+        std /= _TRUNCATED_STD
+        return nn.init.trunc_normal_(values, 0.0, std, -2.0 * std, 2.0 * std, generator=generator)
+
+
+@dataclass(frozen=True, kw_only=True)
+class XavierUniform(Initializer):
+    """Uniform in +-sqrt(6 / (fan_in + fan_out)) (Glorot and Bengio 2010)."""
+
+    def draw(self, kernel: Tensor, generator: torch.Generator) -> Tensor:
+        bound = math.sqrt(6.0 / sum(fans(kernel)))
+        return torch.empty(kernel.shape).uniform_(-bound, bound, generator=generator)
+
+
+def initial_values(
+    net: nn.Module, initializer: Initializer, names: Iterable[str], seed: int, *purpose: str | int
+) -> dict[str, Tensor]:
+    """Fresh values for the named parameters of `net`, on the parameters' devices (the eta of equation (1)).
+
+    Each parameter has a stream of its own (`seed`, `purpose`, its name): what is drawn for one never depends on which
+    others are drawn. Kernels come from the initializer, biases are 0, norm scales 1.
+    """
+    parameters = dict(net.named_parameters())
+    scales = {
+        f"{name}.weight"
+        for name, module in net.named_modules()
+        if isinstance(module, (nn.GroupNorm, nn.LayerNorm, nn.modules.batchnorm._BatchNorm))
+    }
+    values = {}
+    for name in names:
+        old = parameters[name]
+        if is_kernel(old):
+            new = initializer.draw(old, stream(seed, *purpose, name))
+        else:
+            new = torch.full(old.shape, 1.0 if name in scales else 0.0)
+        values[name] = new.to(device=old.device, dtype=old.dtype)
+    return values
+
+
+@torch.no_grad()
+def initialize(net: nn.Module, initializer: Initializer, seed: int, *purpose: str | int) -> None:
+    """Set every parameter of `net` to fresh initial values."""
+    parameters = dict(net.named_parameters())
+    for name, value in initial_values(net, initializer, parameters, seed, *purpose).items():
+        parameters[name].copy_(value)

@@ -1,0 +1,142 @@
+"""What the architectures are made of: the paper's layers, and the base classes of every architecture.
+
+An architecture is one file with one frozen dataclass of its hyperparameters and a method `build` that returns a
+`BlockNet`; its yaml in `conf/model` names the class. Modules are named (`blocks.0.conv.weight`, `top.head.bias`), and
+a parameter's name is part of the random stream that draws its initial values: renaming a layer redraws it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+from reinit_bench.models.blocknet import BlockNet, Dropout
+from reinit_bench.settings import ConfigError, Settings, setting
+
+
+def sequence(**modules: nn.Module) -> nn.Sequential:
+    """The modules one after the other, under the given names."""
+    return nn.Sequential(OrderedDict(modules))
+
+
+def norm(channels: int, epsilon: float) -> nn.GroupNorm:
+    """The paper's layer norm: mean and variance of each example over (C, H, W) or (C,), scale and shift per channel."""
+    return nn.GroupNorm(1, channels, eps=epsilon)
+
+
+def conv(inputs: int, outputs: int, window: int, *, stride: int = 1, groups: int = 1, bias: bool = False) -> nn.Conv2d:
+    """A convolution with "same" padding: n pixels become ceil(n / stride)."""
+    return nn.Conv2d(inputs, outputs, window, stride=stride, padding=window // 2, groups=groups, bias=bias)
+
+
+def conv_norm_relu(
+    inputs: int, outputs: int, window: int, epsilon: float, *, stride: int = 1, bias: bool = False
+) -> nn.Sequential:
+    """The paper's convolutional block: convolution, norm, ReLU."""
+    return sequence(
+        conv=conv(inputs, outputs, window, stride=stride, bias=bias), norm=norm(outputs, epsilon), relu=nn.ReLU()
+    )
+
+
+def dense_norm_relu(inputs: int, outputs: int, epsilon: float, dropout_rate: float) -> nn.Sequential:
+    """The paper's dense layer: dense with bias, norm, ReLU, dropout (Appendix B's listing)."""
+    return sequence(
+        dense=nn.Linear(inputs, outputs),
+        norm=norm(outputs, epsilon),
+        relu=nn.ReLU(),
+        dropout=Dropout(dropout_rate),
+    )
+
+
+def pooled_stages(inputs: int, stages: Sequence[tuple[int, int]], epsilon: float) -> list[nn.Module]:
+    """One block per 3x3 convolution (with bias, norm, ReLU), for stages of (filters, convolutions).
+
+    The 2x2 max pooling that ends a stage belongs to the stage's last block.
+    """
+    blocks: list[nn.Module] = []
+    for filters, count in stages:
+        for position in range(1, count + 1):
+            block = conv_norm_relu(inputs, filters, 3, epsilon, bias=True)
+            if position == count:
+                block.add_module("pool", nn.MaxPool2d(2))
+            blocks.append(block)
+            inputs = filters
+    return blocks
+
+
+class GlobalAveragePool(nn.Module):
+    """(n, C, H, W) to (n, C): the mean over all pixels."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.mean(dim=(2, 3))
+
+
+def pooled_head(features: int, num_classes: int, dropout_rate: float) -> nn.Sequential:
+    """Global average pooling, dropout, the classifier head."""
+    return sequence(pool=GlobalAveragePool(), dropout=Dropout(dropout_rate), head=nn.Linear(features, num_classes))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture(Settings):
+    """Base of every architecture: one subclass per file, one yaml each."""
+
+    section: ClassVar[str] = "model"
+
+    width: float = setting(1.0, above=0)
+    """Multiplies every number of filters and hidden units; the paper has 1."""
+
+    def build(self, input_shape: tuple[int, ...], num_classes: int, dropout_rate: float) -> BlockNet:
+        """The network, with PyTorch's own initial values (`initializers.initialize` replaces them).
+
+        Args:
+            input_shape: one example's shape: (channels, height, width) of an image, (features,) of a vector.
+            num_classes: outputs of the classifier head (logits, no softmax).
+            dropout_rate: the share of activations that training drops, in [0, 1).
+
+        Raises:
+            ConfigError: the architecture cannot take inputs of this shape.
+        """
+        raise TypeError(f"{type(self).__name__} does not say how to build")
+
+    def channels(self, n: int) -> int:
+        """`n` filters or units of the published network, times the width: rounded half up, at least 1."""
+        return max(1, math.floor(n * self.width + 0.5))
+
+    @classmethod
+    def label(cls) -> str:
+        """The architecture's name in messages."""
+        return cls.__name__.lower()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageArchitecture(Architecture):
+    """Base of the convolutional architectures."""
+
+    halvings: ClassVar[int] = 0
+    """How many 2x2 poolings without padding there are: the image needs at least 2 ** halvings pixels a side."""
+
+    norm_epsilon: float = setting(1e-3, above=0)
+    """Added to each norm's variance; 1e-3 is the default of the authors' framework, 1e-5 of PyTorch."""
+
+    def image_shape(self, input_shape: tuple[int, ...]) -> tuple[int, int, int]:
+        """`input_shape` as (channels, height, width).
+
+        Raises:
+            ConfigError: it is no image's shape, or the image is too small.
+        """
+        if len(input_shape) != 3:
+            shape = "x".join(map(str, input_shape))
+            raise ConfigError(
+                f"{self.label()} takes images, but the dataset gives inputs of shape {shape}; try model=mlp"
+            )
+        channels, height, width = input_shape
+        least = 2**self.halvings
+        if min(height, width) < least:
+            reason = f" ({self.halvings} 2x2 poolings)" if self.halvings else ""
+            raise ConfigError(f"{self.label()} needs image_size of at least {least}{reason}; got {min(height, width)}")
+        return channels, height, width

@@ -1,0 +1,48 @@
+"""mobilenet: the shallow MobileNetV1 of Howard et al. (2017, Table 5) with layer norm, K=7."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import nn
+
+from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.models.layers import ImageArchitecture, conv, conv_norm_relu, norm, pooled_head, sequence
+
+_STEM = 32
+# (filters, stride) of the separable layers: the full network's, without its five of 512 filters at 14x14.
+_LAYERS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (1024, 2), (1024, 1))
+
+
+def separable(inputs: int, outputs: int, stride: int, epsilon: float) -> nn.Sequential:
+    """A depthwise 3x3 convolution and a pointwise 1x1 one, each with norm and ReLU (Howard et al., Figure 3)."""
+    return sequence(
+        depthwise=conv(inputs, inputs, 3, stride=stride, groups=inputs),
+        norm1=norm(inputs, epsilon),
+        relu1=nn.ReLU(),
+        pointwise=conv(inputs, outputs, 1),
+        norm2=norm(outputs, epsilon),
+        relu2=nn.ReLU(),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class MobileNet(ImageArchitecture):
+    """A 3x3 stem of stride 2 and eight separable layers, global average pooling, the classifier head.
+
+    Its nine layers make the paper's seven blocks: the stem joins the first separable layer, the last two are one block.
+    """
+
+    def build(self, input_shape: tuple[int, ...], num_classes: int, dropout_rate: float) -> BlockNet:
+        channels, _, _ = self.image_shape(input_shape)
+        stem = conv_norm_relu(channels, self.channels(_STEM), 3, self.norm_epsilon, stride=2)
+        inputs, layers = self.channels(_STEM), []
+        for filters, stride in _LAYERS:
+            layers.append(separable(inputs, self.channels(filters), stride, self.norm_epsilon))
+            inputs = self.channels(filters)
+        blocks = [
+            sequence(stem=stem, separable=layers[0]),
+            *layers[1:-2],
+            sequence(separable1=layers[-2], separable2=layers[-1]),
+        ]
+        return BlockNet(blocks, pooled_head(inputs, num_classes, dropout_rate))

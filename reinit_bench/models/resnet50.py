@@ -1,0 +1,121 @@
+"""resnet50: 16 bottleneck blocks, version 1 (He et al. 2016a) or 2 (He et al. 2016b), with layer norm, K=16."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor, nn
+
+from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.models.layers import ImageArchitecture, conv, conv_norm_relu, norm, pooled_head, sequence
+from reinit_bench.settings import setting
+
+_STEM = 64
+# (filters of the inner convolutions, blocks, stride of the first block) of each stage; a block ends with 4 x filters.
+_STAGES = ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2))
+_EXPANSION = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """The sizes of one bottleneck block."""
+
+    inputs: int
+    inner: int
+    outputs: int
+    stride: int
+    """Of the first 1x1 convolution, and of the projection."""
+    projects: bool
+    """Whether the shortcut is a 1x1 convolution ("convolutional block") instead of the identity ("identity block")."""
+
+
+def _branch(shape: Shape, epsilon: float) -> nn.Sequential:
+    """1x1, 3x3 and 1x1 convolutions with norm and ReLU between them; nothing after the last."""
+    return sequence(
+        conv1=conv(shape.inputs, shape.inner, 1, stride=shape.stride),
+        norm1=norm(shape.inner, epsilon),
+        relu1=nn.ReLU(),
+        conv2=conv(shape.inner, shape.inner, 3),
+        norm2=norm(shape.inner, epsilon),
+        relu2=nn.ReLU(),
+        conv3=conv(shape.inner, shape.outputs, 1),
+    )
+
+
+class Bottleneck(nn.Module):
+    """Version 1: relu(shortcut(x) + branch(x)), a norm at the end of the branch and of a projection."""
+
+    def __init__(self, shape: Shape, epsilon: float) -> None:
+        super().__init__()
+        self.branch = _branch(shape, epsilon)
+        self.branch.add_module("norm3", norm(shape.outputs, epsilon))
+        self.shortcut: nn.Module = nn.Identity()
+        if shape.projects:
+            self.shortcut = sequence(
+                conv=conv(shape.inputs, shape.outputs, 1, stride=shape.stride), norm=norm(shape.outputs, epsilon)
+            )
+        self.relu = nn.ReLU()
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.relu(self.shortcut(x) + self.branch(x))
+
+
+class PreactivationBottleneck(nn.Module):
+    """Version 2: x + branch(relu(norm(x))); a projection replaces x and sees what the branch sees.
+
+    `preactivated`: the input went through norm and ReLU already (the stem's), so that the block has none of its own.
+    """
+
+    def __init__(self, shape: Shape, epsilon: float, *, preactivated: bool) -> None:
+        super().__init__()
+        self.activation: nn.Module = nn.Identity()
+        if not preactivated:
+            self.activation = sequence(norm=norm(shape.inputs, epsilon), relu=nn.ReLU())
+        self.branch = _branch(shape, epsilon)
+        self.projection = conv(shape.inputs, shape.outputs, 1, stride=shape.stride) if shape.projects else None
+
+    def forward(self, x: Tensor) -> Tensor:
+        active = self.activation(x)
+        shortcut = x if self.projection is None else self.projection(active)
+        return shortcut + self.branch(active)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResNet50(ImageArchitecture):
+    """A 7x7 stem with a 3x3 pooling (in block 1), 16 residual blocks, global average pooling, the classifier head."""
+
+    version: int = setting(1, least=1, most=2)
+    """1: norm and ReLU after the convolutions (the paper's Appendix B); 2: before them (cited in its Section 3)."""
+
+    def build(self, input_shape: tuple[int, ...], num_classes: int, dropout_rate: float) -> BlockNet:
+        channels, _, _ = self.image_shape(input_shape)
+        stem = conv_norm_relu(channels, self.channels(_STEM), 7, self.norm_epsilon, stride=2)
+        stem.add_module("pool", nn.MaxPool2d(3, stride=2, padding=1))
+        shapes = self._shapes()
+        blocks = self._units(shapes)
+        blocks[0] = sequence(stem=stem, residual=blocks[0])
+        features = shapes[-1].outputs
+        if self.version == 2:
+            # Each block activates what it gets, so that nobody would activate what the last one adds up.
+            blocks[-1] = sequence(residual=blocks[-1], norm=norm(features, self.norm_epsilon), relu=nn.ReLU())
+        return BlockNet(blocks, pooled_head(features, num_classes, dropout_rate))
+
+    def _shapes(self) -> list[Shape]:
+        """The sizes of the 16 blocks, bottom first."""
+        shapes: list[Shape] = []
+        inputs = self.channels(_STEM)
+        for filters, count, stride in _STAGES:
+            inner, outputs = self.channels(filters), self.channels(_EXPANSION * filters)
+            shapes.append(Shape(inputs=inputs, inner=inner, outputs=outputs, stride=stride, projects=True))
+            shapes += [Shape(inputs=outputs, inner=inner, outputs=outputs, stride=1, projects=False)] * (count - 1)
+            inputs = outputs
+        return shapes
+
+    def _units(self, shapes: list[Shape]) -> list[nn.Module]:
+        """The residual blocks, without the stem."""
+        if self.version == 1:
+            return [Bottleneck(shape, self.norm_epsilon) for shape in shapes]
+        return [
+            PreactivationBottleneck(shape, self.norm_epsilon, preactivated=index == 0)
+            for index, shape in enumerate(shapes)
+        ]

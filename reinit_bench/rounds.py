@@ -1,0 +1,22 @@
+"""Round: one training until convergence, between two reinitializations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Round:
+    """One round of an experiment.
+
+    Attributes:
+        index: which round of the experiment, from 1.
+        block: Algorithm 1's k, the block that the round works on, from 1; 0 where a method works on no single block.
+        repeat: Algorithm 1's n, the how-manieth round on that block, from 1.
+        max_steps: most training steps of this round.
+    """
+
+    index: int
+    block: int
+    repeat: int
+    max_steps: int

@@ -1,0 +1,143 @@
+"""Settings: frozen dataclasses whose fields state their allowed values once.
+
+Every part of an experiment that a user can configure (a trainer, a method, a model, a dataset) is a subclass of
+`Settings`. A field declared with `setting` carries its range or its choices; the constructor checks them and says in
+one line what was wrong and what is allowed.
+"""
+
+from __future__ import annotations
+
+import math
+import types
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from importlib import import_module
+from typing import Any, ClassVar
+
+ABSENT = "absent"
+OUTSIDE_IDENTITY = "outside_identity"
+
+
+class ConfigError(ValueError):
+    """Something that a user wrote is wrong; the message is one line that says what, and what is allowed."""
+
+
+def setting(
+    default: Any,
+    *,
+    above: float | None = None,
+    least: float | None = None,
+    below: float | None = None,
+    most: float | None = None,
+    choices: Sequence[str] | None = None,
+    **metadata: Any,
+) -> Any:
+    """A dataclass field with its allowed values.
+
+    `above` and `below` are exclusive bounds, `least` and `most` inclusive ones. Further keywords are kept as metadata:
+    `outside_identity=True` keeps the field out of the run id; `absent=VALUE` says which value the absence of the field
+    meant in runs made before it existed, so that their ids stay.
+    """
+    limits = {"above": above, "least": least, "below": below, "most": most}
+    return field(
+        default=default,
+        metadata={
+            "limits": {name: bound for name, bound in limits.items() if bound is not None},
+            "choices": choices,
+            **metadata,
+        },
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """Base of everything configurable; checks each field's type and range on construction.
+
+    Raises:
+        ConfigError: a value has the wrong type or lies outside its range.
+    """
+
+    section: ClassVar[str] = ""
+
+    def __post_init__(self) -> None:
+        hints = typing.get_type_hints(type(self))
+        for spec in fields(self):
+            label = f"{self.section}.{spec.name}" if self.section else spec.name
+            value = checked(label, getattr(self, spec.name), hints[spec.name], spec.metadata)
+            object.__setattr__(self, spec.name, value)
+
+
+def checked(label: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> Any:
+    """Return `value` as the type `hint` names, or raise `ConfigError` with one clear line."""
+    origin = typing.get_origin(hint)
+    kinds = typing.get_args(hint) if origin in (typing.Union, types.UnionType) else (hint,)
+    if value is None and type(None) in kinds:
+        return None
+    kind = next(k for k in kinds if k is not type(None))
+    choices = metadata.get("choices")
+    if choices:
+        if value not in choices:
+            raise ConfigError(f"{label} must be one of {', '.join(map(str, choices))}; got {value!r}")
+        return value
+    if kind not in (bool, int, float, str):
+        return value
+    limits: Mapping[str, float] = metadata.get("limits", {})
+    converted = _converted(value, kind)
+    if converted is None or not _within(converted, limits):
+        empty = " (or null)" if type(None) in kinds else ""
+        raise ConfigError(f"{label} must be {_describe(kind, limits)}{empty}; got {value!r}")
+    return converted
+
+
+def _converted(value: Any, kind: type) -> Any:
+    """`value` as `kind`, or None where it is not one: no silent truncation, no string taken for a number."""
+    if kind is bool or kind is str:
+        return value if isinstance(value, kind) else None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+        return None
+    if kind is int:
+        return int(value) if float(value).is_integer() else None
+    return float(value)
+
+
+def _within(value: Any, limits: Mapping[str, float]) -> bool:
+    tests = {
+        "above": lambda bound: value > bound,
+        "least": lambda bound: value >= bound,
+        "below": lambda bound: value < bound,
+        "most": lambda bound: value <= bound,
+    }
+    return all(tests[name](bound) for name, bound in limits.items())
+
+
+def _describe(kind: type, limits: Mapping[str, float]) -> str:
+    noun = {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[kind]
+    words = {"above": "above", "least": "of at least", "below": "below", "most": "at most"}
+    return " ".join([noun, " and ".join(f"{words[name]} {bound:g}" for name, bound in limits.items())]).strip()
+
+
+def instantiate(section: Mapping[str, Any], kind: str) -> Any:
+    """Build the object that a section of the configuration describes.
+
+    `section["_target_"]` names the class; `name` and the keys that begin with an underscore describe the section and
+    are not passed on. `kind` (`method`, `model`, ...) is used in messages.
+
+    Raises:
+        ConfigError: the target cannot be imported, or a key is not one of its fields.
+    """
+    target = section.get("_target_")
+    if not isinstance(target, str) or "." not in target:
+        raise ConfigError(f"{kind} has no _target_ naming its class (package.module.Class); got {target!r}")
+    module, _, attribute = target.rpartition(".")
+    try:
+        build = getattr(import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise ConfigError(f"{kind}: cannot import {target}: {error}") from error
+    allowed = [spec.name for spec in fields(build)]
+    values = {key: value for key, value in section.items() if key != "name" and not key.startswith("_")}
+    unknown = sorted(set(values) - set(allowed))
+    if unknown:
+        fields_text = f"its fields are {', '.join(allowed)}" if allowed else "it has none"
+        raise ConfigError(f"{kind} {section.get('name')} has no field {unknown[0]!r}; {fields_text}")
+    return build(**values)

@@ -1,0 +1,86 @@
+"""Checkpoints on disk: checked by a hash, the one before kept, so that a kill at any moment loses little time."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from reinit_bench.store import StoreError, write_atomically
+
+NAME = "checkpoint.pt"
+PREVIOUS = "checkpoint.previous.pt"
+_MAGIC = b"reinit-bench checkpoint 1\n"
+_DIGEST_BYTES = 32
+
+
+class CorruptCheckpoint(ValueError):
+    """A checkpoint whose content does not match its hash."""
+
+
+def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
+    """Write `state` (tensors and plain values) as the newest checkpoint, and keep the one before.
+
+    A kill between the two renames leaves only the previous one, which is then the newest.
+
+    Raises:
+        StoreError: the file system refuses; the checkpoints that were there remain.
+    """
+    buffer = io.BytesIO()
+    torch.save(state, buffer)
+    payload = buffer.getbuffer()
+    digest = hashlib.sha256(payload).digest()
+
+    def write(stream: Any) -> None:
+        for part in (_MAGIC, digest, payload):
+            stream.write(part)
+
+    incoming = folder / f"{NAME}.incoming"
+    write_atomically(incoming, write)
+    try:
+        newest = folder / NAME
+        if newest.exists():
+            newest.replace(folder / PREVIOUS)
+        incoming.replace(newest)
+    except OSError as error:
+        raise StoreError(f"cannot write {folder / NAME}: {error.strerror or error}") from error
+
+
+def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
+    """Read one checkpoint file, its tensors on `device`.
+
+    Raises:
+        CorruptCheckpoint: the file is torn, altered or not a checkpoint.
+        FileNotFoundError: there is none.
+    """
+    content = path.read_bytes()
+    start = len(_MAGIC) + _DIGEST_BYTES
+    if not content.startswith(_MAGIC) or len(content) < start:
+        raise CorruptCheckpoint(f"{path} is not a checkpoint")
+    payload = memoryview(content)[start:]
+    if hashlib.sha256(payload).digest() != content[len(_MAGIC) : start]:
+        raise CorruptCheckpoint(f"{path} is torn or altered: its checksum does not match")
+    state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
+    return state
+
+
+def latest_checkpoint(folder: Path, device: torch.device) -> tuple[dict[str, Any] | None, list[str]]:
+    """The newest checkpoint that is whole, None where there is none; and a line about each that is not."""
+    problems = []
+    for name in (NAME, PREVIOUS):
+        try:
+            return read_checkpoint(folder / name, device), problems
+        except FileNotFoundError:
+            continue
+        except CorruptCheckpoint as error:
+            problems.append(f"{error}; using the one before")
+    return None, problems
+
+
+def remove_checkpoints(folder: Path) -> None:
+    """Remove what a finished run no longer needs."""
+    for name in (NAME, PREVIOUS, f"{NAME}.incoming"):
+        (folder / name).unlink(missing_ok=True)

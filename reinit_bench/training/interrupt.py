@@ -1,0 +1,53 @@
+"""Signals that ask a run to stop: it writes a checkpoint at the next step and leaves with a code that says so."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
+
+EXIT_INTERRUPTED = 75
+"""Exit code of an interrupted run (EX_TEMPFAIL): a checkpoint is written, the same command goes on from it."""
+
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
+
+
+class Interrupted(Exception):
+    """The run was asked to stop and has written its checkpoint."""
+
+
+class Interrupt:
+    """Whether this process has been asked to stop; `request` may come from a signal or from another thread."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self.reason = ""
+
+    @property
+    def requested(self) -> bool:
+        return self._event.is_set()
+
+    def request(self, reason: str) -> None:
+        """Ask to stop, saying why."""
+        self.reason = reason
+        self._event.set()
+
+
+@contextmanager
+def interrupt_on_signals() -> Iterator[Interrupt]:
+    """SIGTERM, SIGINT and SIGUSR2 request an interrupt; a second SIGINT stops at once. Main thread only."""
+    interrupt = Interrupt()
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        if number == signal.SIGINT and interrupt.requested:
+            raise KeyboardInterrupt
+        interrupt.request(signal.Signals(number).name)
+
+    before = {number: signal.signal(number, handle) for number in SIGNALS}
+    try:
+        yield interrupt
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

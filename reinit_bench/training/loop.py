@@ -1,0 +1,301 @@
+"""One round of training: minibatch SGD until the validation error has converged or the step limit is reached."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Set
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from reinit_bench.config import Trainer
+from reinit_bench.data.task import Task
+from reinit_bench.models.blocknet import BlockNet, Dropout
+from reinit_bench.randomness import stream
+from reinit_bench.rounds import Round
+from reinit_bench.training.device import autocast
+from reinit_bench.training.evaluate import Metrics, evaluate
+from reinit_bench.training.interrupt import Interrupt, Interrupted
+from reinit_bench.training.observer import EpochEnd, Observer
+from reinit_bench.training.optimizer import make_optimizer, set_lr
+from reinit_bench.training.stopping import Stopping
+
+
+class Diverged(Exception):
+    """The loss became NaN or infinite.
+
+    Attributes:
+        round: index of the round.
+        step: the first step of that round with such a loss, from 1.
+    """
+
+    def __init__(self, round_index: int, step: int, loss: float) -> None:
+        super().__init__(f"the loss became {loss} in round {round_index} at step {step}; try a lower trainer.lr")
+        self.round = round_index
+        self.step = step
+
+
+@dataclass
+class RoundState:
+    """Where a round stands, in what a checkpoint can hold; with the network and the optimizer it is all there is."""
+
+    step: int = 0
+    epoch: int = 1
+    lr: float = 0.0
+    losses: list[float] = field(default_factory=list)
+    """Cross-entropy of the steps of the running epoch that have been read from the device."""
+    correct: int = 0
+    """Right answers in those steps' batches."""
+    seen: int = 0
+    """Examples in those steps' batches."""
+    stopping: dict[str, Any] = field(default_factory=dict)
+    best: dict[str, Tensor] = field(default_factory=dict)
+    """State dict of the best weights on validation; empty before the first epoch ends."""
+    validation: dict[str, float] = field(default_factory=dict)
+    """Validation accuracy and loss of the last epoch."""
+    optimizer: dict[str, Any] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class RoundResult:
+    """What a round came to; accuracies are fractions, of the weights that it hands on."""
+
+    index: int
+    block: int
+    repeat: int
+    steps: int
+    epochs: int
+    train_accuracy: float
+    train_loss: float
+    validation_accuracy: float | None
+    validation_loss: float | None
+    test_accuracy: float
+    test_loss: float
+    lr: float
+    """Learning rate at the end."""
+    converged: bool
+    """Whether the validation error stood still for the patience; False: the step limit ended the round."""
+    seconds: float
+
+
+@dataclass(kw_only=True)
+class Surroundings:
+    """What a round needs to know of the run around it, and how it calls back.
+
+    Attributes:
+        seed: the run's seed.
+        precision: fp32 or bf16.
+        total_step: steps of the whole run before this round.
+        save: writes a checkpoint of the given state.
+        epoch_ended: keeps a line of the curve.
+    """
+
+    seed: int
+    precision: str = "fp32"
+    total_step: int = 0
+    observer: Observer = field(default_factory=Observer)
+    interrupt: Interrupt = field(default_factory=Interrupt)
+    save: Callable[[RoundState], None] = lambda state: None
+    epoch_ended: Callable[[EpochEnd], None] = lambda event: None
+
+
+def train_round(
+    net: BlockNet,
+    task: Task,
+    round: Round,  # noqa: A002 (the paper's word)
+    trainer: Trainer,
+    *,
+    surroundings: Surroundings,
+    frozen: Set[str] = frozenset(),
+    resume: RoundState | None = None,
+    carried: dict[str, Any] | None = None,
+) -> tuple[RoundResult, dict[str, Any]]:
+    """Train `net` for one round, in place; returns its result and the optimizer's last state.
+
+    Args:
+        frozen: names of parameters that stay as they are.
+        resume: the state that a checkpoint of this round kept; `net` must hold that checkpoint's weights.
+        carried: the optimizer's state at the end of the round before, where it is carried over.
+
+    Raises:
+        Diverged: the loss became NaN or infinite.
+        Interrupted: a stop was requested; a checkpoint has been saved.
+    """
+    training = _RoundTraining(net, task, round, trainer, surroundings, frozen, resume, carried)
+    return training.run(), training.optimizer.state_dict()
+
+
+class _RoundTraining:
+    """The state of `train_round` while it runs."""
+
+    def __init__(
+        self,
+        net: BlockNet,
+        task: Task,
+        round_: Round,
+        trainer: Trainer,
+        surroundings: Surroundings,
+        frozen: Set[str],
+        resume: RoundState | None,
+        carried: dict[str, Any] | None,
+    ) -> None:
+        self.net, self.task, self.round, self.trainer, self.around = net, task, round_, trainer, surroundings
+        for name, parameter in net.named_parameters():
+            parameter.requires_grad_(name not in frozen)
+        self.optimizer = make_optimizer(net, trainer, frozen)
+        self.dropouts = [m for m in net.modules() if isinstance(m, Dropout) and m.rate > 0]
+        self.state = resume or self._fresh_state(carried)
+        if self.state.optimizer:
+            self.optimizer.load_state_dict(self.state.optimizer)
+        set_lr(self.optimizer, self.state.lr)
+        self.stopping = Stopping(**self.state.stopping)
+        self.batch_size = min(trainer.batch_size, len(task.train))
+        self.steps_per_epoch = math.ceil(len(task.train) / self.batch_size)
+        # Step 0 is saved too: a round's start, after reinitialization.
+        self.saved_step = -1 if resume is None else resume.step
+        self.unread: list[Tensor] = []
+        self.correct = torch.zeros((), dtype=torch.int64, device=task.device)
+        self.started = time.perf_counter() - self.state.seconds
+
+    def _fresh_state(self, carried: dict[str, Any] | None) -> RoundState:
+        stopping = Stopping(self.trainer.plateau_epochs, self.trainer.patience_epochs).to_dict()
+        if carried is None:
+            return RoundState(lr=self.trainer.lr, stopping=stopping)
+        return RoundState(lr=carried["param_groups"][0]["lr"], stopping=stopping, optimizer=carried)
+
+    def run(self) -> RoundResult:
+        converged = False
+        while not converged and self.state.step < self.round.max_steps:
+            self._train_epoch()
+            converged = self._end_epoch()
+        if self.trainer.round_weights == "best":
+            self.net.load_state_dict(self.state.best)
+        return self._result(converged)
+
+    def _train_epoch(self) -> None:
+        """Train from wherever the epoch stands to its end, or to the step limit."""
+        state = self.state
+        self.net.train()
+        order = torch.randperm(
+            len(self.task.train), generator=stream(self.around.seed, "order", self.round.index, state.epoch)
+        ).to(self.task.device)
+        first = state.step - (state.epoch - 1) * self.steps_per_epoch
+        for batch in range(first, self.steps_per_epoch):
+            if state.step == self.round.max_steps:
+                return
+            if self.around.interrupt.requested:
+                self._save()
+                raise Interrupted(self.around.interrupt.reason)
+            if state.step % self.trainer.checkpoint_every == 0 and state.step != self.saved_step:
+                self._save()
+            self._train_step(order[batch * self.batch_size : (batch + 1) * self.batch_size])
+            self.around.observer.step_done(self.round.index, state.step)
+
+    def _train_step(self, positions: Tensor) -> None:
+        """One minibatch. Nothing here waits for the device: losses are read at the epoch's end."""
+        seed, index, step = self.around.seed, self.round.index, self.state.step
+        inputs, labels = self.task.train_batch(positions, stream(seed, "augment", index, step))
+        for number, dropout in enumerate(self.dropouts):
+            dropout.generator = stream(seed, "dropout", index, step, number, device=self.task.device)
+        with autocast(self.task.device, self.around.precision):
+            logits = self.net(inputs)
+        loss = functional.cross_entropy(logits.float(), labels)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        self.optimizer.step()
+        self.unread.append(loss.detach())
+        self.correct += (logits.detach().argmax(1) == labels).sum()
+        self.state.step += 1
+        self.state.seen += len(labels)
+
+    def _read_device(self) -> None:
+        """Bring losses and right answers to the host; stop where a loss is not finite."""
+        state = self.state
+        if not self.unread:
+            return
+        losses = torch.stack(self.unread).tolist()
+        for number, loss in enumerate(losses):
+            if not math.isfinite(loss):
+                raise Diverged(self.round.index, state.step - len(losses) + number + 1, loss)
+        state.losses += losses
+        state.correct += int(self.correct)
+        self.unread.clear()
+        self.correct.zero_()
+
+    def _save(self) -> None:
+        self._read_device()
+        self.state.stopping = self.stopping.to_dict()
+        self.state.optimizer = self.optimizer.state_dict()
+        self.state.seconds = time.perf_counter() - self.started
+        self.around.save(self.state)
+        self.saved_step = self.state.step
+
+    def _end_epoch(self) -> bool:
+        """Validate, keep the best weights, lower the learning rate; returns whether the round has converged."""
+        self._read_device()
+        state, converged = self.state, False
+        lr, metrics = state.lr, self._validate()
+        if metrics is not None:
+            verdict = self.stopping.update(metrics.accuracy, metrics.loss)
+            converged = verdict.converged
+            if verdict.best:
+                state.best = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
+            if verdict.halve:
+                state.lr *= self.trainer.lr_factor
+                set_lr(self.optimizer, state.lr)
+        self._tell(lr, metrics)
+        state.epoch += 1
+        state.losses, state.correct, state.seen = [], 0, 0
+        return converged
+
+    def _validate(self) -> Metrics | None:
+        if len(self.task.validation) == 0:
+            return None
+        metrics = evaluate(self.net, self.task, "validation", self.around.precision)
+        self.state.validation = {"accuracy": metrics.accuracy, "loss": metrics.loss}
+        return metrics
+
+    def _tell(self, lr: float, metrics: Metrics | None) -> None:
+        state = self.state
+        event = EpochEnd(
+            round=self.round.index,
+            epoch=state.epoch,
+            step=state.step,
+            total_step=self.around.total_step + state.step,
+            lr=lr,
+            losses=tuple(state.losses),
+            train_accuracy=state.correct / state.seen,
+            validation_accuracy=None if metrics is None else metrics.accuracy,
+            validation_loss=None if metrics is None else metrics.loss,
+        )
+        self.around.epoch_ended(event)
+        self.around.observer.epoch_ended(event)
+
+    def _result(self, converged: bool) -> RoundResult:
+        state, precision = self.state, self.around.precision
+        train = evaluate(self.net, self.task, "train", precision)
+        test = evaluate(self.net, self.task, "test", precision)
+        validation = state.validation
+        if self.trainer.round_weights == "best":
+            validation = {"accuracy": self.stopping.best_accuracy, "loss": self.stopping.best_loss}
+        return RoundResult(
+            index=self.round.index,
+            block=self.round.block,
+            repeat=self.round.repeat,
+            steps=state.step,
+            epochs=state.epoch - 1,
+            train_accuracy=train.accuracy,
+            train_loss=train.loss,
+            validation_accuracy=validation.get("accuracy"),
+            validation_loss=validation.get("loss"),
+            test_accuracy=test.accuracy,
+            test_loss=test.loss,
+            lr=state.lr,
+            converged=converged,
+            seconds=time.perf_counter() - self.started,
+        )

@@ -1,0 +1,34 @@
+"""The optimizer of one round: SGD with momentum, the penalty on kernels only (Appendix B.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+import torch
+from torch import nn
+
+from reinit_bench.config import Trainer
+from reinit_bench.models.blocknet import is_kernel
+
+
+def make_optimizer(net: nn.Module, trainer: Trainer, frozen: Set[str] = frozenset()) -> torch.optim.SGD:
+    """SGD over the parameters of `net` that are not frozen: kernels with the weight penalty, the rest without.
+
+    The authors' framework adds penalty * sum(w^2) to the loss, whose gradient is 2 * penalty * w; torch's
+    `weight_decay` adds weight_decay * w, hence the factor.
+    """
+    factor = 2.0 if trainer.weight_decay_form == "l2" else 1.0
+    trained = [value for name, value in net.named_parameters() if name not in frozen]
+    groups = [
+        {"params": [p for p in trained if is_kernel(p)], "weight_decay": factor * trainer.weight_decay},
+        {"params": [p for p in trained if not is_kernel(p)], "weight_decay": 0.0},
+    ]
+    return torch.optim.SGD(
+        [group for group in groups if group["params"]], lr=trainer.lr, momentum=trainer.momentum, foreach=True
+    )
+
+
+def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Give every group of parameters the learning rate `lr`."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr
