@@ -17,6 +17,9 @@ PROTOCOL_VERSION = 1
 SECTIONS = ("dataset", "model", "method", "augmentation", "dropout", "initializer")
 """The parts of an experiment that are chosen by name, one yaml per option."""
 
+_PLAIN = ("seed", "image_size", "precision")
+_EXECUTION = ("results_dir", "device", "logger", "study")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Trainer(Settings):
@@ -100,6 +103,9 @@ class Experiment:
     @classmethod
     def from_dict(cls, config: Mapping[str, Any]) -> Experiment:
         """The experiment that a resolved configuration describes; keys of the execution are passed over."""
+        strange = sorted(key for key in config if key not in (*SECTIONS, "trainer", *_PLAIN, *_EXECUTION))
+        if strange:
+            raise ConfigError(f"there is no field {strange[0]!r}; sections and fields are those of --cfg job")
         missing = [name for name in (*SECTIONS, "trainer") if not isinstance(config.get(name), Mapping)]
         if missing:
             raise ConfigError(f"the configuration has no section {missing[0]!r}")
@@ -111,7 +117,7 @@ class Experiment:
         if unknown:
             raise ConfigError(f"trainer has no field {unknown[0]!r}; its fields are {', '.join(sorted(known))}")
         trainer = Trainer(**{key: value for key, value in config["trainer"].items() if key in known})
-        rest = {key: config[key] for key in ("seed", "image_size", "precision") if key in config}
+        rest = {key: config[key] for key in _PLAIN if key in config}
         return cls(**{name: config[name] for name in SECTIONS}, trainer=trainer, **rest)
 
     def to_dict(self) -> dict[str, Any]:

@@ -6,8 +6,9 @@ import dataclasses
 import hashlib
 import traceback
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -21,7 +22,8 @@ from reinit_bench.lease import Lease
 from reinit_bench.methods.base import Context, Reinitializer, reinitialize
 from reinit_bench.methods.layerwise import frobenius
 from reinit_bench.models.blocknet import BlockNet, kernel_names
-from reinit_bench.models.initializers import initialize
+from reinit_bench.models.initializers import Initializer, initialize
+from reinit_bench.models.layers import Architecture
 from reinit_bench.provenance import git_commit, slurm_job, versions
 from reinit_bench.randomness import stream
 from reinit_bench.rounds import Round
@@ -29,7 +31,7 @@ from reinit_bench.settings import ConfigError, instantiate
 from reinit_bench.store import CorruptResult, RunFolder, Store, write_json
 from reinit_bench.training.device import choose_device, set_up_arithmetic
 from reinit_bench.training.interrupt import Interrupt, Interrupted
-from reinit_bench.training.loop import RoundResult, RoundState, Surroundings, train_round
+from reinit_bench.training.loop import RoundState, Surroundings, train_round
 from reinit_bench.training.observer import Observer, RoundEnd, RunEnd, RunStart
 
 LoadTask = Callable[[Experiment, torch.device], Task]
@@ -56,6 +58,8 @@ def run_experiment(
     result = finished_result(folder)
     if result is not None:
         return result
+    # Before anything is written: a setting that is out of range must leave nothing behind.
+    parts = Parts.of(experiment, execution)
     folder.create()
     observer, interrupt = observer or Observer(), interrupt or Interrupt()
     with _held(folder, observer) as lease:
@@ -63,10 +67,10 @@ def run_experiment(
         result = finished_result(folder)
         if result is None:
             folder.write_config(experiment)
-            result = _Run(experiment, execution, folder, lease, observer, interrupt, load).result()
+            result = _Run(experiment, execution, parts, folder, lease, observer, interrupt, load).result()
             write_json(folder.path / "result.json", result)
             Journal(folder).close()
-    observer.run_ended(RunEnd(state="done", summary=result, directory=str(folder.path)))
+            observer.run_ended(RunEnd(state="done", summary=result, directory=str(folder.path)))
     return result
 
 
@@ -89,12 +93,35 @@ def _held(folder: RunFolder, observer: Observer) -> Iterator[Lease]:
         yield lease
     except BaseException as error:
         state = "interrupted" if isinstance(error, (Interrupted, KeyboardInterrupt)) else "failed"
+        summary = {"error": str(error), "kind": type(error).__name__}
+        # Before the lease goes: whoever takes the run over must find the observers' files closed.
+        observer.run_ended(RunEnd(state=state, summary=summary, directory=str(folder.path)))
         lease.update(error_kind=type(error).__name__)
         lease.release(state, error=_last_lines(error))
-        summary = {"error": str(error), "kind": type(error).__name__}
-        observer.run_ended(RunEnd(state=state, summary=summary, directory=str(folder.path)))
         raise
     lease.release("done")
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What an experiment's sections describe, built; building them checks their settings."""
+
+    method: Reinitializer
+    architecture: Architecture
+    initializer: Initializer
+    device: torch.device
+
+    @classmethod
+    def of(cls, experiment: Experiment, execution: Execution) -> Parts:
+        """Build every part; a dataset and an augmentation are checked too, and built again where they are loaded."""
+        instantiate(experiment.dataset, "dataset")
+        instantiate(experiment.augmentation, "augmentation")
+        return cls(
+            method=instantiate(experiment.method, "method"),
+            architecture=instantiate(experiment.model, "model"),
+            initializer=instantiate(experiment.initializer, "initializer"),
+            device=choose_device(execution.device),
+        )
 
 
 class _Run:
@@ -104,46 +131,44 @@ class _Run:
         self,
         experiment: Experiment,
         execution: Execution,
+        parts: Parts,
         folder: RunFolder,
         lease: Lease,
         observer: Observer,
         interrupt: Interrupt,
         load: LoadTask,
     ) -> None:
-        self.experiment, self.execution, self.folder = experiment, execution, folder
+        self.experiment, self.execution, self.parts, self.folder = experiment, execution, parts, folder
         self.lease, self.observer, self.interrupt = lease, observer, interrupt
-        self.device = choose_device(execution.device)
-        set_up_arithmetic(self.device)
-        self.task = load(experiment, self.device)
-        self.method: Reinitializer = instantiate(experiment.method, "method")
-        self.initializer = instantiate(experiment.initializer, "initializer")
+        set_up_arithmetic(parts.device)
+        self.task = load(experiment, parts.device)
         self.journal = Journal(folder)
 
     def result(self) -> dict[str, Any]:
         """Train all rounds that are left and say what came out."""
-        net = build_network(self.experiment, self.task)
+        net = build_network(self.parts, self.experiment, self.task)
         norms = {name: frobenius(dict(net.named_parameters())[name]) for name in kernel_names(net)}
-        rounds = self.method.rounds(net.num_blocks, self.method.repeats, self.experiment.trainer.max_steps)
-        resumed = self.journal.restore(net, self.device)
+        rounds = self.parts.method.rounds(net.num_blocks, self.parts.method.repeats, self.experiment.trainer.max_steps)
+        resumed = self.journal.restore(net, self.parts.device)
         self._announce(rounds, resumed)
         sample = partial(self._sample, stream_name="sample")
         for current in rounds[len(self.journal.rounds) :]:
             context = Context(
                 round=current,
                 seed=self.experiment.seed,
-                initializer=self.initializer,
+                initializer=self.parts.initializer,
                 initial_norms=norms,
                 sample=sample,
             )
             if resumed is None:
-                reinitialize(self.method, net, context)
+                reinitialize(self.parts.method, net, context)
             self._train(net, context, len(rounds), resumed)
             resumed = None
         return self._summary(net)
 
     def _train(self, net: BlockNet, context: Context, rounds: int, resumed: RoundState | None) -> None:
         carry = self.experiment.trainer.optimizer_between_rounds == "carry"
-        frozen = self.method.frozen(net, context)
+        frozen = self.parts.method.frozen(net, context)
         if carry and frozen:
             raise ConfigError("trainer.optimizer_between_rounds=carry cannot go with a method that freezes parameters")
         try:
@@ -162,7 +187,7 @@ class _Run:
             self.journal.write()
             raise
         self.journal.round_ended(result, optimizer if carry else None)
-        self.observer.round_ended(_round_end(result, rounds, self.journal.total_step))
+        self.observer.round_ended(_round_end(self.journal.rounds, rounds))
 
     def _surroundings(self, net: BlockNet) -> Surroundings:
         return Surroundings(
@@ -198,6 +223,8 @@ class _Run:
                 first_step=self.journal.total_step + (resumed.step if resumed else 0),
             )
         )
+        for count in range(1, len(self.journal.rounds) + 1):
+            self.observer.round_ended(_round_end(self.journal.rounds[:count], len(rounds)))
 
     def _summary(self, net: BlockNet) -> dict[str, Any]:
         """The content of `result.json`: the last round's accuracies are the run's."""
@@ -213,7 +240,7 @@ class _Run:
             "wall_seconds": self.journal.seconds,
             "attempts": self.lease.attempt,
             "weights_sha256": weights_sha256(net),
-            "device": device_name(self.device),
+            "device": device_name(self.parts.device),
             "study": self.execution.study,
             "versions": versions(),
             "git_commit": git_commit(),
@@ -221,11 +248,10 @@ class _Run:
         }
 
 
-def build_network(experiment: Experiment, task: Task) -> BlockNet:
+def build_network(parts: Parts, experiment: Experiment, task: Task) -> BlockNet:
     """The experiment's network, initialized from its seed, on the task's device, channels last."""
-    architecture = instantiate(experiment.model, "model")
-    net: BlockNet = architecture.build(task.input_shape, task.num_classes, float(experiment.dropout["rate"]))
-    initialize(net, instantiate(experiment.initializer, "initializer"), experiment.seed, "initialize")
+    net = parts.architecture.build(task.input_shape, task.num_classes, float(experiment.dropout["rate"]))
+    initialize(net, parts.initializer, experiment.seed, "initialize")
     if len(task.input_shape) == 3:
         net = net.to(memory_format=torch.channels_last)
     return net.to(task.device)
@@ -245,10 +271,11 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
-def _round_end(result: RoundResult, rounds: int, total_step: int) -> RoundEnd:
-    shared = {spec.name for spec in dataclasses.fields(RoundEnd)} & {spec.name for spec in dataclasses.fields(result)}
-    values = {name: getattr(result, name) for name in shared}
-    return RoundEnd(round=result.index, rounds=rounds, total_step=total_step, **values)
+def _round_end(rows: Sequence[Mapping[str, Any]], rounds: int) -> RoundEnd:
+    """The event of the last of these rounds, as the journal keeps them."""
+    last, names = rows[-1], {spec.name for spec in dataclasses.fields(RoundEnd)}
+    values = {name: value for name, value in last.items() if name in names}
+    return RoundEnd(round=last["index"], rounds=rounds, total_step=sum(row["steps"] for row in rows), **values)
 
 
 def _last_lines(error: BaseException, count: int = 15) -> str:

@@ -12,6 +12,7 @@ import types
 import typing
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from functools import cache
 from importlib import import_module
 from typing import Any, ClassVar
 
@@ -61,11 +62,17 @@ class Settings:
     section: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
-        hints = typing.get_type_hints(type(self))
+        hints = _hints(type(self))
         for spec in fields(self):
             label = f"{self.section}.{spec.name}" if self.section else spec.name
             value = checked(label, getattr(self, spec.name), hints[spec.name], spec.metadata)
             object.__setattr__(self, spec.name, value)
+
+
+@cache
+def _hints(kind: Any) -> dict[str, Any]:
+    """The types of a class's fields; worked out once, since a plan of thousands of runs asks thousands of times."""
+    return typing.get_type_hints(kind)
 
 
 def checked(label: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> Any:

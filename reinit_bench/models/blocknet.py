@@ -21,7 +21,7 @@ class Lambda(nn.Module):
         super().__init__()
         self.register_buffer("mean", torch.zeros(()))
         self.register_buffer("std", torch.ones(()))
-        # Skipping the identity saves two passes over every activation; x - 0 and x / 1 are exact, so it changes nothing.
+        # Skipping the identity saves two passes over every activation; x - 0 and x / 1 being exact, nothing changes.
         self._is_identity = True
         self.register_load_state_dict_post_hook(lambda module, keys: module._look())
 

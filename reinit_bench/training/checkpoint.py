@@ -69,7 +69,7 @@ def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
 
 def latest_checkpoint(folder: Path, device: torch.device) -> tuple[dict[str, Any] | None, list[str]]:
     """The newest checkpoint that is whole, None where there is none; and a line about each that is not."""
-    problems = []
+    problems: list[str] = []
     for name in (NAME, PREVIOUS):
         try:
             return read_checkpoint(folder / name, device), problems

@@ -1,0 +1,163 @@
+"""How long from 2,448 finished runs on disk to all tables, beside a plain pandas collector.
+
+    python benchmarks/collect.py [--runs 2448] [--repeats 3]
+
+Writes the paper's whole grid (one seed) as synthetic run folders, then times fresh processes in turn, imports included:
+ours (every run validated; all tables built and written) and the plain way (json.load, json_normalize and concat, one
+groupby; nothing validated). Prints the median of each and their ratio. Takes about a minute on two cores.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from reinit_bench.analysis import paper
+from reinit_bench.config import Experiment
+
+TARGET_SECONDS = 3.0
+CONF = Path(__file__).resolve().parents[1] / "conf"
+
+OURS = """
+import sys
+from reinit_bench.analysis.collect import collect
+from reinit_bench.analysis.tables import build_tables, write
+collection = collect(sys.argv[1])
+for table in build_tables(collection):
+    write(table, sys.argv[1] + "/tables")
+print(len(collection.frame))
+"""
+
+PLAIN = """
+import json, sys
+from pathlib import Path
+import pandas as pd
+frames = []
+for path in sorted(Path(sys.argv[1], "runs").glob("*/result.json")):
+    with path.open() as stream:
+        frames.append(pd.json_normalize(json.load(stream)))
+frame = pd.concat(frames, ignore_index=True)
+keys = ["config.dataset._label_", "config.model.name", "config.method.name",
+        "config.augmentation.name", "config.dropout.rate", "config.initializer.name"]
+frame.groupby(keys)["test_accuracy"].agg(["size", "mean", "std"]).to_csv(sys.argv[1] + "/plain.csv")
+print(len(frame))
+"""
+
+
+def option(group: str, name: str) -> dict[str, Any]:
+    """One option of a Hydra group, as its file has it."""
+    content: dict[str, Any] = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
+    return content
+
+
+def dataset(label: str) -> dict[str, Any]:
+    """A section for one of the paper's datasets."""
+    name = label.lower().replace("-", "_")
+    return {"_target_": "none", "name": name, "_label_": label, "train_examples": None, "split_seed": 0}
+
+
+def grid() -> Iterator[dict[str, Any]]:
+    """The choices behind Tables 2, 6, 7 with both initializers (1,728) and behind Figure 2 (768, of which 48 again)."""
+    initializers = ("he_normal", "xavier_uniform")
+    names = ("dataset", "model", "method", "condition", "initializer")
+    conditions = [("none", "none"), ("mild", "none"), ("mild", "p25")]
+    for choice in product(paper.DATASETS, paper.MODELS, paper.LETTERS, conditions, initializers):
+        yield dict(zip(names, choice, strict=True))
+    conditions.append(("mild", "p50"))
+    trainers = (
+        {"lr": lr, "momentum": momentum, "weight_decay": decay}
+        for lr, momentum, decay in product((0.001, 0.003, 0.01), (0.0, 0.9), (0.0, 1e-5))
+    )
+    for trainer in trainers:
+        for choice in product(("CIFAR10", "CIFAR100"), ("vgg16", "mobilenet"), ("bl", "lw"), conditions, initializers):
+            yield {**dict(zip(names, choice, strict=True)), "trainer": trainer}
+
+
+def experiments() -> dict[str, Experiment]:
+    """All experiments of the grid by run id, each once."""
+    groups = ("model", "method", "augmentation", "dropout", "initializer")
+    options = {g: {path.stem: option(g, path.stem) for path in (CONF / g).glob("*.yaml")} for g in groups}
+    trainer = option("trainer", "paper")
+    found = {}
+    for choice in grid():
+        augmentation, dropout = choice["condition"]
+        picked = {**choice, "augmentation": augmentation, "dropout": dropout}
+        config = {group: options[group][picked[group]] for group in groups}
+        config |= {"dataset": dataset(choice["dataset"]), "trainer": trainer | choice.get("trainer", {})}
+        experiment = Experiment.from_dict({**config, "seed": 0, "image_size": 224, "precision": "fp32"})
+        found[experiment.run_id] = experiment
+    return found
+
+
+def write_run(folder: Path, run_id: str, experiment: Experiment, draw: random.Random) -> None:
+    """One finished run as the store keeps it."""
+    folder.mkdir(parents=True)
+    accuracy = round(draw.uniform(0.05, 0.99), 4)
+    result = {
+        "run_id": run_id,
+        "config": experiment.to_dict(),
+        "test_accuracy": accuracy,
+        "validation_accuracy": accuracy,
+        "train_accuracy": 1.0,
+        "rounds": 13,
+        "steps": 130_000,
+        "wall_seconds": 3600.0,
+        "versions": {"reinit_bench": "0.1.0", "torch": "2.15.0", "python": "3.11.7"},
+        "git_commit": "0" * 40,
+        "device": "cuda",
+        "weights_sha256": f"{draw.getrandbits(256):064x}",
+        "study": "paper",
+    }
+    line = json.dumps({"round": 1, "steps": 10_000, "train_accuracy": 1.0, "test_accuracy": accuracy})
+    (folder / "config.yaml").write_text(json.dumps(result["config"], indent=1))
+    (folder / "rounds.jsonl").write_text(f"{line}\n" * 13)
+    (folder / "history.jsonl").write_text(f"{line}\n" * 200)
+    (folder / "status.json").write_text(json.dumps({"state": "done"}))
+    (folder / "result.json").write_text(json.dumps(result, indent=1))
+
+
+def seconds(program: str, results: Path, expected: int) -> float:
+    """Wall time of a fresh process that runs `program` on the folder, which must find all runs."""
+    began = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", program, str(results)], capture_output=True, text=True, check=True)
+    elapsed = time.perf_counter() - began
+    assert int(done.stdout) == expected, done.stdout
+    return elapsed
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=2448, help="how many of the grid's 2,448 runs to write")
+    parser.add_argument("--repeats", type=int, default=3, help="processes of each kind")
+    arguments = parser.parse_args()
+    draw = random.Random(0)
+    with tempfile.TemporaryDirectory() as scratch:
+        results = Path(scratch)
+        chosen = list(experiments().items())[: arguments.runs]
+        for run_id, experiment in chosen:
+            write_run(results / "runs" / run_id, run_id, experiment, draw)
+        times: dict[str, list[float]] = {"ours": [], "plain": []}
+        for _ in range(arguments.repeats):
+            for name, program in (("ours", OURS), ("plain", PLAIN)):
+                times[name].append(seconds(program, results, len(chosen)))
+    ours, plain = (statistics.median(times[name]) for name in ("ours", "plain"))
+    print(f"{len(chosen)} runs into all tables, fresh process, median of {arguments.repeats}")
+    print(f"  ours   {ours:6.2f} s   (target {TARGET_SECONDS:g} s)   {[round(t, 2) for t in times['ours']]}")
+    print(f"  plain  {plain:6.2f} s   {[round(t, 2) for t in times['plain']]}")
+    print(f"  plain / ours = {plain / ours:.1f}")
+
+
+if __name__ == "__main__":
+    main()

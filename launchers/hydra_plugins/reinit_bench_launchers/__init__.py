@@ -1,0 +1,1 @@
+"""Hydra plugins: the study sweeper and the launchers."""

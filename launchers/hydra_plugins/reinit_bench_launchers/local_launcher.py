@@ -1,0 +1,48 @@
+"""The local launcher: runs a sweep on this machine in worker processes, one per GPU or per CPU core."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+class LocalLauncher(Launcher):
+    """A pool of worker processes (`reinit_bench.sweep.pool`).
+
+    Args:
+        workers: how many processes; null: one per GPU, or one per CPU core.
+        threads: CPU threads of each; null: the cores shared out among the workers.
+    """
+
+    def __init__(self, workers: int | None = None, threads: int | None = None) -> None:
+        self.workers, self.threads = workers, threads
+        self.hydra_context: HydraContext | None = None
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.hydra_context = hydra_context
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        from reinit_bench.compose import Composer
+        from reinit_bench.sweep.local import run_locally
+
+        assert self.hydra_context is not None
+        composer = Composer(self.hydra_context.config_loader)
+        run_locally([composer.compose(overrides) for overrides in job_overrides], self.workers, self.threads)
+        return []
+
+
+ConfigStore.instance().store(
+    group="hydra/launcher",
+    name="local",
+    node={
+        "_target_": "hydra_plugins.reinit_bench_launchers.local_launcher.LocalLauncher",
+        "workers": None,
+        "threads": None,
+    },
+    provider="reinit_bench",
+)

@@ -1,0 +1,45 @@
+"""The study sweeper: `-m` expands a study's grids, with the command line's axes in place of theirs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from hydra.core.plugins import Plugins
+from hydra.plugins.launcher import Launcher
+from hydra.plugins.sweeper import Sweeper
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, OmegaConf
+
+
+class StudySweeper(Sweeper):
+    """Sends every distinct point of a study to the launcher, in one batch."""
+
+    def __init__(self) -> None:
+        self.launcher: Launcher | None = None
+        self.config: DictConfig | None = None
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.config = config
+        self.launcher = Plugins.instance().instantiate_launcher(
+            hydra_context=hydra_context, task_function=task_function, config=config
+        )
+
+    def sweep(self, arguments: list[str]) -> Any:
+        from reinit_bench.compose import sweep_jobs
+        from reinit_bench.sweep.studies import Study
+
+        assert self.config is not None
+        assert self.launcher is not None
+        section = OmegaConf.to_container(self.config.study, resolve=True)
+        assert isinstance(section, dict)
+        study = Study.from_dict({str(key): value for key, value in section.items()})
+        return self.launcher.launch(sweep_jobs(study, arguments), initial_job_idx=0)
+
+
+ConfigStore.instance().store(
+    group="hydra/sweeper",
+    name="study",
+    node={"_target_": "hydra_plugins.reinit_bench_launchers.study_sweeper.StudySweeper"},
+    provider="reinit_bench",
+)

@@ -1,0 +1,147 @@
+"""The one collector: every finished run of a results folder as one row of one table, read once for all analyses."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from reinit_bench.config import Experiment
+from reinit_bench.settings import ConfigError
+from reinit_bench.store import CorruptResult, Store
+
+SHORT_NAMES: Mapping[str, str] = {
+    "dataset.name": "dataset",
+    "dataset.train_examples": "train_examples",
+    "model.name": "model",
+    "model.width": "width",
+    "method.name": "method",
+    "augmentation.name": "augmentation",
+    "dropout.name": "dropout",
+    "dropout.rate": "dropout_rate",
+    "initializer.name": "initializer",
+}
+"""Settings whose column has a shorter name than the one that users type; every other column is named as typed."""
+
+_LONG_NAMES = {short: long for long, short in SHORT_NAMES.items()}
+
+_FROM_RESULT = (
+    "run_id",
+    "test_accuracy",
+    "validation_accuracy",
+    "train_accuracy",
+    "rounds",
+    "steps",
+    "wall_seconds",
+    "git_commit",
+    "device",
+    "study",
+)
+
+_DESCRIPTIONS = ("dataset_label", "method_label", "method_letter", "version")
+
+_ALWAYS_THERE = (*_DESCRIPTIONS, *SHORT_NAMES.values(), "seed", "image_size", "precision")
+
+
+@dataclass(frozen=True)
+class Collection:
+    """What a results folder holds.
+
+    Attributes:
+        results_dir: the folder, as it was given.
+        frame: one row per finished run. Accuracies are fractions. `dataset`, `model`, `method`, `augmentation`,
+            `dropout` and `initializer` are names; `dataset_label` and `method_label` are the names for tables,
+            `method_letter` heads the method's column; `version` is reinit-bench's. All further settings are columns
+            named as users type them (`trainer.lr`), NaN where a run has no such setting or has it at null.
+        settings: the columns of `frame` that tell two experiments apart, `seed` not among them. Runs that differ in one
+            of them are different experiments and are never averaged.
+        unfinished: how many runs have a folder and no result yet.
+        corrupt: one line for each result that cannot be used: the file, what is wrong, what to do.
+    """
+
+    results_dir: Path
+    frame: pd.DataFrame
+    settings: tuple[str, ...]
+    unfinished: int
+    corrupt: tuple[str, ...]
+
+
+def collect(results_dir: Path | str) -> Collection:
+    """Read all runs of a results folder; only those whose `result.json` validates enter the frame.
+
+    Raises:
+        ConfigError: `results_dir` is a file. A folder that does not exist is an empty store.
+    """
+    store = Store(Path(results_dir))
+    runs: list[dict[str, Any]] = []
+    corrupt: list[str] = []
+    unfinished = 0
+    for run_id in store.run_ids():
+        path = store.runs_dir / run_id / "result.json"
+        try:
+            result = store.read_result(run_id)
+            if result is None:
+                unfinished += 1
+            else:
+                runs.append(_row(result))
+        except CorruptResult as error:
+            corrupt.append(str(error))
+        except OSError as error:
+            corrupt.append(f"{path} cannot be read: {error.strerror or error}; make it a file that you may read")
+        except ConfigError as error:
+            corrupt.append(f"{path} cannot be used: {error}; delete it and run the experiment again")
+    frame, settings = _frame(runs)
+    return Collection(store.results_dir, frame, settings, unfinished, tuple(corrupt))
+
+
+def setting_name(column: str) -> str:
+    """The name that users type for a column of the frame: `width` is `model.width`."""
+    return _LONG_NAMES.get(column, column)
+
+
+def _row(result: Mapping[str, Any]) -> dict[str, Any]:
+    """One run as a flat row.
+
+    Raises:
+        ConfigError: the stored configuration is not one that this version understands, or not this run's.
+    """
+    config = result["config"]
+    experiment = Experiment.from_dict(config)
+    # A result of an older protocol, or one edited by hand, would be averaged with runs that mean something else.
+    if experiment.run_id != result["run_id"]:
+        raise ConfigError(f"its configuration has the run id {experiment.run_id} (edited, or an older protocol)")
+    settings = {SHORT_NAMES.get(name, name): value for name, value in _leaves(experiment.identity)}
+    del settings["protocol"]
+    return {
+        **{key: result.get(key) for key in _FROM_RESULT},
+        "dataset_label": _label(config["dataset"]),
+        "method_label": _label(config["method"]),
+        "method_letter": str(config["method"].get("_letter_") or _label(config["method"])),
+        "version": result["versions"].get("reinit_bench") if isinstance(result["versions"], Mapping) else None,
+        **settings,
+    }
+
+
+def _label(section: Mapping[str, Any]) -> str:
+    return str(section.get("_label_") or str(section["name"]).upper())
+
+
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted names and values; null means the same as absence, and a list becomes its JSON text, fit for grouping."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        elif value is not None:
+            yield f"{prefix}{key}", json.dumps(value) if isinstance(value, (list, tuple)) else value
+
+
+def _frame(runs: list[dict[str, Any]]) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    first = (*_FROM_RESULT, *_ALWAYS_THERE)
+    further = sorted({name for run in runs for name in run}.difference(first))
+    described = {*_FROM_RESULT, *_DESCRIPTIONS, "seed"}
+    columns = [*first, *further]
+    return pd.DataFrame(runs, columns=columns), tuple(name for name in columns if name not in described)

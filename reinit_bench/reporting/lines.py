@@ -1,0 +1,66 @@
+"""The lines that a run prints about itself, as plain text."""
+
+from __future__ import annotations
+
+from reinit_bench.reporting.pace import Pace
+from reinit_bench.training.observer import EpochEnd, RoundEnd, RunEnd, RunStart
+
+GAP = "  "
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people: `8.1 s`, `43 s`, `3 min 20 s`, `2 h 05 min`, `3 d 04 h`."""
+    whole = round(seconds)
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600:02d} h"
+
+
+def accuracies(**fractions: float | None) -> list[str]:
+    """Each accuracy by its name, in percent; those that are None are left out."""
+    return [f"{name} {fraction:.1%}" for name, fraction in fractions.items() if fraction is not None]
+
+
+def time_left(pace: Pace) -> str:
+    """`at most 3 min 20 s left`: rounds may end early, so the estimate is an upper bound. Empty before two steps."""
+    seconds = pace.seconds_left()
+    return "" if seconds is None else f"at most {duration(seconds)} left"
+
+
+def start_line(event: RunStart) -> str:
+    """What begins, and from which step a resumed run goes on."""
+    plural = "s" if event.rounds > 1 else ""
+    line = f"{event.title}: run {event.run_id}, {event.rounds} round{plural} of at most {event.steps_per_round} steps"
+    return f"{line}, goes on from step {event.first_step}" if event.first_step else line
+
+
+def epoch_line(event: EpochEnd, pace: Pace) -> str:
+    """Where the run is; the loss is the mean over the epoch."""
+    words = [f"round {event.round}/{pace.rounds}", f"epoch {event.epoch}", f"step {event.step}/{pace.steps_per_round}"]
+    if event.losses:
+        words.append(f"loss {sum(event.losses) / len(event.losses):.4f}")
+    words += accuracies(train=event.train_accuracy, validation=event.validation_accuracy)
+    return GAP.join(filter(None, [*words, time_left(pace)]))
+
+
+def round_line(event: RoundEnd) -> str:
+    """What a round came to; methods that do not go by blocks have block 0, which says nothing."""
+    words = [f"round {event.round}/{event.rounds}", f"block {event.block}" if event.block else ""]
+    words.append(f"{event.steps} steps")
+    words += accuracies(train=event.train_accuracy, validation=event.validation_accuracy, test=event.test_accuracy)
+    return GAP.join(filter(None, [*words, duration(event.seconds)]))
+
+
+def end_line(event: RunEnd, title: str, total_step: int) -> str:
+    """How the run ended: its accuracies and folder; or the step to go on from."""
+    if event.state == "interrupted":
+        return f"{title}: interrupted at step {total_step}; the same command goes on from there"
+    names = ("test", "validation", "train")
+    words = accuracies(**{name: event.summary.get(f"{name}_accuracy") for name in names})
+    return GAP.join([f"{title}: {words[0] if words else event.state}", *words[1:], event.directory])

@@ -1,0 +1,107 @@
+"""A sweep on this machine: plan it, skip what is done or alive, run the rest in a pool, say what came of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.console import Console
+
+from reinit_bench.reporting.sweep_console import SweepDisplay
+from reinit_bench.settings import ConfigError, checked
+from reinit_bench.sweep.plan import Plan, PlannedRun, make_plan
+from reinit_bench.sweep.pool import Outcome, Pool
+from reinit_bench.training.interrupt import Interrupted
+
+
+class SweepFailed(ConfigError):
+    """Runs of the sweep failed; the others are not touched by it."""
+
+
+def run_locally(
+    configs: Iterable[Mapping[str, Any]],
+    workers: int | None = None,
+    threads: int | None = None,
+    console: Console | None = None,
+) -> Plan:
+    """Run resolved configurations in worker processes; returns the plan that was carried out.
+
+    Args:
+        workers: how many processes; None: one per GPU, or one per CPU core.
+        threads: CPU threads of each; None: the cores shared out among the workers.
+
+    Raises:
+        ConfigError: a configuration is not valid; nothing has been started.
+        SweepFailed: some runs failed; all others have ended.
+        Interrupted: a stop was requested; all runs have written their checkpoints.
+    """
+    limits = {"limits": {"least": 1}}
+    workers = checked("hydra.launcher.workers", workers, int | None, limits)
+    threads = checked("hydra.launcher.threads", threads, int | None, limits)
+    console = console or Console()
+    plan = make_plan(configs)
+    todo = plan.in_state("missing", "interrupted", "failed")
+    console.out(summary_line(plan), highlight=False)
+    if not todo:
+        return plan
+    pool = make_pool(todo, workers, threads)
+    with SweepDisplay(len(todo), console) as display:
+        outcome = pool.run(
+            todo, lambda run, kind, values: display.heard(run.run_id, run.experiment.title, kind, values)
+        )
+    console.out(outcome_line(outcome), highlight=False)
+    if outcome.count("interrupted"):
+        raise Interrupted("the same command goes on from the checkpoints")
+    if outcome.count("failed"):
+        raise SweepFailed(_failures(outcome))
+    return plan
+
+
+def make_pool(todo: list[PlannedRun], workers: int | None, threads: int | None) -> Pool:
+    """The pool that suits this machine.
+
+    Two processes of one thread train small networks 1.2 to 1.4 times as fast as one process of two.
+    """
+    wants_gpu = all(run.config.get("device", "auto") != "cpu" for run in todo)
+    gpus = visible_gpus() if wants_gpu else []
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = workers or len(gpus) or cores
+    return Pool(count, threads or max(1, cores // count), gpus)
+
+
+def visible_gpus() -> list[str]:
+    """Numbers of the GPUs that this process may use, found without importing torch."""
+    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
+    if chosen is not None:
+        return [number.strip() for number in chosen.split(",") if number.strip()]
+    if shutil.which("nvidia-smi") is None:
+        return []
+    try:
+        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True, timeout=30).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [str(number) for number, line in enumerate(filter(None, listed.splitlines())) if line.startswith("GPU")]
+
+
+def summary_line(plan: Plan) -> str:
+    """How many runs there are and what is known of them: `18 runs: 6 done, 12 missing`."""
+    counts = ", ".join(f"{count} {state}" for state, count in plan.counts.items() if count)
+    return f"{len(plan.runs)} run{'s' if len(plan.runs) != 1 else ''}: {counts}"
+
+
+def outcome_line(outcome: Outcome) -> str:
+    """What came of the runs that were started."""
+    return "; ".join(f"{len(runs)} {kind}" for kind, runs in outcome.ended.items() if runs)
+
+
+def _failures(outcome: Outcome) -> str:
+    causes: dict[str, int] = {}
+    for run in outcome.ended["failed"]:
+        cause = outcome.causes.get(run.run_id, "unknown cause")
+        causes[cause] = causes.get(cause, 0) + 1
+    worst = max(causes, key=lambda cause: causes[cause])
+    count = outcome.count("failed")
+    return f"{count} run{'s' if count != 1 else ''} failed, {causes[worst]} of them: {worst}; see reinit-bench status"

@@ -1,0 +1,176 @@
+"""The local pool: worker processes that serve runs, one crash harming one run."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from multiprocessing.connection import Connection, wait
+from multiprocessing.process import BaseProcess
+from types import FrameType
+from typing import Any, cast
+
+from reinit_bench.settings import ConfigError
+from reinit_bench.sweep.plan import PlannedRun
+from reinit_bench.sweep.worker import work
+
+Notify = Callable[[PlannedRun, str, Mapping[str, Any]], None]
+"""Called with a run, the kind of its event (started, epoch, round, done, failed, ...) and the event's values."""
+
+ENDINGS = ("done", "failed", "interrupted", "held")
+CRASHES_ALLOWED = 1
+"""How often a run whose worker died is gone on with before it counts as failed."""
+
+
+@dataclass
+class _Worker:
+    process: BaseProcess
+    connection: Connection
+    gpu: str | None
+    run: PlannedRun | None = None
+    has_spoken: bool = False
+    """Whether it ever came up; one that dies before will not come up the next time either."""
+
+
+@dataclass
+class Outcome:
+    """How the runs of one sweep ended."""
+
+    ended: dict[str, list[PlannedRun]] = field(default_factory=lambda: {kind: [] for kind in ENDINGS})
+    causes: dict[str, str] = field(default_factory=dict)
+    """Why a run failed, by run id."""
+
+    def count(self, kind: str) -> int:
+        return len(self.ended[kind])
+
+
+class PoolError(ConfigError):
+    """The pool cannot work on this machine."""
+
+
+class Pool:
+    """Serves runs to worker processes.
+
+    Args:
+        gpus: device numbers to give to workers, one each; empty: workers run on the CPU.
+        workers: how many processes.
+        threads: CPU threads of each.
+    """
+
+    def __init__(self, workers: int, threads: int | None, gpus: Sequence[str] = ()) -> None:
+        self.count, self.threads, self.gpus = workers, threads, list(gpus)
+        self.stopping = False
+        self._workers: list[_Worker] = []
+        self._crashes: dict[str, int] = {}
+
+    def run(self, runs: Sequence[PlannedRun], notify: Notify) -> Outcome:
+        """Run all of `runs`; returns when all have ended or, after an interrupt, when all have written a checkpoint."""
+        waiting, outcome = deque(runs), Outcome()
+        with self._forwarding_signals():
+            for number in range(min(self.count, len(waiting))):
+                self._start(self.gpus[number % len(self.gpus)] if self.gpus else None)
+            while self._workers:
+                for ready in wait([worker.connection for worker in self._workers]):
+                    worker = next(w for w in self._workers if w.connection is ready)
+                    self._hear(worker, waiting, outcome, notify)
+        outcome.ended["interrupted"] += waiting
+        return outcome
+
+    def _start(self, gpu: str | None) -> None:
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = context.Pipe()
+        process = context.Process(target=work, args=(theirs, self.threads, gpu), name="reinit-bench worker")
+        # A worker is deaf to Ctrl-C from its first instruction: the pool, which hears it too, sends it SIGTERM.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()
+        self._workers.append(_Worker(process, ours, gpu))
+
+    def _hear(self, worker: _Worker, waiting: deque[PlannedRun], outcome: Outcome, notify: Notify) -> None:
+        try:
+            kind, values = worker.connection.recv()
+        except (EOFError, OSError):
+            self._bury(worker, waiting, outcome, notify)
+            return
+        worker.has_spoken = True
+        if kind == "ready":
+            self._serve(worker, waiting)
+            return
+        run = worker.run
+        assert run is not None
+        notify(run, kind, values)
+        if kind in ENDINGS:
+            outcome.ended[kind].append(run)
+            if "why" in values:
+                outcome.causes[run.run_id] = values["why"]
+            worker.run = None
+
+    def _serve(self, worker: _Worker, waiting: deque[PlannedRun]) -> None:
+        run = waiting.popleft() if waiting and not self.stopping else None
+        worker.run = run
+        try:
+            worker.connection.send(run.config if run else None)
+        except OSError:
+            return  # it died meanwhile; its end of the pipe says so next
+
+    def _bury(self, worker: _Worker, waiting: deque[PlannedRun], outcome: Outcome, notify: Notify) -> None:
+        """A worker's end of the pipe is closed: it has left, or was killed in the middle of a run."""
+        worker.process.join()
+        worker.connection.close()
+        self._workers.remove(worker)
+        if worker.run is not None:
+            self._crashed(worker, worker.run, waiting, outcome, notify)
+        if not worker.has_spoken and not self.stopping:
+            raise PoolError(f"a worker process cannot start: {_death(worker.process.exitcode)}")
+        if waiting and not self.stopping and len(self._workers) < self.count:
+            self._start(worker.gpu)
+
+    def _crashed(
+        self, worker: _Worker, run: PlannedRun, waiting: deque[PlannedRun], outcome: Outcome, notify: Notify
+    ) -> None:
+        why = _death(worker.process.exitcode)
+        self._crashes[run.run_id] = self._crashes.get(run.run_id, 0) + 1
+        if self.stopping:
+            outcome.ended["interrupted"].append(run)
+        elif self._crashes[run.run_id] <= CRASHES_ALLOWED:
+            notify(run, "warning", {"text": f"{why}; going on from its checkpoint"})
+            waiting.appendleft(run)
+        else:
+            notify(run, "failed", {"why": why})
+            outcome.ended["failed"].append(run)
+            outcome.causes[run.run_id] = why
+
+    @contextmanager
+    def _forwarding_signals(self) -> Iterator[None]:
+        """SIGTERM, SIGINT and SIGUSR2 stop the pool: nothing more is served, each worker writes a checkpoint."""
+
+        def handle(number: int, frame: FrameType | None) -> None:
+            # A second Ctrl-C does not wait for checkpoints: the runs go on from their last ones.
+            forwarded = signal.SIGKILL if self.stopping and number == signal.SIGINT else signal.SIGTERM
+            self.stopping = True
+            for worker in self._workers:
+                with suppress(ProcessLookupError):
+                    os.kill(cast(int, worker.process.pid), forwarded)
+
+        numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
+        before = {number: signal.signal(number, handle) for number in numbers}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+
+def _death(exitcode: int | None) -> str:
+    if exitcode is not None and exitcode < 0:
+        name = signal.Signals(-exitcode).name
+        hint = " (out of memory, or killed by hand)" if name == "SIGKILL" else ""
+        return f"its worker process was killed by {name}{hint}"
+    return f"its worker process ended with code {exitcode}"

@@ -1,0 +1,129 @@
+"""A worker process: runs one experiment after the other from frozen configurations, and tells the pool how it goes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import sys
+import threading
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import asdict
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from reinit_bench.training.observer import EpochEnd, Observer, RoundEnd, RunStart
+
+if TYPE_CHECKING:
+    import torch
+
+    from reinit_bench.config import Experiment
+    from reinit_bench.data.task import Task
+    from reinit_bench.training.interrupt import Interrupt
+
+
+class PipeObserver(Observer):
+    """Sends a run's events to the pool."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+    def run_started(self, event: RunStart) -> None:
+        self.send("started", title=event.title, rounds=event.rounds, first_step=event.first_step)
+
+    def epoch_ended(self, event: EpochEnd) -> None:
+        self.send(
+            "epoch", round=event.round, step=event.step, total_step=event.total_step, accuracy=event.validation_accuracy
+        )
+
+    def round_ended(self, event: RoundEnd) -> None:
+        self.send("round", **asdict(event))
+
+    def send(self, event: str, **values: Any) -> None:
+        """Tell the pool; a pool that is gone is no reason to lose the run."""
+        with contextlib.suppress(OSError):
+            self.connection.send((event, values))
+
+
+class TaskCache:
+    """Keeps the last task on the device: runs of a pack share their data."""
+
+    def __init__(self) -> None:
+        self._key = ""
+        self._task: Task | None = None
+
+    def load(self, experiment: Experiment, device: torch.device) -> Task:
+        """As `load_task`, without loading again what is there."""
+        from reinit_bench.data.task import load_task
+
+        parts = (experiment.dataset, experiment.augmentation, experiment.trainer.validation_fraction)
+        key = json.dumps([*parts, experiment.image_size, experiment.seed, str(device)], sort_keys=True)
+        if self._task is None or key != self._key:
+            self._task, self._key = load_task(experiment, device), key
+        return self._task
+
+
+def work(connection: Connection, threads: int | None, gpu: str | None) -> None:
+    """Serve runs from `connection` until None comes; the body of a worker process.
+
+    Sends ("ready", {}) before each run is taken, ("done", result), ("failed", why) or ("interrupted", why) after it.
+    """
+    if gpu is not None:
+        os.environ["CUDA_VISIBLE_DEVICES"] = gpu
+    sys.path.append(os.getcwd())  # a user's own method or model may lie in the folder that they work in
+    from reinit_bench.training.interrupt import interrupt_on_signals
+
+    tasks, observer = TaskCache(), PipeObserver(connection)
+    warnings.showwarning = lambda message, *where, **more: observer.send("warning", text=str(message))
+    with interrupt_on_signals() as interrupt:
+        # Ctrl-C reaches every process of the terminal; the pool decides what it means and sends SIGTERM.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+        import torch
+
+        threading.Thread(target=_stop_without_parent, args=(os.getppid(), interrupt), daemon=True).start()
+        while not interrupt.requested:
+            observer.send("ready")
+            try:
+                config = connection.recv()
+            except (EOFError, OSError):
+                return
+            if config is None:
+                return
+            if threads is not None:
+                torch.set_num_threads(threads)
+            _run(config, tasks, observer, interrupt)
+
+
+def _run(config: Mapping[str, Any], tasks: TaskCache, observer: PipeObserver, interrupt: Interrupt) -> None:
+    """One run; whatever happens to it is told, and never ends the worker."""
+    from reinit_bench.config import Execution, Experiment
+    from reinit_bench.experiment import run_experiment
+    from reinit_bench.lease import RunHeld
+    from reinit_bench.reporting.loggers import logger_observer
+    from reinit_bench.training.interrupt import Interrupted
+    from reinit_bench.training.observer import Observers
+
+    try:
+        experiment, execution = Experiment.from_dict(config), Execution.from_dict(config)
+        logger = logger_observer(execution.logger, Path(execution.results_dir))
+        watched = Observers(*filter(None, [logger]), observer)
+        result = run_experiment(experiment, execution, observer=watched, interrupt=interrupt, load=tasks.load)
+        observer.send("done", **{k: result[k] for k in ("run_id", "test_accuracy", "validation_accuracy", "steps")})
+    except (Interrupted, KeyboardInterrupt) as error:
+        observer.send("interrupted", why=str(error))
+    except RunHeld as error:
+        observer.send("held", why=str(error))
+    except Exception as error:
+        observer.send("failed", why=str(error) or type(error).__name__)
+
+
+def _stop_without_parent(parent: int, interrupt: Interrupt) -> None:
+    """A worker whose pool was killed writes its checkpoint and leaves, so that the same command can go on at once."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    interrupt.request("the pool is gone")

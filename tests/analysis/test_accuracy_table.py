@@ -1,0 +1,242 @@
+"""Tables 2, 6 and 7: what is averaged, what is never averaged, what is marked and what is said."""
+
+from typing import Any
+
+import pandas as pd
+
+from reinit_bench.analysis.collect import collect
+from reinit_bench.analysis.layout import Cell, Table
+from reinit_bench.analysis.render import plain
+from reinit_bench.analysis.tables import build_tables
+
+
+def table(shelf: Any, number: int = 2) -> Table:
+    (built,) = build_tables(collect(shelf.results_dir), [number])
+    return built
+
+
+def printed(built: Table) -> list[tuple[str, ...]]:
+    """Headings and cells of each row, the best with a star."""
+    return [(*row.headings, *(plain(cell) + "*" * cell.best for cell in row.cells)) for row in built.rows]
+
+
+def data(built: Table, dataset: str, model: str) -> dict[str, tuple[Any, ...]]:
+    """Method -> (n, mean, std, published) of one line of the long form, None for an empty field."""
+    lines = built.data[(built.data["dataset"] == dataset) & (built.data["model"] == model)].astype(object)
+    lines = lines.where(lines.notna(), None)
+    return {line[2]: tuple(line[3:]) for line in lines.itertuples(index=False)}
+
+
+def test_seeds_are_averaged_with_their_sample_deviation(shelf: Any) -> None:
+    for seed, accuracy in enumerate((0.70, 0.71, 0.72)):
+        shelf.add("digits", "scnn", "bl", accuracy, seed=seed)
+    shelf.add("digits", "scnn", "lw", 0.6)
+    built = table(shelf)
+    assert printed(built) == [("DIGITS", "scnn", "3", "71.0 ± 1.0*", "—", "—", "—", "—", "60.0 (1)")]
+    assert data(built, "DIGITS", "scnn") == {
+        "bl": (3, 71.0, 1.0, None),
+        "welsr": (0, None, None, None),
+        "dsd": (0, None, None, None),
+        "wels": (0, None, None, None),
+        "fc": (0, None, None, None),
+        "lw": (1, 60.0, None, None),
+    }
+
+
+def test_the_best_is_judged_on_the_mean_as_printed_and_ties_are_all_marked(shelf: Any) -> None:
+    for method, accuracy in {"bl": 0.71151, "welsr": 0.71249, "fc": 0.7114}.items():
+        shelf.add("digits", "scnn", method, accuracy)
+    assert printed(table(shelf)) == [("DIGITS", "scnn", "1", "71.2*", "71.2*", "—", "—", "71.1", "—")]
+
+
+def test_a_lone_method_is_the_best_of_nothing(shelf: Any) -> None:
+    shelf.add("digits", "scnn", "lw", 0.7)
+    assert not any(cell.best for row in table(shelf).rows for cell in row.cells)
+
+
+def test_published_values_stand_under_ours_and_only_a_complete_row_has_a_best(shelf: Any) -> None:
+    shelf.add("oxford_iiit", "mobilenet", "fc", 0.25)
+    shelf.add("cifar10", "vgg16", "lw", 0.9)
+    built = table(shelf)
+    assert printed(built) == [
+        ("OXFORD-IIIT", "mobilenet", "1", "—", "—", "—", "—", "25.0", "—"),
+        ("OXFORD-IIIT", "paper", "", "27.7", "24.1", "—", "24.3", "23.5", "—"),
+        ("CIFAR10", "vgg16", "1", "—", "—", "—", "—", "—", "90.0"),
+        ("CIFAR10", "paper", "", "84.7", "86.8", "84.9", "85.9", "85.0", "88.9*"),
+    ]
+    assert data(built, "CIFAR10", "vgg16")["lw"] == (1, 90.0, None, 88.9)
+    assert data(built, "CIFAR10", "vgg16")["bl"] == (0, None, None, 84.7)
+    assert "286 of 288 published cells have no run yet" in built.notes
+
+
+def test_the_long_form_holds_the_whole_published_grid_and_ours(shelf: Any) -> None:
+    shelf.add("cifar10", "vgg16", "lw", 0.9)
+    shelf.add("digits", "mlp", "lw", 0.9)
+    long = table(shelf).data
+    assert list(long.columns) == ["dataset", "model", "method", "n", "mean", "std", "published"]
+    assert len(long) == 288 + 6
+    assert long["n"].sum() == 2
+    assert long["published"].notna().sum() == 288 - 12
+    assert not long.duplicated(["dataset", "model", "method"]).any()
+    assert tuple(long.iloc[0][["dataset", "model", "method", "n", "published"]]) == (
+        "OXFORD-IIIT",
+        "scnn",
+        "bl",
+        0,
+        15.1,
+    )
+    assert set(long["dataset"].tail(6)) == {"DIGITS"}
+
+
+def test_training_subsets_are_datasets_of_their_own_without_a_published_value(shelf: Any) -> None:
+    for examples, accuracy in ((1000, 0.3), (200, 0.2), (None, 0.8)):
+        shelf.add("cifar10", "scnn", "bl", accuracy, dataset__train_examples=examples)
+    built = table(shelf)
+    assert [(row.headings[0], row.headings[1], plain(row.cells[0])) for row in built.rows] == [
+        ("CIFAR10", "scnn", "80.0"),
+        ("CIFAR10", "paper", "82.7"),
+        ("CIFAR10 (200)", "scnn", "20.0"),
+        ("CIFAR10 (1000)", "scnn", "30.0"),
+    ]
+    assert data(built, "CIFAR10 (200)", "scnn")["bl"] == (1, 20.0, None, None)
+
+
+def test_runs_at_different_settings_are_never_averaged(shelf: Any) -> None:
+    shelf.add("cifar10", "scnn", "bl", 0.5)
+    shelf.add("cifar10", "scnn", "lw", 0.6)
+    shelf.add("cifar10", "scnn", "lw", 0.7, image_size=128)
+    shelf.add("cifar10", "scnn", "lw", 0.8, image_size=64)
+    shelf.add("cifar10", "scnn", "lw", 0.9, image_size=64, model__width=0.25, precision="bf16")
+    assert [(row.headings[1], plain(row.cells[0]), plain(row.cells[5])) for row in table(shelf).rows] == [
+        ("scnn [precision=fp32]", "50.0", "60.0"),
+        ("scnn [image_size=64, precision=fp32]", "—", "80.0"),
+        ("scnn [image_size=128, precision=fp32]", "—", "70.0"),
+        ("scnn [model.width=0.25, image_size=64, precision=bf16]", "—", "90.0"),
+        ("paper", "82.7", "84.3"),
+    ]
+
+
+def test_methods_at_different_settings_do_not_share_a_line(shelf: Any) -> None:
+    shelf.add("digits", "scnn", "bl", 0.5, image_size=32)
+    shelf.add("digits", "scnn", "lw", 0.6, image_size=64)
+    assert printed(table(shelf)) == [
+        ("DIGITS", "scnn [image_size=32]", "1", "50.0", "—", "—", "—", "—", "—"),
+        ("DIGITS", "scnn [image_size=64]", "1", "—", "—", "—", "—", "—", "60.0"),
+    ]
+
+
+def test_a_methods_own_setting_parts_only_its_own_runs(shelf: Any) -> None:
+    for method in ("bl", "welsr", "dsd"):
+        shelf.add("digits", "scnn", method, 0.5)
+    shelf.add("digits", "scnn", "welsr", 0.6, method__fraction=0.5)
+    assert printed(table(shelf)) == [
+        ("DIGITS", "scnn", "1", "50.0*", "50.0*", "50.0*", "—", "—", "—"),
+        ("DIGITS", "scnn [method.fraction=0.5]", "1", "—", "60.0", "—", "—", "—", "—"),
+    ]
+
+
+def test_a_setting_that_one_run_has_at_null_parts_it_from_the_others(shelf: Any) -> None:
+    shelf.add("digits", "scnn", "lw", 0.5, method__schedule=None)
+    shelf.add("digits", "scnn", "lw", 0.6, method__schedule=[1, 2])
+    assert [row.headings[1] for row in table(shelf).rows] == [
+        "scnn [method.schedule=[1, 2]]",
+        "scnn [method.schedule=null]",
+    ]
+
+
+def test_two_datasets_with_one_label_are_not_averaged(shelf: Any) -> None:
+    shelf.add("digits", "scnn", "bl", 0.5)
+    shelf.add("digits", "scnn", "bl", 0.6, dataset__name="digits_too")
+    assert [row.headings[1] for row in table(shelf).rows] == [
+        "scnn [dataset.name=digits]",
+        "scnn [dataset.name=digits_too]",
+    ]
+
+
+def test_a_field_added_later_means_the_same_as_its_absence(shelf: Any) -> None:
+    shelf.add("digits", "scnn", "lw", 0.5)
+    shelf.add("digits", "scnn", "lw", 0.7, seed=1, method__freeze=False, method___absent_={"freeze": False})
+    assert printed(table(shelf)) == [("DIGITS", "scnn", "2", "—", "—", "—", "—", "—", "60.0 ± 14.1")]
+
+
+def test_each_table_takes_the_runs_of_its_condition(shelf: Any) -> None:
+    shelf.add("digits", "scnn", "bl", 0.2)
+    shelf.add("digits", "scnn", "bl", 0.6, augmentation__name="none")
+    shelf.add("digits", "scnn", "bl", 0.7, dropout__name="p25", dropout__rate=0.25)
+    shelf.add("digits", "scnn", "bl", 0.8, dropout__name="p50", dropout__rate=0.5)
+    shelf.add("digits", "scnn", "bl", 0.9, initializer__name="xavier_uniform")
+    found = {number: [plain(row.cells[0]) for row in table(shelf, number).rows] for number in (2, 6, 7)}
+    assert found == {2: ["20.0"], 6: ["60.0"], 7: ["70.0"]}
+
+
+def test_a_users_own_method_model_and_dataset_come_after_the_papers(shelf: Any) -> None:
+    shelf.add("digits", "zeta", "mine", 0.4, method___label_="MINE")
+    shelf.add("digits", "resnet50", "bl", 0.4)
+    shelf.add("cifar10", "alpha", "mine", 0.9)
+    shelf.add("cifar10", "resnet50", "mine", 0.9)
+    built = table(shelf)
+    assert built.columns == ("B", "R", "D", "W", "F", "L", "MINE")
+    assert [row.headings[:2] for row in built.rows] == [
+        ("CIFAR10", "resnet50"),
+        ("CIFAR10", "paper"),
+        ("CIFAR10", "alpha"),
+        ("DIGITS", "resnet50"),
+        ("DIGITS", "zeta"),
+    ]
+    assert built.rows[1].cells[6] == Cell(""), "the paper has no value to miss"
+    assert data(built, "CIFAR10", "resnet50")["mine"] == (1, 90.0, None, None)
+
+
+def test_notes_say_how_the_settings_differ_from_the_papers(shelf: Any) -> None:
+    shelf.add("digits", "scnn", "bl", 0.5, image_size=32, trainer__max_steps=60, trainer__lr=0.01)
+    shelf.add("digits", "scnn", "lw", 0.5, image_size=64, trainer__max_steps=60)
+    assert (
+        "not the paper's settings: image_size 32, 64 (paper 224), trainer.lr 0.01 (paper 0.003) in 1 of 2 runs, "
+        "trainer.max_steps 60 (paper 100000)"
+    ) in table(shelf).notes
+
+
+def test_notes_are_silent_at_the_papers_settings(shelf: Any) -> None:
+    shelf.add("cifar10", "scnn", "lw", 0.5)
+    assert [note for note in table(shelf).notes if "settings" in note or "left out" in note or "mixed" in note] == []
+
+
+def test_notes_name_mixed_code_with_counts(shelf: Any) -> None:
+    shelf.add("digits", "scnn", "bl", 0.5)
+    shelf.add("digits", "scnn", "bl", 0.5, seed=1)
+    shelf.add("digits", "scnn", "bl", 0.5, seed=2, git_commit="b" * 40)
+    shelf.add("digits", "scnn", "bl", 0.5, seed=3, git_commit=None, version="0.2.0")
+    shelf.add("digits", "scnn", "bl", 0.5, augmentation__name="none", version="0.3.0")
+    assert table(shelf).notes[-1] == (
+        "runs of different code are mixed (reinit-bench 0.1.0 commit aaaaaaaaaa: 2 runs; "
+        "reinit-bench 0.1.0 commit bbbbbbbbbb: 1 run; reinit-bench 0.2.0 commit unknown: 1 run)"
+    )
+
+
+def test_notes_name_what_was_left_out(shelf: Any) -> None:
+    shelf.add("digits", "scnn", "bl", 0.5)
+    path = shelf.add("digits", "scnn", "bl", 0.5, seed=1)
+    path.write_text("{")
+    (shelf.results_dir / "runs" / "unfinished").mkdir()
+    notes = table(shelf).notes
+    assert "left out: 1 run not finished (reinit-bench status says why)" in notes
+    assert [note for note in notes if note.startswith(f"left out: {path} is corrupt: not JSON")]
+
+
+def test_an_empty_store_says_how_to_begin(shelf: Any) -> None:
+    built = table(shelf)
+    assert built.rows == ()
+    assert built.notes == (
+        f"no finished runs in {shelf.results_dir}; start with: reinit-bench -m study=demo",
+        "288 of 288 published cells have no run yet",
+    )
+    assert len(built.data) == 288
+    assert built.data["n"].sum() == 0
+    assert pd.isna(built.data["mean"]).all()
+
+
+def test_a_store_without_runs_of_this_condition_says_so(shelf: Any) -> None:
+    shelf.add("digits", "scnn", "bl", 0.5)
+    assert table(shelf, 7).notes[0] == (
+        "no finished run with augmentation and dropout 0.25; 1 run finished under other conditions"
+    )

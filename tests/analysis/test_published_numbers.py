@@ -1,0 +1,102 @@
+"""The published tables as transcribed: complete, in range, empty only where results/paper/README.md says so."""
+
+from itertools import product
+from pathlib import Path
+
+import pytest
+
+from reinit_bench.analysis import paper
+from reinit_bench.settings import ConfigError
+
+
+@pytest.mark.parametrize(("number", "empty"), [(2, 12), (6, 0), (7, 24)])
+def test_accuracy_tables_hold_the_whole_grid_in_the_papers_order(number: int, empty: int) -> None:
+    table = paper.published(number)
+    cells = list(zip(table["dataset"], table["model"], table["method"], strict=True))
+    assert cells == list(product(paper.DATASETS, paper.MODELS, paper.LETTERS))
+    assert table["accuracy"].isna().sum() == empty
+    legible = table["accuracy"].dropna()
+    assert legible.between(2.0, 99.5).all()
+    assert (legible * 10).round(6).mod(1).eq(0).all(), "the paper prints one decimal"
+
+
+@pytest.mark.parametrize(
+    ("number", "dataset", "model", "values"),
+    [
+        (2, "OXFORD-IIIT", "resnet50", [29.7, 33.3, None, 31.0, 36.6, None]),
+        (2, "MNIST-COR", "mobilenet", [98.9, 98.8, None, 98.8, 98.9, 99.0]),
+        (2, "CIFAR10-COR", "scnn", [82.4, 83.8, 82.7, 83.3, 84.2, 84.8]),
+        (2, "CIFAR100", "resnet50", [59.9, 60.0, 61.8, 62.1, 60.3, 60.7]),
+        (6, "OXFORD-IIIT", "scnn", [13.7, 12.0, 13.4, 14.0, 14.0, 15.0]),
+        (6, "CARS196", "vgg16", [6.5, 5.5, 7.7, 7.0, 20.9, 9.9]),
+        (6, "BIRDS2010", "mobilenet", [4.5, 3.9, 5.2, 5.9, 5.3, 8.1]),
+        (7, "OXFORD-IIIT", "resnet50", [33.1, None, 41.2, None, None, None]),
+        (7, "DOGS", "mobilenet", [17.8, None, 27.3, None, None, None]),
+        (7, "MNIST-COR", "vgg16", [98.9, 99.0, 99.0, 99.0, None, 99.2]),
+        (7, "CASSAVA", "mobilenet", [68.5, 70.0, 78.6, 74.3, 73.7, 80.5]),
+    ],
+)
+def test_rows_of_the_accuracy_tables(number: int, dataset: str, model: str, values: list[float | None]) -> None:
+    cells = paper.published_accuracy(number)
+    assert [cells[dataset, model, method] for method in paper.LETTERS] == values
+
+
+def test_table_1_lacks_one_cell() -> None:
+    table = paper.published(1).set_index(["alpha", "method"])
+    assert len(table) == 18
+    assert list(table.index[table["mean"].isna() | table["std"].isna()]) == [(0.5, "bl")]
+    assert tuple(table.loc[(1.0, "lw")]) == (72.3, 3.6)
+    assert tuple(table.loc[(2.0, "wels")]) == (96.8, 0.1)
+
+
+def test_table_3_has_35_marks_and_none_in_both_directions() -> None:
+    table = paper.published(3)
+    assert len(table) == 100
+    marks = {
+        (model, row, column): mark
+        for model, row, column, mark in zip(table["model"], table["row"], table["column"], table["mark"], strict=True)
+    }
+    assert table["mark"].value_counts().to_dict() == {"": 65, "circle": 30, "star": 5}
+    assert not any(mark and marks.get((model, column, row)) for (model, row, column), mark in marks.items())
+    assert all(row not in ("lw", column) for _, row, column in marks)
+    assert marks["scnn", "dsd", "welsr"] == "star"
+    assert marks["resnet50", "fc", "wels"] == "circle"
+    assert marks["resnet50", "wels", "lw"] == ""
+    assert {
+        model: sum(bool(mark) for (name, _, _), mark in marks.items() if name == model) for model in paper.MODELS
+    } == {
+        "scnn": 9,
+        "vgg16": 11,
+        "mobilenet": 7,
+        "resnet50": 8,
+    }
+
+
+def test_table_4_is_complete_and_in_fractions() -> None:
+    table = paper.published(4).set_index(["l2", "method"])["accuracy"]
+    assert len(table) == 18
+    assert table.between(0.19, 0.89).all()
+    assert (table[0.01, "rescaling"], table[0.1, "baseline"]) == (0.89, 0.59)
+
+
+def test_a_reader_cannot_change_the_numbers_for_the_next_one() -> None:
+    mine = paper.published(2)
+    mine.loc[0, "accuracy"] = 0.0
+    assert paper.published(2).loc[0, "accuracy"] == 15.1
+
+
+def test_a_table_that_was_not_transcribed_is_named() -> None:
+    with pytest.raises(ConfigError, match=r"Table 5 is not transcribed; there are 1, 2, 3, 4, 6, 7"):
+        paper.published(5)
+
+
+def test_numbers_are_found_in_a_package_and_in_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paper, "__file__", str(tmp_path / "reinit_bench" / "analysis" / "paper.py"))
+    with pytest.raises(ConfigError, match="install reinit-bench again"):
+        paper.folder()
+    checkout = tmp_path / "results" / "paper"
+    checkout.mkdir(parents=True)
+    assert paper.folder() == checkout
+    package = tmp_path / "reinit_bench" / "paper"
+    package.mkdir(parents=True)
+    assert paper.folder() == package

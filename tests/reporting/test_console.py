@@ -1,0 +1,211 @@
+from __future__ import annotations
+
+import io
+import re
+import sys
+from dataclasses import replace
+
+import pytest
+from rich.console import Console
+from run_events import RUN_ID, Clock, epoch_end, round_end, run_end, run_start
+
+from reinit_bench.reporting.console import LiveProgress, LogLines, console_observer
+from reinit_bench.reporting.lines import duration
+
+SHOW_CURSOR = "\x1b[?25h"
+
+
+def log_lines(clock: Clock | None = None) -> tuple[LogLines, io.StringIO]:
+    out = io.StringIO()
+    return console_observer(Console(file=out, width=40), clock=clock or Clock()), out
+
+
+def on_terminal(clock: Clock, width: int = 100) -> tuple[LiveProgress, io.StringIO]:
+    out = io.StringIO()
+    observer = console_observer(
+        Console(file=out, force_terminal=True, width=width, _environ={"TERM": "xterm"}), clock=clock
+    )
+    assert isinstance(observer, LiveProgress)
+    return observer, out
+
+
+def plain(text: str) -> str:
+    """Without the terminal's control sequences."""
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", text)
+
+
+def test_log_lines_are_exact_unwrapped_and_without_control_characters() -> None:
+    clock = Clock()
+    observer, out = log_lines(clock)
+    observer.run_started(run_start())
+    for step in range(1, 121):
+        clock.now += 0.5
+        observer.step_done(2, step)
+    observer.epoch_ended(epoch_end(round_index=2, epoch=7, step=120, total_step=240))
+    observer.round_ended(round_end())
+    observer.run_ended(run_end())
+    assert out.getvalue().splitlines() == [
+        f"digits scnn lw seed 0: run {RUN_ID}, 4 rounds of at most 120 steps",
+        "round 2/4  epoch 7  step 120/120  loss 1.1667  train 91.0%  validation 90.2%  at most 2 min 00 s left",
+        "round 2/4  block 2  120 steps  train 99.1%  validation 95.0%  test 93.2%  8.1 s",
+        f"digits scnn lw seed 0: test 93.2%  validation 95.0%  train 99.1%  results/runs/{RUN_ID}",
+    ]
+    assert out.getvalue().replace("\n", "").isprintable()
+
+
+def test_an_epoch_line_comes_at_most_every_ten_seconds() -> None:
+    clock = Clock()
+    observer, out = log_lines(clock)
+    observer.run_started(run_start())
+    for epoch in range(1, 31):
+        clock.now += 1.0
+        observer.epoch_ended(epoch_end(epoch=epoch))
+    assert re.findall(r"epoch (\d+)", out.getvalue()) == ["10", "20", "30"]
+
+
+def test_a_resumed_run_says_from_which_step() -> None:
+    observer, out = log_lines()
+    observer.run_started(run_start(rounds=1, first_step=170))
+    assert out.getvalue() == (
+        f"digits scnn lw seed 0: run {RUN_ID}, 1 round of at most 120 steps, goes on from step 170\n"
+    )
+
+
+def test_an_interrupted_run_says_where_it_goes_on() -> None:
+    observer, out = log_lines()
+    observer.run_started(run_start(first_step=170))
+    observer.step_done(2, 51)
+    observer.step_done(2, 52)
+    observer.run_ended(run_end("interrupted"))
+    assert out.getvalue().splitlines()[1:] == [
+        "digits scnn lw seed 0: interrupted at step 172; the same command goes on from there"
+    ]
+
+
+def test_a_failed_run_leaves_the_error_to_the_command_line() -> None:
+    observer, out = log_lines()
+    observer.run_started(run_start())
+    observer.run_ended(run_end("failed", error="the loss is NaN at step 3 of round 2"))
+    assert len(out.getvalue().splitlines()) == 1
+
+
+def test_what_does_not_exist_is_left_out() -> None:
+    observer, out = log_lines()
+    observer.round_ended(replace(round_end(index=1, block=0), validation_accuracy=None))
+    observer.run_ended(run_end(validation_accuracy=None))
+    assert out.getvalue().splitlines() == [
+        "round 1/4  120 steps  train 99.1%  test 93.2%  8.1 s",
+        f"run: test 93.2%  train 99.1%  results/runs/{RUN_ID}",
+    ]
+
+
+def test_a_terminal_follows_the_steps_and_keeps_a_line_for_each_round() -> None:
+    clock = Clock()
+    observer, out = on_terminal(clock)
+    observer.run_started(run_start())
+    assert "preparing" in plain(out.getvalue())
+    for step in range(1, 61):
+        clock.now += 1.0
+        observer.step_done(2, step)
+    clock.now += 1.0
+    observer.epoch_ended(epoch_end())
+    shown = plain(out.getvalue())
+    assert "digits scnn lw seed 0  round 2/4  step 60/120  train 91.0%  validation 90.2%" in shown
+    assert " 38%  at most 5 min 05 s left" in shown
+    observer.round_ended(round_end())
+    observer.run_ended(run_end())
+    lines = [line.strip() for line in plain(out.getvalue()).splitlines()]
+    assert "round 2/4  block 2  120 steps  train 99.1%  validation 95.0%  test 93.2%  8.1 s" in lines
+    assert lines[-1] == f"digits scnn lw seed 0: test 93.2%  validation 95.0%  train 99.1%  results/runs/{RUN_ID}"
+
+
+def test_the_accuracies_of_a_finished_round_do_not_stand_beside_the_next() -> None:
+    clock = Clock()
+    observer, out = on_terminal(clock)
+    observer.run_started(run_start())
+    observer.step_done(1, 1)
+    observer.epoch_ended(epoch_end())
+    observer.round_ended(round_end(index=1))
+    clock.now += 1.0
+    observer.step_done(2, 1)
+    assert plain(out.getvalue()).splitlines()[-2].endswith("digits scnn lw seed 0  round 2/4  step 1/120")
+    observer.close()
+
+
+def test_steps_redraw_at_most_four_times_a_second() -> None:
+    clock = Clock()
+    observer, out = on_terminal(clock)
+    observer.run_started(run_start(steps_per_round=10_000))
+    for step in range(1, 1001):
+        clock.now += 1 / 1024
+        observer.step_done(1, step)
+    assert len(set(re.findall(r"step (\d+)/10000", plain(out.getvalue())))) == 4
+    observer.close()
+
+
+@pytest.mark.parametrize("width", [20, 60])
+def test_a_narrow_terminal_cuts_the_picture_instead_of_wrapping_it(width: int) -> None:
+    clock = Clock()
+    observer, out = on_terminal(clock, width)
+    observer.run_started(run_start())
+    observer.step_done(1, 1)
+    observer.close()
+    drawn = [line for line in plain(out.getvalue()).splitlines() if "rounds of at most" not in line]
+    assert len(drawn) >= 4
+    assert max(map(len, drawn)) <= width
+
+
+@pytest.mark.parametrize("state", ["done", "failed", "interrupted"])
+def test_the_terminal_is_as_before_when_the_run_has_ended(state: str) -> None:
+    before = sys.stdout, sys.stderr
+    observer, out = on_terminal(Clock())
+    observer.run_started(run_start())
+    observer.step_done(1, 1)
+    observer.run_ended(run_end(state))
+    assert (sys.stdout, sys.stderr) == before
+    assert out.getvalue().rindex(SHOW_CURSOR) > out.getvalue().rindex("\x1b[?25l")
+    length = len(out.getvalue())
+    observer.step_done(1, 2)
+    assert len(out.getvalue()) == length
+
+
+def test_close_restores_the_terminal_after_an_exception_and_may_be_repeated() -> None:
+    before = sys.stdout
+    observer, out = on_terminal(Clock())
+    observer.run_started(run_start())
+    observer.close()
+    observer.close()
+    assert sys.stdout is before
+    assert out.getvalue().count(SHOW_CURSOR) == 1
+
+
+def test_a_dumb_terminal_gets_lines() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, _environ={"TERM": "dumb"})
+    assert not isinstance(console_observer(console), LiveProgress)
+
+
+def test_a_file_gets_lines_also_where_colours_are_forced(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    observer = console_observer()
+    observer.run_started(run_start())
+    observer.close()
+    assert capsys.readouterr().out == f"digits scnn lw seed 0: run {RUN_ID}, 4 rounds of at most 120 steps\n"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [
+        (0.04, "0.0 s"),
+        (9.94, "9.9 s"),
+        (9.95, "10 s"),
+        (59.6, "1 min 00 s"),
+        (200, "3 min 20 s"),
+        (3599.6, "1 h 00 min"),
+        (7505, "2 h 05 min"),
+        (273_600, "3 d 04 h"),
+    ],
+)
+def test_durations_are_for_people(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
