@@ -62,7 +62,7 @@ class Settings:
     section: ClassVar[str] = ""
 
     def __post_init__(self) -> None:
-        hints = _hints(type(self))
+        hints = _hints(type(self))  # type: ignore[arg-type]
         for spec in fields(self):
             label = f"{self.section}.{spec.name}" if self.section else spec.name
             value = checked(label, getattr(self, spec.name), hints[spec.name], spec.metadata)

@@ -47,7 +47,10 @@ class Lambda(nn.Module):
         self._is_identity = bool(self.mean == 0) and bool(self.std == 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        return x if self._is_identity else (x - self.mean) / self.std
+        # A compiled network always computes it (it is fused away): one compilation serves all rounds.
+        if self._is_identity and not torch.compiler.is_compiling():
+            return x
+        return (x - self.mean) / self.std
 
 
 class Dropout(nn.Module):
@@ -92,6 +95,7 @@ class BlockNet(nn.Module):
 
     def block_output(self, x: Tensor, k: int) -> Tensor:
         """The output of block `k` (counted from 1), before its own lambda and after those below it."""
+        assert 1 <= k <= self.num_blocks, f"block {k} of {self.num_blocks}"
         for block, normalize in zip(self.blocks[: k - 1], self.lambdas[: k - 1], strict=True):
             x = normalize(block(x))
         return self.blocks[k - 1](x)

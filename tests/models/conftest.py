@@ -1,0 +1,93 @@
+"""Looking at a network without computing it: on the meta device VGG16 at 224 pixels costs no memory and little time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import pytest
+import torch
+from torch import nn
+
+from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.models.layers import Architecture
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> Iterator[None]:
+    """Small tensors: threads cost more than they give, and much more on a busy machine."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def meta() -> Callable[..., BlockNet]:
+    """Build an architecture without memory: `meta(architecture, input_shape, num_classes, dropout_rate)`."""
+
+    def build(
+        architecture: Architecture, input_shape: tuple[int, ...], num_classes: int = 1000, dropout_rate: float = 0.0
+    ) -> BlockNet:
+        with torch.device("meta"):
+            return architecture.build(input_shape, num_classes, dropout_rate)
+
+    return build
+
+
+@pytest.fixture
+def block_shapes() -> Callable[..., list[tuple[int, ...]]]:
+    """The output shape of each block and of the whole network, for one example of the given shape."""
+
+    def shapes(net: BlockNet, input_shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+        seen: list[tuple[int, ...]] = []
+        for module in [*net.blocks, net]:
+            module.register_forward_hook(lambda _, __, output: seen.append(tuple(output.shape[1:])))
+        net(torch.empty(1, *input_shape, device=next(net.parameters()).device))
+        return seen
+
+    return shapes
+
+
+@pytest.fixture
+def mult_adds() -> Callable[..., int]:
+    """Multiply-adds of all convolutions and dense layers for one example, as the literature counts them."""
+
+    def total(net: BlockNet, input_shape: tuple[int, ...]) -> int:
+        counts: list[int] = []
+
+        def count(module: nn.Module, _: object, output: torch.Tensor) -> None:
+            counts.append(output.numel() * module.weight[0].numel())
+
+        for module in net.modules():
+            if isinstance(module, (nn.Conv2d, nn.Linear)):
+                module.register_forward_hook(count)
+        net(torch.empty(1, *input_shape, device=next(net.parameters()).device))
+        return sum(counts)
+
+    return total
+
+
+@pytest.fixture
+def top_order() -> Callable[..., list[str]]:
+    """Class names of the layers that run after block K, in the order in which they run."""
+
+    def order(net: BlockNet, input_shape: tuple[int, ...]) -> list[str]:
+        seen: list[str] = []
+        for module in net.top.modules():
+            if not list(module.children()):
+                module.register_forward_hook(lambda layer, _, __: seen.append(type(layer).__name__))
+        net(torch.empty(1, *input_shape, device=next(net.parameters()).device))
+        return seen
+
+    return order
+
+
+@pytest.fixture
+def size_of() -> Callable[..., int]:
+    """Number of parameters in layers of the given kinds."""
+
+    def size(net: BlockNet, *kinds: type[nn.Module]) -> int:
+        layers = [module for module in net.modules() if isinstance(module, kinds)]
+        return sum(parameter.numel() for layer in layers for parameter in layer.parameters(recurse=False))
+
+    return size

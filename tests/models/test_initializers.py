@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from torch import nn
+
+from reinit_bench.models.blocknet import BlockNet, is_kernel
+from reinit_bench.models.initializers import HeNormal, Initializer, XavierUniform, fans, initial_values, initialize
+from reinit_bench.models.scnn import Scnn
+from reinit_bench.settings import ConfigError, instantiate
+
+YAMLS = sorted((Path(__file__).parents[2] / "conf" / "initializer").glob("*.yaml"))
+BIG = torch.empty(512, 256, 3, 3, device="meta")
+FAN_IN, FAN_OUT = 256 * 9, 512 * 9
+TRUNCATED_STD = 0.87962566103423978  # of a standard normal cut at two standard deviations
+
+
+def draw(initializer: Initializer, kernel: torch.Tensor = BIG, seed: int = 0) -> torch.Tensor:
+    return initializer.draw(kernel, torch.Generator().manual_seed(seed))
+
+
+def small_net() -> BlockNet:
+    return Scnn(width=0.25).build((3, 8, 8), 5, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [((64, 3, 7, 7), (147, 3136)), ((32, 1, 3, 3), (9, 288)), ((10, 20), (20, 10)), ((8, 4, 1, 1), (4, 8))],
+)
+def test_fans(shape: tuple[int, ...], expected: tuple[int, int]) -> None:
+    assert fans(torch.empty(shape)) == expected
+
+
+@pytest.mark.parametrize("truncated", [True, False])
+def test_he_normal_has_variance_two_over_fan_in(truncated: bool) -> None:
+    values = draw(HeNormal(truncated=truncated))
+    assert (values.shape, values.dtype) == (BIG.shape, torch.float32)
+    assert values.var().item() == pytest.approx(2 / FAN_IN, rel=0.01)
+    assert values.mean().item() == pytest.approx(0.0, abs=1e-4)
+
+
+def test_he_normal_is_cut_at_two_standard_deviations_of_the_wider_normal() -> None:
+    wider = math.sqrt(2 / FAN_IN) / TRUNCATED_STD
+    values = draw(HeNormal()).abs()
+    assert 1.999 * wider < values.max().item() <= 2 * wider * (1 + 1e-6)
+    # A normal's share within one standard deviation, of what two hold.
+    assert (values < wider).float().mean().item() == pytest.approx(0.682689 / 0.954500, abs=0.002)
+    assert draw(HeNormal(truncated=False)).abs().max().item() > 4 * math.sqrt(2 / FAN_IN)
+
+
+def test_xavier_uniform_fills_its_bounds_evenly() -> None:
+    bound = math.sqrt(6 / (FAN_IN + FAN_OUT))
+    values = draw(XavierUniform())
+    assert 0.9999 * bound < values.abs().max().item() <= bound
+    assert values.var().item() == pytest.approx(bound**2 / 3, rel=0.01)
+    assert (values.abs() < bound / 2).float().mean().item() == pytest.approx(0.5, abs=0.002)
+    assert values.mean().item() == pytest.approx(0.0, abs=1e-4)
+
+
+def test_initialize_sets_biases_to_zero_scales_to_one_and_draws_kernels() -> None:
+    net = small_net()
+    with torch.no_grad():
+        for parameter in net.parameters():
+            parameter.fill_(7.0)
+    initialize(net, HeNormal(), 0)
+    scales = {f"{name}.weight" for name, module in net.named_modules() if isinstance(module, nn.GroupNorm)}
+    assert len(scales) == 5
+    for name, value in net.named_parameters():
+        if is_kernel(value):
+            assert value.unique().numel() > 0.9 * value.numel(), name
+        else:
+            assert value.unique().tolist() == [1.0 if name in scales else 0.0], name
+
+
+def test_each_parameter_has_a_stream_of_its_own() -> None:
+    net = small_net()
+    names = [name for name, _ in net.named_parameters()]
+    everything = initial_values(net, HeNormal(), names, 3, "round", 1)
+    some = initial_values(net, HeNormal(), ["top.head.weight", "blocks.1.conv.weight"], 3, "round", 1)
+    assert list(some) == ["top.head.weight", "blocks.1.conv.weight"]
+    assert all(torch.equal(value, everything[name]) for name, value in some.items())
+
+
+def test_layers_of_one_shape_are_drawn_apart() -> None:
+    net = nn.Sequential(nn.Linear(9, 9), nn.Linear(9, 9))
+    values = initial_values(net, XavierUniform(), ["0.weight", "1.weight"], 0)
+    assert not torch.equal(values["0.weight"], values["1.weight"])
+
+
+def test_seed_and_purpose_each_change_the_values() -> None:
+    net, name = small_net(), "top.head.weight"
+    purposes = [(0, "initial"), (1, "initial"), (0, "round", 1), (0, "round", 2), (0,)]
+    drawn = [initial_values(net, HeNormal(), [name], *purpose)[name] for purpose in purposes]
+    again = initial_values(net, HeNormal(), [name], 0, "round", 2)[name]
+    assert [torch.equal(again, other) for other in drawn] == [False, False, False, True, False]
+
+
+def test_drawing_changes_neither_the_network_nor_the_global_generator() -> None:
+    net = small_net()
+    before = {name: value.clone() for name, value in net.state_dict().items()}
+    torch.manual_seed(0)
+    expected = torch.rand(4)
+    torch.manual_seed(0)
+    initial_values(net, HeNormal(), before.keys() & dict(net.named_parameters()).keys(), 0)
+    assert torch.equal(torch.rand(4), expected)
+    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
+
+
+def test_values_take_the_type_of_the_parameter() -> None:
+    net, name = small_net(), "top.head.weight"
+    full = initial_values(net, XavierUniform(), [name], 0)[name]
+    half = initial_values(net.bfloat16(), XavierUniform(), [name], 0)[name]
+    assert half.dtype == torch.bfloat16
+    assert torch.equal(half, full.bfloat16())
+
+
+@pytest.mark.parametrize("path", YAMLS, ids=lambda path: path.stem)
+def test_every_yaml_names_an_initializer_and_its_defaults(path: Path) -> None:
+    section = yaml.safe_load(path.read_text())
+    initializer = instantiate(section, "initializer")
+    assert section["name"] == path.stem
+    assert isinstance(section["_label_"], str)
+    assert initializer == type(initializer)()
+    values = draw(initializer, torch.empty(6, 5, 3, 3))
+    assert values.shape == (6, 5, 3, 3)
+    assert torch.equal(values, draw(initializer, torch.empty(6, 5, 3, 3)))
+    assert not torch.equal(values, draw(initializer, torch.empty(6, 5, 3, 3), seed=1))
+
+
+def test_both_initializers_of_the_paper_have_a_yaml() -> None:
+    assert {"he_normal", "xavier_uniform"} <= {path.stem for path in YAMLS}
+
+
+def test_truncated_is_true_or_false() -> None:
+    with pytest.raises(ConfigError, match=r"^initializer\.truncated must be true or false; got 1$"):
+        HeNormal(truncated=1)

@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from reinit_bench.models.layers import Architecture, GlobalAveragePool, conv, norm, pooled_stages, sequence
+from reinit_bench.settings import ConfigError
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (2, 7)])
+def test_norm_is_over_all_of_an_example_with_scale_and_shift_per_channel(shape: tuple[int, ...]) -> None:
+    x = torch.randn(shape, generator=torch.Generator().manual_seed(0)) * 3 + 2
+    layer = norm(shape[1], 0.5)
+    with torch.no_grad():
+        layer.weight.copy_(torch.arange(1.0, shape[1] + 1))
+        layer.bias.copy_(torch.arange(shape[1]) * 10.0)
+    for example, normalized in zip(x, layer(x), strict=True):
+        per_channel = [-1] + [1] * (len(shape) - 2)
+        expected = (example - example.mean()) / (example.var(unbiased=False) + 0.5).sqrt()
+        expected = expected * layer.weight.view(per_channel) + layer.bias.view(per_channel)
+        torch.testing.assert_close(normalized, expected)
+
+
+@pytest.mark.parametrize(("window", "stride"), [(1, 1), (1, 2), (3, 1), (3, 2), (7, 2)])
+def test_conv_gives_pixels_divided_by_stride_rounded_up(window: int, stride: int) -> None:
+    layer = conv(1, 1, window, stride=stride)
+    assert layer.bias is None
+    for pixels in (1, 2, 7, 8, 9):
+        assert layer(torch.zeros(1, 1, pixels, pixels)).shape[2:] == (-(-pixels // stride),) * 2
+
+
+def test_pooling_belongs_to_the_last_block_of_its_stage() -> None:
+    blocks = pooled_stages(3, [(4, 2), (5, 1)], 1e-3)
+    names = [[name for name, _ in block.named_children()] for block in blocks]
+    assert names == [["conv", "norm", "relu"], ["conv", "norm", "relu", "pool"], ["conv", "norm", "relu", "pool"]]
+    assert [tuple(block.conv.weight.shape) for block in blocks] == [(4, 3, 3, 3), (4, 4, 3, 3), (5, 4, 3, 3)]
+    assert [tuple(block.conv.bias.shape) for block in blocks] == [(4,), (4,), (5,)]
+
+
+def test_sequence_keeps_names_and_order() -> None:
+    modules = sequence(second=torch.nn.ReLU(), first=torch.nn.Flatten())
+    assert [name for name, _ in modules.named_children()] == ["second", "first"]
+
+
+def test_global_average_pool() -> None:
+    x = torch.arange(2 * 3 * 2 * 2.0).view(2, 3, 2, 2)
+    assert GlobalAveragePool()(x).tolist() == [[1.5, 5.5, 9.5], [13.5, 17.5, 21.5]]
+
+
+@pytest.mark.parametrize(
+    ("width", "expected"), [(1.0, [32, 3, 1]), (0.5, [16, 2, 1]), (0.01, [1, 1, 1]), (1.5, [48, 5, 2]), (2, [64, 6, 2])]
+)
+def test_width_rounds_half_up_and_keeps_one(width: float, expected: list[int]) -> None:
+    assert [Architecture(width=width).channels(n) for n in (32, 3, 1)] == expected
+
+
+@pytest.mark.parametrize("width", [0, -1.0, float("nan"), float("inf"), "1", True, None])
+def test_width_must_be_a_number_above_zero(width: object) -> None:
+    with pytest.raises(ConfigError, match=r"^model\.width must be a number above 0; got"):
+        Architecture(width=width)

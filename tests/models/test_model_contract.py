@@ -1,0 +1,205 @@
+"""What every model keeps: each yaml in conf/model is tested by being there."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F  # noqa: N812
+import yaml
+from torch import Tensor, nn
+
+from reinit_bench.models.blocknet import BlockNet, Dropout
+from reinit_bench.models.initializers import HeNormal, initialize
+from reinit_bench.models.layers import Architecture
+from reinit_bench.settings import ConfigError, instantiate
+
+YAMLS = sorted((Path(__file__).parents[2] / "conf" / "model").glob("*.yaml"))
+IMAGE_YAMLS = [path for path in YAMLS if yaml.safe_load(path.read_text())["_min_image_size_"] is not None]
+for_images = pytest.mark.parametrize("path", IMAGE_YAMLS, ids=lambda path: path.stem, indirect=True)
+CLASSES, EXAMPLES = 5, 4
+
+
+@pytest.fixture(params=YAMLS, ids=lambda path: path.stem)
+def path(request: pytest.FixtureRequest) -> Path:
+    return request.param
+
+
+@pytest.fixture
+def section(path: Path) -> dict[str, Any]:
+    return yaml.safe_load(path.read_text())
+
+
+def input_shape(section: dict[str, Any]) -> tuple[int, ...]:
+    smallest = section["_min_image_size_"]
+    return (6,) if smallest is None else (3, max(smallest, 16), max(smallest, 16))
+
+
+def narrow(section: dict[str, Any]) -> Architecture:
+    """The model at an eighth of its width, where it has one."""
+    return instantiate({**section, "width": 0.125} if "width" in section else section, "model")
+
+
+def inputs(section: dict[str, Any]) -> Tensor:
+    return torch.randn(EXAMPLES, *input_shape(section), generator=torch.Generator().manual_seed(0))
+
+
+@pytest.fixture
+def net(section: dict[str, Any]) -> BlockNet:
+    net = narrow(section).build(input_shape(section), CLASSES, 0.25)
+    initialize(net, HeNormal(), 0)
+    return net
+
+
+def seed_dropouts(net: nn.Module, seed: int) -> None:
+    generator = torch.Generator().manual_seed(seed)
+    for layer in net.modules():
+        if isinstance(layer, Dropout):
+            layer.generator = generator
+
+
+def fill_lambdas(net: BlockNet) -> None:
+    for k in range(1, net.num_blocks + 1):
+        net.lambda_of(k).fill(torch.tensor(0.125 * k), torch.tensor(1.0 + 0.25 * k))
+
+
+def test_yaml_says_the_name_the_label_and_every_default(path: Path, section: dict[str, Any]) -> None:
+    architecture = instantiate(section, "model")
+    assert isinstance(architecture, Architecture)
+    assert section["name"] == path.stem
+    assert isinstance(section["_label_"], str)
+    assert {spec.name for spec in fields(architecture)} == {
+        key for key in section if key != "name" and not key.startswith("_")
+    }
+    assert architecture == type(architecture)()
+
+
+def test_norm_epsilon_reaches_every_norm(section: dict[str, Any], meta) -> None:
+    if "norm_epsilon" in section:
+        section["norm_epsilon"] = 0.25
+    net = meta(narrow(section), input_shape(section))
+    norms = [module for module in net.modules() if isinstance(module, nn.GroupNorm)]
+    assert {norm.eps for norm in norms} == ({0.25} if "norm_epsilon" in section else set())
+
+
+@for_images
+def test_smallest_image_works_and_a_smaller_one_is_refused(section: dict[str, Any], meta) -> None:
+    smallest = section["_min_image_size_"]
+    net = meta(narrow(section), (3, smallest, smallest), CLASSES)
+    assert net(torch.empty(2, 3, smallest, smallest, device="meta")).shape == (2, CLASSES)
+    with pytest.raises(ConfigError, match=rf"image_size of at least {smallest}\b.*; got {smallest - 1}$"):
+        narrow(section).build((3, smallest - 1, smallest - 1), CLASSES, 0.0)
+
+
+def test_inputs_of_another_rank_are_refused(section: dict[str, Any]) -> None:
+    wrong = (3, 64, 64) if section["_min_image_size_"] is None else (64,)
+    with pytest.raises(ConfigError, match=f"^{section['name']} takes "):
+        narrow(section).build(wrong, CLASSES, 0.0)
+
+
+def test_a_training_step_reaches_every_parameter(section: dict[str, Any], net: BlockNet) -> None:
+    assert net.num_blocks >= 1
+    seed_dropouts(net, 0)
+    logits = net(inputs(section))
+    assert logits.shape == (EXAMPLES, CLASSES)
+    F.cross_entropy(logits, torch.arange(EXAMPLES) % CLASSES).backward()
+    for name, parameter in net.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+        assert parameter.grad.abs().max() > 0, name
+
+
+def test_every_parameter_belongs_to_one_block_or_to_the_top(net: BlockNet) -> None:
+    names = tuple(name for name, _ in net.named_parameters())
+    parts = [net.names_in_blocks(k, k) for k in range(1, net.num_blocks + 1)] + [net.names_in_top()]
+    assert sum(parts, ()) == names
+    assert len(set(names)) == len(names)
+    assert all(parts[:-1])
+    for k in range(1, net.num_blocks + 1):
+        assert net.names_in_blocks(1, k) + net.names_above(k) == names
+    head = net.names_in_head()
+    assert [len(net.get_parameter(name)) for name in head] == [CLASSES] * 2
+    assert head == names[-2:]
+
+
+@torch.no_grad()
+def test_forward_is_the_last_block_its_lambda_and_the_top(section: dict[str, Any], net: BlockNet) -> None:
+    net.eval()
+    fill_lambdas(net)
+    x = inputs(section)
+    last = net.lambda_of(net.num_blocks)(net.block_output(x, net.num_blocks))
+    assert torch.equal(net(x), net.top(last))
+
+
+@torch.no_grad()
+def test_lambdas_change_nothing_before_they_are_filled(section: dict[str, Any], net: BlockNet) -> None:
+    net.eval()
+    keys, x = list(net.state_dict()), inputs(section)
+    plain = x
+    for block in net.blocks:
+        plain = block(plain)
+    plain = net.top(plain)
+    assert torch.equal(net(x), plain)
+    fill_lambdas(net)
+    assert list(net.state_dict()) == keys
+    assert not torch.equal(net(x), plain)
+    for slot in net.lambdas:
+        slot.clear()
+    assert torch.equal(net(x), plain)
+
+
+@torch.no_grad()
+def test_dropout_is_drawn_from_the_generator_and_off_in_evaluation(section: dict[str, Any], net: BlockNet) -> None:
+    assert {layer.rate for layer in net.modules() if isinstance(layer, Dropout)} == {0.25}
+    x, outputs = inputs(section), []
+    for seed in (1, 1, 2):
+        seed_dropouts(net, seed)
+        outputs.append(net(x))
+    assert torch.equal(outputs[0], outputs[1])
+    assert not torch.equal(outputs[0], outputs[2])
+    net.eval()
+    assert torch.equal(net(x), net(x))
+
+
+@torch.no_grad()
+def test_without_dropout_training_and_evaluation_agree(section: dict[str, Any]) -> None:
+    net = narrow(section).build(input_shape(section), CLASSES, 0.0)
+    x = inputs(section)
+    assert torch.equal(net.train()(x), net.eval()(x))
+
+
+@torch.no_grad()
+def test_examples_do_not_touch_each_other(section: dict[str, Any], net: BlockNet) -> None:
+    net.eval()
+    x = inputs(section)
+    torch.testing.assert_close(net(x)[:1], net(x[:1]), rtol=1e-4, atol=1e-5)
+
+
+@for_images
+@torch.no_grad()
+def test_channels_last_computes_the_same(section: dict[str, Any], net: BlockNet) -> None:
+    net.eval()
+    x = inputs(section)
+    expected = net(x)
+    net.to(memory_format=torch.channels_last)
+    x = x.to(memory_format=torch.channels_last)
+    layouts: list[bool] = []
+    for block in net.blocks:
+        block.register_forward_hook(
+            lambda _, __, output: layouts.append(output.is_contiguous(memory_format=torch.channels_last))
+        )
+    torch.testing.assert_close(net(x), expected, rtol=1e-4, atol=1e-5)
+    assert layouts == [True] * net.num_blocks
+
+
+def test_bfloat16_trains(section: dict[str, Any], net: BlockNet) -> None:
+    x = inputs(section)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = F.cross_entropy(net(x).float(), torch.arange(EXAMPLES) % CLASSES)
+    loss.backward()
+    assert loss.isfinite()
+    assert all(parameter.grad.dtype == torch.float32 for parameter in net.parameters())
+    assert all(parameter.grad.isfinite().all() for parameter in net.parameters())
