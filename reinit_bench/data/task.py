@@ -11,42 +11,29 @@ from torch import Tensor
 
 from reinit_bench.config import Experiment
 from reinit_bench.data.augment import Augmentation, resize
-from reinit_bench.data.source import Dataset, Examples, Source
+from reinit_bench.data.residency import Split, fits, place
+from reinit_bench.data.source import Dataset, Source
 from reinit_bench.data.splits import stratified, training_subset
+from reinit_bench.data.tfds_source import NotPrepared
 from reinit_bench.randomness import stream
 from reinit_bench.settings import ConfigError, instantiate
 
 EVALUATION_BATCH = 1000
+SMALL_IMAGE = 64
 SPLITS = ("train", "validation", "test")
-
-
-@dataclass(frozen=True)
-class Resident:
-    """One split on the device: uint8 images (n, channels, height, width), channels last, or float32 vectors (n, d)."""
-
-    inputs: Tensor
-    labels: Tensor
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    @classmethod
-    def of(cls, examples: Examples, positions: np.ndarray | None, device: torch.device) -> Resident:
-        chosen = slice(None) if positions is None else positions
-        inputs = torch.from_numpy(np.ascontiguousarray(examples.inputs[chosen])).to(device)
-        if examples.are_images:
-            inputs = inputs.permute(0, 3, 1, 2)
-        return cls(inputs, torch.from_numpy(np.ascontiguousarray(examples.labels[chosen])).to(device))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """Splits resident on one device, and how a batch is made of them."""
+    """Splits, and how a batch is made of them on one device.
 
-    train: Resident
-    train_enlarged: Resident | None
-    validation: Resident
-    test: Resident
+    The splits lie on the device where they fit; see `residency`.
+    """
+
+    train: Split
+    train_enlarged: Split | None
+    validation: Split
+    test: Split
     num_classes: int
     image_size: int | None
     mean: Tensor
@@ -56,9 +43,8 @@ class Task:
     @property
     def input_shape(self) -> tuple[int, ...]:
         """Shape of one input of the network: (channels, height, width), or (features,)."""
-        if self.image_size is None:
-            return tuple(self.train.inputs.shape[1:])
-        return (self.train.inputs.shape[1], self.image_size, self.image_size)
+        shape = self.train.input_shape
+        return shape if self.image_size is None else (shape[0], self.image_size, self.image_size)
 
     @property
     def device(self) -> torch.device:
@@ -69,23 +55,31 @@ class Task:
         size = self.image_size
         enlarged = None if size is None else self.augmentation.enlarged_size(size)
         if size is None or enlarged is None:
-            return self._scaled(self.train.inputs[positions]), self.train.labels[positions]
-        stored = self.train if self.train_enlarged is None else self.train_enlarged
-        images = resize(self._standardized(stored.inputs[positions]), enlarged)
-        return self.augmentation.apply(images, size, generator), self.train.labels[positions]
+            return self._scaled(self.train.take(positions)), self.train.labels[positions]
+        images = (self.train_enlarged or self.train).take(positions)
+        if images.shape[-2:] == (enlarged, enlarged):
+            # Cropping moves pixels and scaling changes each alone, so the cheaper order gives the same bits.
+            images = self._standardized(self.augmentation.apply(images, size, generator))
+        else:
+            images = self.augmentation.apply(resize(self._standardized(images), enlarged), size, generator)
+        return images, self.train.labels[positions]
 
-    def batches(self, split: str, size: int = EVALUATION_BATCH) -> Iterator[tuple[Tensor, Tensor]]:
-        """One split (train, validation or test) in order, without augmentation."""
+    def batches(self, split: str, size: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """One split (train, validation or test) in order, without augmentation, `size` examples at a time.
+
+        Without a size, batches of large images are smaller, since an evaluation must fit where a training step fits.
+        """
         assert split in SPLITS
-        resident: Resident = getattr(self, split)
-        for start in range(0, len(resident), size):
-            part = slice(start, start + size)
-            yield self._scaled(resident.inputs[part]), resident.labels[part]
+        chosen: Split = getattr(self, split)
+        if size is None:
+            size = EVALUATION_BATCH if (self.image_size or 0) <= SMALL_IMAGE else EVALUATION_BATCH // 4
+        for start in range(0, len(chosen), size):
+            yield self._scaled(chosen.span(start, start + size)), chosen.labels[start : start + size]
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Inputs of `count` random training examples (all, where there are fewer), without augmentation."""
-        positions = torch.randperm(len(self.train), generator=generator)[:count].to(self.device)
-        return self._scaled(self.train.inputs[positions])
+        positions = torch.randperm(len(self.train), generator=generator)[:count]
+        return self._scaled(self.train.take(positions))
 
     def _scaled(self, inputs: Tensor) -> Tensor:
         """Inputs as the network sees them in evaluation."""
@@ -95,11 +89,15 @@ class Task:
 
     def _standardized(self, images: Tensor) -> Tensor:
         """uint8 images, channel by channel, minus the training split's mean, over its standard deviation."""
-        return (images.float() - self.mean) / self.std
+        return images.float().sub_(self.mean).div_(self.std)
 
 
-def load_task(experiment: Experiment, device: torch.device) -> Task:
+def load_task(experiment: Experiment, device: torch.device, *, resident: bool | None = None) -> Task:
     """Load an experiment's dataset, split it, and put it on the device.
+
+    Args:
+        resident: whether the data lie on the device or stay where they are (memory-mapped) and are copied batch by
+            batch; None: as fits. Never changes a result.
 
     Raises:
         ConfigError: the dataset is not there, the subset impossible, or the image size missing.
@@ -108,7 +106,7 @@ def load_task(experiment: Experiment, device: torch.device) -> Task:
     augmentation: Augmentation = instantiate(experiment.augmentation, "augmentation")
     size = experiment.image_size
     enlarged = None if size is None else augmentation.enlarged_size(size)
-    dataset = source.load(size, enlarged, experiment.seed)
+    dataset = _load(source, experiment, enlarged)
     if dataset.train.are_images != (size is not None):
         wanted = "a number of pixels" if dataset.train.are_images else "null: its examples are vectors"
         raise ConfigError(f"image_size for dataset {experiment.dataset['name']} must be {wanted}; got {size}")
@@ -117,17 +115,29 @@ def load_task(experiment: Experiment, device: torch.device) -> Task:
     held_out = _validation_size(len(used), experiment.trainer.validation_fraction)
     validation, train = stratified(labels, held_out, stream(source.split_seed, "validation"))
     mean, std = _statistics(dataset.train.inputs, used, device)
+    if resident is None:
+        resident = fits((dataset.train, dataset.train_enlarged, dataset.test), device)
+    kept = place(dataset.train, used, device, resident)
+    enlarged_kept = None if dataset.train_enlarged is None else place(dataset.train_enlarged, used, device, resident)
     return Task(
-        train=Resident.of(dataset.train, used[train], device),
-        train_enlarged=_enlarged(dataset, used[train], enlarged, device),
-        validation=Resident.of(dataset.train, used[validation], device),
-        test=Resident.of(dataset.test, None, device),
+        train=kept.part(train),
+        train_enlarged=None if enlarged_kept is None else enlarged_kept.part(train),
+        validation=kept.part(validation),
+        test=place(dataset.test, None, device, resident),
         num_classes=dataset.num_classes,
         image_size=size,
         mean=mean,
         std=std,
         augmentation=augmentation,
     )
+
+
+def _load(source: Source, experiment: Experiment, enlarged: int | None) -> Dataset:
+    try:
+        return source.load(experiment.image_size, enlarged, experiment.seed)
+    except NotPrepared as error:
+        name = experiment.dataset["name"]
+        raise ConfigError(f"dataset {name} {error}; run: {error.command(name)}") from error
 
 
 def _validation_size(examples: int, fraction: float) -> int:
@@ -138,12 +148,6 @@ def _validation_size(examples: int, fraction: float) -> int:
             "take more examples, or trainer.validation_fraction=0 trainer.round_weights=last"
         )
     return held_out
-
-
-def _enlarged(dataset: Dataset, used: np.ndarray, size: int | None, device: torch.device) -> Resident | None:
-    if size is None or dataset.train_enlarged is None:
-        return None
-    return Resident.of(dataset.train_enlarged, used, device)
 
 
 def _statistics(inputs: np.ndarray, used: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -1,0 +1,218 @@
+"""The cache of decoded images: memory-mapped uint8 arrays with a manifest of what they are and their hashes.
+
+A cache is one folder. It is written under another name and renamed when it is complete, so that it is either whole or
+not there. What it says about itself is checked before anything is read from it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from reinit_bench.data.source import Examples
+from reinit_bench.settings import ConfigError
+
+FORMAT = 1
+"""Raised when the layout of a cache changes; a cache of another format is made again."""
+
+NATIVE = "native"
+
+
+class CorruptCache(ConfigError):
+    """A cache that is not what its manifest says."""
+
+
+def array_name(split: str, side: int | None) -> str:
+    """File name of the images of `split` (train, test) kept at `side` pixels; None: as the source gives them."""
+    return f"{split}_{side or NATIVE}.npy"
+
+
+def labels_name(split: str) -> str:
+    """File name of the labels of `split`."""
+    return f"{split}_labels.npy"
+
+
+class Cache:
+    """A finished cache, or the place of one."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def exists(self) -> bool:
+        return self.path.is_dir()
+
+    def manifest(self) -> dict[str, Any]:
+        """What the cache says about itself.
+
+        Raises:
+            CorruptCache: there is no readable manifest of this format.
+        """
+        path = self.path / "manifest.json"
+        try:
+            manifest = json.loads(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise CorruptCache(f"{path} cannot be read ({error})") from error
+        if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+            raise CorruptCache(f"{path} is not a manifest of format {FORMAT}")
+        return manifest
+
+    def check(self, *, hashes: bool) -> None:
+        """Compare every array with the manifest: its size, and with `hashes` its SHA-256.
+
+        Raises:
+            CorruptCache: naming the first file that differs.
+        """
+        for name, entry in self.manifest()["arrays"].items():
+            self._check_size(name, entry)
+            if hashes and file_sha256(self.path / name) != entry["sha256"]:
+                raise CorruptCache(f"{self.path / name} has changed: its SHA-256 is not the manifest's")
+
+    def examples(self, split: str, side: int | None) -> Examples:
+        """Memory-map one split at one size.
+
+        The first reader of a file on a machine hashes it; a stamp (size and time of change) spares the later ones.
+
+        Raises:
+            CorruptCache: a file is missing or differs from the manifest.
+        """
+        arrays = self.manifest()["arrays"]
+        names = array_name(split, side), labels_name(split)
+        for name in names:
+            if name not in arrays:
+                raise CorruptCache(f"{self.path} has no {name}")
+            self._check_size(name, arrays[name])
+        self._check_unstamped({name: arrays[name] for name in names})
+        # Copy-on-write: nothing can reach the file, and torch takes the array without a warning.
+        images, labels = (np.load(self.path / name, mmap_mode="c") for name in names)
+        return Examples(images, np.asarray(labels, np.int64))
+
+    def _check_size(self, name: str, entry: Mapping[str, Any]) -> None:
+        path = self.path / name
+        size = path.stat().st_size if path.is_file() else None
+        if size != entry["bytes"]:
+            found = "is missing" if size is None else f"has {size:,} bytes"
+            raise CorruptCache(f"{path} {found}; the manifest says {entry['bytes']:,} bytes")
+
+    def _check_unstamped(self, entries: Mapping[str, Mapping[str, Any]]) -> None:
+        """Hash those files that are not known to be as they were when last hashed."""
+        stamps = self._stamps()
+        current = {name: stamp(self.path / name, entry["sha256"]) for name, entry in entries.items()}
+        for name in (name for name, known in current.items() if stamps.get(name) != known):
+            if file_sha256(self.path / name) != entries[name]["sha256"]:
+                raise CorruptCache(f"{self.path / name} has changed: its SHA-256 is not the manifest's")
+        if any(stamps.get(name) != known for name, known in current.items()):
+            # A read-only cache is hashed every time.
+            with contextlib.suppress(OSError):
+                _write_json(self.path / "verified.json", {**stamps, **current})
+
+    def _stamps(self) -> dict[str, Any]:
+        try:
+            stamps = json.loads((self.path / "verified.json").read_bytes())
+        except (OSError, ValueError):
+            return {}
+        return stamps if isinstance(stamps, dict) else {}
+
+
+class CacheWriter:
+    """Fills a cache; use as a context manager: without `finish`, or with an exception, nothing remains."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.partial = path.with_name(f".{path.name}.partial")
+        self._filled: list[np.memmap] = []
+
+    def __enter__(self) -> CacheWriter:
+        shutil.rmtree(self.partial, ignore_errors=True)
+        self.partial.mkdir(parents=True)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        shutil.rmtree(self.partial, ignore_errors=True)
+
+    def images(self, split: str, side: int | None, shape: tuple[int, ...]) -> np.ndarray:
+        """A new uint8 array on disk to be filled, shape (n, height, width, channels)."""
+        array = np.lib.format.open_memmap(self.partial / array_name(split, side), "w+", np.uint8, shape)
+        self._filled.append(array)
+        return array
+
+    def labels(self, split: str, labels: np.ndarray) -> None:
+        """Keep the labels of a split."""
+        np.save(self.partial / labels_name(split), labels.astype(np.int64))
+
+    def finish(self, about: Mapping[str, Any]) -> Cache:
+        """Hash what was written, add the manifest and put the cache in its place, replacing what lies there.
+
+        Args:
+            about: what the manifest says besides the arrays: where the images come from and how they were resized.
+        """
+        for array in self._filled:
+            array.flush()
+        splits = {path.name.removesuffix("_labels.npy"): np.load(path) for path in self.partial.glob("*_labels.npy")}
+        manifest = {
+            "format": FORMAT,
+            **about,
+            "counts": {split: len(labels) for split, labels in splits.items()},
+            "label_histogram": {split: _histogram(labels) for split, labels in splits.items()},
+            "arrays": {path.name: _entry(path) for path in sorted(self.partial.glob("*.npy"))},
+            "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        }
+        stamps = {name: stamp(self.partial / name, entry["sha256"]) for name, entry in manifest["arrays"].items()}
+        _write_json(self.partial / "verified.json", stamps)
+        _write_json(self.partial / "manifest.json", manifest)
+        shutil.rmtree(self.path, ignore_errors=True)
+        self.partial.rename(self.path)
+        return Cache(self.path)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def stamp(path: Path, sha256: str) -> list[Any]:
+    """What tells whether a file is still the one that was hashed."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, sha256]
+
+
+def disk_bytes(path: Path) -> int:
+    """Size in bytes of all files below a folder."""
+    return sum(file.stat().st_size for file in _files(path))
+
+
+def _files(path: Path) -> Iterator[Path]:
+    return (file for file in path.rglob("*") if file.is_file())
+
+
+def _histogram(labels: np.ndarray) -> dict[str, int]:
+    numbers, counts = np.unique(labels, return_counts=True)
+    return {str(number): int(count) for number, count in zip(numbers, counts, strict=True)}
+
+
+def _entry(path: Path) -> dict[str, Any]:
+    with path.open("rb+") as stream:
+        os.fsync(stream.fileno())
+    return {
+        "bytes": path.stat().st_size,
+        "shape": list(np.load(path, mmap_mode="r").shape),
+        "sha256": file_sha256(path),
+    }
+
+
+def _write_json(path: Path, value: Any) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    with temporary.open("w") as stream:
+        json.dump(value, stream, indent=1)
+        stream.flush()
+        os.fsync(stream.fileno())
+    temporary.replace(path)

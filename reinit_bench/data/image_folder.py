@@ -1,0 +1,137 @@
+"""A user's own images: `dataset=image_folder dataset.path=...`."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+from rich.console import Console
+
+from reinit_bench.data.cache import Cache, CacheWriter, CorruptCache
+from reinit_bench.data.fill import fill
+from reinit_bench.data.folder_scan import Listing, scan
+from reinit_bench.data.locations import data_dir
+from reinit_bench.data.source import Dataset, Source
+from reinit_bench.settings import ConfigError, setting
+
+Files = Sequence[tuple[str, int]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageFolder(Source):
+    """`train/<class>/*` and `test/<class>/*`, or one tree `<class>/*` that is split here; cached on first use."""
+
+    path: str | None = setting(None)
+    """The folder."""
+    content: str | None = setting(None)
+    """The folder's fingerprint when the run was composed; null: not checked."""
+    test_fraction: float = setting(0.2, above=0, below=1)
+    """Share of a tree without a test split that is drawn for testing, stratified by class."""
+    channels: int = setting(3, least=1, most=3)
+    """3: images become RGB; 1: luminance."""
+    unreadable: str = setting("refuse", choices=("refuse", "skip"))
+    """What to do about files that are no images: name them and stop, or name them and go on without them."""
+    data_dir: str | None = setting(None)
+    """Folder of all caches; null: the variable REINIT_BENCH_DATA, or ~/.cache/reinit-bench."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.channels == 2:
+            raise ConfigError("dataset.channels must be 1 or 3; got 2")
+
+    def load(self, image_size: int | None, enlarged_size: int | None, seed: int) -> Dataset:
+        if not self.path:
+            raise ConfigError("dataset=image_folder needs a folder: dataset.path=FOLDER")
+        if image_size is None:
+            raise ConfigError("image_size for dataset=image_folder must be a number of pixels; got null")
+        listing = scan(self.path)
+        if self.content not in (None, listing.content):
+            raise ConfigError(f"{self.path} is not the folder that the run was composed with: files differ")
+        cache = self._cache(listing, image_size, enlarged_size)
+        return Dataset(
+            train=cache.examples("train", image_size),
+            test=cache.examples("test", image_size),
+            num_classes=len(listing.classes),
+            train_enlarged=None if enlarged_size is None else cache.examples("train", enlarged_size),
+        )
+
+    def _cache(self, listing: Listing, image_size: int, enlarged_size: int | None) -> Cache:
+        """The cache of the folder as it is now; made or made again where there is none."""
+        words = (listing.root.resolve(), image_size, enlarged_size, self.channels, self.unreadable, self.test_fraction)
+        key = hashlib.sha256("\0".join(map(str, words)).encode()).hexdigest()[:12]
+        root = data_dir(self.data_dir)
+        cache = Cache(root / "cache" / f"image_folder-{listing.root.name}-{key}")
+        lock = root / "locks" / f"{cache.path.name}.lock"
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(lock):
+            if not _is_current(cache, listing):
+                self._build(cache.path, listing, image_size, enlarged_size)
+        return cache
+
+    def _build(self, path: Path, listing: Listing, image_size: int, enlarged_size: int | None) -> None:
+        train, test = _split(listing, self.test_fraction)
+        # Below an enlarged copy of the training images there is always one at the image size, for evaluation.
+        sides = {"train": [image_size, enlarged_size] if enlarged_size else [image_size], "test": [image_size]}
+        console = Console(stderr=True)
+        console.print(f"caching {len(train):,} training and {len(test):,} test images of {listing.root}")
+        skipped: set[str] = set()
+        with CacheWriter(path) as writer:
+            for split, files in (("train", train), ("test", test)):
+                skipped |= self._fill(writer, listing.root, split, files, sides[split])
+            about = {"state": listing.state, "num_classes": len(listing.classes), "classes": listing.classes}
+            writer.finish({**about, "skipped": sorted(skipped)})
+
+    def _fill(self, writer: CacheWriter, root: Path, split: str, files: Files, sides: Sequence[int]) -> set[str]:
+        """Write one split; returns the files that were skipped."""
+        arrays: dict[int | None, np.ndarray] = {
+            side: writer.images(split, side, (len(files), side, side, self.channels)) for side in sides
+        }
+        unreadable = fill(arrays, (root / name for name, _ in files), self.channels)
+        if unreadable:
+            named = {files[row][0]: reason for row, reason in sorted(unreadable.items())}
+            self._report(named, root)
+            left = [file for file in files if file[0] not in named]
+            if not left:
+                raise ConfigError(f"none of the {len(files)} {split} files of {root} is an image")
+            return set(named) | self._fill(writer, root, split, left, sides)
+        writer.labels(split, np.array([number for _, number in files]))
+        return set()
+
+    def _report(self, unreadable: dict[str, str], root: Path) -> None:
+        problem = f"{len(unreadable)} files of {root} cannot be read"
+        words = [f"{name}: {reason}" for name, reason in unreadable.items()]
+        if self.unreadable == "skip":
+            Console(stderr=True).print("\n  ".join([f"{problem}; skipped", *words]), soft_wrap=True)
+            return
+        shown = "; ".join([*words[:5], *([f"and {len(words) - 5} more"] if len(words) > 5 else [])])
+        raise ConfigError(f"{problem} ({shown}); remove them, or set dataset.unreadable=skip")
+
+
+def _is_current(cache: Cache, listing: Listing) -> bool:
+    if not cache.exists():
+        return False
+    try:
+        cache.check(hashes=False)
+        return cache.manifest()["state"] == listing.state
+    except CorruptCache as error:
+        Console(stderr=True).print(f"{error}; made again")
+        return False
+
+
+def _split(listing: Listing, test_fraction: float) -> tuple[Files, Files]:
+    """The folder's own splits, or a fixed stratified one."""
+    if listing.test is not None:
+        return listing.train, listing.test
+    from reinit_bench.data.splits import stratified
+    from reinit_bench.randomness import stream
+
+    labels = np.array([number for _, number in listing.train])
+    count = round(len(labels) * test_fraction)
+    test, train = stratified(labels, count, stream(0, "image_folder", "test"))
+    if not len(test) or len(np.unique(labels[train])) < len(listing.classes):
+        raise ConfigError(f"{listing.root} has too few images to hold out {test_fraction:g} of each class for testing")
+    return [listing.train[row] for row in train], [listing.train[row] for row in test]

@@ -1,0 +1,83 @@
+"""From an encoded image to uint8 pixels at the size that is kept: the one decoder and resizer of every photo."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+MAX_PIXELS = 500_000_000
+"""Larger images are refused: decoding one would take more than 1.5 GB."""
+
+# Pillow would warn from 90 and refuse from 179 megapixels; `decode` has its own limit and message.
+Image.MAX_IMAGE_PIXELS = None
+
+
+class Unreadable(ValueError):
+    """A file is no image that can be decoded; the message says why."""
+
+
+def decode(content: bytes | Path, channels: int = 3) -> np.ndarray:
+    """Decode any format that Pillow reads into uint8 pixels of shape (height, width, channels).
+
+    Three channels are RGB, one is luminance. Transparency is dropped (the colours below it stay), 16-bit images keep
+    their upper byte, animations give their first frame, and a camera's orientation tag is ignored, as the authors'
+    framework ignores it.
+
+    Raises:
+        Unreadable: the content is no image, is cut off, or is too large.
+    """
+    try:
+        with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as image:
+            if image.width * image.height > MAX_PIXELS:
+                raise Unreadable(f"{image.width}x{image.height} pixels are more than {MAX_PIXELS:,}")
+            pixels = np.asarray(_eight_bits(image).convert("RGB" if channels == 3 else "L"))
+    except (OSError, SyntaxError, ValueError, EOFError) as error:
+        raise Unreadable(str(error) or type(error).__name__) from error
+    return pixels.reshape(*pixels.shape[:2], channels)
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Bring modes that `convert` would clip or complain about to 8 bits a channel."""
+    if image.mode == "F":
+        raise Unreadable("floating-point pixels have no fixed range")
+    if image.mode.startswith("I"):
+        wide = np.asarray(image).astype(np.int64)
+        if wide.size and not 0 <= wide.min() <= wide.max() <= 0xFFFF:
+            raise Unreadable("its integers do not fit into 16 bits")
+        return Image.fromarray((wide >> 8).astype(np.uint8))
+    if image.mode == "P" and "transparency" in image.info:
+        return image.convert("RGBA")
+    return image
+
+
+def resize(image: np.ndarray, side: int) -> np.ndarray:
+    """Resize uint8 pixels (height, width, channels) to (side, side, channels), rounded to whole numbers.
+
+    Bilinear between pixel centres without antialiasing: the values of `tf.image.resize` by default.
+    """
+    height, width, _ = image.shape
+    if (height, width) == (side, side):
+        return image
+    above, below, down = _neighbours(height, side)
+    left, right, across = _neighbours(width, side)
+    across = across[:, None]
+
+    def row_blend(rows: np.ndarray) -> np.ndarray:
+        picked = image.take(rows, axis=0)
+        first = picked.take(left, axis=1).astype(np.float32)
+        return first + (picked.take(right, axis=1) - first) * across
+
+    top = row_blend(above)
+    return np.rint(top + (row_blend(below) - top) * down[:, None, None]).astype(np.uint8)
+
+
+def _neighbours(length: int, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """For each of `side` outputs: its lower and upper input pixel, and the upper one's weight (float32)."""
+    centres = (np.arange(side, dtype=np.float32) + np.float32(0.5)) * np.float32(length / side) - np.float32(0.5)
+    lower = np.floor(centres)
+    weight = (centres - lower).astype(np.float32)
+    last = length - 1
+    return np.clip(lower, 0, last).astype(np.intp), np.clip(lower + 1, 0, last).astype(np.intp), weight

@@ -1,0 +1,52 @@
+"""A job: one builder of TensorFlow Datasets to be cached, as it travels between the two environments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from reinit_bench.data.cache import NATIVE, Cache
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One builder at one version, and how its images are kept."""
+
+    builder: str
+    """TFDS's name, e.g. `cifar10`."""
+    version: str
+    config: str | None = None
+    """TFDS's configuration of the builder, e.g. `brightness_1`."""
+    root: str
+    """The folder of all datasets."""
+    side: int | None = None
+    """Pixels at which images are kept; None: as they are, which needs images of one size."""
+    enlarged: int | None = None
+    """Pixels at which training images are kept once more, for cropping."""
+    train_per_class: int | None = None
+    """Draw the training split anew: so many images of each class; the rest is the test split."""
+    num_classes: int
+    counts: Mapping[str, int] = field(default_factory=dict)
+    """Expected examples of train and test; a split that is not named is not checked."""
+    files: Mapping[str, str] = field(default_factory=dict)
+    """Names of downloads whose address does not tell one: a part of the address -> file name."""
+    where: str | None = None
+    """Where to find the files when the download fails."""
+
+    @property
+    def title(self) -> str:
+        """E.g. `cifar10_corrupted/brightness_1 1.0.0`."""
+        return f"{'/'.join(filter(None, (self.builder, self.config)))} {self.version}"
+
+    @property
+    def cache(self) -> Cache:
+        """The cache that the job fills: its folder's name tells everything that decides its content."""
+        sides = f"{self.side}-{self.enlarged}" if self.enlarged else str(self.side or NATIVE)
+        drawn = f"draw{self.train_per_class}" if self.train_per_class else None
+        words = self.builder, self.config, self.version, drawn, sides
+        return Cache(Path(self.root) / "cache" / "-".join(filter(None, words)))
+
+    def sides(self, split: str) -> tuple[int | None, ...]:
+        """The sizes at which a split is kept."""
+        return (self.side, self.enlarged) if split == "train" and self.enlarged else (self.side,)

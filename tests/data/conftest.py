@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from small_photos import PHOTOS, write_photos
+
+from reinit_bench.config import Experiment
+from reinit_bench.data.tfds_source import Tfds
+from reinit_bench.settings import instantiate
+
+
+@pytest.fixture
+def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder of datasets, chosen by the variable as a user would."""
+    folder = tmp_path / "datasets"
+    monkeypatch.setenv("REINIT_BENCH_DATA", str(folder))
+    return folder
+
+
+@pytest.fixture
+def photos(data_folder: Path) -> Tfds:
+    """A dataset whose cache is as `reinit-bench prepare` leaves it."""
+    source: Tfds = instantiate(PHOTOS, "dataset")
+    write_photos(source)
+    return source
+
+
+@pytest.fixture
+def make_experiment() -> Callable[..., Experiment]:
+    """An experiment on a dataset section; `mild=True` augments, further fields go to the trainer."""
+
+    def make(dataset: dict[str, Any], image_size: int | None = 8, mild: bool = False, **trainer: Any) -> Experiment:
+        augmentation = "Mild" if mild else "Augmentation"
+        return Experiment.from_dict(
+            {
+                "dataset": dataset,
+                "model": {"name": "scnn"},
+                "method": {"name": "bl"},
+                "augmentation": {"_target_": f"reinit_bench.data.augment.{augmentation}", "name": "x"},
+                "dropout": {"name": "none", "rate": 0.0},
+                "initializer": {"name": "he_normal"},
+                "trainer": trainer,
+                "image_size": image_size,
+            }
+        )
+
+    return make

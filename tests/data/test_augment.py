@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+import pytest
+import torch
+
+from reinit_bench.data.augment import Augmentation, Mild
+from reinit_bench.randomness import stream
+from reinit_bench.settings import ConfigError
+
+
+def coordinates(count: int, side: int) -> torch.Tensor:
+    """Images whose two channels are each pixel's row and column."""
+    line = torch.arange(side, dtype=torch.float32)
+    grid = torch.stack(torch.meshgrid(line, line, indexing="ij"))
+    return grid.expand(count, 2, side, side)
+
+
+def test_no_augmentation_leaves_images_alone() -> None:
+    images = coordinates(3, 5)
+    assert Augmentation().enlarged_size(5) is None
+    assert Augmentation().apply(images, 5, stream(0, "test")) is images
+
+
+@pytest.mark.parametrize(("image_size", "enlarged"), [(224, 248), (32, 35), (28, 31), (448, 496), (96, 106)])
+def test_the_enlarged_side_keeps_the_papers_proportion(image_size: int, enlarged: int) -> None:
+    assert Mild().enlarged_size(image_size) == enlarged
+
+
+def test_a_crop_is_an_exact_window_perhaps_mirrored() -> None:
+    crops = Mild().apply(coordinates(400, 8), 6, stream(0, "test"))
+    assert crops.shape == (400, 2, 6, 6)
+    for rows, columns in crops:
+        top, left = rows[0, 0], columns.min()
+        assert torch.equal(rows, (top + torch.arange(6.0))[:, None].expand(6, 6))
+        straight = (left + torch.arange(6.0)).expand(6, 6)
+        assert torch.equal(columns, straight) or torch.equal(columns, straight.flip(1))
+
+
+def test_crops_cover_all_positions_evenly_and_half_are_flipped() -> None:
+    count = 9000
+    crops = Mild().apply(coordinates(count, 8), 6, stream(0, "test"))
+    tops, lefts = crops[:, 0, 0, 0].long(), crops[:, 1].amin((1, 2)).long()
+    positions = torch.bincount(tops * 3 + lefts, minlength=9)
+    # Standard deviations of the counts: 30 of 1000 per position, 47 of 4500 flips.
+    assert positions.shape == (9,)
+    assert (positions - 1000).abs().max() < 150
+    flips = int((crops[:, 1, 0, 0] > crops[:, 1, 0, -1]).sum())
+    assert abs(flips - 4500) < 240
+
+
+@pytest.mark.parametrize(("flip", "expected"), [(0.0, 0), (1.0, 50)])
+def test_flip_probability(flip: float, expected: int) -> None:
+    crops = Mild(flip=flip).apply(coordinates(50, 8), 6, stream(0, "test"))
+    assert int((crops[:, 1, 0, 0] > crops[:, 1, 0, -1]).sum()) == expected
+
+
+def test_the_stream_alone_decides() -> None:
+    first, second, other = (Mild().apply(coordinates(50, 8), 6, stream(seed, "test")) for seed in (0, 0, 1))
+    assert torch.equal(first, second)
+    assert not torch.equal(first, other)
+
+
+def test_channels_last_stays_channels_last() -> None:
+    images = coordinates(4, 8).contiguous(memory_format=torch.channels_last)
+    assert Mild().apply(images, 6, stream(0, "test")).is_contiguous(memory_format=torch.channels_last)
+
+
+def test_a_crop_larger_than_the_image_is_refused() -> None:
+    with pytest.raises(ConfigError, match=r"augmentation.resize must be at least 224, the crop; got 200"):
+        Mild(resize=200)

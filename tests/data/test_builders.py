@@ -1,0 +1,272 @@
+"""The twelve real TFDS builders, offline, on miniature archives: through prepare, the cache and a few training steps.
+
+The archives lie where a user puts files fetched by hand, with hashes that the user vouches for: no code is replaced.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from archives import MINIATURES, Miniature
+from filelock import FileLock
+from rich.console import Console
+
+from reinit_bench.compose import composer
+from reinit_bench.config import Execution, Experiment
+from reinit_bench.data.pixels import decode, resize
+from reinit_bench.data.prepare import prepare, source
+from reinit_bench.data.prepare_env import VARIABLE, run_jobs, worker_command
+from reinit_bench.data.preparing.draw import draw_per_class
+from reinit_bench.data.preparing.job import Job
+from reinit_bench.data.task import load_task
+from reinit_bench.data.tfds_source import Tfds
+from reinit_bench.experiment import run_experiment
+
+pytestmark = [pytest.mark.prepare, pytest.mark.slow, pytest.mark.timeout(600)]
+
+AT_224 = ("oxford_iiit_pet", "cars196")
+"""Trained at the paper's image size; the others at 32 pixels, to be quick."""
+
+
+def fields(name: str, miniature: Miniature, root: Path) -> dict[str, object]:
+    """What makes an option of conf/dataset the miniature of it."""
+    counts = {"train_count": len(miniature.train), "test_count": len(miniature.test)}
+    return {**counts, **miniature.overrides, "data_dir": str(root)}
+
+
+@pytest.fixture(scope="session")
+def python() -> Path:
+    """The interpreter that has TensorFlow."""
+    chosen = os.environ.get(VARIABLE)
+    found = Path(chosen) if chosen else Path(__file__).parents[2] / ".venv-prepare" / "bin" / "python"
+    if not found.is_file():
+        pytest.fail(f"these tests need an environment with TensorFlow; set {VARIABLE}, or leave out -m prepare")
+    return found
+
+
+@pytest.fixture(scope="session")
+def miniatures() -> dict[str, Miniature]:
+    return {name: make() for name, make in MINIATURES.items()}
+
+
+@pytest.fixture(scope="session")
+def root(
+    tmp_path_factory: pytest.TempPathFactory, python: Path, miniatures: dict[str, Miniature]
+) -> Path:  # fmt: skip
+    """A folder with all twelve prepared, by one process; made once, also where tests run in several."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "miniature-datasets"
+    with FileLock(folder.with_suffix(".lock")):
+        if not (folder / "cache").exists():
+            for name, miniature in miniatures.items():
+                miniature.put(folder / "manual" / name)
+            jobs = [job for name in MINIATURES for job in dataset(name, miniatures, folder).distinct_jobs]
+            distinct = {job.title: job for job in jobs}
+            assert run(python, list(distinct.values())) == dict.fromkeys(distinct)
+    return folder
+
+
+def dataset(name: str, miniatures: dict[str, Miniature], root: Path, **more: object) -> Tfds:
+    found = source(name, {**fields(name, miniatures[name], root), **more})
+    assert found is not None
+    return found
+
+
+def run(python: Path, jobs: list[Job]) -> dict[str, str | None]:
+    """`run_jobs` with the tests' interpreter; no download can reach anything."""
+    blocked = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9", VARIABLE: str(python)}
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in blocked.items():
+            patch.setenv(name, value)
+        return run_jobs(jobs, Console(stderr=True))
+
+
+def fingerprints(labels: np.ndarray, images: np.ndarray) -> Counter[tuple[int, bytes]]:
+    """Examples as a multiset: builders shuffle."""
+    return Counter((int(label), sha256(image.tobytes()).digest()) for label, image in zip(labels, images, strict=True))
+
+
+def same(found: Counter[tuple[int, bytes]], expected: Counter[tuple[int, bytes]]) -> bool:
+    """Whether they are equal, without a difference of thousands of lines where they are not."""
+    return found == expected
+
+
+def truth(examples: list, side: int | None, channels: int) -> Counter[tuple[int, bytes]]:
+    images = [
+        (label, decode(image, channels) if isinstance(image, bytes) else image) for label, image in examples
+    ]  # fmt: skip
+    kept = [(label, image if side is None else resize(image, side)) for label, image in images]
+    return fingerprints(np.array([label for label, _ in kept]), [image for _, image in kept])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", [name for name in MINIATURES if name != "caltech101"])
+def test_every_image_is_cached_with_its_label(name: str, root: Path, miniatures: dict[str, Miniature]) -> None:
+    tfds, miniature = dataset(name, miniatures, root), miniatures[name]
+    data = tfds.load(224, tfds.stored_enlarged, 0)
+    channels = data.train.inputs.shape[-1]
+    assert channels == (1 if name in ("fashion_mnist", "mnist_corrupted") else 3)
+    side = tfds.stored_size
+    assert same(fingerprints(data.train.labels, data.train.inputs), truth(miniature.train, side, channels))
+    assert same(fingerprints(data.test.labels, data.test.inputs), truth(miniature.test, side, channels))
+    if side is not None:
+        enlarged = data.train_enlarged
+        assert enlarged is not None
+        assert enlarged.inputs.shape[1:] == (248, 248, 3)
+        assert same(fingerprints(enlarged.labels, enlarged.inputs), truth(miniature.train, 248, 3))
+
+
+def test_both_sizes_of_a_photo_are_in_one_order(root: Path, miniatures: dict[str, Miniature]) -> None:
+    data = dataset("stanford_dogs", miniatures, root).load(224, 248, 0)
+    assert data.train_enlarged is not None
+    by_label = dict(miniatures["stanford_dogs"].train)
+    for row in range(0, 120, 17):
+        content = by_label[int(data.train.labels[row])]
+        assert isinstance(content, bytes)
+        np.testing.assert_array_equal(data.train.inputs[row], resize(decode(content), 224))
+        np.testing.assert_array_equal(data.train_enlarged.inputs[row], resize(decode(content), 248))
+
+
+def test_caltech101_is_drawn_by_file_name(root: Path, miniatures: dict[str, Miniature]) -> None:
+    data = dataset("caltech101", miniatures, root).load(224, None, 0)
+    assert np.bincount(data.train.labels)[[0, 4, 101]].tolist() == [30, 30, 30]
+    seen = Counter[int]()
+    named = {}
+    for label, content in miniatures["caltech101"].train:
+        seen[label] += 1
+        named[label, f"image_{seen[label]:04d}.jpg"] = content
+    for drawn, split in zip(draw_per_class(named, 30), (data.train, data.test), strict=True):
+        assert split.labels.tolist() == [key[0] for key in drawn]
+        for row in (0, len(drawn) // 2, -1):
+            content = named[drawn[row]]
+            assert isinstance(content, bytes)
+            np.testing.assert_array_equal(split.inputs[row], resize(decode(content), 224))
+
+
+@pytest.mark.parametrize("name", MINIATURES)
+def test_a_few_steps_of_training(name: str, root: Path, tmp_path: Path, miniatures: dict[str, Miniature]) -> None:
+    torch.set_num_threads(1)
+    subset = ["dataset.train_examples=100"] if name == "fashion_mnist" else []
+    overrides = [f"dataset.{key}={value}" for key, value in fields(name, miniatures[name], root).items()]
+    with composer() as compose:
+        config = compose.compose(
+            [f"dataset={name}", "model=scnn", "model.width=0.25", "method=bl", "augmentation=mild", *overrides, *subset,
+             *([] if name in AT_224 else ["image_size=32"]), "trainer.max_steps=1", "trainer.batch_size=4",
+             "trainer.validation_fraction=0", "trainer.round_weights=last"]
+        )  # fmt: skip
+    experiment = Experiment.from_dict(config)
+    result = run_experiment(
+        experiment,
+        Execution(results_dir=tmp_path, device="cpu"),
+        # Thousands of test images would take longer than the training.
+        load=lambda experiment, device: _few_test_images(load_task(experiment, device)),
+    )
+    assert result["steps"] == 4
+    assert 0.0 <= result["test_accuracy"] <= 1.0
+    assert "tensorflow" not in sys.modules
+
+
+def _few_test_images(task):  # type: ignore[no-untyped-def]
+    from dataclasses import replace
+
+    return replace(task, test=task.test.part(np.arange(min(len(task.test), 64))))
+
+
+def test_the_command_finds_all_ready_and_checks_hashes(
+    root: Path, python: Path, miniatures: dict[str, Miniature], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(VARIABLE, str(python))
+    overrides = {**fields("cifar10_corrupted", miniatures["cifar10_corrupted"], root)}
+    for check in (False, True):
+        assert prepare(["cifar10_corrupted"], overrides=overrides, check=check) == 0
+
+
+@pytest.fixture
+def copy(root: Path, tmp_path: Path) -> Path:
+    """A folder of one's own with cmaterdb and the files of some others."""
+    for name in ("cmaterdb", "cassava", "cifar100", "mnist_corrupted"):
+        shutil.copytree(root / "manual" / name, tmp_path / "manual" / name)
+    shutil.copytree(root / "downloads" / "cmaterdb", tmp_path / "downloads" / "cmaterdb")
+    (cache,) = (root / "cache").glob("cmaterdb*")
+    shutil.copytree(cache, tmp_path / "cache" / cache.name)
+    return tmp_path
+
+
+def test_what_cannot_be_prepared_says_why_and_leaves_nothing(
+    copy: Path, python: Path, miniatures: dict[str, Miniature]
+) -> None:
+    archive = copy / "manual" / "cifar100" / "cifar-100-binary.tar.gz"
+    archive.write_bytes(b"no archive")
+    archive.with_name(f"{archive.name}.sha256").write_text(sha256(b"no archive").hexdigest())
+    refused = {
+        "counts": source("cassava", {"data_dir": str(copy)}),
+        "classes": dataset("mnist_corrupted", miniatures, copy, num_classes=4),
+        "network": dataset("caltech_birds2010", miniatures, copy),
+        "dead link": dataset("cars196", miniatures, copy),
+        "archive": dataset("cifar100", miniatures, copy),
+        "version": dataset("cifar10", miniatures, copy, version="2.0.0"),
+    }
+    jobs = {what: tfds.distinct_jobs[0] for what, tfds in refused.items() if tfds is not None}
+    outcomes = run(python, list(jobs.values()))
+    said = {what: outcomes[job.title] or "" for what, job in jobs.items()}
+    assert said["counts"] == (
+        "cassava 0.1.0 has 10 train images and 10 test images; expected 5,656 train images and 1,885 test images"
+    )
+    assert said["classes"] == "mnist_corrupted/fog 1.0.0 has 10 classes; expected 4"
+    assert "lists.tgz from https://drive.google.com/uc?export=download&id=1vZuZPqha0" in said["network"]
+    assert f"put it into {copy}/manual/caltech_birds2010 under the name above" in said["network"]
+    assert "pytorch/vision/issues/7545" in said["dead link"]
+    assert "car_devkit.tgz from https://ai.stanford.edu/~jkrause/cars/car_devkit.tgz (" in said["dead link"]
+    assert "TFDS could not read its files" in said["archive"]
+    assert "has no cifar10:2.0.0" in said["version"]
+    assert [path.name for path in (copy / "cache").iterdir()] == ["cmaterdb-bangla-1.0.0-native"]
+    assert list((copy / "work").iterdir()) == []
+    assert list((copy / "downloads").glob("**/*.tmp.*")) == []
+
+
+def test_corrupt_caches_and_downloads_are_named_and_made_again(
+    copy: Path, python: Path, miniatures: dict[str, Miniature], capfd: pytest.CaptureFixture[str]
+) -> None:
+    tfds = dataset("cmaterdb", miniatures, copy)
+    images = tfds.jobs["train"].cache.path / "train_native.npy"
+    expected = images.read_bytes()
+    images.write_bytes(expected[:-1] + bytes([expected[-1] ^ 1]))
+    original = miniatures["cmaterdb"].files["training-images.npz"]
+    (download,) = (path for path in (copy / "downloads" / "cmaterdb").iterdir() if path.read_bytes() == original)
+    download.unlink()  # it may be another name of the file that was fetched by hand
+    download.write_bytes(b"something else")
+    assert run(python, tfds.distinct_jobs) == {"cmaterdb/bangla 1.0.0": None}
+    said = " ".join(capfd.readouterr().err.split())
+    assert "train_native.npy has changed" in said
+    assert "the download training-images.npz has changed since; fetched again" in said
+    assert images.read_bytes() == expected
+
+
+def test_a_killed_prepare_is_taken_up(copy: Path, python: Path, miniatures: dict[str, Miniature]) -> None:
+    tfds = dataset("cassava", miniatures, copy)
+    (job,) = tfds.distinct_jobs
+    process = subprocess.Popen(
+        worker_command(python, [job]), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+    )
+    work = copy / "work" / job.cache.path.name
+    while not list(work.glob("**/*incomplete*")):
+        assert process.poll() is None, "it ended before it could be killed"
+        time.sleep(0.005)
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not job.cache.exists()
+    assert run(python, [job]) == {job.title: None}
+    tfds.check(hashes=True)
+    assert not work.exists()
+    assert json.loads((job.cache.path / "manifest.json").read_text())["counts"] == {"train": 10, "test": 10}

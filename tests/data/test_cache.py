@@ -1,0 +1,146 @@
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_photos import PHOTOS, write_photos
+
+from reinit_bench.config import Experiment
+from reinit_bench.data import cache as cache_module
+from reinit_bench.data.cache import Cache, CacheWriter, CorruptCache, file_sha256
+from reinit_bench.data.task import load_task
+from reinit_bench.data.tfds_source import NotPrepared, Tfds
+from reinit_bench.settings import ConfigError, instantiate
+
+
+def change(path: Path, *, keep_time: bool = False) -> None:
+    """Flip the last bit of a file."""
+    status = path.stat()
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    if keep_time:
+        os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+
+
+@pytest.fixture
+def cache(photos: Tfds) -> Cache:
+    return photos.jobs["train"].cache
+
+
+def test_the_manifest_says_what_is_there(cache: Cache) -> None:
+    manifest = cache.manifest()
+    assert manifest["counts"] == {"train": 60, "test": 30}
+    assert manifest["label_histogram"]["train"] == {"0": 20, "1": 20, "2": 20}
+    assert set(manifest["arrays"]) == {
+        "train_8.npy", "train_9.npy", "test_8.npy", "train_labels.npy", "test_labels.npy"
+    }  # fmt: skip
+    entry = manifest["arrays"]["train_9.npy"]
+    assert entry["shape"] == [60, 9, 9, 3]
+    assert entry["sha256"] == file_sha256(cache.path / "train_9.npy")
+    assert entry["bytes"] == (cache.path / "train_9.npy").stat().st_size
+
+
+def test_examples_are_mapped_not_read(cache: Cache) -> None:
+    examples = cache.examples("train", 9)
+    assert isinstance(examples.inputs, np.memmap)
+    assert examples.inputs.shape == (60, 9, 9, 3)
+    assert examples.labels.tolist() == [row % 3 for row in range(60)]
+
+
+@pytest.mark.parametrize("name", ["train_8.npy", "test_8.npy", "train_labels.npy"])
+def test_a_changed_file_is_named_and_never_trained_on(
+    photos: Tfds, cache: Cache, name: str, make_experiment: Callable[..., Experiment]
+) -> None:
+    change(cache.path / name)
+    with pytest.raises(NotPrepared, match=rf"is corrupt: .*{name} has changed"):
+        photos.load(8, None, 0)
+    with pytest.raises(ConfigError, match=r"dataset photos is corrupt: .*; run: reinit-bench prepare dataset=photos"):
+        load_task(make_experiment(PHOTOS), torch.device("cpu"))
+
+
+def test_a_file_of_another_length_is_corrupt(photos: Tfds, cache: Cache) -> None:
+    with (cache.path / "train_8.npy").open("ab") as stream:
+        stream.write(b"x")
+    with pytest.raises(NotPrepared, match=r"train_8.npy has 11,649 bytes; the manifest says 11,648"):
+        photos.check(hashes=False)
+
+
+def test_a_missing_file_or_manifest_is_corrupt(photos: Tfds, cache: Cache) -> None:
+    (cache.path / "test_8.npy").unlink()
+    with pytest.raises(NotPrepared, match=r"test_8.npy is missing"):
+        photos.check(hashes=False)
+    (cache.path / "manifest.json").write_text("{}")
+    with pytest.raises(NotPrepared, match=r"manifest.json is not a manifest of format 1"):
+        photos.check(hashes=False)
+
+
+def test_only_a_full_check_sees_a_change_that_keeps_size_and_time(photos: Tfds, cache: Cache) -> None:
+    change(cache.path / "train_8.npy", keep_time=True)
+    photos.check(hashes=False)
+    with pytest.raises(NotPrepared, match=r"train_8.npy has changed"):
+        photos.check(hashes=True)
+
+
+def test_a_file_is_hashed_once_and_again_when_it_was_touched(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+    hashed: list[str] = []
+
+    def counting(path: Path) -> str:
+        hashed.append(path.name)
+        return file_sha256(path)
+
+    monkeypatch.setattr(cache_module, "file_sha256", counting)
+    cache.examples("train", 8)
+    assert hashed == []  # the writer has just hashed them
+    os.utime(cache.path / "train_8.npy", ns=(1, 1))
+    cache.examples("train", 8)
+    cache.examples("train", 8)
+    assert hashed == ["train_8.npy"]
+
+
+def test_counts_and_classes_are_checked_against_table_5(photos: Tfds) -> None:
+    for field, message in (
+        ("train_count", "photos 1.0.0 has 60 train images; expected 50"),
+        ("num_classes", "photos 1.0.0 has 3 classes; expected 50"),
+    ):
+        other: Tfds = instantiate({**PHOTOS, field: 50}, "dataset")
+        with pytest.raises(ConfigError, match=message):
+            other.load(8, None, 0)
+
+
+def test_a_writer_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    def write() -> None:
+        with CacheWriter(tmp_path / "new") as writer:
+            writer.images("train", 8, (1, 8, 8, 3))
+            raise RuntimeError("cut")
+
+    with pytest.raises(RuntimeError, match="cut"):
+        write()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_killed_writer_left_is_replaced(photos: Tfds) -> None:
+    path = photos.jobs["train"].cache.path
+    leftover = path.with_name(f".{path.name}.partial")
+    leftover.mkdir()
+    (leftover / "train_7.npy").write_bytes(b"half")
+    (path / "train_8.npy").write_bytes(b"")
+    write_photos(photos)
+    photos.check(hashes=True)
+    assert not leftover.exists()
+    assert "train_7.npy" not in json.loads((path / "manifest.json").read_text())["arrays"]
+
+
+def test_images_are_not_enlarged_from_a_smaller_cache(photos: Tfds) -> None:
+    with pytest.raises(ConfigError, match=r"image_size=16 is above the cached 8 pixels; set dataset.stored_size=16"):
+        photos.load(16, None, 0)
+
+
+def test_an_array_that_the_cache_does_not_have(cache: Cache) -> None:
+    with pytest.raises(CorruptCache, match=r"has no train_7.npy"):
+        cache.examples("train", 7)

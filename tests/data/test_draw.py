@@ -1,0 +1,37 @@
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from reinit_bench.data.preparing.draw import draw_per_class
+from reinit_bench.settings import ConfigError
+
+KEYS = [(number, f"image_{index:04d}.jpg") for number in range(3) for index in range(1, 9)]
+
+
+def test_so_many_of_each_class_and_the_rest_sorted() -> None:
+    drawn, rest = draw_per_class(KEYS, 3)
+    assert [key[0] for key in drawn] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
+    assert sorted([*drawn, *rest]) == KEYS
+    assert drawn == sorted(drawn)
+    assert rest == sorted(rest)
+
+
+def test_the_order_of_listing_does_not_matter() -> None:
+    shuffled = random.Random(1).sample(KEYS, len(KEYS))
+    assert draw_per_class(shuffled, 3) == draw_per_class(KEYS, 3)
+
+
+def test_the_draw_is_this_one_for_ever() -> None:
+    drawn, _ = draw_per_class(KEYS, 3)
+    assert [int(name[6:10]) for _, name in drawn] == GOLDEN
+    assert draw_per_class(KEYS, 3, seed=1) != draw_per_class(KEYS, 3)
+
+
+GOLDEN = [1, 6, 7, 4, 6, 8, 4, 5, 7]
+
+
+def test_a_class_with_too_few_images_is_refused() -> None:
+    with pytest.raises(ConfigError, match="class 0 has 8 images; 9 are to be drawn"):
+        draw_per_class(KEYS, 9)

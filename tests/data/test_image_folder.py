@@ -1,0 +1,173 @@
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from archives import photo
+from PIL import Image
+
+from reinit_bench.config import Experiment
+from reinit_bench.data.folder_scan import folder_content, scan
+from reinit_bench.data.image_folder import ImageFolder
+from reinit_bench.data.pixels import decode, resize
+from reinit_bench.data.source import Dataset
+from reinit_bench.data.task import load_task
+from reinit_bench.settings import ConfigError
+
+pytestmark = pytest.mark.usefixtures("data_folder")
+
+
+def put(path: Path, seed: int, kind: str = "JPEG", **size: int) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(photo(seed, kind=kind, **size))
+
+
+@pytest.fixture
+def tree(tmp_path: Path) -> Path:
+    """One tree of 10 cats and 20 dogs."""
+    for index in range(30):
+        put(tmp_path / "pets" / ("cat" if index < 10 else "dog") / f"{index:02d}.jpg", index)
+    return tmp_path / "pets"
+
+
+@pytest.fixture
+def splits(tmp_path: Path) -> Path:
+    """train and test folders of two classes, in several formats and at two depths."""
+    put(tmp_path / "own" / "train" / "b" / "1.png", 1, "PNG")
+    put(tmp_path / "own" / "train" / "b" / "deep" / "2.webp", 2, "WEBP")
+    put(tmp_path / "own" / "train" / "a" / "3.bmp", 3, "BMP", width=2, height=1)
+    put(tmp_path / "own" / "test" / "b" / "4.jpg", 4)
+    (tmp_path / "own" / "train" / ".DS_Store").write_bytes(b"junk")
+    (tmp_path / "own" / "train" / "a" / ".hidden").write_bytes(b"junk")
+    return tmp_path / "own"
+
+
+def load(path: Path, enlarged: int | None = None, **fields: object) -> Dataset:
+    return ImageFolder(path=str(path), **fields).load(16, enlarged, 0)  # type: ignore[arg-type]
+
+
+def test_train_and_test_folders(splits: Path) -> None:
+    data = load(splits, 18)
+    assert data.num_classes == 2
+    assert data.train.labels.tolist() == [0, 1, 1]  # sorted by path; classes a, b
+    assert data.test.labels.tolist() == [1]
+    files = [splits / "train" / name for name in ("a/3.bmp", "b/1.png", "b/deep/2.webp")]
+    np.testing.assert_array_equal(data.train.inputs, [resize(decode(file), 16) for file in files])
+    assert data.train_enlarged is not None
+    np.testing.assert_array_equal(data.train_enlarged.inputs, [resize(decode(file), 18) for file in files])
+
+
+def test_one_tree_is_split_the_same_way_every_time(tree: Path) -> None:
+    data = load(tree)
+    assert np.bincount(data.train.labels).tolist() == [8, 16]
+    assert np.bincount(data.test.labels).tolist() == [2, 4]
+    again = load(tree, test_fraction=0.2, split_seed=3)
+    np.testing.assert_array_equal(data.test.inputs, again.test.inputs)
+    assert np.bincount(load(tree, test_fraction=0.5).test.labels).tolist() == [5, 10]
+
+
+def test_the_cache_is_used_until_the_folder_changes(tree: Path, data_folder: Path) -> None:
+    load(tree)
+    (cache,) = (data_folder / "cache").iterdir()
+    made = (cache / "manifest.json").stat().st_mtime_ns
+    load(tree)
+    assert (cache / "manifest.json").stat().st_mtime_ns == made
+    put(tree / "cat" / "00.jpg", 99)
+    file = tree / "cat" / "00.jpg"
+    os.utime(file, ns=(0, file.stat().st_mtime_ns + 1))
+    images = load(tree)
+    everything = np.concatenate([images.train.inputs, images.test.inputs])
+    assert any(np.array_equal(image, resize(decode(photo(99)), 16)) for image in everything)
+
+
+def test_a_corrupt_cache_is_made_again(tree: Path, data_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    expected = np.array(load(tree).train.inputs)
+    (cache,) = (data_folder / "cache").iterdir()
+    (cache / "train_16.npy").write_bytes(b"")
+    np.testing.assert_array_equal(load(tree).train.inputs, expected)
+    assert "made again" in capsys.readouterr().err
+
+
+def test_unreadable_files_are_named_and_refused_or_skipped(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tree / "cat" / "notes.txt").write_text("no image")
+    (tree / "dog" / "00.jpg").write_bytes(photo(5)[:200])
+    with pytest.raises(ConfigError, match=r"1 files of .*pets cannot be read \(cat/notes.txt: .*unreadable=skip"):
+        load(tree)
+    data = load(tree, unreadable="skip")
+    assert len(data.train) + len(data.test) == 30
+    assert {"cat/notes.txt", "dog/00.jpg"} <= set(capsys.readouterr().err.replace(":", " ").split())
+
+
+def test_huge_tiny_and_odd_images(tmp_path: Path) -> None:
+    folder = tmp_path / "odd" / "train" / "a"
+    folder.mkdir(parents=True)
+    Image.new("1", (12_000, 12_000), 1).save(folder / "huge.png")
+    Image.new("RGB", (1, 1), (10, 20, 30)).save(folder / "tiny.png")
+    Image.new("CMYK", (9, 4), (0, 255, 255, 0)).save(folder / "cmyk.jpg", quality=100)
+    put(tmp_path / "odd" / "test" / "a" / "x.jpg", 1)
+    cmyk, huge, tiny = load(tmp_path / "odd").train.inputs
+    assert huge.min() == 255
+    assert (tiny == [10, 20, 30]).all()
+    assert np.abs(cmyk.astype(int) - [255, 0, 0]).max() <= 2
+
+
+def test_luminance(tree: Path) -> None:
+    assert load(tree, channels=1).train.inputs.shape == (24, 16, 16, 1)
+
+
+def test_a_task_of_ones_own_images(tree: Path, make_experiment: Callable[..., Experiment]) -> None:
+    section = {"_target_": "reinit_bench.data.image_folder.ImageFolder", "name": "mine", "path": str(tree)}
+    task = load_task(make_experiment(section, 16, mild=True), torch.device("cpu"))
+    assert (len(task.train), len(task.validation), len(task.test), task.num_classes) == (22, 2, 6, 2)
+    assert task.train_enlarged is not None
+    assert task.input_shape == (3, 16, 16)
+
+
+def test_content_tells_folders_apart_but_not_places(tree: Path, splits: Path, tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    for file in tree.rglob("*.jpg"):
+        target = elsewhere / file.relative_to(tree)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(file.read_bytes())
+    assert folder_content(str(tree)) == folder_content(str(elsewhere))
+    assert folder_content(str(tree)) != folder_content(str(splits))
+    (elsewhere / "cat" / "00.jpg").rename(elsewhere / "cat" / "99.jpg")
+    assert folder_content(str(tree)) != folder_content(str(elsewhere))
+    assert folder_content(None) is None
+    assert folder_content(str(tmp_path / "nowhere")) is None
+
+
+def test_a_folder_that_changed_since_the_run_was_composed_is_refused(tree: Path) -> None:
+    content = scan(tree).content
+    load(tree, content=content)
+    put(tree / "cat" / "new.jpg", 7)
+    with pytest.raises(ConfigError, match="not the folder that the run was composed with"):
+        load(tree, content=content)
+
+
+def test_wrong_folders(tmp_path: Path, splits: Path) -> None:
+    with pytest.raises(ConfigError, match=r"needs a folder: dataset\.path=FOLDER"):
+        ImageFolder().load(16, None, 0)
+    with pytest.raises(ConfigError, match=r"must be a folder of images; .*nowhere is none"):
+        load(tmp_path / "nowhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ConfigError, match="must hold train/<class>/ and test/<class>/, or <class>/"):
+        load(tmp_path / "empty")
+    with pytest.raises(ConfigError, match=r"image_size .* must be a number of pixels; got null"):
+        ImageFolder(path=str(splits)).load(None, None, 0)
+    put(splits / "test" / "c" / "5.jpg", 5)
+    with pytest.raises(ConfigError, match=r"test has a class 'c' that .*train does not have"):
+        load(splits)
+    with pytest.raises(ConfigError, match=r"channels must be 1 or 3; got 2"):
+        ImageFolder(channels=2)
+
+
+def test_too_few_images_to_hold_some_out(tmp_path: Path) -> None:
+    put(tmp_path / "few" / "a" / "1.jpg", 1)
+    put(tmp_path / "few" / "b" / "2.jpg", 2)
+    with pytest.raises(ConfigError, match=r"too few images to hold out 0\.2 of each class"):
+        load(tmp_path / "few")

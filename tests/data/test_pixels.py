@@ -1,0 +1,127 @@
+"""Decoding and resizing, against values that TensorFlow computed (fixtures/resize.npz, made by make_resize.py)."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from reinit_bench.data import augment
+from reinit_bench.data import pixels as pixels_module
+from reinit_bench.data.pixels import Unreadable, decode, resize
+
+FIXTURES = np.load(Path(__file__).parent / "fixtures" / "resize.npz")
+CASES = sorted(int(name.removeprefix("input_")) for name in FIXTURES.files if name.startswith("input_"))
+
+
+def case(number: int) -> tuple[np.ndarray, np.ndarray, int, slice | list[int]]:
+    """Input, TensorFlow's output, its side, and which of its rows are kept."""
+    image, expected = FIXTURES[f"input_{number}"], FIXTURES[f"output_{number}"]
+    side = expected.shape[1]
+    return image, expected, side, slice(None) if len(expected) == side else [0, 111, 223]
+
+
+def encoded(image: Image.Image, kind: str) -> bytes:
+    stream = io.BytesIO()
+    image.save(stream, kind)
+    return stream.getvalue()
+
+
+@pytest.mark.parametrize("number", CASES)
+def test_cached_pixels_are_tensorflows_rounded(number: int) -> None:
+    image, expected, side, rows = case(number)
+    np.testing.assert_array_equal(resize(image, side)[rows], np.rint(expected).astype(np.uint8))
+
+
+@pytest.mark.parametrize("number", CASES)
+def test_pixels_resized_on_the_device_are_tensorflows(number: int) -> None:
+    image, expected, side, rows = case(number)
+    resized = augment.resize(torch.from_numpy(image).permute(2, 0, 1)[None].float(), side)
+    np.testing.assert_allclose(resized[0].permute(1, 2, 0).numpy()[rows], expected, atol=2e-3)
+
+
+def test_an_image_of_the_right_size_is_left_alone() -> None:
+    image = FIXTURES["input_5"]
+    assert resize(image, 32) is image
+
+
+COLOURS = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [10, 20, 30]]], np.uint8)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM", "WEBP"])
+def test_formats(kind: str) -> None:
+    image = Image.fromarray(COLOURS)
+    stream = io.BytesIO()
+    image.save(stream, kind, **({"lossless": True} if kind == "WEBP" else {}))
+    np.testing.assert_array_equal(decode(stream.getvalue()), COLOURS)
+
+
+def test_transparency_is_dropped_and_the_colours_below_it_stay() -> None:
+    alpha = np.array([[[0], [255]], [[128], [1]]], np.uint8)
+    content = encoded(Image.fromarray(np.concatenate([COLOURS, alpha], 2)), "PNG")
+    np.testing.assert_array_equal(decode(content), COLOURS)
+
+
+def test_palette_with_transparency_has_its_colours() -> None:
+    image = Image.new("P", (2, 1))
+    image.putpalette([255, 0, 0, 0, 0, 255])
+    image.putdata([0, 1])
+    image.info["transparency"] = b"\x00\xff"
+    stream = io.BytesIO()
+    image.save(stream, "PNG", transparency=b"\x00\xff")
+    np.testing.assert_array_equal(decode(stream.getvalue()), [[[255, 0, 0], [0, 0, 255]]])
+
+
+def test_gray_and_one_bit_images_become_rgb() -> None:
+    gray = np.array([[0, 100], [200, 255]], np.uint8)
+    np.testing.assert_array_equal(decode(encoded(Image.fromarray(gray), "PNG")), np.repeat(gray[..., None], 3, 2))
+    bits = np.array([[0, 255], [255, 0]], np.uint8)
+    content = encoded(Image.fromarray(bits).convert("1"), "PNG")
+    np.testing.assert_array_equal(decode(content), np.repeat(bits[..., None], 3, 2))
+
+
+def test_cmyk_becomes_rgb() -> None:
+    image = Image.new("CMYK", (3, 2), (0, 255, 255, 0))
+    red = decode(encoded(image, "TIFF"))
+    np.testing.assert_array_equal(red, np.broadcast_to([255, 0, 0], (2, 3, 3)))
+
+
+def test_sixteen_bits_keep_their_upper_byte() -> None:
+    wide = np.array([[0, 255, 256], [32768, 65280, 65535]], np.uint16)
+    np.testing.assert_array_equal(decode(encoded(Image.fromarray(wide), "PNG"), 1)[..., 0], wide >> 8)
+
+
+def test_one_channel() -> None:
+    assert decode(encoded(Image.fromarray(COLOURS), "PNG"), 1).shape == (2, 2, 1)
+    gray = np.array([[3, 250]], np.uint8)
+    np.testing.assert_array_equal(decode(encoded(Image.fromarray(gray), "PNG"), 1), gray[..., None])
+
+
+def test_what_is_no_image_says_so() -> None:
+    with pytest.raises(Unreadable, match="cannot identify image file"):
+        decode(b"no image at all")
+
+
+def test_a_cut_off_image_is_refused() -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    content = encoded(Image.fromarray(noise), "JPEG")
+    with pytest.raises(Unreadable, match="truncated"):
+        decode(content[: len(content) // 2])
+
+
+def test_floating_point_pixels_are_refused() -> None:
+    content = encoded(Image.fromarray(np.ones((2, 2), np.float32)), "TIFF")
+    with pytest.raises(Unreadable, match="no fixed range"):
+        decode(content)
+
+
+def test_a_hundred_megapixels_are_read_and_a_limit_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    content = encoded(Image.new("1", (14_000, 14_000)), "PNG")
+    assert decode(content, 1).shape == (14_000, 14_000, 1)
+    monkeypatch.setattr(pixels_module, "MAX_PIXELS", 195_000_000)
+    with pytest.raises(Unreadable, match="14000x14000 pixels are more than 195,000,000"):
+        decode(content, 1)

@@ -1,0 +1,245 @@
+"""The command without TensorFlow: what it reads, what it says, which Python it chooses."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+from rich.console import Console
+from small_photos import PHOTOS, write_photos
+
+from reinit_bench.config import Experiment
+from reinit_bench.data import prepare as prepare_module
+from reinit_bench.data import prepare_env
+from reinit_bench.data.prepare import command, options, preparable, readiness, section, source
+from reinit_bench.data.prepare_env import REQUIREMENTS, VARIABLE, prepare_python, run_jobs
+from reinit_bench.data.preparing.job import Job
+from reinit_bench.data.task import load_task
+from reinit_bench.data.tfds_source import Tfds
+from reinit_bench.settings import ConfigError, instantiate
+
+REPOSITORY = Path(__file__).parents[2]
+
+TABLE_5 = {
+    "oxford_iiit_pet": ("OXFORD-IIIT", 3680, 3669, 37),
+    "stanford_dogs": ("DOGS", 12000, 8580, 120),
+    "fashion_mnist": ("FMNIST", 60000, 10000, 10),
+    "cars196": ("CARS196", 8144, 8041, 196),
+    "mnist_corrupted": ("MNIST-COR", 60000, 10000, 10),
+    "cifar10_corrupted": ("CIFAR10-COR", 50000, 10000, 10),
+    "cifar10": ("CIFAR10", 50000, 10000, 10),
+    "caltech101": ("CALTECH101", 3060, 6084, 102),
+    "cassava": ("CASSAVA", 5656, 1885, 5),
+    "cmaterdb": ("CMATERDB", 5000, 1000, 10),
+    "caltech_birds2010": ("BIRDS2010", 3000, 3033, 200),
+    "cifar100": ("CIFAR100", 50000, 10000, 100),
+}
+"""Label, training and test images, classes; caltech101 and cassava have one class more than the paper's table says."""
+
+
+@pytest.mark.parametrize("name", TABLE_5)
+def test_options_expect_table_5(name: str) -> None:
+    described = section(name)
+    values = [described[key] for key in ("_label_", "train_count", "test_count", "num_classes")]
+    assert (*values,) == TABLE_5[name]
+    assert described["name"] == described["builder"] == name
+
+
+@pytest.mark.usefixtures("data_folder")
+def test_the_twelve_are_preparable_and_missing_at_first() -> None:
+    assert set(TABLE_5) <= set(preparable())
+    assert {readiness(name) for name in TABLE_5} == {"missing"}
+    assert readiness("digits") == "ready"
+
+
+def test_caches_of_different_data_have_different_folders(data_folder: Path) -> None:
+    def folders(name: str, **fields: object) -> list[str]:
+        found = source(name, fields)
+        assert found is not None
+        return [job.cache.path.name for job in found.distinct_jobs]
+
+    assert folders("cifar10_corrupted") == ["cifar10-3.0.2-native", "cifar10_corrupted-brightness_1-1.0.0-native"]
+    assert folders("cifar10_corrupted", corruption="fog", severity=3)[1] == "cifar10_corrupted-fog_3-1.0.0-native"
+    assert folders("mnist_corrupted", corruption="zigzag") == ["mnist_corrupted-zigzag-1.0.0-native"]
+    assert folders("cmaterdb") == ["cmaterdb-bangla-1.0.0-native"]
+    assert folders("caltech101") == ["caltech101-3.0.2-draw30-224-248"]
+    assert folders("cassava", stored_size=384, stored_enlarged=425) == ["cassava-0.1.0-384-425"]
+
+
+def test_the_run_id_knows_the_data_and_not_where_they_lie(make_experiment: Callable[..., Experiment]) -> None:
+    described = section("cifar10_corrupted")
+
+    def run_id(**fields: object) -> str:
+        return make_experiment({**described, **fields}, 32).run_id
+
+    assert run_id(data_dir="/elsewhere", prepare="auto", train_count=5) == run_id()
+    others = [run_id(corruption="fog"), run_id(severity=2), run_id(version="2.0.0"), run_id(train_examples=500)]
+    assert len({run_id(), *others}) == 5
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "expected"),
+    [
+        ("cassava", {}, "dataset=cassava"),
+        (
+            "cifar10_corrupted",
+            {"severity": 4},
+            "dataset=cifar10_corrupted dataset.corruption=brightness dataset.severity=4",
+        ),
+        ("cassava", {"stored_size": 32, "stored_enlarged": None}, "dataset=cassava dataset.stored_size=32"),
+    ],
+)  # fmt: skip
+def test_a_run_on_a_missing_dataset_says_the_command(
+    name: str, fields: dict, expected: str, data_folder: Path, make_experiment: Callable[..., Experiment]
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_task(make_experiment({**section(name), **fields}, 32), torch.device("cpu"))
+    assert str(caught.value) == f"dataset {name} is not prepared in {data_folder}; run: reinit-bench prepare {expected}"
+
+
+def test_auto_prepares_at_the_first_run(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    auto: Tfds = instantiate({**PHOTOS, "prepare": "auto"}, "dataset")
+    asked = []
+
+    def run(jobs: list[Job], console: Console) -> dict[str, str | None]:
+        asked.extend(jobs)
+        write_photos(auto)
+        return {jobs[0].title: None}
+
+    monkeypatch.setattr(prepare_env, "run_jobs", run)
+    assert len(auto.load(8, None, 0).train) == 60
+    assert len(auto.load(8, None, 0).train) == 60
+    assert [job.title for job in asked] == ["photos 1.0.0"]
+
+
+def test_auto_that_fails_says_why(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    auto: Tfds = instantiate({**PHOTOS, "prepare": "auto"}, "dataset")
+    monkeypatch.setattr(prepare_env, "run_jobs", lambda jobs, console: {jobs[0].title: "no network"})
+    with pytest.raises(ConfigError, match="no network"):
+        auto.load(8, None, 0)
+
+
+@pytest.fixture
+def photos_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder of options with `photos` and one that needs no preparing."""
+    folder = tmp_path / "conf" / "dataset"
+    folder.mkdir(parents=True)
+    (folder / "photos.yaml").write_text(yaml.safe_dump({"image_size": 8, "dataset": PHOTOS}))
+    (folder / "plain.yaml").write_text("_target_: reinit_bench.data.digits.Digits\nname: plain\n")
+    monkeypatch.setattr(prepare_module, "conf_dir", lambda: folder.parent)
+
+
+@pytest.mark.usefixtures("photos_option")
+def test_check_verifies_hashes_and_changes_nothing(photos: Tfds, capsys: pytest.CaptureFixture[str]) -> None:
+    assert command(["dataset=photos,plain"], check=True) == 0
+    assert "plain: nothing to prepare" in capsys.readouterr().err
+    image = photos.jobs["train"].cache.path / "train_9.npy"
+    image.write_bytes(image.read_bytes()[:-1] + b"\x07")
+    assert command(["dataset=all"], check=True) == 1
+    assert "train_9.npy has changed" in capsys.readouterr().err
+    assert readiness("photos") == "ready"  # which looks at sizes only
+    image.write_bytes(b"")
+    assert readiness("photos") == "corrupt"
+
+
+@pytest.mark.usefixtures("photos_option", "data_folder")
+def test_a_job_that_fails_is_said_and_the_exit_code_is_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(prepare_module, "run_jobs", lambda jobs, console: {"photos 1.0.0": "HTTP 404"})
+    assert command(["dataset=photos"]) == 1
+    assert "photos: HTTP 404" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("photos_option", "data_folder")
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "which dataset?"),
+        (["dataset=elephants"], "there is no dataset 'elephants'; there are photos, plain"),
+        (["photos"], "prepare takes dataset=NAME"),
+        (["dataset=photos", "dataset.colour=red"], "dataset photos has no field 'colour'"),
+    ],
+)
+def test_what_the_command_does_not_understand(arguments: list[str], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        command(arguments)
+    assert message in str(caught.value)
+
+
+def test_every_option_is_found() -> None:
+    assert options() == sorted(path.stem for path in (REPOSITORY / "conf" / "dataset").glob("*.yaml"))
+
+
+def test_neither_torch_nor_tensorflow_is_imported_to_answer() -> None:
+    code = (
+        "import sys, reinit_bench.data.prepare as p; [p.readiness(n) for n in p.options()]; "
+        "print(sorted({m.split('.')[0] for m in sys.modules} & {'torch', 'tensorflow', 'hydra'}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_training_never_imports_tensorflow() -> None:
+    code = (
+        "import sys; sys.modules.update(tensorflow=None, tensorflow_datasets=None); "
+        "import reinit_bench.experiment, reinit_bench.data.tfds_source, reinit_bench.data.image_folder"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_the_extra_is_what_the_isolated_environment_gets() -> None:
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    assert tuple(project["optional-dependencies"]["prepare"]) == REQUIREMENTS
+
+
+def test_the_variable_chooses_the_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(VARIABLE, sys.executable)
+    assert prepare_python(tmp_path, Console()) == Path(sys.executable)
+    monkeypatch.setenv(VARIABLE, str(tmp_path / "none"))
+    with pytest.raises(ConfigError, match=r"REINIT_BENCH_PREPARE_PYTHON is .*none, which is no file"):
+        prepare_python(tmp_path, Console())
+
+
+def test_an_isolated_environment_is_made_once_and_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setattr(prepare_env, "find_spec", lambda name: None)
+    commands: list[list[str]] = []
+
+    def run(command: list[str]) -> None:
+        commands.append(command)
+        if "venv" in command:
+            Path(command[-1]).mkdir(parents=True)
+        elif fails:
+            raise ConfigError("no network")
+
+    monkeypatch.setattr(prepare_env, "_run", run)
+    fails = True
+    with pytest.raises(ConfigError, match="no network"):
+        prepare_python(tmp_path, Console(stderr=True))
+    assert [path.suffix for path in tmp_path.iterdir()] == [".lock"]
+    fails = False
+    python = prepare_python(tmp_path, Console(stderr=True))
+    assert python.parent.parent.parent == tmp_path
+    assert set(REQUIREMENTS) < set(commands[-1])
+    count = len(commands)
+    assert prepare_python(tmp_path, Console(stderr=True)) == python
+    assert len(commands) == count
+
+
+def test_a_process_that_dies_is_an_error_of_its_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho '[\"one 1.0.0\", null]'\nexit 9\n")
+    broken.chmod(0o755)
+    monkeypatch.setenv(VARIABLE, str(broken))
+    jobs = [Job(builder=name, version="1.0.0", root=str(tmp_path), num_classes=2) for name in ("one", "two")]
+    assert run_jobs(jobs, Console(stderr=True)) == {
+        "one 1.0.0": None,
+        "two 1.0.0": "two 1.0.0: preparing ended with code 9",
+    }

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from small_photos import PHOTOS
+
+from reinit_bench.config import Experiment
+from reinit_bench.data.cache import CacheWriter
+from reinit_bench.data.residency import RESIDENT_SHARE, fits
+from reinit_bench.data.source import Examples
+from reinit_bench.data.task import Task, load_task
+from reinit_bench.data.tfds_source import Tfds
+from reinit_bench.randomness import stream
+from reinit_bench.settings import ConfigError
+
+CPU = torch.device("cpu")
+DIGITS = {"_target_": "reinit_bench.data.digits.Digits", "name": "digits"}
+Make = Callable[..., Experiment]
+
+
+def file_behind(tensor: torch.Tensor) -> str:
+    """Name of the file whose mapping holds the tensor's memory; empty where none does."""
+    for line in Path("/proc/self/maps").read_text().splitlines():
+        span, *_, path = line.split()
+        start, stop = (int(number, 16) for number in span.split("-"))
+        if start <= tensor.data_ptr() < stop:
+            return Path(path).name if path.startswith("/") else ""
+    return ""
+
+
+def batch(task: Task, *positions: int) -> tuple[torch.Tensor, torch.Tensor]:
+    return task.train_batch(torch.tensor(positions), stream(0, "augment"))
+
+
+def test_a_tenth_is_held_out_stratified_and_nothing_is_in_two_splits(make_experiment: Make) -> None:
+    task = load_task(make_experiment(DIGITS, 32), CPU)
+    assert (len(task.train), len(task.validation), len(task.test)) == (1167, 130, 500)
+    assert torch.bincount(task.validation.labels).tolist() == [13] * 10
+    assert task.input_shape == (1, 32, 32)
+    train, validation = set(task.train.rows.tolist()), set(task.validation.rows.tolist())
+    assert not train & validation
+    assert len(train | validation) == 1297
+
+
+def test_inputs_are_standardized_with_the_training_splits_statistics(photos: Tfds, make_experiment: Make) -> None:
+    task = load_task(make_experiment(PHOTOS), CPU)
+    pixels = photos.load(8, None, 0).train.inputs.astype(np.float64)
+    mean, std = pixels.mean((0, 1, 2)), pixels.std((0, 1, 2))
+    np.testing.assert_allclose(task.mean.flatten(), mean, rtol=1e-6)
+    np.testing.assert_allclose(task.std.flatten(), std, rtol=1e-6)
+    inputs, labels = batch(task, 0, 5)
+    rows = task.train.rows[[0, 5]].numpy()
+    np.testing.assert_allclose(inputs.permute(0, 2, 3, 1), (pixels[rows] - mean) / std, atol=1e-5)
+    assert labels.tolist() == [row % 3 for row in rows]
+
+
+def test_a_constant_channel_is_only_centred(make_experiment: Make, photos: Tfds) -> None:
+    path = photos.jobs["train"].cache.path
+    with CacheWriter(path) as writer:
+        for split in ("train", "test"):
+            images = writer.images(split, 8, (30, 8, 8, 3))
+            images[:] = np.arange(30)[:, None, None, None] * [1, 0, 2] + [0, 7, 0]
+            writer.labels(split, np.arange(30) % 3)
+        writer.finish({"num_classes": 3})
+    task = load_task(make_experiment({**PHOTOS, "train_count": 30, "test_count": 30}), CPU)
+    assert task.std.flatten()[1] == 1.0
+    assert batch(task, 0)[0][:, 1].abs().max() == 0.0
+
+
+@pytest.mark.parametrize("dataset", [PHOTOS, {**PHOTOS, "train_examples": 30}])
+@pytest.mark.parametrize("mild", [False, True])
+@pytest.mark.usefixtures("photos")
+def test_where_the_data_lie_changes_no_bit(make_experiment: Make, dataset: dict, mild: bool) -> None:
+    experiment = make_experiment(dataset, mild=mild)
+    resident, mapped = (load_task(experiment, CPU, resident=choice) for choice in (True, False))
+    assert file_behind(mapped.train.stored) == "train_8.npy"
+    assert file_behind(resident.train.stored) == ""
+    for one, other in zip(batch(resident, 3, 0, 11), batch(mapped, 3, 0, 11), strict=True):
+        assert torch.equal(one, other)
+    for split in ("train", "validation", "test"):
+        for one_batch, other_batch in zip(resident.batches(split, 7), mapped.batches(split, 7), strict=True):
+            assert all(map(torch.equal, one_batch, other_batch))
+    assert torch.equal(resident.sample(9, stream(0, "x")), mapped.sample(9, stream(0, "x")))
+
+
+def test_mild_augmentation_crops_the_enlarged_copy(photos: Tfds, make_experiment: Make) -> None:
+    task = load_task(make_experiment(PHOTOS, mild=True), CPU)
+    row = int(task.train.rows[4])
+    enlarged = torch.from_numpy(photos.load(8, 9, 0).train_enlarged.inputs[row]).permute(2, 0, 1).float()
+    enlarged = (enlarged - task.mean) / task.std
+    windows = [enlarged[:, y : y + 8, x : x + 8] for y in (0, 1) for x in (0, 1)]
+    crop = batch(task, 4)[0][0]
+    assert any(torch.equal(crop, choice) for window in windows for choice in (window, window.flip(2)))
+
+
+@pytest.mark.usefixtures("photos")
+def test_another_image_size_is_resized_on_the_device(make_experiment: Make) -> None:
+    task = load_task(make_experiment(PHOTOS, 6, mild=True), CPU)
+    assert task.train_enlarged is None
+    assert task.input_shape == (3, 6, 6)
+    assert batch(task, 0, 1)[0].shape == (2, 3, 6, 6)
+    assert next(task.batches("test"))[0].shape == (30, 3, 6, 6)
+
+
+def test_images_keep_channels_last(make_experiment: Make) -> None:
+    task = load_task(make_experiment({**DIGITS}, 16), CPU)
+    assert task.train.take(torch.tensor([1])).shape == (1, 1, 8, 8)
+    assert next(task.batches("validation", 4))[0].is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.usefixtures("photos")
+def test_large_images_are_evaluated_in_smaller_batches(make_experiment: Make) -> None:
+    small = load_task(make_experiment(DIGITS, 16), CPU)
+    assert [len(labels) for _, labels in small.batches("train")] == [1000, 167]
+    large = load_task(make_experiment(DIGITS, 65), CPU)
+    assert [len(labels) for _, labels in large.batches("test")] == [250, 250]
+
+
+def test_an_image_dataset_needs_an_image_size(make_experiment: Make) -> None:
+    with pytest.raises(ConfigError, match="image_size for dataset digits must be a number of pixels; got None"):
+        load_task(make_experiment(DIGITS, None), CPU)
+
+
+def test_a_validation_split_without_examples_is_refused(make_experiment: Make) -> None:
+    tiny = {**DIGITS, "train_examples": 10}
+    with pytest.raises(ConfigError, match=r"validation_fraction=0.01 of 10 training examples leaves no validation"):
+        load_task(make_experiment(tiny, 32, validation_fraction=0.01), CPU)
+
+
+def test_what_fits_is_judged_by_the_gpus_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    examples = Examples(np.zeros((10, 4, 4, 3), np.uint8), np.zeros(10, np.int64))
+    assert not fits((examples,), CPU)
+    free = int(480 / RESIDENT_SHARE) + 1
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 10 * free))
+    assert fits((examples, None), torch.device("cuda"))
+    assert not fits((examples, examples), torch.device("cuda"))
