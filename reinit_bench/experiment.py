@@ -66,6 +66,7 @@ def run_experiment(
         # Another process may have finished it while this one waited for the lease.
         result = finished_result(folder)
         if result is None:
+            folder.remove_leftovers()
             folder.write_config(experiment)
             result = _Run(experiment, execution, parts, folder, lease, observer, interrupt, load).result()
             write_json(folder.path / "result.json", result)

@@ -148,6 +148,11 @@ class RunFolder:
             return {}
         return status if isinstance(status, dict) else {}
 
+    def remove_leftovers(self) -> None:
+        """Remove what killed processes left half-written; only for the holder of the lease."""
+        for path in self.path.glob(".*.tmp"):
+            path.unlink(missing_ok=True)
+
     def set_aside_corrupt_result(self) -> Path:
         """Rename a result.json that does not validate, so that the run can be made again and nothing is lost."""
         aside = self.path / f"result.corrupt-{int(time.time())}.json"

@@ -11,6 +11,7 @@ from torch import Tensor
 from reinit_bench.models.blocknet import BlockNet, kernel_names
 
 _CHUNK = 32  # examples at a time: block 1 of vgg16 gives 13 MB an image at 224x224
+_ROUNDING = 1e-12  # a variance below this share of the mean square is that of a constant, rounded
 
 
 @torch.no_grad()
@@ -45,6 +46,9 @@ def fill_lambda(net: BlockNet, block: int, sample: Tensor) -> None:
     """Algorithm 1, lines 5 to 11: normalize block `block`'s output to mean 0, standard deviation 1 over `sample`.
 
     Two scalars over all examples and positions; the network is in evaluation mode and full precision meanwhile.
+
+    Raises:
+        ValueError: the output is the same everywhere (its units are dead), or not finite.
     """
     was_training = net.training
     net.eval()
@@ -55,6 +59,8 @@ def fill_lambda(net: BlockNet, block: int, sample: Tensor) -> None:
         squares += float(output.square().sum())
         count += output.numel()
     net.train(was_training)
-    mean = total / count
-    std = math.sqrt(max(squares / count - mean**2, 0.0))
+    mean, mean_square = total / count, squares / count
+    variance = mean_square - mean**2
+    # Of a constant, the sums leave a variance near 1e-17 of its square: dividing by that would blow rounding up.
+    std = 0.0 if variance <= _ROUNDING * mean_square else math.sqrt(variance)
     net.lambda_of(block).fill(torch.tensor(mean), torch.tensor(std))

@@ -83,7 +83,8 @@ class Lw(Reinitializer):
         # Round 1 trains everything: block 1 would otherwise keep its random values for good.
         if not self.freeze or context.round.index == 1:
             return frozenset()
-        return frozenset(net.names_in_blocks(1, context.round.block))
+        # The head always trains: on the MLP it is block K, and freezing it would leave the last round nothing to train.
+        return frozenset(net.names_in_blocks(1, context.round.block)) - set(net.names_in_head())
 
 
 def is_head(net: BlockNet, block: int) -> bool:

@@ -12,6 +12,7 @@ import torch
 from reinit_bench.store import StoreError, write_atomically
 
 NAME = "checkpoint.pt"
+INCOMING = "checkpoint.pt.incoming"
 PREVIOUS = "checkpoint.previous.pt"
 _MAGIC = b"reinit-bench checkpoint 1\n"
 _DIGEST_BYTES = 32
@@ -24,7 +25,8 @@ class CorruptCheckpoint(ValueError):
 def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     """Write `state` (tensors and plain values) as the newest checkpoint, and keep the one before.
 
-    A kill between the two renames leaves only the previous one, which is then the newest.
+    The incoming file is whole before it gets its final name. A kill before or between the two renames leaves it: it is
+    then the newest. It is read too, since the one before may be torn.
 
     Raises:
         StoreError: the file system refuses; the checkpoints that were there remain.
@@ -38,7 +40,7 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
         for part in (_MAGIC, digest, payload):
             stream.write(part)
 
-    incoming = folder / f"{NAME}.incoming"
+    incoming = folder / INCOMING
     write_atomically(incoming, write)
     try:
         newest = folder / NAME
@@ -69,18 +71,21 @@ def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
 
 def latest_checkpoint(folder: Path, device: torch.device) -> tuple[dict[str, Any] | None, list[str]]:
     """The newest checkpoint that is whole, None where there is none; and a line about each that is not."""
-    problems: list[str] = []
-    for name in (NAME, PREVIOUS):
+    torn: list[str] = []
+    state = None
+    for name in (INCOMING, NAME, PREVIOUS):
         try:
-            return read_checkpoint(folder / name, device), problems
+            state = read_checkpoint(folder / name, device)
+            break
         except FileNotFoundError:
             continue
         except CorruptCheckpoint as error:
-            problems.append(f"{error}; using the one before")
-    return None, problems
+            torn.append(str(error))
+    remedy = "starting anew" if state is None else "using the one before"
+    return state, [f"{problem}; {remedy}" for problem in torn]
 
 
 def remove_checkpoints(folder: Path) -> None:
     """Remove what a finished run no longer needs."""
-    for name in (NAME, PREVIOUS, f"{NAME}.incoming"):
+    for name in (INCOMING, NAME, PREVIOUS):
         (folder / name).unlink(missing_ok=True)

@@ -30,7 +30,8 @@ class Diverged(Exception):
 
     Attributes:
         round: index of the round.
-        step: the first step of that round with such a loss, from 1.
+        step: the first step of that round with such a loss, from 1; or, where the loss of its own batch was still
+            finite, the step whose weights give such a loss in an evaluation.
     """
 
     def __init__(self, round_index: int, step: int, loss: float) -> None:
@@ -256,8 +257,14 @@ class _RoundTraining:
     def _validate(self) -> Metrics | None:
         if len(self.task.validation) == 0:
             return None
-        metrics = evaluate(self.net, self.task, "validation", self.around.precision)
+        metrics = self._evaluate("validation")
         self.state.validation = {"accuracy": metrics.accuracy, "loss": metrics.loss}
+        return metrics
+
+    def _evaluate(self, split: str) -> Metrics:
+        metrics = evaluate(self.net, self.task, split, self.around.precision)
+        if not math.isfinite(metrics.loss):
+            raise Diverged(self.round.index, self.state.step, metrics.loss)
         return metrics
 
     def _tell(self, lr: float, metrics: Metrics | None) -> None:
@@ -277,9 +284,8 @@ class _RoundTraining:
         self.around.observer.epoch_ended(event)
 
     def _result(self, converged: bool) -> RoundResult:
-        state, precision = self.state, self.around.precision
-        train = evaluate(self.net, self.task, "train", precision)
-        test = evaluate(self.net, self.task, "test", precision)
+        state = self.state
+        train, test = self._evaluate("train"), self._evaluate("test")
         validation = state.validation
         if self.trainer.round_weights == "best":
             validation = {"accuracy": self.stopping.best_accuracy, "loss": self.stopping.best_loss}

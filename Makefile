@@ -1,0 +1,52 @@
+# Everything a user or a developer needs; `make help` lists it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+CHECKED := reinit_bench launchers tests benchmarks
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test test-fast lint format tables figures bench clean
+
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+setup: $(STAMP) ## Make .venv and install the project in it
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "error: Python 3.11 or newer is needed; name one with: make $(or $(MAKECMDGOALS),setup) PYTHON=python3.12" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+demo: setup ## Run the main job on the embedded digits (about two minutes) and print the table
+	$(BIN)/reinit-bench -m study=demo
+	$(BIN)/reinit-bench tables 2
+
+test: setup ## Run all tests that need no system packages (under 8 minutes)
+	$(BIN)/python -m pytest -m "not slurm"
+
+test-fast: setup ## Run the quick tests (under 90 seconds)
+	$(BIN)/python -m pytest -m "not slow and not slurm"
+
+lint: setup ## Check style (ruff) and types (mypy)
+	$(BIN)/ruff check $(CHECKED)
+	$(BIN)/ruff format --check $(CHECKED)
+	$(BIN)/mypy
+
+format: setup ## Format the code
+	$(BIN)/ruff check --fix $(CHECKED)
+	$(BIN)/ruff format $(CHECKED)
+
+tables: setup ## Write the paper's tables from finished runs to results/tables
+	$(BIN)/reinit-bench tables
+
+figures: setup ## Draw the paper's figures from finished runs to results/figures
+	$(BIN)/reinit-bench figures
+
+bench: setup ## Measure speed beside plain baselines (under 10 minutes)
+	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+clean: ## Remove the environment and caches; results stay
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist

@@ -1,0 +1,35 @@
+"""Small experiments for tests, composed from conf/ as a user's are."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from reinit_bench.compose import composer
+from reinit_bench.config import Experiment
+
+TINY = (
+    "dataset.train_examples=60",
+    "image_size=8",
+    "model.width=0.25",
+    "trainer.batch_size=16",
+    "trainer.max_steps=8",
+    "trainer.checkpoint_every=3",
+)
+"""Digits, scnn: 54 examples to train, 4 steps an epoch, 8 steps a round; a run takes a fraction of a second."""
+
+
+@cache
+def _composed(overrides: tuple[str, ...]) -> dict[str, Any]:
+    with composer() as compose:
+        return compose.compose(overrides)
+
+
+def composed(*overrides: str) -> dict[str, Any]:
+    """The resolved configuration of these overrides."""
+    return dict(_composed(overrides))
+
+
+def tiny(*overrides: str) -> Experiment:
+    """A run of a fraction of a second, changed by `overrides`."""
+    return Experiment.from_dict(composed(*TINY, *overrides))
