@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 from contextlib import AbstractContextManager
 
 import torch
 
 from reinit_bench.settings import ConfigError
+
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
+_LARGEST = 2**30
 
 
 def choose_device(name: str) -> torch.device:
@@ -30,12 +34,27 @@ def set_up_arithmetic(device: torch.device) -> None:
     """
     torch.set_float32_matmul_precision("highest")
     if device.type != "cuda":
+        keep_freed_memory()
         return
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
     torch.use_deterministic_algorithms(True, warn_only=True)
+
+
+def keep_freed_memory() -> None:
+    """Let glibc keep freed memory for the next step instead of giving it back to the system.
+
+    A step allocates the same activations again and again; each of more than a few MB would be mapped and faulted in
+    anew every time, which costs a third of a step's time on a CPU. Elsewhere than on glibc nothing happens.
+    """
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError, TypeError):
+        return
+    mallopt(_M_MMAP_THRESHOLD, _LARGEST)
+    mallopt(_M_TRIM_THRESHOLD, _LARGEST)
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
