@@ -66,11 +66,12 @@ def _run_composed(config: DictConfig) -> None:
     from omegaconf import OmegaConf
 
     from reinit_bench.config import Execution, Experiment
+    from reinit_bench.sweep.studies import Study
 
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
     resolved = {str(key): value for key, value in plain.items()}
-    if resolved["study"]["grids"] != [{}]:
+    if not Study.from_dict(resolved["study"], lambda name: {"name": name}).is_one_run:
         raise ConfigError(f"study={resolved['study']['name']} is many runs; add -m to run them all")
     _run_one(Experiment.from_dict(resolved), Execution.from_dict(resolved))
 

@@ -6,6 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -131,7 +132,7 @@ class Experiment:
         rest = {"seed": self.seed, "image_size": self.image_size, "precision": self.precision}
         return {"protocol": PROTOCOL_VERSION, **sections, "trainer": _settings_identity(self.trainer), **rest}
 
-    @property
+    @cached_property
     def run_id(self) -> str:
         """16 hex digits of the SHA-256 of the identity in canonical JSON."""
         text = json.dumps(_canonical(self.identity), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
@@ -199,10 +200,10 @@ def _settings_identity(settings: Settings) -> dict[str, Any]:
 
 def _canonical(value: Any) -> Any:
     """Numbers that are equal are written alike (1 and 1.0), tuples as lists."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if value is None or isinstance(value, (str, int)):  # most values: before the slower question for a Mapping
+        return value
     if isinstance(value, Mapping):
         return {key: _canonical(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_canonical(item) for item in value]
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    return value
+    return [_canonical(item) for item in value] if isinstance(value, (list, tuple)) else value

@@ -29,7 +29,8 @@ def plan_of(words: Sequence[str] | None) -> Plan:
     from reinit_bench.compose import composer, sweep_jobs
     from reinit_bench.sweep.plan import make_plan
 
-    given = list(words or [])
+    # A sweep's command line can be pasted as it is: where it runs does not change what it would run.
+    given = [word for word in words or [] if not word.startswith(("hydra.", "hydra/"))]
     with composer() as compose:
         jobs = sweep_jobs(compose.study_of(given), given)
         return make_plan(compose.compose(overrides) for overrides in jobs)

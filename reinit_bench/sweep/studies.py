@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +13,13 @@ from reinit_bench.settings import ConfigError
 Point = dict[str, Any]
 """One run's place in a study: a group's option or a field's value for each axis."""
 
-_KEYS = {"name", "grids", "exclude"}
+ReadStudy = Callable[[str], Mapping[str, Any]]
+"""Gives the section of another study by its name; raises ConfigError where there is none."""
+
+_BARE = re.compile(r"(?!(?:null|true|false|nan|inf)$)[a-z][a-z0-9_.]*", re.IGNORECASE)
+"""Text that Hydra's grammar reads as text without quotes."""
+
+_KEYS = ("name", "include", "axes", "grids", "exclude")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,32 +30,38 @@ class Study:
         grids: each maps an axis (a group, or a field by its path) to one value or a list of values; a grid's points are
             the product of its axes.
         exclude: points to leave out: those that agree with every axis of one of these.
+        include: other studies, whose points are this one's too; their own exclusions hold for them.
+        axes: axes that replace, or are added to, those of every grid, the included ones too.
     """
 
     name: str | None
     grids: Sequence[Mapping[str, Any]]
     exclude: Sequence[Mapping[str, Any]] = ()
+    include: Sequence[Study] = ()
+    axes: Mapping[str, Any]
 
     @classmethod
-    def from_dict(cls, section: Mapping[str, Any]) -> Study:
-        """A study as written in conf/study.
+    def from_dict(cls, section: Mapping[str, Any], read: ReadStudy, within: tuple[str, ...] = ()) -> Study:
+        """A study as written in conf/study; `read` gives the studies that it includes.
 
         Raises:
-            ConfigError: it is malformed.
+            ConfigError: it is malformed, or includes itself.
         """
-        label = f"study {section.get('name')}"
-        unknown = sorted(key for key in section if key not in _KEYS and not key.startswith("_"))
-        if unknown:
-            raise ConfigError(f"{label} has an unknown key {unknown[0]!r}; allowed are {', '.join(sorted(_KEYS))}")
-        for key in ("grids", "exclude"):
-            items = section.get(key, [])
-            if not isinstance(items, list) or not all(isinstance(item, Mapping) for item in items):
-                raise ConfigError(f"{label}: {key} must be a list of mappings from an axis to values; got {items!r}")
-        grids = section.get("grids") or [{}]
-        empty = [axis for grid in grids for axis, values in grid.items() if values == []]
-        if empty:
-            raise ConfigError(f"{label}: axis {empty[0]!r} has no values")
-        return cls(name=section.get("name"), grids=grids, exclude=section.get("exclude") or [])
+        name = section.get("name")
+        _check_form(section, f"study {name}")
+        within = (*within, str(name))
+        included = []
+        for other in section.get("include") or []:
+            if other in within:
+                raise ConfigError(f"study {name}: it includes itself ({' -> '.join((*within, other))})")
+            included.append(cls.from_dict(read(other), read, within))
+        return cls(
+            name=name,
+            grids=section.get("grids") or ([] if included else [{}]),
+            exclude=section.get("exclude") or [],
+            include=included,
+            axes=section.get("axes") or {},
+        )
 
     def points(self, replaced: Mapping[str, Sequence[Any]] | None = None) -> list[Point]:
         """Every distinct point, in order of first appearance.
@@ -57,20 +70,55 @@ class Study:
             replaced: axes given on the command line, with their values: they replace an axis of every grid, or add one.
         """
         seen: dict[tuple[tuple[str, str], ...], Point] = {}
+        for point in self._all_points(replaced or {}):
+            seen.setdefault(tuple(sorted((axis, repr(value)) for axis, value in point.items())), point)
+        return list(seen.values())
+
+    @property
+    def is_one_run(self) -> bool:
+        """Whether there is nothing to expand: no study, as far as a single run is concerned."""
+        return not self.include and not self.axes and all(not grid for grid in self.grids)
+
+    def _all_points(self, replaced: Mapping[str, Sequence[Any]]) -> Iterator[Point]:
+        """The points of the included studies and of the own grids, the same one perhaps more than once."""
+        replaced = {**{axis: _as_list(values) for axis, values in self.axes.items()}, **replaced}
+        for study in self.include:
+            yield from (point for point in study._all_points(replaced) if not self._excluded(point))
         for grid in self.grids:
             axes = {axis: _as_list(values) for axis, values in grid.items()}
-            axes.update({axis: list(values) for axis, values in (replaced or {}).items()})
+            axes.update({axis: list(values) for axis, values in replaced.items()})
             for values in itertools.product(*axes.values()):
                 point = dict(zip(axes, values, strict=True))
                 if not self._excluded(point):
-                    seen.setdefault(tuple(sorted((axis, repr(value)) for axis, value in point.items())), point)
-        return list(seen.values())
+                    yield point
 
     def _excluded(self, point: Point) -> bool:
         return any(
             all(axis in point and point[axis] in _as_list(values) for axis, values in rule.items())
             for rule in self.exclude
         )
+
+
+def _check_form(section: Mapping[str, Any], label: str) -> None:
+    """Raise ConfigError where a section is no study."""
+    unknown = sorted(key for key in section if key not in _KEYS and not key.startswith("_"))
+    if unknown:
+        raise ConfigError(f"{label} has an unknown key {unknown[0]!r}; allowed are {', '.join(_KEYS)}")
+    for key in ("grids", "exclude"):
+        items = section.get(key) or []
+        if not isinstance(items, list) or not all(isinstance(item, Mapping) for item in items):
+            raise ConfigError(f"{label}: {key} must be a list of mappings from an axis to values; got {items!r}")
+    include, axes = section.get("include") or [], section.get("axes") or {}
+    if not isinstance(include, list) or not all(isinstance(item, str) for item in include):
+        raise ConfigError(f"{label}: include must be a list of names of studies; got {include!r}")
+    if not isinstance(axes, Mapping):
+        raise ConfigError(f"{label}: axes must map an axis to values; got {axes!r}")
+    for mapping in (axes, *(section.get("grids") or []), *(section.get("exclude") or [])):
+        for axis, values in mapping.items():
+            if values == []:
+                raise ConfigError(f"{label}: axis {axis!r} has no values")
+            if any(isinstance(value, Mapping) for value in _as_list(values)):
+                raise ConfigError(f"{label}: axis {axis!r} must have plain values; write a field as {axis}.FIELD")
 
 
 def _as_list(values: Any) -> list[Any]:
@@ -93,7 +141,7 @@ def override_text(value: Any) -> str:
         return "true" if value else "false"
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(override_text(item) for item in value) + "]"
-    if isinstance(value, str) and not value.replace("_", "").replace(".", "").isalnum():
+    if isinstance(value, str) and not _BARE.fullmatch(value):
         escaped = value.replace("\\", "\\\\").replace("'", "\\'")
         return f"'{escaped}'"
     return str(value)

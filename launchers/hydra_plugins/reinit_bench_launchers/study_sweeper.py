@@ -9,7 +9,7 @@ from hydra.core.plugins import Plugins
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.sweeper import Sweeper
 from hydra.types import HydraContext, TaskFunction
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 
 class StudySweeper(Sweeper):
@@ -17,23 +17,20 @@ class StudySweeper(Sweeper):
 
     def __init__(self) -> None:
         self.launcher: Launcher | None = None
-        self.config: DictConfig | None = None
+        self.hydra_context: HydraContext | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        self.config = config
+        self.hydra_context = hydra_context
         self.launcher = Plugins.instance().instantiate_launcher(
             hydra_context=hydra_context, task_function=task_function, config=config
         )
 
     def sweep(self, arguments: list[str]) -> Any:
-        from reinit_bench.compose import sweep_jobs
-        from reinit_bench.sweep.studies import Study
+        from reinit_bench.compose import Composer, sweep_jobs
 
-        assert self.config is not None
+        assert self.hydra_context is not None
         assert self.launcher is not None
-        section = OmegaConf.to_container(self.config.study, resolve=True)
-        assert isinstance(section, dict)
-        study = Study.from_dict({str(key): value for key, value in section.items()})
+        study = Composer(self.hydra_context.config_loader).study_of(arguments)
         return self.launcher.launch(sweep_jobs(study, arguments), initial_job_idx=0)
 
 

@@ -1,0 +1,129 @@
+"""Studies: how many runs each has, what unions, exclusions and the command line do, and what malformed ones say."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from reinit_bench.conf_dir import conf_dir
+from reinit_bench.settings import ConfigError
+from reinit_bench.sweep.studies import Study, override_text, overrides_of
+
+COUNTS = {
+    "table2": 288,
+    "table6": 288,
+    "table7": 288,
+    "table3": 1728,
+    "figure2": 768,
+    "paper": 2448,
+    "figure4": 144,
+    "figure8": 3,
+    "ablation": 12,
+    "digits": 216,
+    "demo": 18,
+}
+
+
+def study(**section: Any) -> Study:
+    others: dict[str, Mapping[str, Any]] = {
+        "pair": {"name": "pair", "grids": [{"method": ["bl", "lw"], "dropout": ["none", "p25"]}]},
+        "loop": {"name": "loop", "include": ["round"]},
+        "round": {"name": "round", "include": ["loop"]},
+    }
+    return Study.from_dict({"name": "mine", **section}, others.__getitem__)
+
+
+@pytest.mark.parametrize(("name", "count"), COUNTS.items())
+def test_a_study_has_the_stated_number_of_distinct_runs(plan_of, name, count):
+    assert len(plan_of(f"study={name}").runs) == count
+
+
+def test_three_seeds_are_three_times_the_runs(plan_of):
+    assert len(plan_of("study=paper", "seed=0,1,2").runs) == 3 * 2448
+
+
+def test_a_study_file_states_its_own_name_and_command():
+    for file in (conf_dir() / "study").glob("*.yaml"):
+        text = file.read_text()
+        assert f"name: {'null' if file.stem == 'none' else file.stem}\n" in text
+        assert file.stem == "none" or f"reinit-bench -m study={file.stem}" in text
+
+
+def test_table3_is_the_three_tables_with_both_initializers(plan_of):
+    runs = plan_of("study=table3").runs
+    conditions = Counter((r.experiment.augmentation["name"], r.experiment.dropout["rate"]) for r in runs)
+    assert conditions == {("mild", 0.0): 576, ("none", 0.0): 576, ("mild", 0.25): 576}
+    assert Counter(r.experiment.initializer["name"] for r in runs) == {"he_normal": 864, "xavier_uniform": 864}
+
+
+def test_figure_2_shares_48_runs_with_the_tables(plan_of):
+    ids = {name: {run.run_id for run in plan_of(f"study={name}").runs} for name in ("table3", "figure2")}
+    assert len(ids["table3"] & ids["figure2"]) == 48
+
+
+def test_the_command_line_replaces_an_axis_in_every_grid(plan_of):
+    runs = plan_of("study=table2", "model=vgg16", "seed=0,1,2").runs
+    assert len(runs) == 12 * 6 * 3
+    assert {run.experiment.model["name"] for run in runs} == {"vgg16"}
+    assert {run.experiment.seed for run in runs} == {0, 1, 2}
+
+
+def test_included_points_come_first_and_keep_their_own_exclusions():
+    mine = study(include=["pair"], grids=[{"method": "fc"}], exclude=[{"method": "bl", "dropout": "p25"}])
+    assert mine.points() == [
+        {"method": "bl", "dropout": "none"},
+        {"method": "lw", "dropout": "none"},
+        {"method": "lw", "dropout": "p25"},
+        {"method": "fc"},
+    ]
+
+
+def test_axes_replace_those_of_included_grids_and_yield_to_the_command_line():
+    mine = study(include=["pair"], axes={"dropout": "p50", "seed": [1, 2]})
+    assert mine.points({"method": ["lw"], "seed": [7]}) == [{"method": "lw", "dropout": "p50", "seed": 7}]
+
+
+def test_a_point_that_two_grids_share_is_one_point():
+    assert len(study(grids=[{"seed": [0, 1]}, {"seed": [1, 2]}]).points()) == 3
+
+
+def test_groups_come_before_fields_in_overrides():
+    assert overrides_of([{"method.repeats": 2, "method": "lw"}]) == [["method=lw", "method.repeats=2"]]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(None, "null"), (True, "true"), (1e-5, "1e-05"), ([1, "a b"], "[1,'a b']"), ("null", "'null'"), ("7", "'7'")],
+)
+def test_values_are_written_as_hydra_reads_them(value, text):
+    assert override_text(value) == text
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [
+        ({"grid": []}, "unknown key 'grid'; allowed are name, include, axes, grids, exclude"),
+        ({"grids": {"seed": 1}}, "grids must be a list of mappings"),
+        ({"grids": ["seed"]}, "grids must be a list of mappings"),
+        ({"grids": [{"seed": []}]}, "axis 'seed' has no values"),
+        ({"grids": [{"trainer": {"lr": 1}}]}, "axis 'trainer' must have plain values; write a field as trainer.FIELD"),
+        ({"exclude": [3]}, "exclude must be a list of mappings"),
+        ({"include": "table2"}, "include must be a list of names"),
+        ({"axes": ["seed"]}, "axes must map an axis to values"),
+        ({"include": ["loop"]}, "it includes itself (mine -> loop -> round -> loop)"),
+    ],
+)
+def test_a_malformed_study_says_what_is_wrong(section, words):
+    with pytest.raises(ConfigError, match="study ") as caught:
+        study(**section)
+    assert words in str(caught.value)
+
+
+def test_is_one_run_only_without_anything_to_expand():
+    assert study().is_one_run
+    assert not study(include=["pair"]).is_one_run
+    assert not study(axes={"seed": [1]}).is_one_run
+    assert not study(grids=[{"seed": 1}]).is_one_run
