@@ -16,10 +16,14 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from reinit_bench.conf_dir import conf_dir
+from reinit_bench.data.folder_scan import folder_content
 from reinit_bench.settings import ConfigError
 from reinit_bench.sweep.studies import Study, overrides_of
 
 CONFIG_NAME = "config"
+
+# A folder of images is known by its content: conf/dataset/image_folder.yaml asks for it.
+OmegaConf.register_new_resolver("folder_content", folder_content, replace=True)
 
 _GLOBAL = "dataset"
 """The group whose options may bring fields outside their section, an image size for example."""

@@ -13,9 +13,8 @@ from reinit_bench.compose import Composer, composer, sweep_jobs
 from reinit_bench.conf_dir import conf_dir
 from reinit_bench.config import SECTIONS, Experiment
 from reinit_bench.help import groups, help_text
-from reinit_bench.settings import ConfigError
 from reinit_bench.sweep.plan import make_plan
-from reinit_bench.sweep.studies import Study, override_text, overrides_of
+from reinit_bench.sweep.studies import override_text, overrides_of
 
 FIELDS = [
     "seed=3",
@@ -96,36 +95,6 @@ def test_help_names_every_group_and_option() -> None:
             assert name in text
 
 
-def test_a_study_is_a_union_of_grids_without_what_is_excluded() -> None:
-    study = Study.from_dict(
-        {
-            "name": "s",
-            "grids": [{"a": [1, 2], "b": ["x", "y"]}, {"a": 2, "b": "x", "c": None}, {"b": "x", "a": 1}],
-            "exclude": [{"a": 2, "b": ["y", "z"]}],
-        }
-    )
-    assert study.points() == [{"a": 1, "b": "x"}, {"a": 1, "b": "y"}, {"a": 2, "b": "x"}, {"a": 2, "b": "x", "c": None}]
-    assert study.points({"b": ["y"], "seed": [0, 1]}) == [
-        {"a": 1, "b": "y", "seed": 0},
-        {"a": 1, "b": "y", "seed": 1},
-    ]
-
-
-@pytest.mark.parametrize(
-    ("section", "message"),
-    [
-        ({"name": "s", "grid": []}, "study s has an unknown key 'grid'"),
-        ({"name": "s", "grids": {"a": 1}}, "study s: grids must be a list of mappings from an axis to values"),
-        ({"name": "s", "grids": [{"a": []}]}, "study s: axis 'a' has no values"),
-        ({"name": "s", "exclude": ["a"]}, "study s: exclude must be a list of mappings"),
-    ],
-)
-def test_a_malformed_study_is_refused(section: dict[str, object], message: str) -> None:
-    with pytest.raises(ConfigError) as error:
-        Study.from_dict(section)
-    assert str(error.value).startswith(message)
-
-
 def test_values_are_written_as_hydra_reads_them(compose: Composer) -> None:
     point = {"model.width": 0.5, "method.schedule": [1, 2], "results_dir": "it's a=b, c", "method": "lw", "seed": 1}
     (overrides,) = overrides_of([point])
@@ -153,8 +122,3 @@ def test_the_demo_is_six_methods_by_three_seeds(compose: Composer) -> None:
     plan = make_plan(map(compose.compose, sweep_jobs(compose.study_of(["study=demo"]), ["study=demo"])))
     assert len({(run.experiment.method["name"], run.experiment.seed) for run in plan.runs}) == len(plan.runs) == 18
     assert {run.experiment.dataset["train_examples"] for run in plan.runs} == {200}
-
-
-def test_several_studies_at_once_are_refused(compose: Composer) -> None:
-    with pytest.raises(ConfigError, match="study takes one name at a time; got demo, none"):
-        sweep_jobs(Study(name=None, grids=[{}]), ["study=demo,none"])
