@@ -36,6 +36,7 @@ def findings(results_dir: Path) -> Iterator[Finding]:
     yield _slurm()
     yield _wandb()
     yield _results(results_dir)
+    yield _datasets()
 
 
 def _package(name: str) -> Finding:
@@ -79,6 +80,17 @@ def _results(results_dir: Path) -> Finding:
         return Finding(False, "results", f"{place} is not writable; give results_dir another folder")
     free = shutil.disk_usage(place).free / 2**30
     return Finding(True, "results", f"{results_dir.resolve()}, {free:.0f} GiB free")
+
+
+def _datasets() -> Finding:
+    from reinit_bench.data.prepare import preparable, readiness
+
+    states: dict[str, list[str]] = {}
+    for name in preparable():
+        states.setdefault(readiness(name), []).append(name)
+    text = "; ".join(f"{state}: {', '.join(names)}" for state, names in sorted(states.items()))
+    fine = set(states) == {"ready"}
+    return Finding(fine, "datasets", text if fine else f"{text} (reinit-bench prepare dataset=NAME)")
 
 
 def _output(*words: str) -> str:
