@@ -1,0 +1,39 @@
+"""The wheel: installed alone it runs from any folder, with its groups and the published numbers inside."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from small import TINY
+
+REPOSITORY = Path(__file__).parent.parent
+
+
+@pytest.mark.slow
+def test_an_installed_wheel_runs_from_an_empty_folder(tmp_path: Path) -> None:
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--quiet"]
+    wheels, installed, empty = tmp_path / "wheels", tmp_path / "installed", tmp_path / "empty"
+    empty.mkdir()
+    build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(wheels), str(REPOSITORY)]
+    subprocess.run(build, check=True)
+    (wheel,) = wheels.glob("*.whl")
+    # Its dependencies are those of this environment; the package itself must come from the wheel.
+    subprocess.run([*pip, "install", "--no-deps", "--target", str(installed), str(wheel)], check=True)
+
+    def run(*words: str) -> str:
+        env = {**os.environ, "PYTHONPATH": str(installed)}
+        done = subprocess.run([sys.executable, *words], cwd=empty, env=env, capture_output=True, text=True, check=True)
+        return done.stdout
+
+    where = "import reinit_bench, reinit_bench.conf_dir as c; print(reinit_bench.__file__, c.conf_dir())"
+    for place in run("-c", where).split():
+        assert Path(place).is_relative_to(installed)
+    command = str(installed / "bin" / "reinit-bench")
+    assert run(command, "-m", *TINY, "method=fc").splitlines()[-1] == "1 done"
+    assert "DIGITS (60)" in run(command, "tables", "6")
+    assert "OXFORD-IIIT,scnn,bl,0,,,13.7" in (empty / "results" / "tables" / "table6.csv").read_text()
+    assert {path.name for path in empty.iterdir()} == {"results"}
