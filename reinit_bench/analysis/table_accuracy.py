@@ -42,6 +42,7 @@ def build(collection: Collection, number: int) -> Table:
         notes=notes.joined(
             _reading(shown) if shown else notes.no_runs(collection, condition.words),
             notes.settings_unlike_paper(runs),
+            _paper_means(shown, published),
             [notes.missing_cells(_missing(shown, published), len(published))],
             notes.left_out(collection),
             notes.mixed_code(runs),
@@ -62,6 +63,18 @@ def _methods(runs: pd.DataFrame) -> dict[str, str]:
 def _reading(shown: Sequence[Line]) -> list[str]:
     beside = "rows named paper: its published values, — where our copy of the paper is damaged"
     return [_LEGEND, beside] if any(line.in_paper for line in shown) else [_LEGEND]
+
+
+def _paper_means(shown: Sequence[Line], published: Published) -> list[str]:
+    """What the paper reports of a model where ours trained it on a dataset that the paper has not: its mean."""
+    found = []
+    for model in dict.fromkeys(line.model for line in shown if not line.in_paper and line.model in paper.MODELS):
+        rows = [[published[dataset, model, name] for name in paper.LETTERS] for dataset in paper.DATASETS]
+        whole = [[value for value in row if value is not None] for row in rows if None not in row]
+        means = [sum(column) / len(whole) for column in zip(*whole, strict=True)]
+        values = " ".join(f"{letter} {mean:.1f}" for letter, mean in zip(paper.LETTERS.values(), means, strict=True))
+        found.append(f"the paper's {model}, mean over its {len(whole)} datasets with all six values: {values}")
+    return found
 
 
 def _rows(shown: Sequence[Line], methods: Mapping[str, str], published: Published) -> Iterable[Row]:

@@ -69,6 +69,16 @@ def test_published_values_stand_under_ours_and_only_a_complete_row_has_a_best(sh
     assert "286 of 288 published cells have no run yet" in built.notes
 
 
+def test_a_dataset_that_the_paper_has_not_stands_beside_the_papers_mean(shelf: Any) -> None:
+    shelf.add("digits", "scnn", "lw", 0.9, augmentation__name="none")
+    # Table 6's scnn rows have no damaged cell; B sums to 607.3 and L to 625.7 over the twelve.
+    expected = "the paper's scnn, mean over its 12 datasets with all six values: B 50.6 "
+    (note,) = [note for note in table(shelf, 6).notes if note.startswith(expected)]
+    assert note.endswith(" L 52.1")
+    shelf.add("cifar10", "scnn", "lw", 0.9, augmentation__name="mild")
+    assert not any("mean over" in note for note in table(shelf, 2).notes)
+
+
 def test_the_long_form_holds_the_whole_published_grid_and_ours(shelf: Any) -> None:
     shelf.add("cifar10", "vgg16", "lw", 0.9)
     shelf.add("digits", "mlp", "lw", 0.9)
