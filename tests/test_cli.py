@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
+from hydra.core.global_hydra import GlobalHydra
 from small import TINY, tiny
 
 from reinit_bench.cli import main
@@ -58,6 +59,7 @@ def test_bad_input_is_one_clear_line(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("REINIT_BENCH_RESULTS", raising=False)
+    monkeypatch.setattr(GlobalHydra.instance(), "hydra", None)  # other tests of this process keep one open
     assert main(words) == 1
     out, err = capfd.readouterr()
     assert err.startswith(f"error: {message}")
