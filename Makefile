@@ -25,10 +25,10 @@ demo: setup ## Run the main job on the embedded digits (about two minutes) and p
 	$(BIN)/reinit-bench tables 2
 
 test: setup ## Run all tests that need no system packages (under 8 minutes)
-	$(BIN)/python -m pytest -m "not slurm"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slurm"
 
 test-fast: setup ## Run the quick tests (under 90 seconds)
-	$(BIN)/python -m pytest -m "not slow and not slurm"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not slurm"
 
 lint: setup ## Check style (ruff) and types (mypy)
 	$(BIN)/ruff check $(CHECKED)
