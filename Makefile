@@ -25,7 +25,7 @@ demo: setup ## Run the main job on the embedded digits (about two minutes) and p
 	$(BIN)/reinit-bench tables 2
 
 test: setup ## Run all tests that need no system packages (under 8 minutes)
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slurm"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slurm and not prepare"
 
 test-fast: setup ## Run the quick tests (under 90 seconds)
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not slurm"

@@ -236,6 +236,11 @@ def _values(override: Override) -> list[Any]:
 
 @contextmanager
 def composer() -> Iterator[Composer]:
-    """A composer outside a Hydra run, for sub-commands."""
-    with initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="reinit-bench"):
-        yield Composer(GlobalHydra.instance().config_loader())
+    """A composer outside a Hydra run, for sub-commands; a Hydra that the caller has open is left as it is."""
+    holder = GlobalHydra.instance()
+    before, holder.hydra = holder.hydra, None
+    try:
+        with initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="reinit-bench"):
+            yield Composer(GlobalHydra.instance().config_loader())
+    finally:
+        holder.hydra = before

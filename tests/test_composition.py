@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 
 from reinit_bench.compose import Composer, composer, sweep_jobs
@@ -122,3 +123,12 @@ def test_the_demo_is_six_methods_by_three_seeds(compose: Composer) -> None:
     plan = make_plan(map(compose.compose, sweep_jobs(compose.study_of(["study=demo"]), ["study=demo"])))
     assert len({(run.experiment.method["name"], run.experiment.seed) for run in plan.runs}) == len(plan.runs) == 18
     assert {run.experiment.dataset["train_examples"] for run in plan.runs} == {200}
+
+
+def test_a_composer_leaves_an_open_hydra_as_it_was(compose: Composer) -> None:
+    open_before = GlobalHydra.instance().hydra
+    assert open_before is not None
+    with composer() as second:
+        assert second.compose(["seed=7"])["seed"] == 7
+    assert GlobalHydra.instance().hydra is open_before
+    assert compose.by_hydra(["seed=8"])["seed"] == 8
