@@ -237,10 +237,10 @@ def _values(override: Override) -> list[Any]:
 @contextmanager
 def composer() -> Iterator[Composer]:
     """A composer outside a Hydra run, for sub-commands; a Hydra that the caller has open is left as it is."""
-    holder = GlobalHydra.instance()
-    before, holder.hydra = holder.hydra, None
+    before = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
     try:
         with initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="reinit-bench"):
             yield Composer(GlobalHydra.instance().config_loader())
     finally:
-        holder.hydra = before
+        GlobalHydra.instance().hydra = before  # asked for anew: Hydra has put another instance in its place
