@@ -1,0 +1,89 @@
+"""Runs without training: between rounds, noise stands for what training does to the parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from reinit_bench.methods.base import Context, Mask, Reinitializer, reinitialize
+from reinit_bench.methods.layerwise import frobenius
+from reinit_bench.models.blocknet import BlockNet, kernel_names
+from reinit_bench.models.initializers import HeNormal, initialize
+from reinit_bench.models.mlp import Mlp
+from reinit_bench.models.scnn import Scnn
+from reinit_bench.randomness import stream
+from reinit_bench.rounds import Round
+
+SHAPES = {"scnn": (1, 8, 8), "mlp": (7,)}
+
+
+def build(model: str, dropout_rate: float = 0.0) -> BlockNet:
+    """A tiny network: scnn with K = 4 blocks of 2 and 4 filters, mlp with K = 3 layers of 12, 9 and 3 units."""
+    architecture = Scnn(width=1 / 16) if model == "scnn" else Mlp(hidden=(12, 9))
+    return architecture.build(SHAPES[model], 3, dropout_rate)
+
+
+class PretendRun:
+    """A network between rounds, and what a method is told about it."""
+
+    def __init__(self, model: str = "scnn", seed: int = 0, dropout_rate: float = 0.0) -> None:
+        self.seed = seed
+        self.net = build(model, dropout_rate)
+        initialize(self.net, HeNormal(), seed, "initialize")
+        self.norms = {name: frobenius(self.parameters[name]) for name in kernel_names(self.net)}
+        self.inputs = torch.randn(70, *SHAPES[model], generator=stream(seed, "inputs"))
+        self.asked_for: list[int] = []
+        """How many examples each call asked of the sample."""
+
+    @property
+    def parameters(self) -> dict[str, Tensor]:
+        return dict(self.net.named_parameters())
+
+    def sample(self, count: int) -> Tensor:
+        self.asked_for.append(count)
+        return self.inputs[:count]
+
+    def context(self, index: int, block: int = 0) -> Context:
+        """What a method is told at the start of round `index`."""
+        return Context(
+            round=Round(index=index, block=block, repeat=1, max_steps=1),
+            seed=self.seed,
+            initializer=HeNormal(),
+            initial_norms=self.norms,
+            sample=self.sample,
+        )
+
+    def train(self) -> None:
+        """Change every element of every parameter, and the kernels' norms by half."""
+        with torch.no_grad():
+            for name, value in self.parameters.items():
+                value.mul_(1.5).add_(0.1 * torch.randn(value.shape, generator=stream(1, "pretend", name)))
+
+    def begin(self, method: Reinitializer, index: int, block: int = 0) -> tuple[dict[str, Tensor], Mask]:
+        """Begin round `index`; returns the state dict as it was before, and the mask."""
+        before = state(self.net)
+        return before, reinitialize(method, self.net, self.context(index, block))
+
+    def eta(self, name: str, index: int) -> Tensor:
+        """Equation (1)'s eta for one parameter in round `index`, from its stream, by hand."""
+        value = self.parameters[name]
+        if value.dim() < 2:
+            return torch.full(value.shape, 1.0 if name.endswith("norm.weight") else 0.0)
+        return HeNormal().draw(value, stream(self.seed, "reinitialize", index, name))
+
+
+def state(net: BlockNet) -> dict[str, Tensor]:
+    """A copy of the state dict."""
+    return {name: value.detach().clone() for name, value in net.state_dict().items()}
+
+
+def same(a: Tensor, b: Tensor) -> bool:
+    """Whether two tensors are equal to the bit (0 and -0 are not)."""
+    return torch.equal(a.contiguous().view(torch.int32), b.contiguous().view(torch.int32))
+
+
+def changed_names(before: Mapping[str, Tensor], net: BlockNet) -> set[str]:
+    """Names of state that is not bit-identical to what it was before."""
+    return {name for name, value in net.state_dict().items() if not same(value, before[name])}

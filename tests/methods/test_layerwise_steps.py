@@ -1,0 +1,144 @@
+"""Algorithm 1's two steps that redraw nothing: rescaling, and filling a lambda layer."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from pretend import PretendRun, changed_names, state
+from torch import Tensor, nn
+
+from reinit_bench.methods.layerwise import fill_lambda, frobenius, rescale
+from reinit_bench.models.blocknet import BlockNet, kernel_names
+
+
+class Constant(nn.Module):
+    """A block whose output is one number everywhere, as that of dead units."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__()
+        self.value = value
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.full((len(x), 3, 5), self.value)
+
+
+def test_the_norm_is_summed_in_double_precision() -> None:
+    assert frobenius(torch.tensor([[3.0, -4.0]])) == 5.0
+    # In fp32, 4096^2 + 1 is 4096^2 again, however often 1 is added.
+    values = torch.ones(1 + 2**15)
+    values[0] = 4096.0
+    assert frobenius(values) == (4096.0**2 + 2**15) ** 0.5
+
+
+@pytest.mark.parametrize("block", [1, 2, 3, 4])
+def test_rescale_gives_each_kernel_up_to_block_k_its_norm_back_and_touches_nothing_else(block: int) -> None:
+    run = PretendRun()
+    run.train()
+    before = state(run.net)
+    rescale(run.net, block, run.norms)
+    kernels = [f"blocks.{k - 1}.conv.weight" for k in range(1, block + 1)]
+    assert changed_names(before, run.net) == set(kernels)
+    for name in kernels:
+        now = run.parameters[name].detach()
+        assert frobenius(now) == pytest.approx(run.norms[name], rel=1e-6)
+        # One factor for all elements: only the length changes, not the direction.
+        factor = run.norms[name] / before[name].double().square().sum().sqrt().item()
+        assert torch.allclose(now, before[name] * factor, rtol=1e-6, atol=0.0)
+
+
+def test_rescaling_what_has_its_norm_still_changes_no_bit() -> None:
+    run = PretendRun()
+    before = state(run.net)
+    rescale(run.net, 4, run.norms)
+    rescale(run.net, 4, run.norms, "block")
+    assert changed_names(before, run.net) == set()
+
+
+def test_unit_block_scales_a_blocks_kernels_by_one_factor_to_their_common_norm() -> None:
+    # A block with two kernels of very different growth, and one with a single kernel.
+    net = BlockNet([nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 3)), nn.Linear(3, 2)], nn.Identity())
+    parameters = dict(net.named_parameters())
+    norms = {name: frobenius(parameters[name]) for name in kernel_names(net)}
+    with torch.no_grad():
+        parameters["blocks.0.0.weight"].mul_(5.0)
+        parameters["blocks.0.1.weight"].mul_(0.5)
+        parameters["blocks.1.weight"].mul_(7.0)
+    before = state(net)
+    rescale(net, 2, norms, "block")
+    first, second = "blocks.0.0.weight", "blocks.0.1.weight"
+    wanted = (norms[first] ** 2 + norms[second] ** 2) ** 0.5
+    factor = wanted / ((5.0 * norms[first]) ** 2 + (0.5 * norms[second]) ** 2) ** 0.5
+    for name in (first, second):
+        assert torch.allclose(parameters[name], before[name] * factor, rtol=1e-5)
+        assert frobenius(parameters[name]) != pytest.approx(norms[name], rel=0.1)
+    assert frobenius(parameters["blocks.1.weight"]) == pytest.approx(norms["blocks.1.weight"], rel=1e-6)
+    assert changed_names(before, net) == {first, second, "blocks.1.weight"}
+
+
+@pytest.mark.parametrize("unit", ["layer", "block"])
+def test_an_all_zero_kernel_cannot_be_rescaled(unit: str) -> None:
+    run = PretendRun()
+    with torch.no_grad():
+        run.parameters["blocks.1.conv.weight"].zero_()
+    with pytest.raises(ValueError, match=r"^blocks\.1\.conv\.weight is all zero and cannot be rescaled$"):
+        rescale(run.net, 3, run.norms, unit)
+
+
+@pytest.mark.parametrize(("model", "block"), [("scnn", 1), ("scnn", 3), ("mlp", 1), ("mlp", 3)])
+def test_lambda_holds_two_scalars_of_block_ks_whole_output(model: str, block: int) -> None:
+    run = PretendRun(model)
+    run.net.lambda_of(1).fill(torch.tensor(0.3), torch.tensor(2.0))
+    twin = copy.deepcopy(run.net).eval()
+    before = state(run.net)
+    fill_lambda(run.net, block, run.inputs)
+    with torch.no_grad():
+        # 70 examples are more than one chunk.
+        output = twin.block_output(run.inputs, block).double()
+    slot = run.net.lambda_of(block)
+    assert slot.mean.item() == pytest.approx(output.mean().item(), rel=1e-6)
+    assert slot.std.item() == pytest.approx(output.std(correction=0).item(), rel=1e-6)
+    assert slot.mean.shape == slot.std.shape == ()
+    normalized = slot(run.net.block_output(run.inputs, block)).double()
+    assert normalized.mean().item() == pytest.approx(0.0, abs=1e-6)
+    assert normalized.std(correction=0).item() == pytest.approx(1.0, rel=1e-6)
+    assert changed_names(before, run.net) == {f"lambdas.{block - 1}.mean", f"lambdas.{block - 1}.std"}
+
+
+def test_filling_again_looks_below_the_layers_own_old_statistics() -> None:
+    run = PretendRun()
+    fill_lambda(run.net, 2, run.inputs)
+    first = state(run.net)
+    fill_lambda(run.net, 2, run.inputs)
+    assert changed_names(first, run.net) == set()
+
+
+@pytest.mark.parametrize("training", [False, True])
+def test_statistics_are_taken_without_dropout_and_the_mode_stays(training: bool) -> None:
+    run = PretendRun("mlp", dropout_rate=0.5)
+    run.net.train(training)
+    fill_lambda(run.net, 2, run.inputs)
+    assert {module.training for module in run.net.modules()} == {training}
+    with torch.no_grad():
+        output = run.net.eval().block_output(run.inputs, 2).double()
+    assert run.net.lambda_of(2).std.item() == pytest.approx(output.std(correction=0).item(), rel=1e-6)
+
+
+# Sums of squares of 1.8084 round to a variance above zero, those of 0.1 to one below.
+@pytest.mark.parametrize("value", [0.0, 0.1, 1.8084, -1.8084, 1e-20, float("nan"), float("inf")])
+def test_a_constant_output_cannot_be_normalized_whatever_its_sums_round_to(value: float) -> None:
+    net = BlockNet([Constant(value)], nn.Identity())
+    with pytest.raises(ValueError, match="a lambda layer needs a finite mean and a positive std; got"):
+        fill_lambda(net, 1, torch.zeros(256, 1))
+    assert (net.lambda_of(1).mean.item(), net.lambda_of(1).std.item()) == (0.0, 1.0)
+
+
+def test_a_small_spread_around_a_large_mean_is_a_spread() -> None:
+    class Steps(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            return 1000.0 + x
+
+    net = BlockNet([Steps()], nn.Identity())
+    fill_lambda(net, 1, torch.tensor([[-0.125], [0.125]]).repeat(50, 1))
+    assert (net.lambda_of(1).mean.item(), net.lambda_of(1).std.item()) == (1000.0, 0.125)

@@ -1,0 +1,229 @@
+"""LW: Algorithm 1 to the element, and each of its switches on its own."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+import torch
+from pretend import PretendRun, changed_names, state
+from torch import Tensor
+
+from reinit_bench.methods.layerwise import frobenius
+from reinit_bench.methods.lw import Lw, is_head
+from reinit_bench.models.blocknet import BlockNet, kernel_names
+
+BOTH = [("scnn", 4), ("mlp", 3)]
+EVERY_BLOCK = [(model, block) for model, blocks in BOTH for block in range(1, blocks + 1)]
+
+
+def lambda_names(*blocks: int) -> set[str]:
+    return {f"lambdas.{block - 1}.{kind}" for block in blocks for kind in ("mean", "std")}
+
+
+def rescaled_names(net: BlockNet, block: int) -> set[str]:
+    return set(kernel_names(net, net.names_in_blocks(1, block)))
+
+
+def probe(net: BlockNet, inputs: Tensor, block: int) -> Tensor:
+    """Block `block`'s output after its lambda, in evaluation mode."""
+    net.eval()
+    with torch.no_grad():
+        return net.lambda_of(block)(net.block_output(inputs, block)).double()
+
+
+@pytest.mark.parametrize(("model", "blocks"), BOTH)
+def test_algorithm_1_from_the_first_round_to_the_last(model: str, blocks: int) -> None:
+    run = PretendRun(model)
+    for k in range(1, blocks + 1):
+        before, mask = run.begin(Lw(), k, block=k)
+        above, head = set(run.net.names_above(k)), is_head(run.net, k)
+        # Everything above k, whole, and nothing below.
+        assert set(mask) == above
+        assert all(bool(chosen.all()) for chosen in mask.values())
+        for name in above:
+            assert torch.equal(run.parameters[name], run.eta(name, k)), name
+        # What may differ below: kernels (rescaled; in round 1 they have their norm still) and lambda k.
+        rescaled = rescaled_names(run.net, k) if k > 1 else set()
+        filled = set() if head else lambda_names(k)
+        assert changed_names(before, run.net) - above == rescaled | filled
+        for name in kernel_names(run.net, run.net.names_in_blocks(1, k)):
+            assert frobenius(run.parameters[name]) == pytest.approx(run.norms[name], rel=1e-6), name
+        if not head:
+            output = probe(run.net, run.inputs, k)
+            assert output.mean().item() == pytest.approx(0.0, abs=2e-6)
+            assert output.std(correction=0).item() == pytest.approx(1.0, rel=2e-6)
+        run.train()
+
+
+def test_all_that_is_above_is_redrawn_anew_in_each_round_on_the_same_block() -> None:
+    run, name = PretendRun(), "top.head.weight"
+    run.begin(Lw(), 1, block=2)
+    first = run.parameters[name].detach().clone()
+    run.begin(Lw(), 2, block=2)
+    assert torch.equal(run.parameters[name], run.eta(name, 2))
+    assert not (run.parameters[name] == first).any()
+
+
+@pytest.mark.parametrize("unit", ["layer", "block"])
+def test_statistics_are_those_of_the_rescaled_network(unit: str) -> None:
+    run = PretendRun("mlp")
+    run.train()
+    twin = copy.deepcopy(run.net)
+    run.begin(Lw(rescale_unit=unit), 2, block=2)
+    plain = twin.block_output(run.inputs, 2).double()
+    with torch.no_grad():
+        for name, value in twin.named_parameters():
+            if name in ("blocks.0.dense.weight", "blocks.1.dense.weight"):
+                value.mul_(run.norms[name] / value.double().square().sum().sqrt().item())
+        output = twin.block_output(run.inputs, 2).double()
+    slot = run.net.lambda_of(2)
+    assert slot.mean.item() == pytest.approx(output.mean().item(), rel=1e-5)
+    assert slot.std.item() == pytest.approx(output.std(correction=0).item(), rel=1e-5)
+    assert slot.std.item() != pytest.approx(plain.std(correction=0).item(), rel=0.05)
+
+
+def test_lower_lambdas_are_part_of_the_network_and_are_not_computed_again() -> None:
+    run = PretendRun("mlp")
+    run.begin(Lw(), 1, block=1)
+    first = {name: run.net.state_dict()[name].clone() for name in lambda_names(1)}
+    run.train()
+    run.begin(Lw(), 2, block=2)
+    assert {name: run.net.state_dict()[name].item() for name in first} == {k: v.item() for k, v in first.items()}
+    output = probe(run.net, run.inputs, 2)
+    assert output.std(correction=0).item() == pytest.approx(1.0, rel=2e-6)
+    run.net.lambda_of(1).clear()
+    assert probe(run.net, run.inputs, 2).std(correction=0).item() != pytest.approx(1.0, rel=0.01)
+
+
+@pytest.mark.parametrize(("model", "block"), EVERY_BLOCK)
+def test_rescale_off_keeps_every_bit_of_the_kernels_below(model: str, block: int) -> None:
+    run = PretendRun(model)
+    run.train()
+    before, _ = run.begin(Lw(rescale=False), 2, block=block)
+    filled = set() if is_head(run.net, block) else lambda_names(block)
+    assert changed_names(before, run.net) == filled | set(run.net.names_above(block))
+
+
+@pytest.mark.parametrize(("model", "block"), EVERY_BLOCK)
+def test_normalize_off_fills_no_lambda_and_takes_no_sample(model: str, block: int) -> None:
+    run = PretendRun(model)
+    run.train()
+    before, _ = run.begin(Lw(normalize=False), 2, block=block)
+    assert changed_names(before, run.net) == rescaled_names(run.net, block) | set(run.net.names_above(block))
+    assert run.asked_for == []
+
+
+@pytest.mark.parametrize(("model", "block"), EVERY_BLOCK)
+def test_reinitialize_off_keeps_every_bit_above(model: str, block: int) -> None:
+    run = PretendRun(model)
+    run.train()
+    before, mask = run.begin(Lw(reinitialize=False), 2, block=block)
+    filled = set() if is_head(run.net, block) else lambda_names(block)
+    assert mask == {}
+    assert changed_names(before, run.net) == filled | rescaled_names(run.net, block)
+
+
+@pytest.mark.parametrize(("model", "block"), EVERY_BLOCK)
+def test_everything_off_keeps_every_bit(model: str, block: int) -> None:
+    run = PretendRun(model)
+    run.train()
+    before, _ = run.begin(Lw(rescale=False, normalize=False, reinitialize=False), 2, block=block)
+    assert changed_names(before, run.net) == set()
+
+
+def test_a_plain_first_round_keeps_every_bit() -> None:
+    run = PretendRun()
+    method = Lw(first_round="plain", clear_lambdas_above=True, freeze=True)
+    before, mask = run.begin(method, 1, block=0)
+    assert mask == {}
+    assert changed_names(before, run.net) == set()
+    assert method.frozen(run.net, run.context(1, block=0)) == frozenset()
+
+
+@pytest.mark.parametrize(("model", "block"), EVERY_BLOCK)
+def test_freeze_freezes_blocks_1_to_k_but_never_the_head_nor_round_1(model: str, block: int) -> None:
+    run = PretendRun(model)
+    frozen = Lw(freeze=True).frozen(run.net, run.context(2, block=block))
+    below = {name for name in run.parameters if name.startswith(tuple(f"blocks.{k}." for k in range(block)))}
+    # The MLP's head is its last block: with it frozen, nothing would be left to train.
+    assert frozen == below - {"blocks.2.head.weight", "blocks.2.head.bias"}
+    assert set(run.parameters) - frozen
+    assert Lw(freeze=True).frozen(run.net, run.context(1, block=block)) == frozenset()
+    assert Lw().frozen(run.net, run.context(2, block=block)) == frozenset()
+
+
+def test_freeze_redraws_and_rescales_as_ever() -> None:
+    states = []
+    for freeze in (False, True):
+        run = PretendRun()
+        run.train()
+        run.begin(Lw(freeze=freeze), 2, block=2)
+        states.append(state(run.net))
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+def test_rescale_unit_block_reaches_the_network() -> None:
+    run = PretendRun("mlp")
+    with torch.no_grad():
+        run.parameters["blocks.0.dense.weight"].mul_(3.0)
+    before, _ = run.begin(Lw(rescale_unit="block"), 2, block=1)
+    name = "blocks.0.dense.weight"
+    assert torch.allclose(run.parameters[name], before[name] / 3.0, rtol=1e-6)
+
+
+def test_lambda_on_head_normalizes_the_mlps_logits_too() -> None:
+    run = PretendRun("mlp")
+    run.train()
+    before, mask = run.begin(Lw(lambda_on_head=True), 2, block=3)
+    assert mask == {}
+    assert changed_names(before, run.net) == rescaled_names(run.net, 3) | lambda_names(3)
+    run.net.eval()
+    with torch.no_grad():
+        logits = run.net(run.inputs).double()
+    assert logits.mean().item() == pytest.approx(0.0, abs=2e-6)
+    assert logits.std(correction=0).item() == pytest.approx(1.0, rel=2e-6)
+
+
+def test_lambda_on_head_is_about_the_head_only() -> None:
+    states = []
+    for flag in (False, True):
+        run = PretendRun("scnn")
+        run.begin(Lw(lambda_on_head=flag), 4, block=4)
+        states.append(state(run.net))
+    assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
+
+
+@pytest.mark.parametrize("count", [1, 7, 50])
+def test_sample_examples_says_how_many_examples_are_looked_at(count: int) -> None:
+    run = PretendRun()
+    run.begin(Lw(sample_examples=count), 1, block=2)
+    assert run.asked_for == [count]
+    output = run.net.block_output(run.inputs[:count], 2).double()
+    assert run.net.lambda_of(2).mean.item() == pytest.approx(output.mean().item(), rel=1e-6)
+
+
+def test_the_sample_has_256_examples_by_default() -> None:
+    run = PretendRun()
+    run.begin(Lw(), 1, block=1)
+    assert run.asked_for == [256]
+
+
+@pytest.mark.parametrize("clear", [False, True])
+def test_clear_lambdas_above_makes_those_above_k_the_identity(clear: bool) -> None:
+    run = PretendRun()
+    for k in (1, 2, 3, 4):
+        run.net.lambda_of(k).fill(torch.tensor(float(k)), torch.tensor(k + 1.0))
+    run.begin(Lw(clear_lambdas_above=clear), 5, block=2)
+    values = [(run.net.lambda_of(k).mean.item(), run.net.lambda_of(k).std.item()) for k in (1, 3, 4)]
+    assert values == ([(1.0, 2.0), (0.0, 1.0), (0.0, 1.0)] if clear else [(1.0, 2.0), (3.0, 4.0), (4.0, 5.0)])
+    output = probe(run.net, run.inputs, 2)
+    assert output.std(correction=0).item() == pytest.approx(1.0, rel=2e-6)
+
+
+def test_a_dead_block_is_refused_and_named_for_what_it_is() -> None:
+    run = PretendRun("mlp")
+    with torch.no_grad():
+        run.parameters["blocks.0.dense.bias"].fill_(-1e6)  # no ReLU of it is ever active
+    with pytest.raises(ValueError, match="a lambda layer needs a finite mean and a positive std; got 0 and 0"):
+        run.begin(Lw(), 2, block=1)

@@ -1,0 +1,115 @@
+"""What every method keeps: each yaml in conf/method is tested by being there."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+import yaml
+from pretend import PretendRun, changed_names, same, state
+from torch import Tensor
+
+from reinit_bench.conf_dir import conf_dir
+from reinit_bench.methods.base import Context, Mask, Reinitializer, reinitialize
+from reinit_bench.models.blocknet import kernel_names
+from reinit_bench.models.initializers import HeNormal
+from reinit_bench.settings import ConfigError, instantiate
+
+MAX_STEPS = 7
+
+
+@pytest.fixture(params=sorted((conf_dir() / "method").glob("*.yaml")), ids=lambda path: path.stem)
+def path(request: pytest.FixtureRequest) -> Path:
+    return request.param
+
+
+@pytest.fixture
+def section(path: Path) -> dict[str, Any]:
+    return yaml.safe_load(path.read_text())
+
+
+@pytest.fixture
+def method(section: dict[str, Any]) -> Reinitializer:
+    return instantiate(section, "method")
+
+
+def all_rounds(method: Reinitializer, model: str, seed: int = 0) -> tuple[PretendRun, list[dict[str, Tensor]]]:
+    """Begin and pretend-train every round; returns the run and the mask of every round."""
+    run, masks = PretendRun(model, seed), []
+    for round_ in method.rounds(run.net.num_blocks, method.repeats, MAX_STEPS):
+        context = Context(round=round_, seed=seed, initializer=HeNormal(), initial_norms=run.norms, sample=run.sample)
+        masks.append(dict(reinitialize(method, run.net, context)))
+        frozen = method.frozen(run.net, context)
+        assert frozen < set(run.parameters), "nothing is left to train"
+        run.train()
+    return run, masks
+
+
+def test_the_yaml_names_itself_and_states_every_default(section: dict[str, Any], path: Path) -> None:
+    assert section["name"] == path.stem
+    assert len(section["_letter_"]) == 1
+    written = {key: value for key, value in section.items() if key != "name" and not key.startswith("_")}
+    built = instantiate({"_target_": section["_target_"]}, "method")
+    assert written == {spec.name: getattr(built, spec.name) for spec in fields(built)}
+
+
+@pytest.mark.parametrize(("blocks", "repeats"), [(4, 1), (3, 3)])
+def test_rounds_are_numbered_from_1_and_share_one_budget(method: Reinitializer, blocks: int, repeats: int) -> None:
+    rounds = method.rounds(blocks, repeats, MAX_STEPS)
+    assert [round_.index for round_ in rounds] == list(range(1, len(rounds) + 1))
+    assert sum(round_.max_steps for round_ in rounds) == blocks * repeats * MAX_STEPS
+    assert all(0 <= round_.block <= blocks and round_.repeat >= 1 for round_ in rounds)
+
+
+@pytest.mark.parametrize("model", ["scnn", "mlp"])
+def test_all_rounds_are_deterministic_and_depend_on_the_seed(method: Reinitializer, model: str) -> None:
+    first, masks = all_rounds(method, model)
+    again, masks_again = all_rounds(method, model)
+    assert changed_names(state(first.net), again.net) == set()
+    for one, other in zip(masks, masks_again, strict=True):
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[name], other[name]) for name in one)
+    other, _ = all_rounds(method, model, seed=1)
+    kernel = kernel_names(first.net)[0]
+    assert not same(other.parameters[kernel].detach(), first.parameters[kernel].detach())
+
+
+@pytest.mark.parametrize("model", ["scnn", "mlp"])
+def test_masks_name_parameters_with_bools_of_their_shape(method: Reinitializer, model: str) -> None:
+    run, masks = all_rounds(method, model)
+    for mask in masks:
+        assert mask.keys() <= run.parameters.keys()
+        for name, chosen in mask.items():
+            assert (chosen.dtype, chosen.shape) == (torch.bool, run.parameters[name].shape)
+
+
+@pytest.mark.parametrize("model", ["scnn", "mlp"])
+def test_the_networks_form_stays(method: Reinitializer, model: str) -> None:
+    before = PretendRun(model).net.state_dict()
+    run, _ = all_rounds(method, model)
+    after = run.net.state_dict()
+    assert list(after) == list(before)
+    assert [value.shape for value in after.values()] == [value.shape for value in before.values()]
+    assert all(bool(torch.isfinite(value).all()) for value in after.values())
+    assert run.net.training
+    assert all(parameter.requires_grad for parameter in run.parameters.values())
+
+
+def test_nothing_outside_the_mask_is_drawn(method: Reinitializer) -> None:
+    """`fresh` gives values for exactly what `select` names, of the parameter's shape and type."""
+    run = PretendRun()
+    run.train()
+    context = run.context(2, block=2)
+    mask: Mask = method.select(run.net, context)
+    fresh = method.fresh(run.net, mask, context)
+    assert fresh.keys() == mask.keys()
+    for name, value in fresh.items():
+        assert (value.shape, value.dtype) == (run.parameters[name].shape, torch.float32)
+
+
+def test_a_field_that_it_does_not_have_is_named(section: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=rf"^method {section['name']} has no field 'nope'; its fields are repeats"):
+        instantiate({**section, "nope": 1}, "method")

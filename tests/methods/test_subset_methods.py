@@ -1,0 +1,204 @@
+"""WELSR, WELS and DSD: which elements are redrawn, to the element, and from which stream."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from pretend import PretendRun, changed_names, same
+from torch import Tensor
+
+from reinit_bench.methods.dsd import Dsd
+from reinit_bench.methods.subset import SubsetMethod, random_mask, share
+from reinit_bench.methods.wels import Wels
+from reinit_bench.methods.welsr import Welsr
+from reinit_bench.models.blocknet import kernel_names
+from reinit_bench.randomness import stream
+
+every_method = pytest.mark.parametrize("kind", [Wels, Welsr, Dsd])
+both_random = pytest.mark.parametrize("kind", [Wels, Welsr])
+
+
+def assert_equation_one(run: PretendRun, before: dict[str, Tensor], mask: dict[str, Tensor], index: int) -> None:
+    """Every element is its eta where the mask says so and what it was everywhere else; lambdas stay."""
+    for name, now in run.net.state_dict().items():
+        if name in mask:
+            assert torch.equal(now, torch.where(mask[name], run.eta(name, index), before[name])), name
+        else:
+            assert same(now, before[name]), name
+
+
+@every_method
+@pytest.mark.parametrize("model", ["scnn", "mlp"])
+def test_a_fifth_of_each_kernel_is_redrawn_and_nothing_else_moves(kind: type[SubsetMethod], model: str) -> None:
+    run = PretendRun(model)
+    for index in (2, 3, 4):
+        run.train()
+        before, mask = run.begin(kind(), index)
+        assert tuple(mask) == kernel_names(run.net)
+        for name, chosen in mask.items():
+            assert int(chosen.sum()) == chosen.numel() * 2 // 10, name
+            assert torch.equal(run.parameters[name] != before[name], chosen), name
+        assert_equation_one(run, before, dict(mask), index)
+
+
+@every_method
+def test_the_first_round_leaves_every_bit(kind: type[SubsetMethod]) -> None:
+    run = PretendRun()
+    before, mask = run.begin(kind(), 1)
+    assert mask == {}
+    assert changed_names(before, run.net) == set()
+
+
+@every_method
+def test_a_share_of_less_than_one_element_leaves_every_bit(kind: type[SubsetMethod]) -> None:
+    run = PretendRun()
+    run.train()
+    before, mask = run.begin(kind(fraction=1e-6), 2)
+    assert not any(bool(chosen.any()) for chosen in mask.values())
+    assert changed_names(before, run.net) == set()
+
+
+@every_method
+def test_the_fraction_is_of_each_tensor_exactly_rounded_down(kind: type[SubsetMethod]) -> None:
+    run = PretendRun()
+    run.train()
+    _, mask = run.begin(kind(fraction=0.29), 2)
+    assert {name: int(chosen.sum()) for name, chosen in mask.items()} == {
+        name: run.parameters[name].numel() * 29 // 100 for name in kernel_names(run.net)
+    }
+
+
+@every_method
+def test_all_of_the_fraction_redraws_everything(kind: type[SubsetMethod]) -> None:
+    run = PretendRun()
+    run.train()
+    _, mask = run.begin(kind(fraction=1), 2)
+    assert all(bool(chosen.all()) for chosen in mask.values())
+    for name in kernel_names(run.net):
+        assert torch.equal(run.parameters[name], run.eta(name, 2))
+
+
+@every_method
+def test_scope_all_reaches_biases_and_norms(kind: type[SubsetMethod]) -> None:
+    run = PretendRun()
+    run.train()
+    before, mask = run.begin(kind(fraction=0.5, scope="all"), 2)
+    assert tuple(mask) == tuple(run.parameters)
+    for name, chosen in mask.items():
+        assert int(chosen.sum()) == chosen.numel() // 2, name
+    assert_equation_one(run, before, dict(mask), 2)
+    scale, chosen = run.parameters["top.hidden.norm.weight"], mask["top.hidden.norm.weight"]
+    assert set(scale[chosen].tolist()) == {1.0}
+    assert 1.0 not in scale[~chosen].tolist()
+
+
+@every_method
+@pytest.mark.parametrize("scope", ["kernels", "all"])
+def test_selection_network_takes_its_share_of_all_tensors_together(kind: type[SubsetMethod], scope: str) -> None:
+    run = PretendRun()
+    run.train()
+    before, mask = run.begin(kind(selection="network", scope=scope), 2)
+    sizes = {name: chosen.numel() for name, chosen in mask.items()}
+    counts = {name: int(chosen.sum()) for name, chosen in mask.items()}
+    assert sum(counts.values()) == sum(sizes.values()) * 2 // 10
+    assert counts != {name: size * 2 // 10 for name, size in sizes.items()}, "as if it were taken of each tensor"
+    assert_equation_one(run, before, dict(mask), 2)
+
+
+@both_random
+def test_positions_are_the_named_streams(kind: type[SubsetMethod]) -> None:
+    run, index = PretendRun(seed=3), 2
+    purpose = ("fixed mask",) if kind is Wels else ("mask", index)
+    _, mask = run.begin(kind(), index)
+    for name, chosen in mask.items():
+        order = torch.randperm(chosen.numel(), generator=stream(3, *purpose, name))
+        assert sorted(order[: chosen.numel() * 2 // 10].tolist()) == chosen.flatten().nonzero().flatten().tolist()
+    _, mask = run.begin(kind(selection="network"), index)
+    together = torch.cat([chosen.flatten() for chosen in mask.values()])
+    order = torch.randperm(together.numel(), generator=stream(3, *purpose, "network"))
+    assert sorted(order[: together.numel() // 5].tolist()) == together.nonzero().flatten().tolist()
+
+
+@both_random
+def test_bernoulli_draws_each_element_on_its_own(kind: type[SubsetMethod]) -> None:
+    run, index = PretendRun(seed=3), 2
+    purpose = ("fixed mask",) if kind is Wels else ("mask", index)
+    before, mask = run.begin(kind(selection="bernoulli"), index)
+    for name, chosen in mask.items():
+        assert torch.equal(chosen, torch.rand(chosen.shape, generator=stream(3, *purpose, name)) < 0.2)
+    assert_equation_one(run, before, dict(mask), index)
+
+
+def test_bernoulli_meets_its_fraction_but_not_exactly() -> None:
+    run = PretendRun()
+    counts = []
+    for number in range(50):
+        mask = random_mask(
+            run.net, ("top.hidden.dense.weight",), 0.3, "bernoulli", lambda name, i=number: stream(i, name)
+        )
+        counts.append(int(mask["top.hidden.dense.weight"].sum()))
+    size = run.parameters["top.hidden.dense.weight"].numel()
+    assert len(set(counts)) > 10
+    assert sum(counts) / (50 * size) == pytest.approx(0.3, abs=5 * (0.21 / (50 * size)) ** 0.5)
+
+
+def masks(kind: type[SubsetMethod], seed: int, rounds: tuple[int, ...], selection: str) -> list[list[bool]]:
+    """The mask of each round, all tensors in one list; the network trains in between."""
+    run, found = PretendRun(seed=seed), []
+    for index in rounds:
+        run.train()
+        _, mask = run.begin(kind(selection=selection), index)
+        found.append(torch.cat([chosen.flatten() for chosen in mask.values()]).tolist())
+    return found
+
+
+@pytest.mark.parametrize("selection", ["tensor", "network", "bernoulli"])
+def test_wels_keeps_its_mask_and_welsr_draws_a_new_one_each_round(selection: str) -> None:
+    second, third, fourth = masks(Wels, 0, (2, 3, 4), selection)
+    assert second == third == fourth
+    for one, other in itertools.combinations(masks(Welsr, 0, (2, 3, 4), selection), 2):
+        assert one != other
+
+
+@both_random
+@pytest.mark.parametrize("selection", ["tensor", "network", "bernoulli"])
+def test_another_seed_has_another_mask_and_the_same_seed_the_same(kind: type[SubsetMethod], selection: str) -> None:
+    assert masks(kind, 0, (2, 3), selection) == masks(kind, 0, (2, 3), selection)
+    assert masks(kind, 0, (2,), selection) != masks(kind, 1, (2,), selection)
+
+
+def test_wels_redraws_other_values_in_each_round() -> None:
+    run = PretendRun()
+    name = "top.hidden.dense.weight"
+    _, mask = run.begin(Wels(), 2)
+    second = run.parameters[name][mask[name]].clone()
+    run.begin(Wels(), 3)
+    assert not (run.parameters[name][mask[name]] == second).any()
+
+
+def test_welsr_reaches_every_element_in_time() -> None:
+    run, name = PretendRun(), "blocks.3.conv.weight"
+    reached = torch.zeros_like(run.parameters[name], dtype=torch.bool)
+    for index in range(2, 102):
+        reached |= Welsr().select(run.net, run.context(index))[name]
+    assert reached.all()
+
+
+@pytest.mark.parametrize(
+    ("fraction", "size", "count"),
+    [
+        (0.29, 100, 29),  # in binary 28.999999999999996
+        (0.57, 100, 57),
+        (0.2, 4, 0),
+        (0.2, 9, 1),
+        (0.2, 102_760_448, 20_552_089),  # the largest kernel of vgg16
+        (0.7, 10, 7),
+        (1.0, 7, 7),
+        (1e-5, 100_000, 1),
+        (1e-5, 99_999, 0),
+    ],
+)
+def test_a_share_is_exact_in_decimal(fraction: float, size: int, count: int) -> None:
+    assert share(fraction, size) == count
