@@ -3,10 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+PREPARE_STAMP := .venv-prepare/.installed
 CHECKED := reinit_bench launchers tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-fast lint format tables figures bench clean
+.PHONY: help setup demo test test-prepare test-fast lint format tables figures bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -26,6 +27,15 @@ demo: setup ## Run the main job on the embedded digits (about two minutes) and p
 
 test: setup ## Run all tests that need no system packages (under 8 minutes)
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slurm and not prepare"
+
+test-prepare: $(PREPARE_STAMP) ## Run the tests that prepare datasets with TensorFlow, in an environment of its own
+	$(BIN)/python -m pytest -m prepare
+
+$(PREPARE_STAMP): $(STAMP) reinit_bench/data/prepare_env.py
+	$(PYTHON) -m venv .venv-prepare
+	.venv-prepare/bin/python -m pip install --quiet --disable-pip-version-check \
+		$$($(BIN)/python -c 'from reinit_bench.data.prepare_env import REQUIREMENTS; print(*REQUIREMENTS)')
+	@touch $@
 
 test-fast: setup ## Run the quick tests (under 90 seconds)
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not slurm"
@@ -49,4 +59,4 @@ bench: setup ## Measure speed beside plain baselines (under 10 minutes)
 	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
 
 clean: ## Remove the environment and caches; results stay
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache build dist
+	rm -rf $(VENV) .venv-prepare .pytest_cache .mypy_cache .ruff_cache build dist
