@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from reinit_bench.commands._words import Words, plan_of, split_results_dir
+
+if TYPE_CHECKING:
+    from reinit_bench.sweep.plan import Plan
 
 
 def command(words: Words = None) -> None:
@@ -18,5 +23,14 @@ def command(words: Words = None) -> None:
         console.out(f"no runs in {results_dir}; start with: reinit-bench -m study=demo", highlight=False)
         return
     console.print(plan_table(plan, "Status"))
-    for line in trouble(plan):
+    for line in [*trouble(plan), *_unprepared(plan)]:
         console.out(line, highlight=False)
+
+
+def _unprepared(plan: Plan) -> list[str]:
+    """Which datasets the runs still need, and the command that gets them."""
+    from reinit_bench.data.prepare import preparable, readiness
+
+    waiting = {run.experiment.dataset["name"] for run in plan.runs if run.state != "done"} & set(preparable())
+    names = sorted(name for name in waiting if readiness(name) != "ready")
+    return [f"datasets not ready: reinit-bench prepare dataset={','.join(names)}"] if names else []

@@ -1,0 +1,153 @@
+"""Data: preparing photos, serving augmented batches, and memory, beside a torchvision pipeline, in one run.
+
+    python benchmarks/data.py [--images 1024] [--batches 8] [--pairs 3]
+
+Writes a folder of JPEG photos (500x375, as those of the photo datasets), then on the same images:
+
+- preparing: ours decodes and resizes each image to 224 and 248 pixels on all cores, once, into the cache; beside it one
+  process that decodes with PIL and resizes with torchvision, once for each of the two sizes.
+- serving: augmented batches of 256 at 224x224 as float tensors, standardized. Ours: `Task.train_batch` from the cache.
+  Beside it `ImageFolder` with Resize(248), RandomCrop(224), RandomHorizontalFlip, ToTensor and Normalize in a
+  `DataLoader` of two workers, its start not counted.
+- memory: the growth of a process's private memory while ours serves all of the cache: what is mapped from the file is
+  shared with the system and given back under pressure.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+from torchvision import transforms
+from torchvision.datasets import ImageFolder
+
+from reinit_bench.compose import composer
+from reinit_bench.config import Experiment
+from reinit_bench.data.task import Task, load_task
+from reinit_bench.randomness import stream
+from reinit_bench.training.device import set_up_arithmetic
+
+BATCH, SIZE, ENLARGED, CLASSES = 256, 224, 248, 8
+TARGET = 5.0
+
+
+def write_photos(folder: Path, count: int) -> None:
+    """Smooth random photos, which compress about as real ones do: 30 to 60 kB each."""
+    draw = np.random.default_rng(0)
+    for number in range(count):
+        small = draw.integers(0, 256, (24, 32, 3), dtype=np.uint8)
+        photo = np.asarray(Image.fromarray(small).resize((500, 375), Image.Resampling.BICUBIC)).astype(np.int16)
+        noisy = np.clip(photo + draw.integers(-12, 13, photo.shape), 0, 255).astype(np.uint8)
+        path = folder / ("test" if number % 9 == 0 else "train") / f"class{number % CLASSES}" / f"{number:05d}.jpg"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noisy).save(path, quality=88)
+
+
+def our_task(photos: Path) -> Task:
+    """The folder as any run would load it, cached on first use."""
+    words = ["dataset=image_folder", f"dataset.path={photos}", "augmentation=mild", "dataset.test_fraction=0.2"]
+    with composer() as compose:
+        experiment = Experiment.from_dict(compose.compose(words))
+    device = torch.device("cpu")
+    set_up_arithmetic(device)
+    return load_task(experiment, device)
+
+
+def serve_ours(task: Task, batches: int) -> float:
+    """Images per second of `Task.train_batch`."""
+    started = time.perf_counter()
+    for number in range(batches):
+        order = torch.randperm(len(task.train), generator=stream(0, "order", number))
+        positions = order.repeat(-(-BATCH // len(order)))[:BATCH]
+        inputs, _ = task.train_batch(positions, stream(0, "augment", number))
+        assert inputs.shape == (BATCH, 3, SIZE, SIZE)
+    return batches * BATCH / (time.perf_counter() - started)
+
+
+def serve_torchvision(photos: Path, batches: int) -> float:
+    """Images per second of ImageFolder and DataLoader, after the first batch."""
+    steps = [
+        transforms.Resize((ENLARGED, ENLARGED)),
+        transforms.RandomCrop(SIZE),
+        transforms.RandomHorizontalFlip(),
+        transforms.ToTensor(),
+        transforms.Normalize([0.5] * 3, [0.25] * 3),
+    ]
+    folder = ImageFolder(str(photos / "train"), transforms.Compose(steps))
+    loader = DataLoader(folder, batch_size=BATCH, shuffle=True, num_workers=2, drop_last=True)
+    seen, started = 0, 0.0
+    while seen < batches:
+        for inputs, _ in loader:
+            assert inputs.shape == (BATCH, 3, SIZE, SIZE)
+            if started == 0.0:
+                started = time.perf_counter()
+                continue
+            seen += 1
+            if seen == batches:
+                break
+    return batches * BATCH / (time.perf_counter() - started)
+
+
+def prepare_torchvision(photos: Path) -> float:
+    """Images per second of one process that decodes and resizes each image to both sizes."""
+    files = sorted(photos.glob("*/*/*.jpg"))
+    both = [transforms.Resize((side, side)) for side in (SIZE, ENLARGED)]
+    started = time.perf_counter()
+    for file in files:
+        image = Image.open(file).convert("RGB")
+        for change in both:
+            np.asarray(change(image))
+    return len(files) / (time.perf_counter() - started)
+
+
+def private_bytes() -> int:
+    """Memory of this process that is its own, mapped files left out."""
+    full = psutil.Process().memory_full_info()
+    return int(full.uss)
+
+
+def main() -> None:
+    """Print each figure, ours beside torchvision's, and the ratio."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--images", type=int, default=1024)
+    parser.add_argument("--batches", type=int, default=8)
+    parser.add_argument("--pairs", type=int, default=3)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as root:
+        os.environ["REINIT_BENCH_DATA"] = f"{root}/cache"
+        photos = Path(root) / "photos"
+        write_photos(photos, arguments.images)
+        started = time.perf_counter()
+        task = our_task(photos)
+        ours = arguments.images / (time.perf_counter() - started)
+        plain = prepare_torchvision(photos)
+        print(f"preparing: ours {ours:.0f}, one torchvision process {plain:.0f} images/s, ratio {ours / plain:.2f}")
+        rows = []
+        for _ in range(arguments.pairs):
+            row = (serve_ours(task, arguments.batches), serve_torchvision(photos, arguments.batches))
+            rows.append((*row, row[0] / row[1]))
+            print(f"  serving: ours {row[0]:.0f}, torchvision {row[1]:.0f} images/s, ratio {rows[-1][2]:.1f}")
+        served, slow, ratio = (statistics.median(column) for column in zip(*rows, strict=True))
+        print(
+            f"serving, median: ours {served:.0f}, torchvision {slow:.0f} images/s, ratio {ratio:.1f} (target {TARGET})"
+        )
+        before = private_bytes()
+        serve_ours(task, max(1, len(task.train) // BATCH) * 2)
+        batch = BATCH * SIZE * SIZE * 3 * 4
+        grown = private_bytes() - before
+        print(
+            f"memory: private memory grew by {grown / 1e6:.0f} MB while all was served; a batch is {batch / 1e6:.0f} MB"
+        )
+
+
+if __name__ == "__main__":
+    main()
