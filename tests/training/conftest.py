@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+from rig import ScriptValidation
+
+from reinit_bench.data.task import Task
+from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.training import loop
+from reinit_bench.training.evaluate import Metrics
+
+
+@pytest.fixture
+def script_validation(monkeypatch: pytest.MonkeyPatch) -> ScriptValidation:
+    """Sets what validation says, epoch by epoch: (accuracy, loss); the other splits are evaluated as ever."""
+
+    def script(metrics: Sequence[tuple[float, float]]) -> None:
+        scripted, evaluate = iter(metrics), loop.evaluate
+
+        def scripted_evaluate(net: BlockNet, task: Task, split: str, precision: str) -> Metrics:
+            return Metrics(*next(scripted)) if split == "validation" else evaluate(net, task, split, precision)
+
+        monkeypatch.setattr(loop, "evaluate", scripted_evaluate)
+
+    return script

@@ -1,0 +1,177 @@
+"""How a round ends: its weights, its learning rate, a loss that runs away, a stop that was asked for."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+import torch
+from rig import TRAINER, ScriptValidation, Watcher, equal, mlp, split, task_of, train, vector_task, weights
+
+from reinit_bench.data.task import Task
+from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.randomness import stream
+from reinit_bench.training.evaluate import evaluate
+from reinit_bench.training.interrupt import Interrupted
+from reinit_bench.training.loop import Diverged
+
+BEST_IS_SECOND = [(0.5, 1.0), (0.7, 0.9), (0.7, 0.95), (0.6, 0.1)]
+
+
+class Epochs(Watcher):
+    """Keeps the weights at every epoch's end too."""
+
+    def __init__(self, net: BlockNet) -> None:
+        super().__init__(net)
+        self.weights: list[dict[str, torch.Tensor]] = []
+
+    def step_done(self, round_index: int, step: int) -> None:
+        super().step_done(round_index, step)
+        if step % 5 == 0:
+            self.weights.append(weights(self.net))
+
+
+@pytest.mark.parametrize(("kept", "epoch", "metrics"), [("best", 2, (0.7, 0.9)), ("last", 4, (0.6, 0.1))])
+def test_a_round_hands_on_its_best_weights_or_its_last(
+    script_validation: ScriptValidation, kept: str, epoch: int, metrics: tuple[float, float]
+) -> None:
+    script_validation(BEST_IS_SECOND)
+    net, task = mlp(), vector_task()
+    watcher = Epochs(net)
+    result, _ = train(net, task, replace(TRAINER, round_weights=kept), steps=20, watcher=watcher)
+    assert equal(weights(net), watcher.weights[epoch - 1])
+    assert (result.validation_accuracy, result.validation_loss) == metrics
+    for split_name in ("train", "test"):
+        expected = evaluate(net, task, split_name, "fp32")
+        told = (getattr(result, f"{split_name}_accuracy"), getattr(result, f"{split_name}_loss"))
+        assert told == (expected.accuracy, expected.loss)
+    assert (result.index, result.block, result.repeat, result.steps, result.epochs) == (1, 2, 1, 20, 4)
+
+
+def test_a_partial_last_epoch_is_validated_too(script_validation: ScriptValidation) -> None:
+    script_validation([(0.5, 1.0), (0.7, 1.0)])
+    net = mlp()
+    watcher = Epochs(net)
+    result, _ = train(net, vector_task(), steps=7, watcher=watcher)
+    assert (result.validation_accuracy, result.epochs, len(watcher.epochs[1].losses)) == (0.7, 2, 2)
+    assert not equal(weights(net), watcher.weights[0])
+
+
+def test_a_plateau_halves_the_learning_rate_until_the_round_has_converged(script_validation: ScriptValidation) -> None:
+    script_validation([(0.5, 1.0)] * 7)
+    net = mlp()
+    watcher = Watcher(net)
+    trainer = replace(TRAINER, lr=0.8, plateau_epochs=2, patience_epochs=6, batch_size=22)
+    result, optimizer = train(net, vector_task(), trainer, steps=1000, watcher=watcher)
+    assert [event.lr for event in watcher.epochs] == [0.8, 0.8, 0.8, 0.4, 0.4, 0.2, 0.2]
+    assert (result.lr, result.steps, result.epochs, result.converged) == (0.1, 7, 7, True)
+    assert [group["lr"] for group in optimizer["param_groups"]] == [0.1, 0.1]
+
+
+def test_the_factor_of_a_plateau_is_a_setting(script_validation: ScriptValidation) -> None:
+    script_validation([(0.5, 1.0)] * 3)
+    trainer = replace(TRAINER, lr=0.5, lr_factor=0.25, plateau_epochs=1, batch_size=22)
+    result, _ = train(mlp(), vector_task(), trainer, steps=3)
+    assert result.lr == 0.5 * 0.25**2
+
+
+def test_a_lowered_learning_rate_is_used_from_the_next_step_on(script_validation: ScriptValidation) -> None:
+    """Without momentum and penalty, a step is lr times the gradient: halved lr, half the step from the same point."""
+    inputs = torch.tensor([[1.0, -2.0, 0.5, 3.0, 1.5]])
+    task = task_of(split(inputs, torch.tensor([1])))
+    trainer = replace(TRAINER, lr=2.0**-10, momentum=0.0, weight_decay=0.0, plateau_epochs=1, round_weights="last")
+    one, two, by_hand = mlp(), mlp(), mlp()
+    script_validation([(0.5, 1.0)] * 5)
+    train(one, task, trainer, steps=2)  # plateau after epoch 2: both steps at the first rate
+    train(two, task, trainer, steps=3)
+    for rate in (2.0**-10, 2.0**-10, 2.0**-11):
+        reached = weights(by_hand)
+        by_hand.zero_grad()
+        torch.nn.functional.cross_entropy(by_hand(inputs), torch.tensor([1])).backward()
+        with torch.no_grad():
+            for value in by_hand.parameters():
+                value -= rate * value.grad
+    torch.testing.assert_close(weights(one), reached, rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(weights(two), weights(by_hand), rtol=1e-6, atol=1e-8)
+    moved = {name: (weights(two)[name] - weights(one)[name]).norm().item() for name in reached}
+    assert max(moved.values()) > 1e-4, "the third step is too small to tell one rate from another"
+
+
+def test_without_validation_examples_only_the_step_limit_ends_a_round() -> None:
+    task = vector_task()
+    bare = task_of(task.train, split(torch.empty(0, 5), torch.empty(0, dtype=torch.int64)), task.test)
+    trainer = replace(TRAINER, validation_fraction=0.0, round_weights="last", plateau_epochs=1, patience_epochs=1)
+    net = mlp()
+    watcher = Watcher(net)
+    result, _ = train(net, bare, trainer, steps=15, watcher=watcher)
+    assert (result.steps, result.converged, result.lr) == (15, False, TRAINER.lr)
+    assert (result.validation_accuracy, result.validation_loss) == (None, None)
+    assert [event.validation_accuracy for event in watcher.epochs] == [None] * 3
+
+
+def spoiled_task(example: int) -> Task:
+    """The vector task with one training example that is not a number."""
+    task = vector_task()
+    inputs = task.train.stored.clone()
+    inputs[example, 0] = float("nan")
+    return task_of(split(inputs, task.train.labels), task.validation, task.test)
+
+
+@pytest.mark.parametrize("example", [0, 9, 21])
+@pytest.mark.parametrize("checkpoint_every", [1, 1000])
+def test_divergence_names_the_round_and_the_first_such_step(example: int, checkpoint_every: int) -> None:
+    order = torch.randperm(22, generator=stream(7, "order", 4, 1)).tolist()
+    step = order.index(example) // 5 + 1
+    net = mlp()
+    watcher = Watcher(net)
+    trainer = replace(TRAINER, checkpoint_every=checkpoint_every)
+    with pytest.raises(Diverged, match=rf"^the loss became nan in round 4 at step {step}; try a lower") as error:
+        train(net, spoiled_task(example), trainer, steps=50, index=4, watcher=watcher)
+    assert (error.value.round, error.value.step) == (4, step)
+    # No checkpoint holds what has run away.
+    assert [state.step for _, state in watcher.saves] == (list(range(step)) if checkpoint_every == 1 else [0])
+    assert all(value.isfinite().all() for saved, _ in watcher.saves for value in saved.values())
+
+
+def test_divergence_seen_in_the_second_epoch_counts_steps_of_the_round(script_validation: ScriptValidation) -> None:
+    script_validation([(0.5, 1.0), (0.5, float("inf"))])
+    with pytest.raises(Diverged, match="the loss became inf in round 1 at step 10") as error:
+        train(mlp(), vector_task(), steps=50)
+    assert error.value.step == 10
+
+
+def test_a_request_to_stop_is_heard_before_the_next_step_and_saved() -> None:
+    net = mlp()
+    watcher = Watcher(net, stop_after=3)
+    with pytest.raises(Interrupted, match=r"^the test$"):
+        train(net, vector_task(), steps=50, watcher=watcher)
+    assert [step for _, step in watcher.steps] == [1, 2, 3]
+    assert [(state.step, state.epoch, state.seen, len(state.losses)) for _, state in watcher.saves] == [
+        (0, 1, 0, 0),
+        (3, 1, 15, 3),
+    ]
+    assert equal(watcher.saves[-1][0], weights(net))
+
+
+def test_a_request_at_the_end_of_an_epoch_is_heard_after_its_validation() -> None:
+    net = mlp()
+    watcher = Watcher(net, stop_after=5)
+    with pytest.raises(Interrupted):
+        train(net, vector_task(), steps=50, watcher=watcher)
+    state = watcher.saves[-1][1]
+    assert (state.step, state.epoch, state.seen, state.losses) == (5, 2, 0, [])
+    assert equal(state.best, weights(net))
+
+
+def test_a_request_during_the_last_step_lets_the_round_end() -> None:
+    net = mlp()
+    result, _ = train(net, vector_task(), steps=7, watcher=Watcher(net, stop_after=7))
+    assert result.steps == 7
+
+
+@pytest.mark.parametrize(("every", "saved"), [(1, [0, 1, 2, 3, 4, 5, 6]), (3, [0, 3, 6]), (1000, [0])])
+def test_checkpoints_are_written_at_the_start_and_every_so_many_steps(every: int, saved: list[int]) -> None:
+    net = mlp()
+    watcher = Watcher(net)
+    train(net, vector_task(), replace(TRAINER, checkpoint_every=every), steps=7, watcher=watcher)
+    assert [state.step for _, state in watcher.saves] == saved
