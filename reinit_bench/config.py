@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -117,7 +117,7 @@ class Experiment:
         unknown = sorted(key for key in config["trainer"] if key not in known and not key.startswith("_"))
         if unknown:
             raise ConfigError(f"trainer has no field {unknown[0]!r}; its fields are {', '.join(sorted(known))}")
-        trainer = Trainer(**{key: value for key, value in config["trainer"].items() if key in known})
+        trainer = _trainer(tuple((key, value) for key, value in config["trainer"].items() if key in known))
         rest = {key: config[key] for key in _PLAIN if key in config}
         return cls(**{name: config[name] for name in SECTIONS}, trainer=trainer, **rest)
 
@@ -171,6 +171,12 @@ class Execution:
         name = study.get("name") if isinstance(study, Mapping) else study
         given = {key: config[key] for key in ("results_dir", "device", "logger") if key in config}
         return cls(**given, study=name)
+
+
+@lru_cache(maxsize=256)
+def _trainer(values: tuple[tuple[str, Any], ...]) -> Trainer:
+    """Trainers are frozen and a study has few of them: each is checked once."""
+    return Trainer(**dict(values))
 
 
 def _metadata(name: str) -> Mapping[str, Any]:
