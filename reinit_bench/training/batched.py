@@ -62,7 +62,7 @@ def train_steps_together(
         Interrupted: a stop was requested; the networks are left as they were.
     """
     layers: list[DenseLayer] = []
-    below = [task.train.inputs for task in tasks]
+    below = [task.train.span(0, len(task.train)) for task in tasks]
     for block in range(nets[0].num_blocks):
         layers.append(DenseLayer(nets, block, below, frozen))
         below = layers[-1].outputs
