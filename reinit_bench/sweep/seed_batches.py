@@ -1,8 +1,8 @@
 """Seeds of one experiment, trained side by side: what `experiment.run_experiment` does, for all of them at once.
 
-Every run ends with the bits and the files that it would have alone, with three exceptions. `history.jsonl` holds the last
-step of each round instead of every step. Seconds are the batch's, shared out evenly. No checkpoints are written: a batch
-takes seconds, and runs of a killed one start anew.
+Every run ends with the bits and the files that it would have alone, with three exceptions. `history.jsonl` holds the
+last step of each round instead of every step. Seconds are the batch's, shared out evenly. No checkpoints are written: a
+batch takes seconds, and runs of a killed one start anew.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from torch import Tensor
@@ -32,7 +31,7 @@ from reinit_bench.store import RunFolder, Store, write_json
 from reinit_bench.training.batched import BatchedSteps, train_steps_together
 from reinit_bench.training.device import set_up_arithmetic
 from reinit_bench.training.evaluate import Metrics, evaluate
-from reinit_bench.training.interrupt import Interrupt, Interrupted
+from reinit_bench.training.interrupt import Interrupt
 from reinit_bench.training.loop import Diverged, RoundResult
 from reinit_bench.training.observer import EpochEnd, Observer
 
@@ -148,11 +147,22 @@ class _Batch:
         rounds = method.rounds(self.members[0].net.num_blocks, method.repeats, trainer.max_steps)
         for current in rounds:
             self.round_begins(current.index, len(rounds))
-            started = time.perf_counter()
-            self._each(lambda member, now=current: reinitialize(method, member.net, member.context(now, self.parts)))
-            outcomes = self._train(current)
-            seconds = (time.perf_counter() - started) / max(1, len(self.members))
-            self._each(lambda member, now=current, s=seconds: self._end_round(member, now, *outcomes[id(member)], s))
+            self._round(current)
+
+    def _round(self, current: Round) -> None:
+        started = time.perf_counter()
+
+        def begin(member: _Member) -> None:
+            reinitialize(self.parts.method, member.net, member.context(current, self.parts))
+
+        def end(member: _Member) -> None:
+            steps, place = outcomes[id(member)]
+            self._end_round(member, current, steps, place, seconds)
+
+        self._each(begin)
+        outcomes = self._train(current)
+        seconds = (time.perf_counter() - started) / max(1, len(self.members))
+        self._each(end)
 
     def _train(self, current: Round) -> dict[int, tuple[BatchedSteps, int]]:
         """Train every run; for each, by its `id`, what its steps said and its place there."""

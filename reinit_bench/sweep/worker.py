@@ -74,7 +74,8 @@ class TaskCache:
 def work(connection: Connection, threads: int | None, gpu: str | None) -> None:
     """Serve runs from `connection` until None comes; the body of a worker process.
 
-    Sends "ready" before each piece of work is taken, and "done", "failed", "interrupted" or "held" for each run after it.
+    Sends "ready" before each piece of work is taken, and "done", "failed", "interrupted" or "held" for each run
+    after it.
     """
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
