@@ -46,7 +46,7 @@ SETTINGS: Mapping[str, Any] = {
     "method.clear_lambdas_above": False,
     "method.schedule": None,
 }
-"""Columns of a collection and their values in the runs of `study=table1`; what a run has no setting for is not asked."""
+"""Columns of a collection and their values in the runs of `study=table1`; a run without such a setting passes."""
 
 _ALLOWED = 2.0
 """Combined standard deviations within which a cell counts as reproduced."""
