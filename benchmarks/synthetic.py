@@ -9,6 +9,7 @@ files. Ours is the whole sweep: starting the workers, training, evaluating, leav
 
 from __future__ import annotations
 
+import itertools
 import sys
 import tempfile
 import time
@@ -51,7 +52,7 @@ def plain_run(seed: int) -> float:
     generator = torch.Generator().manual_seed(seed)
     (inputs, labels), (test, answers) = draw(256, generator), draw(10_000, generator)
     sizes = (FEATURES, HIDDEN, HIDDEN, CLASSES)
-    dense = [nn.Linear(below, above) for below, above in zip(sizes, sizes[1:], strict=False)]
+    dense = [nn.Linear(below, above) for below, above in itertools.pairwise(sizes)]
     lambdas = [Scaled(), Scaled()]
     net = nn.Sequential(dense[0], nn.ReLU(), lambdas[0], dense[1], nn.ReLU(), lambdas[1], dense[2])
     for layer in dense:
