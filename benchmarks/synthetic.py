@@ -23,7 +23,7 @@ from reinit_bench.compose import composer, sweep_jobs
 from reinit_bench.sweep.local import make_pool
 from reinit_bench.sweep.plan import make_plan
 
-PLAIN_RUNS = 10
+PLAIN_RUNS = 5
 HIDDEN, CLASSES, FEATURES = 32, 8, 128
 
 
