@@ -62,7 +62,7 @@ def run_experiment(
     parts = Parts.of(experiment, execution)
     folder.create()
     observer, interrupt = observer or Observer(), interrupt or Interrupt()
-    with _held(folder, observer) as lease:
+    with held(folder, observer) as lease:
         # Another process may have finished it while this one waited for the lease.
         result = finished_result(folder)
         if result is None:
@@ -86,7 +86,7 @@ def finished_result(folder: RunFolder) -> dict[str, Any] | None:
 
 
 @contextmanager
-def _held(folder: RunFolder, observer: Observer) -> Iterator[Lease]:
+def held(folder: RunFolder, observer: Observer) -> Iterator[Lease]:
     """Hold the run's lease; leave how it ended in `status.json` and tell the observer where it ended badly."""
     lease = Lease(folder, slurm_job=slurm_job())
     lease.acquire()
@@ -148,7 +148,7 @@ class _Run:
     def result(self) -> dict[str, Any]:
         """Train all rounds that are left and say what came out."""
         net = build_network(self.parts, self.experiment, self.task)
-        norms = {name: frobenius(dict(net.named_parameters())[name]) for name in kernel_names(net)}
+        norms = initial_norms(net)
         rounds = self.parts.method.rounds(net.num_blocks, self.parts.method.repeats, self.experiment.trainer.max_steps)
         resumed = self.journal.restore(net, self.parts.device)
         self._announce(rounds, resumed)
@@ -188,7 +188,7 @@ class _Run:
             self.journal.write()
             raise
         self.journal.round_ended(result, optimizer if carry else None)
-        self.observer.round_ended(_round_end(self.journal.rounds, rounds))
+        self.observer.round_ended(round_end(self.journal.rounds, rounds))
 
     def _surroundings(self, net: BlockNet) -> Surroundings:
         return Surroundings(
@@ -225,28 +225,48 @@ class _Run:
             )
         )
         for count in range(1, len(self.journal.rounds) + 1):
-            self.observer.round_ended(_round_end(self.journal.rounds[:count], len(rounds)))
+            self.observer.round_ended(round_end(self.journal.rounds[:count], len(rounds)))
 
     def _summary(self, net: BlockNet) -> dict[str, Any]:
-        """The content of `result.json`: the last round's accuracies are the run's."""
-        last = self.journal.rounds[-1]
-        return {
-            "run_id": self.folder.run_id,
-            "test_accuracy": last["test_accuracy"],
-            "validation_accuracy": last["validation_accuracy"],
-            "train_accuracy": last["train_accuracy"],
-            "test_loss": last["test_loss"],
-            "rounds": len(self.journal.rounds),
-            "steps": self.journal.total_step,
-            "wall_seconds": self.journal.seconds,
-            "attempts": self.lease.attempt,
-            "weights_sha256": weights_sha256(net),
-            "device": device_name(self.parts.device),
-            "study": self.execution.study,
-            "versions": versions(),
-            "git_commit": git_commit(),
-            "config": self.experiment.to_dict(),
-        }
+        return run_result(
+            self.experiment, self.execution, self.parts, self.journal, net, self.lease.attempt, self.journal.seconds
+        )
+
+
+def run_result(
+    experiment: Experiment,
+    execution: Execution,
+    parts: Parts,
+    journal: Journal,
+    net: BlockNet,
+    attempts: int,
+    seconds: float,
+) -> dict[str, Any]:
+    """The content of `result.json`: the last round's accuracies are the run's."""
+    last = journal.rounds[-1]
+    return {
+        "run_id": experiment.run_id,
+        "test_accuracy": last["test_accuracy"],
+        "validation_accuracy": last["validation_accuracy"],
+        "train_accuracy": last["train_accuracy"],
+        "test_loss": last["test_loss"],
+        "rounds": len(journal.rounds),
+        "steps": journal.total_step,
+        "wall_seconds": seconds,
+        "attempts": attempts,
+        "weights_sha256": weights_sha256(net),
+        "device": device_name(parts.device),
+        "study": execution.study,
+        "versions": versions(),
+        "git_commit": git_commit(),
+        "config": experiment.to_dict(),
+    }
+
+
+def initial_norms(net: BlockNet) -> dict[str, float]:
+    """Each kernel's Frobenius norm; taken at initialization, it is what rescaling goes back to."""
+    parameters = dict(net.named_parameters())
+    return {name: frobenius(parameters[name]) for name in kernel_names(net)}
 
 
 def build_network(parts: Parts, experiment: Experiment, task: Task) -> BlockNet:
@@ -272,7 +292,7 @@ def device_name(device: torch.device) -> str:
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
 
 
-def _round_end(rows: Sequence[Mapping[str, Any]], rounds: int) -> RoundEnd:
+def round_end(rows: Sequence[Mapping[str, Any]], rounds: int) -> RoundEnd:
     """The event of the last of these rounds, as the journal keeps them."""
     last, names = rows[-1], {spec.name for spec in dataclasses.fields(RoundEnd)}
     values = {name: value for name, value in last.items() if name in names}

@@ -27,6 +27,7 @@ def build(collection: Collection, number: int) -> Table:
         (frame["augmentation"] == condition.augmentation)
         & (frame["dropout_rate"] == condition.dropout_rate)
         & (frame["initializer"] == condition.initializer)
+        & frame["image_size"].notna()  # vectors have tables of their own
     ]
     shown = lines(runs, collection.settings)
     published = paper.published_accuracy(number)

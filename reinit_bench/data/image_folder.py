@@ -77,7 +77,7 @@ class ImageFolder(Source):
         # Below an enlarged copy of the training images there is always one at the image size, for evaluation.
         sides = {"train": [image_size, enlarged_size] if enlarged_size else [image_size], "test": [image_size]}
         console = Console(stderr=True)
-        console.print(f"caching {len(train):,} training and {len(test):,} test images of {listing.root}")
+        console.out(f"caching {len(train):,} training and {len(test):,} test images of {listing.root}")
         skipped: set[str] = set()
         with CacheWriter(path) as writer:
             for split, files in (("train", train), ("test", test)):
@@ -105,7 +105,7 @@ class ImageFolder(Source):
         problem = f"{len(unreadable)} files of {root} cannot be read"
         words = [f"{name}: {reason}" for name, reason in unreadable.items()]
         if self.unreadable == "skip":
-            Console(stderr=True).print("\n  ".join([f"{problem}; skipped", *words]), soft_wrap=True)
+            Console(stderr=True).out("\n  ".join([f"{problem}; skipped", *words]))
             return
         shown = "; ".join([*words[:5], *([f"and {len(words) - 5} more"] if len(words) > 5 else [])])
         raise ConfigError(f"{problem} ({shown}); remove them, or set dataset.unreadable=skip")
@@ -118,7 +118,7 @@ def _is_current(cache: Cache, listing: Listing) -> bool:
         cache.check(hashes=False)
         return cache.manifest()["state"] == listing.state
     except CorruptCache as error:
-        Console(stderr=True).print(f"{error}; made again")
+        Console(stderr=True).out(f"{error}; made again")
         return False
 
 

@@ -67,14 +67,14 @@ def prepare(
     failed = 0
     for name, dataset in sources.items():
         if dataset is None:
-            console.print(f"{name}: nothing to prepare")
+            console.out(f"{name}: nothing to prepare")
             continue
         problem = _problem(dataset, outcomes, hashes=check)
         failed += problem is not None
         if problem is None:
             size = sum(disk_bytes(job.cache.path) for job in dataset.distinct_jobs)
-            problem = f"[green]ready[/] in {dataset.jobs['test'].root} ({size / 1e6:,.0f} MB)"
-        console.print(f"{name}: {problem}", highlight=False, soft_wrap=True)
+            problem = f"ready in {dataset.jobs['test'].root} ({size / 1e6:,.0f} MB)"
+        console.out(f"{name}: {problem}", highlight=False)
     return 1 if failed else 0
 
 

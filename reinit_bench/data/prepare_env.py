@@ -83,7 +83,7 @@ def _isolated(folder: Path, console: Console) -> Path:
     with FileLock(folder.with_suffix(".lock")):
         if complete.exists():
             return python
-        console.print(f"making an environment with TensorFlow in {folder} (about 2 GB; once)")
+        console.out(f"making an environment with TensorFlow in {folder} (about 2 GB; once)")
         shutil.rmtree(folder, ignore_errors=True)
         try:
             _run([sys.executable, "-m", "venv", str(folder)])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -55,6 +55,10 @@ class SweepDisplay:
         elif kind == "epoch":
             words = [title, f"round {values['round']}/{self._rounds.get(run_id, 1)}", f"step {values['step']}"]
             self.running[run_id] = GAP.join([*words, *accuracies(validation=values["accuracy"])])
+        elif kind == "pack":
+            words = [title, f"and {values['runs'] - 1} more seeds", f"round {values['round']}/{values['rounds']}"]
+            self._began.setdefault(run_id, self.clock())
+            self.running[run_id] = GAP.join(words)
         elif kind == "warning":
             self.say(f"{title}: {values['text']}")
         elif kind in ENDED:
@@ -72,16 +76,28 @@ class SweepDisplay:
 
     def _end(self, run_id: str, title: str, kind: str, values: Mapping[str, Any]) -> None:
         self.running.pop(run_id, None)
+        pack: Sequence[float] | None = values.get("pack")
         if kind == "interrupted":
-            self.say(f"{title}: interrupted, its checkpoint is written")
+            if pack is None:  # a pack has no checkpoints, and needs no line for each of its runs
+                self.say(f"{title}: interrupted, its checkpoint is written")
             return
         self.finished += 1
+        if kind == "done" and pack is not None:
+            self._end_in_pack(title, pack)
+            return
         seconds = duration(self.clock() - self._began.get(run_id, self.clock()))
         if kind == "done":
             what = accuracies(test=values["test_accuracy"], validation=values["validation_accuracy"])
         else:
             what = [f"{kind}: {values['why']}"]
         self.say(GAP.join([f"[{self.finished}/{self.total}]", title, *what, seconds]))
+
+    def _end_in_pack(self, title: str, accuracies_of_all: Sequence[float]) -> None:
+        """One line for a pack, with its last run."""
+        if accuracies_of_all:
+            count = len(accuracies_of_all)
+            what = accuracies(test=sum(accuracies_of_all) / count)
+            self.say(GAP.join([f"[{self.finished}/{self.total}]", title, *what, f"mean of {count} seeds"]))
 
     def _picture(self) -> RenderableType:
         lines = [Text(line, no_wrap=True, overflow="ellipsis") for line in list(self.running.values())]

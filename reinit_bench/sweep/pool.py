@@ -1,4 +1,4 @@
-"""The local pool: worker processes that serve runs, one crash harming one run."""
+"""The local pool: worker processes that serve runs (or packs of small ones), one crash harming one run."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from reinit_bench.config import Execution
 from reinit_bench.lease import record_death
 from reinit_bench.settings import ConfigError
 from reinit_bench.store import Store
+from reinit_bench.sweep.packs import Pack, packs_of
 from reinit_bench.sweep.plan import PlannedRun
 from reinit_bench.sweep.worker import work
 from reinit_bench.training.interrupt import SIGNALS
@@ -35,7 +36,8 @@ class _Worker:
     process: BaseProcess
     connection: Connection
     gpu: str | None
-    run: PlannedRun | None = None
+    runs: dict[str, PlannedRun] = field(default_factory=dict)
+    """What it works on, by run id: one run, or a pack of them."""
     has_spoken: bool = False
     """Whether it ever came up; one that dies before will not come up the next time either."""
 
@@ -73,7 +75,7 @@ class Pool:
 
     def run(self, runs: Sequence[PlannedRun], notify: Notify) -> Outcome:
         """Run all of `runs`; returns when all have ended or, after an interrupt, when all have written a checkpoint."""
-        waiting, outcome = deque(runs), Outcome()
+        waiting, outcome = deque(packs_of(runs, gpu=bool(self.gpus))), Outcome()
         with self._forwarding_signals():
             for number in range(min(self.count, len(waiting))):
                 self._start(self.gpus[number % len(self.gpus)] if self.gpus else None)
@@ -81,7 +83,7 @@ class Pool:
                 for ready in wait([worker.connection for worker in self._workers]):
                     worker = next(w for w in self._workers if w.connection is ready)
                     self._hear(worker, waiting, outcome, notify)
-        outcome.ended["interrupted"] += waiting
+        outcome.ended["interrupted"] += [run for pack in waiting for run in pack]
         return outcome
 
     def _start(self, gpu: str | None) -> None:
@@ -97,9 +99,9 @@ class Pool:
         theirs.close()
         self._workers.append(_Worker(process, ours, gpu))
 
-    def _hear(self, worker: _Worker, waiting: deque[PlannedRun], outcome: Outcome, notify: Notify) -> None:
+    def _hear(self, worker: _Worker, waiting: deque[Pack], outcome: Outcome, notify: Notify) -> None:
         try:
-            kind, values = worker.connection.recv()
+            kind, run_id, values = worker.connection.recv()
         except (EOFError, OSError):
             self._bury(worker, waiting, outcome, notify)
             return
@@ -107,37 +109,37 @@ class Pool:
         if kind == "ready":
             self._serve(worker, waiting)
             return
-        run = worker.run
-        assert run is not None
+        run = worker.runs[run_id]
         notify(run, kind, values)
         if kind in ENDINGS:
             outcome.ended[kind].append(run)
             if "why" in values:
-                outcome.causes[run.run_id] = values["why"]
-            worker.run = None
+                outcome.causes[run_id] = values["why"]
+            del worker.runs[run_id]
 
-    def _serve(self, worker: _Worker, waiting: deque[PlannedRun]) -> None:
-        run = waiting.popleft() if waiting and not self.stopping else None
-        worker.run = run
+    def _serve(self, worker: _Worker, waiting: deque[Pack]) -> None:
+        pack = waiting.popleft() if waiting and not self.stopping else ()
+        worker.runs = {run.run_id: run for run in pack}
         try:
-            worker.connection.send(run.config if run else None)
+            worker.connection.send([run.config for run in pack] or None)
         except OSError:
             return  # it died meanwhile; its end of the pipe says so next
 
-    def _bury(self, worker: _Worker, waiting: deque[PlannedRun], outcome: Outcome, notify: Notify) -> None:
+    def _bury(self, worker: _Worker, waiting: deque[Pack], outcome: Outcome, notify: Notify) -> None:
         """A worker's end of the pipe is closed: it has left, or was killed in the middle of a run."""
         worker.process.join()
         worker.connection.close()
         self._workers.remove(worker)
-        if worker.run is not None:
-            self._crashed(worker, worker.run, waiting, outcome, notify)
+        # One by one: where one run of a pack kills its worker, the others must not die with it again.
+        for run in reversed(worker.runs.values()):
+            self._crashed(worker, run, waiting, outcome, notify)
         if not worker.has_spoken and not self.stopping:
             raise PoolError(f"a worker process cannot start: {_death(worker.process.exitcode)}")
         if waiting and not self.stopping and len(self._workers) < self.count:
             self._start(worker.gpu)
 
     def _crashed(
-        self, worker: _Worker, run: PlannedRun, waiting: deque[PlannedRun], outcome: Outcome, notify: Notify
+        self, worker: _Worker, run: PlannedRun, waiting: deque[Pack], outcome: Outcome, notify: Notify
     ) -> None:
         why = _death(worker.process.exitcode)
         self._crashes[run.run_id] = self._crashes.get(run.run_id, 0) + 1
@@ -145,7 +147,7 @@ class Pool:
             outcome.ended["interrupted"].append(run)
         elif self._crashes[run.run_id] <= CRASHES_ALLOWED:
             notify(run, "warning", {"text": f"{why}; going on from its checkpoint"})
-            waiting.appendleft(run)
+            waiting.appendleft((run,))
         else:
             record_death(Store(Execution.from_dict(run.config).results_dir).run(run.run_id), why)
             notify(run, "failed", {"why": why})

@@ -1,4 +1,7 @@
-"""A worker process: runs one experiment after the other from frozen configurations, and tells the pool how it goes."""
+"""A worker process: runs one experiment, or one pack of them, after the other; tells the pool how it goes.
+
+What it gets is frozen configurations; what it sends is (kind of event, run id, values).
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -27,10 +30,11 @@ if TYPE_CHECKING:
 
 
 class PipeObserver(Observer):
-    """Sends a run's events to the pool."""
+    """Sends the events of the run with id `run_id` to the pool."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
+        self.run_id = ""
 
     def run_started(self, event: RunStart) -> None:
         self.send("started", title=event.title, rounds=event.rounds, first_step=event.first_step)
@@ -46,7 +50,7 @@ class PipeObserver(Observer):
     def send(self, event: str, **values: Any) -> None:
         """Tell the pool; a pool that is gone is no reason to lose the run."""
         with contextlib.suppress(OSError):
-            self.connection.send((event, values))
+            self.connection.send((event, self.run_id, values))
 
 
 class TaskCache:
@@ -70,7 +74,8 @@ class TaskCache:
 def work(connection: Connection, threads: int | None, gpu: str | None) -> None:
     """Serve runs from `connection` until None comes; the body of a worker process.
 
-    Sends ("ready", {}) before each run is taken, ("done", result), ("failed", why) or ("interrupted", why) after it.
+    Sends "ready" before each piece of work is taken, and "done", "failed", "interrupted" or "held" for each run
+    after it.
     """
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
@@ -89,37 +94,85 @@ def work(connection: Connection, threads: int | None, gpu: str | None) -> None:
         while not interrupt.requested:
             observer.send("ready")
             try:
-                config = connection.recv()
+                configs = connection.recv()
             except (EOFError, OSError):
                 return
-            if config is None:
+            if configs is None:
                 return
             if threads is not None:
                 torch.set_num_threads(threads)
-            _run(config, tasks, observer, interrupt)
+            if len(configs) == 1:
+                _run(configs[0], tasks, observer, interrupt)
+            else:
+                _run_pack(configs, observer, interrupt)
 
 
 def _run(config: Mapping[str, Any], tasks: TaskCache, observer: PipeObserver, interrupt: Interrupt) -> None:
     """One run; whatever happens to it is told, and never ends the worker."""
     from reinit_bench.config import Execution, Experiment
     from reinit_bench.experiment import run_experiment
-    from reinit_bench.lease import RunHeld
     from reinit_bench.reporting.loggers import logger_observer
-    from reinit_bench.training.interrupt import Interrupted
     from reinit_bench.training.observer import Observers
 
     try:
         experiment, execution = Experiment.from_dict(config), Execution.from_dict(config)
+        observer.run_id = experiment.run_id
         logger = logger_observer(execution.logger, Path(execution.results_dir))
         watched = Observers(*filter(None, [logger]), observer)
         result = run_experiment(experiment, execution, observer=watched, interrupt=interrupt, load=tasks.load)
-        observer.send("done", **{k: result[k] for k in ("run_id", "test_accuracy", "validation_accuracy", "steps")})
-    except (Interrupted, KeyboardInterrupt) as error:
-        observer.send("interrupted", why=str(error))
-    except RunHeld as error:
-        observer.send("held", why=str(error))
-    except Exception as error:
-        observer.send("failed", why=str(error) or type(error).__name__)
+        _tell_end(observer, result)
+    except (Exception, KeyboardInterrupt) as error:
+        _tell_end(observer, error)
+
+
+def _run_pack(configs: Sequence[Mapping[str, Any]], observer: PipeObserver, interrupt: Interrupt) -> None:
+    """Runs that differ only in the seed, side by side; the pack's progress is told as that of its first run."""
+    from reinit_bench.config import Execution, Experiment
+    from reinit_bench.sweep.seed_batches import run_seeds
+
+    experiments = [Experiment.from_dict(config) for config in configs]
+    left = [experiment.run_id for experiment in experiments]
+    accuracies: list[float] = []
+
+    def ended(experiment: Experiment, what: dict[str, Any] | BaseException) -> None:
+        observer.run_id = experiment.run_id
+        left.remove(experiment.run_id)
+        if not isinstance(what, BaseException):
+            accuracies.append(what["test_accuracy"])
+        _tell_end(observer, what, pack=[] if left else accuracies)
+
+    def round_begins(index: int, rounds: int) -> None:
+        observer.run_id = left[0]
+        observer.send("pack", runs=len(left), round=index, rounds=rounds)
+
+    try:
+        execution = Execution.from_dict(configs[0])
+        run_seeds(experiments, execution, ended, round_begins=round_begins, interrupt=interrupt)
+    except (Exception, KeyboardInterrupt) as error:
+        for observer.run_id in left:
+            _tell_end(observer, error)
+
+
+def _tell_end(
+    observer: PipeObserver, what: Mapping[str, Any] | BaseException, pack: Sequence[float] | None = None
+) -> None:
+    """Tell the pool how the observer's run has ended: its result, or what ended it.
+
+    Args:
+        pack: None for a run of its own; in a pack empty, and with its last run the test accuracies of all.
+    """
+    from reinit_bench.lease import RunHeld
+    from reinit_bench.training.interrupt import Interrupted
+
+    if not isinstance(what, BaseException):
+        told = {k: what[k] for k in ("run_id", "test_accuracy", "validation_accuracy", "steps")}
+        observer.send("done", **told, pack=pack)
+    elif isinstance(what, (Interrupted, KeyboardInterrupt)):
+        observer.send("interrupted", why=str(what), pack=pack)
+    elif isinstance(what, RunHeld):
+        observer.send("held", why=str(what))
+    else:
+        observer.send("failed", why=str(what) or type(what).__name__)
 
 
 def _stop_without_parent(parent: int, interrupt: Interrupt) -> None:

@@ -182,9 +182,7 @@ class _RoundTraining:
         """Train from wherever the epoch stands to its end, or to the step limit."""
         state = self.state
         self.net.train()
-        order = torch.randperm(
-            len(self.task.train), generator=stream(self.around.seed, "order", self.round.index, state.epoch)
-        ).to(self.task.device)
+        order = self._order()
         first = state.step - (state.epoch - 1) * self.steps_per_epoch
         for batch in range(first, self.steps_per_epoch):
             if state.step == self.round.max_steps:
@@ -196,6 +194,15 @@ class _RoundTraining:
                 self._save()
             self._train_step(order[batch * self.batch_size : (batch + 1) * self.batch_size])
             self.around.observer.step_done(self.round.index, state.step)
+
+    def _order(self) -> Tensor:
+        """This epoch's order of the training examples (int64, on the device)."""
+        count = len(self.task.train)
+        if self.steps_per_epoch == 1:
+            # One batch holds them all: an order would change nothing but the last bits of its sums.
+            return torch.arange(count, device=self.task.device)
+        generator = stream(self.around.seed, "order", self.round.index, self.state.epoch)
+        return torch.randperm(count, generator=generator).to(self.task.device)
 
     def _train_step(self, positions: Tensor) -> None:
         """One minibatch. Nothing here waits for the device: losses are read at the epoch's end."""

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
 from pathlib import Path
 
@@ -253,7 +254,9 @@ def test_corrupt_caches_and_downloads_are_named_and_made_again(
     assert images.read_bytes() == expected
 
 
-def test_a_killed_prepare_is_taken_up(copy: Path, python: Path, miniatures: dict[str, Miniature]) -> None:
+def test_a_killed_prepare_is_taken_up_by_two_at_once(
+    copy: Path, python: Path, miniatures: dict[str, Miniature]
+) -> None:  # fmt: skip
     tfds = dataset("cassava", miniatures, copy)
     (job,) = tfds.distinct_jobs
     process = subprocess.Popen(
@@ -266,7 +269,9 @@ def test_a_killed_prepare_is_taken_up(copy: Path, python: Path, miniatures: dict
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
     assert not job.cache.exists()
-    assert run(python, [job]) == {job.title: None}
+    with ThreadPoolExecutor(2) as pool:
+        outcomes = list(pool.map(lambda _: subprocess.check_output(worker_command(python, [job]), text=True), range(2)))
+    assert [json.loads(line) for line in outcomes] == [[job.title, None]] * 2
     tfds.check(hashes=True)
     assert not work.exists()
     assert json.loads((job.cache.path / "manifest.json").read_text())["counts"] == {"train": 10, "test": 10}

@@ -10,6 +10,7 @@ import torch
 from archives import photo
 from PIL import Image
 
+from reinit_bench.compose import composer
 from reinit_bench.config import Experiment
 from reinit_bench.data.folder_scan import folder_content, scan
 from reinit_bench.data.image_folder import ImageFolder
@@ -93,13 +94,14 @@ def test_a_corrupt_cache_is_made_again(tree: Path, data_folder: Path, capsys: py
 
 
 def test_unreadable_files_are_named_and_refused_or_skipped(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tree / "cat" / "notes.txt").write_text("no image")
+    # Square brackets are markup to the terminal library that prints the names.
+    (tree / "cat" / "notes[red].txt").write_text("no image")
     (tree / "dog" / "00.jpg").write_bytes(photo(5)[:200])
-    with pytest.raises(ConfigError, match=r"1 files of .*pets cannot be read \(cat/notes.txt: .*unreadable=skip"):
+    with pytest.raises(ConfigError, match=r"1 files of .*pets cannot be read \(cat/notes.red..txt: .*unreadable=skip"):
         load(tree)
     data = load(tree, unreadable="skip")
     assert len(data.train) + len(data.test) == 30
-    assert {"cat/notes.txt", "dog/00.jpg"} <= set(capsys.readouterr().err.replace(":", " ").split())
+    assert {"cat/notes[red].txt", "dog/00.jpg"} <= set(capsys.readouterr().err.replace(":", " ").split())
 
 
 def test_huge_tiny_and_odd_images(tmp_path: Path) -> None:
@@ -147,6 +149,21 @@ def test_a_folder_that_changed_since_the_run_was_composed_is_refused(tree: Path)
     put(tree / "cat" / "new.jpg", 7)
     with pytest.raises(ConfigError, match="not the folder that the run was composed with"):
         load(tree, content=content)
+
+
+def test_a_composed_run_on_a_folder_is_known_by_its_content(tree: Path, splits: Path, tmp_path: Path) -> None:
+    def run(path: Path, *overrides: str) -> Experiment:
+        with composer() as compose:
+            return Experiment.from_dict(compose.compose(["dataset=image_folder", f"dataset.path={path}", *overrides]))
+
+    moved = tmp_path / "moved"
+    experiment = run(tree)
+    assert experiment.dataset["content"] == scan(tree).content
+    tree.rename(moved)
+    assert run(moved).run_id == experiment.run_id
+    assert run(splits).run_id != experiment.run_id
+    assert run(moved, "dataset.test_fraction=0.5").run_id != experiment.run_id
+    assert run(moved, "dataset.name=pets").dataset["_label_"] == "pets"
 
 
 def test_wrong_folders(tmp_path: Path, splits: Path) -> None:

@@ -12,17 +12,19 @@ from reinit_bench.methods.layerwise import frobenius
 from reinit_bench.models.blocknet import BlockNet, kernel_names
 from reinit_bench.models.initializers import HeNormal, initialize
 from reinit_bench.models.mlp import Mlp
+from reinit_bench.models.mobilenet import MobileNet
 from reinit_bench.models.scnn import Scnn
 from reinit_bench.randomness import stream
 from reinit_bench.rounds import Round
 
-SHAPES = {"scnn": (1, 8, 8), "mlp": (7,)}
+SHAPES = {"scnn": (1, 8, 8), "mlp": (7,), "mobilenet": (1, 8, 8)}
+ARCHITECTURES = {"scnn": Scnn(width=1 / 16), "mlp": Mlp(hidden=(12, 9)), "mobilenet": MobileNet(width=1 / 32)}
+"""scnn: K = 4 blocks of 2 and 4 filters; mlp: K = 3 layers of 12, 9 and 3 units; mobilenet: several kernels a block."""
 
 
 def build(model: str, dropout_rate: float = 0.0) -> BlockNet:
-    """A tiny network: scnn with K = 4 blocks of 2 and 4 filters, mlp with K = 3 layers of 12, 9 and 3 units."""
-    architecture = Scnn(width=1 / 16) if model == "scnn" else Mlp(hidden=(12, 9))
-    return architecture.build(SHAPES[model], 3, dropout_rate)
+    """A tiny network with three classes."""
+    return ARCHITECTURES[model].build(SHAPES[model], 3, dropout_rate)
 
 
 class PretendRun:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import pytest
 import torch
 from pretend import PretendRun, changed_names, same, state
 from torch import nn
 
-from reinit_bench.methods.base import blend, whole
+from reinit_bench.methods.base import Context, Mask, Reinitializer, blend, whole
 from reinit_bench.models.blocknet import BlockNet
 
 
@@ -48,6 +50,25 @@ def test_the_memory_layout_survives() -> None:
     blend(run.net, whole(run.net, [name]), {name: run.eta(name, 2)})
     assert run.parameters[name].is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(run.parameters[name], run.eta(name, 2))
+
+
+def test_a_method_prepares_then_selects_then_redraws() -> None:
+    """What `prepare` did is there to be selected by, and is not what is redrawn after it."""
+    name = "top.head.weight"
+
+    @dataclass(frozen=True, kw_only=True)
+    class RaisesOneThenRedrawsTheLarge(Reinitializer):
+        def prepare(self, net: BlockNet, context: Context) -> None:
+            with torch.no_grad():
+                dict(net.named_parameters())[name][0, 0] = 1000.0
+
+        def select(self, net: BlockNet, context: Context) -> Mask:
+            return {name: dict(net.named_parameters())[name] > 999.0}
+
+    run = PretendRun()
+    _, mask = run.begin(RaisesOneThenRedrawsTheLarge(), 2)
+    assert mask[name].nonzero().tolist() == [[0, 0]]
+    assert run.parameters[name][0, 0] == run.eta(name, 2)[0, 0]
 
 
 def test_an_empty_mask_leaves_every_bit() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import pytest
 import torch
@@ -163,13 +164,17 @@ def test_freeze_redraws_and_rescales_as_ever() -> None:
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
-def test_rescale_unit_block_reaches_the_network() -> None:
-    run = PretendRun("mlp")
+@pytest.mark.parametrize("unit", ["layer", "block"])
+def test_rescale_unit_says_what_gets_its_norm_back(unit: str) -> None:
+    run = PretendRun("mobilenet")
+    names = kernel_names(run.net, run.net.names_in_blocks(2, 2))
+    assert len(names) == 2
     with torch.no_grad():
-        run.parameters["blocks.0.dense.weight"].mul_(3.0)
-    before, _ = run.begin(Lw(rescale_unit="block"), 2, block=1)
-    name = "blocks.0.dense.weight"
-    assert torch.allclose(run.parameters[name], before[name] / 3.0, rtol=1e-6)
+        run.parameters[names[0]].mul_(3.0)
+    run.begin(Lw(rescale_unit=unit), 2, block=2)
+    now, wanted = [frobenius(run.parameters[name]) for name in names], [run.norms[name] for name in names]
+    assert (now == pytest.approx(wanted, rel=1e-6)) is (unit == "layer")
+    assert math.hypot(*now) == pytest.approx(math.hypot(*wanted), rel=1e-6)
 
 
 def test_lambda_on_head_normalizes_the_mlps_logits_too() -> None:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
+import os
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -129,6 +132,21 @@ def test_a_checkpoint_without_its_frame_is_foreign(tmp_path: Path) -> None:
     torch.save(numbered(1), tmp_path / NAME)
     with pytest.raises(CorruptCheckpoint, match="is not a checkpoint"):
         read_checkpoint(tmp_path / NAME, CPU)
+
+
+def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
+    class MakesAFolder:
+        def __reduce__(self) -> tuple[Any, ...]:
+            return os.mkdir, (str(tmp_path / "ran"),)
+
+    buffer = io.BytesIO()
+    torch.save({"number": MakesAFolder()}, buffer)
+    payload = buffer.getvalue()
+    framed = b"reinit-bench checkpoint 1\n" + hashlib.sha256(payload).digest() + payload
+    (tmp_path / NAME).write_bytes(framed)
+    with pytest.raises(pickle.UnpicklingError):
+        read_checkpoint(tmp_path / NAME, CPU)
+    assert not (tmp_path / "ran").exists()
 
 
 def test_the_digest_is_the_sha256_of_what_follows_it(tmp_path: Path) -> None:

@@ -140,6 +140,17 @@ def test_divergence_seen_in_the_second_epoch_counts_steps_of_the_round(script_va
     assert error.value.step == 10
 
 
+@pytest.mark.parametrize("validated", [True, False])
+def test_weights_that_the_last_step_ruined_do_not_pass_as_a_result(validated: bool) -> None:
+    """The loss of the only step is finite, what its update leaves is not: no later step would notice."""
+    task, trainer = vector_task(), replace(TRAINER, lr=3e38, batch_size=22)
+    if not validated:
+        task = task_of(task.train, split(torch.empty(0, 5), torch.empty(0, dtype=torch.int64)), task.test)
+        trainer = replace(trainer, validation_fraction=0.0, round_weights="last")
+    with pytest.raises(Diverged, match=r"^the loss became (nan|inf) in round 2 at step 1; try a lower trainer\.lr$"):
+        train(mlp(), task, trainer, steps=1, index=2)
+
+
 def test_a_request_to_stop_is_heard_before_the_next_step_and_saved() -> None:
     net = mlp()
     watcher = Watcher(net, stop_after=3)

@@ -46,8 +46,8 @@ def prepared(job: Job, builder: Any, work: Path, console: Console) -> None:
     with download_progress(console) as progress:
         downloads = Downloads(job, dict(builder.url_infos), progress)
         for name in downloads.drop_corrupt():
-            console.print(f"[red]corrupt[/]: the download {name} has changed since; fetched again")
-        console.print(f"{job.title}: TensorFlow Datasets prepares it (a few minutes for photos)")
+            console.out(f"corrupt: the download {name} has changed since; fetched again")
+        console.out(f"{job.title}: TensorFlow Datasets prepares it (a few minutes for photos)")
         config = tfds.download.DownloadConfig(
             extract_dir=work / "extracted", try_download_gcs=False, override_max_simultaneous_downloads=4
         )

@@ -49,7 +49,7 @@ def prepare(job: Job, console: Console) -> Cache:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        console.print(f"{job.title}: another process is preparing it; waiting")
+        console.out(f"{job.title}: another process is preparing it; waiting")
         lock.acquire()
     with lock:
         if _is_whole(job.cache, console):
@@ -72,7 +72,7 @@ def _is_whole(cache: Cache, console: Console) -> bool:
     try:
         cache.check(hashes=True)
     except CorruptCache as error:
-        console.print(f"[red]corrupt[/]: {error}; made again")
+        console.out(f"corrupt: {error}; made again")
         return False
     return True
 

@@ -1,0 +1,84 @@
+"""The readings of the paper that Table 1 tells apart, each with its distance from the published values.
+
+python -m reinit_bench.analysis.readings [RESULTS_DIR]      after reinit-bench -m study=readings
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from reinit_bench.analysis import paper
+from reinit_bench.analysis.collect import collect, setting_name
+from reinit_bench.analysis.lines import typed
+from reinit_bench.analysis.table_synthetic import SETTINGS
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One cell of Table 1 under one reading, in percent.
+
+    Attributes:
+        changed: the setting that is not at its default, as typed; `default` where none is.
+        difference: ours minus the paper's, in combined standard deviations; NaN where the paper's value is lost.
+    """
+
+    method: str
+    alpha: float
+    changed: str
+    n: int
+    mean: float
+    std: float
+    published: float
+    difference: float
+
+
+def readings(frame: pd.DataFrame) -> list[Reading]:
+    """The default and every reading that changes one setting, by method, alpha and mean; of a collection's frame."""
+    runs = frame[(frame["dataset"] == "synthetic") & frame["method"].isin(list(paper.LETTERS))]
+    # Empty text where several settings are changed at once: that is no reading of its own.
+    changed = pd.Series([_changed(row) for row in runs.to_dict("records")], index=runs.index, dtype=object)
+    return list(_summaries(runs.assign(changed=changed)[changed != ""]))
+
+
+def markdown(found: list[Reading]) -> str:
+    """One line a reading."""
+    lines = ["| method | alpha | reading | n | ours | paper | difference in spreads |", "|:--|--:|:--|--:|--:|--:|--:|"]
+    for one in found:
+        off = "—" if math.isnan(one.difference) else f"{one.difference:+.1f}"
+        theirs = "—" if math.isnan(one.published) else f"{one.published:.1f}"
+        ours = f"{one.mean:.1f} ± {one.std:.1f}"
+        lines.append(f"| {one.method} | {one.alpha:g} | {one.changed} | {one.n} | {ours} | {theirs} | {off} |")
+    return "\n".join(lines)
+
+
+def _changed(row: Mapping[Hashable, Any]) -> str:
+    """The one setting that is not Table 1's, `default` without any, empty where there are several."""
+    other = [
+        f"{setting_name(column)}={typed(row[column])}"
+        for column, value in SETTINGS.items()
+        if column in row and not pd.isna(row[column]) and row[column] != value
+    ]
+    return "" if len(other) > 1 else "".join(other) or "default"
+
+
+def _summaries(runs: pd.DataFrame) -> Iterator[Reading]:
+    published = {
+        (alpha, method): (mean, std) for alpha, method, mean, std in paper.published(1).itertuples(index=False)
+    }
+    for (method, alpha, changed), group in runs.groupby(["method", "dataset.alpha", "changed"]):
+        accuracy = 100 * group["test_accuracy"]
+        mean, std = float(accuracy.mean()), float(accuracy.std())
+        if (alpha, method) in published:
+            theirs, spread = published[alpha, method]
+            off = (mean - theirs) / math.hypot(std, spread)
+            yield Reading(str(method), float(str(alpha)), str(changed), len(group), mean, std, theirs, off)
+
+
+if __name__ == "__main__":
+    print(markdown(readings(collect(sys.argv[1] if len(sys.argv) > 1 else "results").frame)))

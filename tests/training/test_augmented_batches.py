@@ -1,0 +1,83 @@
+"""Augmentation in training: drawn from each step's own stream, and in training only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+from rig import SEED, Watcher, equal, split, task_of, train
+from torch import Tensor, nn
+
+from reinit_bench.config import Trainer
+from reinit_bench.data.augment import Augmentation
+from reinit_bench.data.task import Task
+from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.models.layers import GlobalAveragePool
+from reinit_bench.randomness import derive, stream
+
+
+@dataclass(frozen=True, kw_only=True)
+class Brighten(Augmentation):
+    """Adds one draw of the stream to every pixel, so that a batch tells which stream it was given."""
+
+    def enlarged_size(self, image_size: int) -> int:
+        return image_size
+
+    def apply(self, images: Tensor, image_size: int, generator: torch.Generator) -> Tensor:
+        return images.float() + 1000.0 * torch.rand((), generator=generator)
+
+
+class Mean(nn.Module):
+    """Keeps the mean of each batch, by mode."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: dict[bool, list[float]] = {True: [], False: []}
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.seen[self.training].append(x.mean().item())
+        return x / 1000.0
+
+
+def setup() -> tuple[Task, BlockNet, Mean]:
+    black = split(torch.zeros(6, 4, 4, 1, dtype=torch.uint8), torch.arange(6) % 2)
+    task = replace(
+        task_of(black, classes=2),
+        image_size=4,
+        mean=torch.zeros(1, 1, 1),
+        std=torch.ones(1, 1, 1),
+        augmentation=Brighten(),
+    )
+    mean = Mean()
+    return task, BlockNet([mean], nn.Sequential(GlobalAveragePool(), nn.Linear(1, 2))), mean
+
+
+def test_each_step_draws_from_its_own_stream_and_evaluation_from_none() -> None:
+    task, net, mean = setup()
+    train(net, task, Trainer(batch_size=4), steps=5, index=2)  # 2 steps an epoch
+    expected = [1000.0 * torch.rand((), generator=stream(SEED, "augment", 2, step)).item() for step in range(5)]
+    assert torch.allclose(torch.tensor(mean.seen[True]), torch.tensor(expected), rtol=1e-5)
+    assert set(mean.seen[False]) == {0.0}
+
+
+def test_streams_differ_by_round_step_purpose_and_seed() -> None:
+    seeds = {
+        derive(seed, purpose, index, step)
+        for seed in (0, 1)
+        for purpose in ("augment", "dropout", "order")
+        for index in (1, 2)
+        for step in (0, 1)
+    }
+    assert len(seeds) == 2 * 3 * 2 * 2
+
+
+def test_the_same_round_again_is_augmented_the_same() -> None:
+    curves = []
+    for _ in range(2):
+        task, net, mean = setup()
+        nn.init.ones_(net.top[1].weight)
+        nn.init.zeros_(net.top[1].bias)
+        watcher = Watcher(net)
+        train(net, task, Trainer(batch_size=4), steps=5, watcher=watcher)
+        curves.append([*watcher.losses, *mean.seen[True]])
+    assert equal(curves[0], curves[1])

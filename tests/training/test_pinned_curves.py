@@ -1,0 +1,51 @@
+"""Losses of whole runs, written down: a change of the code that moves them changes what a run id stands for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from small import tiny
+
+from reinit_bench.config import Execution
+from reinit_bench.experiment import run_experiment
+from reinit_bench.training.observer import EpochEnd, Observer
+
+# Four rounds of three steps, with augmentation and dropout: every named stream of a run has its part in them.
+CURVES = {
+    "lw": [
+        [2.44877, 2.40352, 2.33273],
+        [2.95111, 2.22028, 2.87975],
+        [2.56680, 2.84933, 2.74923],
+        [3.52001, 2.89398, 3.22272],
+    ],
+    "welsr": [
+        [2.98303, 2.80064, 2.81169],
+        [3.35118, 2.84513, 2.66945],
+        [2.89017, 2.82072, 2.83272],
+        [2.66617, 2.51454, 2.65775],
+    ],
+}
+
+
+class Losses(Observer):
+    """The losses of each round's steps."""
+
+    def __init__(self) -> None:
+        self.rounds: list[list[float]] = []
+
+    def epoch_ended(self, event: EpochEnd) -> None:
+        self.rounds.append(list(event.losses))
+
+
+@pytest.mark.parametrize("method", CURVES)
+def test_a_run_id_goes_on_meaning_the_same_numbers(tmp_path: Path, method: str) -> None:
+    """If this fails, either something broke, or PROTOCOL_VERSION must be raised along with these numbers.
+
+    Machines and versions of torch round otherwise, by far less than the tolerance in three steps a round.
+    """
+    experiment = tiny(f"method={method}", "augmentation=mild", "dropout=p25", "trainer.max_steps=3")
+    losses = Losses()
+    run_experiment(experiment, Execution(results_dir=tmp_path, device="cpu"), observer=losses)
+    for found, expected in zip(losses.rounds, CURVES[method], strict=True):
+        assert found == pytest.approx(expected, rel=1e-3)
