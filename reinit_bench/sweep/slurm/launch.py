@@ -147,8 +147,8 @@ def _only_results_dir(configs: Sequence[Mapping[str, Any]]) -> Path:
 
 def _line(batch: Batch, loads: Sequence[Load]) -> str:
     runs, hours = sum(len(load.runs) for load in loads), sum(load.seconds for load in loads) / 3600
-    plural = "s" if len(loads) != 1 else ""
-    return f"submitted job {batch.job}: {len(loads)} task{plural}, {runs} runs, about {hours:.3g} hours of computing"
+    counts = ", ".join(f"{count} {noun}{'s' * (count != 1)}" for count, noun in ((len(loads), "task"), (runs, "run")))
+    return f"submitted job {batch.job}: {counts}, about {hours:.3g} hours of computing"
 
 
 def _say_how_to_follow(plan: Plan, results_dir: Path, console: Console) -> None:

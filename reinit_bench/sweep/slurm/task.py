@@ -127,7 +127,7 @@ class PackTask:
         except ConfigError as error:
             return str(error)
         # Cancelled by hand, or taken back by SLURM, which then queues it again itself.
-        return "" if state == "RUNNING" else f"SLURM is ending it ({state or 'unknown to squeue'})"
+        return "" if state == "RUNNING" else f"SLURM ends it or queues it again itself ({state or 'unknown to squeue'})"
 
 
 def restarts() -> int:
