@@ -1,7 +1,7 @@
 """What the conclusions are drawn from: one row per setting, one column per method, seeds averaged.
 
-A setting is a dataset, an architecture, a condition (augmentation, dropout), an initializer and whatever else is not the
-method's own; it is the unit of Table 3's tests, of Figure 3's tree and of the ranks.
+A setting is a dataset, an architecture, a condition (augmentation, dropout), an initializer and whatever else is not
+the method's own; it is the unit of Table 3's tests, of Figure 3's tree and of the ranks.
 """
 
 from __future__ import annotations
@@ -54,12 +54,23 @@ class Outcomes:
         """The settings in which every method has a run."""
         return self.frame.dropna(subset=list(self.methods))
 
+    def common(self) -> Outcomes:
+        """Without methods that have a run in less than half as many settings as the method with the most.
+
+        Where all methods must be complete, a method that was only tried out must not take the others' settings away.
+        """
+        counts = {name: int(self.frame[name].notna().sum()) for name in self.methods}
+        rare = [name for name, count in counts.items() if 2 * count < max(counts.values())]
+        methods = {name: label for name, label in self.methods.items() if name not in rare}
+        said = [f"left out: {self.methods[name]}, which has runs in few settings only" for name in rare]
+        return Outcomes(frame=self.frame.drop(columns=rare), methods=methods, left_out=(*self.left_out, *said))
+
 
 def outcomes(collection: Collection, *, every_setting: bool = False) -> Outcomes:
     """The runs on images at full LW, grouped into settings.
 
-    Without `every_setting`, only Table 3's: the conditions of Tables 2, 6 and 7 with both initializers, and of runs that
-    differ in anything else (Figure 2's learning rates) those whose settings are nearest to the paper's.
+    Without `every_setting`, only Table 3's: the conditions of Tables 2, 6 and 7 with both initializers, and of runs
+    that differ in anything else (Figure 2's learning rates) those whose settings are nearest to the paper's.
     """
     frame = collection.frame
     runs = frame[frame["image_size"].notna()]
@@ -153,10 +164,9 @@ def _design(run: Record) -> dict[str, Any]:
 @cache
 def _facts(label: str) -> tuple[float | None, float | None]:
     """Training examples and classes of a dataset of Table 5 or of the digits."""
-    table = paper.published(5).set_index("dataset")
-    if label in table.index:
-        return float(table.loc[label, "train"]), float(table.loc[label, "classes"])
-    return _DIGITS if label == "DIGITS" else (None, None)
+    table = paper.published(5)
+    known = {name: (train, classes) for name, train, _, classes in table.itertuples(index=False, name=None)}
+    return known.get(label) or (_DIGITS if label == "DIGITS" else (None, None))
 
 
 def _distance(run: Record) -> int:
@@ -190,7 +200,9 @@ def _place(one: _Setting) -> tuple[Any, ...]:
 def _said(further: int, tied: int) -> tuple[str, ...]:
     said = []
     if further:
-        said.append(f"left out: {further} settings farther from the paper's than another of the same design (Figure 2's)")
+        said.append(
+            f"left out: {further} settings farther from the paper's than another of the same design (Figure 2's)"
+        )
     if tied:
         said.append(f"left out: {tied} times a method with several variants of its settings, none nearest its defaults")
     return tuple(said)

@@ -58,7 +58,7 @@ class Pair:
         return "circle" if self.p_holm <= LEVEL else "star"
 
 
-def compare(frame: pd.DataFrame, methods: Sequence[str], reading: Reading = Reading()) -> list[Pair]:  # noqa: B008
+def compare(frame: pd.DataFrame, methods: Sequence[str], reading: Reading = Reading()) -> list[Pair]:
     """Every ordered pair of methods over the settings of one architecture.
 
     Two-sided, a pair counts once for Holm's correction (15 tests of 6 methods); one-sided, each direction is a test.
@@ -72,9 +72,7 @@ def compare(frame: pd.DataFrame, methods: Sequence[str], reading: Reading = Read
     found = []
     for (row, column), (wins, losses, ties, missing) in counts.items():
         one, holm = p.get((row, column)) or p[column, row]
-        pair = Pair(
-            row=row, column=column, wins=wins, losses=losses, ties=ties, missing=missing, p=one, p_holm=holm
-        )
+        pair = Pair(row=row, column=column, wins=wins, losses=losses, ties=ties, missing=missing, p=one, p_holm=holm)
         found.append(pair)
     return found
 

@@ -20,7 +20,7 @@ FROM_PAPER = True
 _SIGNS = {"circle": "○", "star": "★", "": ""}
 _FIELDS = ("model", "row", "column", "wins", "losses", "ties", "missing", "p", "p_holm", "mark", "published")
 _LEGEND = (
-    "a cell tells whether the method in its column outperforms the one in its row: ★ at 95% by the exact binomial test, "
+    "a cell tells whether the method in its column outperforms that in its row: ★ at 95% by the exact binomial test, "
     "○ also after Holm's correction over the architecture's pairs; after it wins–losses"
 )
 _UNIT = "one comparison per setting (dataset, augmentation/dropout, initializer); seeds are averaged within a setting"
@@ -63,7 +63,7 @@ def pairs_by_model(found: Outcomes, reading: Reading) -> Pairs:
 
 
 def published_marks() -> Marks:
-    """The marks of the published Table 3 by architecture, row and column; the row of LW, which it leaves out, is empty."""
+    """The marks of the published Table 3 by architecture, row and column; LW's row, left out there, is empty."""
     rows = paper.published(3).itertuples(index=False, name=None)
     marks = {(str(model), str(row), str(column)): str(mark) for model, row, column, mark in rows}
     return marks | {(model, "lw", name): "" for model in paper.MODELS for name in paper.LETTERS if name != "lw"}

@@ -2,8 +2,8 @@
 
 A table is a module of this package whose name begins with `table_`. It offers `TABLES`, which maps the number in the
 paper or the name of each table that it makes to a function from a collection to a table. A new file is found by being
-there. It may offer `BY_NAME`, further tables that are built only when they are named, and `FROM_PAPER = True`, where its
-tables can be built from the published numbers too.
+there. It may offer `BY_NAME`, further tables that are built only when they are named, and `FROM_PAPER = True`, where
+its tables can be built from the published numbers too.
 """
 
 from __future__ import annotations

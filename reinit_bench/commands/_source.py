@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 Source = Annotated[
     str,
     typer.Option(
-        "--from", metavar="SOURCE", help="runs: the finished runs; paper: the published Tables 2, 6 and 7 as if they were"
+        "--from",
+        metavar="SOURCE",
+        help="runs: the finished runs; paper: the published Tables 2, 6 and 7 as if they were",
     ),
 ]
 

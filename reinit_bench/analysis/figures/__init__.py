@@ -1,8 +1,8 @@
 """All figures: found, drawn and written.
 
 A figure is a module of this package that offers `draw`, a function from a collection to a matplotlib figure. A new file
-is found by being there; its name is the figure's. `FROM_PAPER = True` in it says that it can be drawn from the published
-numbers too.
+is found by being there; its name is the figure's. `FROM_PAPER = True` in it says that it can be drawn from the
+published numbers too.
 """
 
 from __future__ import annotations
