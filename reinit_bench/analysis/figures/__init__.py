@@ -1,7 +1,7 @@
 """All figures: found, drawn and written.
 
 A figure is a module of this package that offers `draw`, a function from a collection to a matplotlib figure. A new file
-is found by being there; its name is the figure's.
+is found by being there; its name is the figure's. Modules without `draw` are what figures share.
 """
 
 from __future__ import annotations
@@ -34,11 +34,18 @@ def drawers(names: Sequence[str] | None = None) -> dict[str, Drawer]:
     Raises:
         ConfigError: there is no figure with such a name.
     """
-    known = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    modules = {found.name: import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)}
+    known = {name: modules[name].draw for name in sorted(modules, key=_by_number) if hasattr(modules[name], "draw")}
     unknown = [name for name in names or [] if name not in known]
     if unknown:
         raise ConfigError(f"there is no figure {unknown[0]!r}; the figures are {', '.join(known)}")
-    return {name: import_module(f"{__name__}.{name}").draw for name in names or known}
+    return {name: known[name] for name in names or known}
+
+
+def _by_number(name: str) -> tuple[str, int]:
+    """Sorts figure10 after figure9."""
+    word = name.rstrip("0123456789")
+    return word, int(name[len(word) :] or 0)
 
 
 def write(figure: Figure, name: str, directory: Path) -> tuple[Path, ...]:
