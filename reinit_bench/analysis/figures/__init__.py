@@ -16,6 +16,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from reinit_bench.analysis.collect import Collection
+from reinit_bench.analysis.figures.style import RC
 from reinit_bench.settings import ConfigError
 from reinit_bench.store import StoreError, write_atomically
 
@@ -62,7 +63,7 @@ def write(figure: Figure, name: str, directory: Path) -> tuple[Path, ...]:
     for ending in FORMATS:
         content = io.BytesIO()
         # Type 42 keeps text as text: searchable, and editable by a journal.
-        with matplotlib.rc_context({"pdf.fonttype": 42}):
+        with matplotlib.rc_context({**RC, "pdf.fonttype": 42}):
             figure.savefig(content, format=ending, dpi=200)
         write_atomically(directory / f"{name}.{ending}", lambda stream: stream.write(content.getvalue()))  # noqa: B023
         paths.append(directory / f"{name}.{ending}")
