@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import pairwise
 
 import pandas as pd
@@ -90,13 +91,16 @@ def _gains(frame: pd.DataFrame, model: str, sizes: tuple[int, int], methods: Seq
 
 
 def _interval(values: pd.Series) -> tuple[float, float | None]:
+    n = len(values)
+    half = _quantile(n - 1) * float(values.std()) / math.sqrt(n) if n > 1 else None
+    return float(values.mean()), half
+
+
+@cache
+def _quantile(degrees: int) -> float:
     from scipy.stats import t
 
-    n = len(values)
-    if n < 2:
-        return float(values.mean()), None
-    quantile = float(t.ppf(0.5 + _CONFIDENCE / 2, n - 1))
-    return float(values.mean()), quantile * float(values.std()) / math.sqrt(n)
+    return float(t.ppf(0.5 + _CONFIDENCE / 2, degrees))
 
 
 def by_group(found: Sequence[Gain]) -> Mapping[tuple[str, tuple[int, int]], Mapping[str, Gain]]:

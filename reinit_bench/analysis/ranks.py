@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal
 
 import pandas as pd
@@ -83,10 +84,15 @@ def _datasets(found: Sequence[Ranking], model: str) -> bool:
 
 def critical_difference(methods: int, n: int) -> float:
     """Nemenyi's critical difference at 95% for so many methods over `n` datasets."""
+    return nemenyi(methods) * math.sqrt(methods * (methods + 1) / (6 * n))
+
+
+@cache
+def nemenyi(methods: int) -> float:
+    """The critical value q at 95%, Demsar's Table 5(a): the studentized range statistic over the root of two."""
     from scipy.stats import studentized_range
 
-    q = float(studentized_range.isf(LEVEL, methods, math.inf)) / math.sqrt(2)
-    return q * math.sqrt(methods * (methods + 1) / (6 * n))
+    return float(studentized_range.isf(LEVEL, methods, math.inf)) / math.sqrt(2)
 
 
 def rank(accuracies: pd.DataFrame, model: str, unit: Unit) -> Ranking:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from itertools import permutations
 
 import numpy as np
@@ -85,13 +86,16 @@ def _counts(frame: pd.DataFrame, row: str, column: str) -> tuple[int, int, int, 
 
 
 def _p_value(wins: int, losses: int, ties: int, reading: Reading) -> float:
+    half = ties // 2 if reading.split_ties else 0
+    return binomial(wins + half, wins + losses + 2 * half, one_sided=reading.one_sided)
+
+
+@cache
+def binomial(wins: int, n: int, *, one_sided: bool = False) -> float:
+    """The p-value of the exact binomial test of `wins` of `n` against one half; 1 for n = 0."""
     from scipy.stats import binomtest  # takes a second to import: only who asks for this table waits
 
-    half = ties // 2 if reading.split_ties else 0
-    n = wins + losses + 2 * half
-    if not n:
-        return 1.0
-    return float(binomtest(wins + half, n, alternative="greater" if reading.one_sided else "two-sided").pvalue)
+    return float(binomtest(wins, n, alternative="greater" if one_sided else "two-sided").pvalue) if n else 1.0
 
 
 def _holm(p_values: Sequence[float]) -> list[float]:

@@ -13,7 +13,7 @@ from reinit_bench.analysis.collect import Collection
 from reinit_bench.analysis.layout import Cell, Row, Table
 from reinit_bench.analysis.outcomes import Outcomes, outcomes
 from reinit_bench.analysis.published_runs import SOURCE
-from reinit_bench.analysis.significance import LEVEL, Pair, Reading, compare
+from reinit_bench.analysis.significance import LEVEL, Pair, Reading, binomial, compare
 
 FROM_PAPER = True
 
@@ -47,6 +47,7 @@ def table3(collection: Collection, reading: Reading = Reading()) -> Table:  # no
             _settings(found),
             _missing(pairs),
             _agreement(pairs, marks),
+            _beyond(pairs, marks) if collection.from_paper else [],
             found.left_out,
             notes.left_out(collection),
         ),
@@ -124,32 +125,44 @@ def _missing(pairs: Pairs) -> list[str]:
     return [said] if lost else []
 
 
-def _agreement(pairs: Pairs, marks: Marks) -> list[str]:
-    """Where ours and the published marks agree, and where not."""
-    known = [
+def _known(pairs: Pairs, marks: Marks) -> list[tuple[str, Pair, str]]:
+    """The cells that the paper prints, with its marks."""
+    return [
         (model, pair, marks[model, pair.row, pair.column])
         for model, tests in pairs.items()
         for pair in tests
-        if (model, pair.row, pair.column) in marks and pair.row != "lw"  # the paper prints no row of LW
+        if (model, pair.row, pair.column) in marks and pair.row != "lw"
     ]
+
+
+def _agreement(pairs: Pairs, marks: Marks) -> list[str]:
+    """Where ours and the published marks agree, and where not."""
+    known = _known(pairs, marks)
+    unlike = [item for item in known if item[1].mark != item[2]]
     if not known:
         return []
-    unlike = [item for item in known if item[1].mark != item[2]]
-    significant = [(model, pair, mark) for model, pair, mark in unlike if not (pair.mark and mark)]
+    corrected = [f"{model} {_arrow(pair)}" for model, pair, mark in unlike if pair.mark and mark]
+    alone = [item for item in unlike if not (item[1].mark and item[2])]
+    here = [_counted(model, pair) for model, pair, mark in alone if pair.mark]
+    there = [_counted(model, pair) for model, pair, mark in alone if mark]
+    parts = (
+        ("differ in Holm's correction only (★ for ○ or the reverse)", corrected),
+        ("significant here, not in the paper", here),
+        ("significant in the paper, not here", there),
+    )
     said = f"{len(known) - len(unlike)} of {len(known)} published cells have the same mark here"
-    differ = ", ".join(_difference(*item) for item in significant)
-    swapped = len(unlike) - len(significant)
-    beyond = ", ".join(f"{model} {_arrow(pair)}" for model, pair, mark in significant if not _can_be(pair, bool(mark)))
-    parts = [
-        f"{said}; {swapped} differ only in Holm's correction (★ for ○ or the reverse)",
-        f"significant in one of the two only: {differ}" if differ else "",
-        f"beyond what any outcome of ties and missing comparisons could change: {beyond}" if beyond else "",
-    ]
-    return [part for part in parts if part]
+    return [said, *(f"{words} ({len(cells)}): {', '.join(cells)}" for words, cells in parts if cells)]
 
 
-def _difference(model: str, pair: Pair, mark: str) -> str:
-    return f"{model} {_arrow(pair)} {'paper' if mark else 'here'} ({pair.wins}–{pair.losses}, p = {pair.p:.3f})"
+def _beyond(pairs: Pairs, marks: Marks) -> list[str]:
+    """The published marks that no outcome of the printed ties and the lost numbers could give."""
+    cells = [f"{model} {_arrow(pair)}" for model, pair, mark in _known(pairs, marks) if not _can_be(pair, bool(mark))]
+    words = "the paper's verdict cannot come from the printed settings, however their ties and lost numbers turn out"
+    return [f"{words} ({len(cells)}): {', '.join(cells)}"] if cells else []
+
+
+def _counted(model: str, pair: Pair) -> str:
+    return f"{model} {_arrow(pair)} ({pair.wins}–{pair.losses}, p = {pair.p:.2g})"
 
 
 def _arrow(pair: Pair) -> str:
@@ -158,8 +171,6 @@ def _arrow(pair: Pair) -> str:
 
 def _can_be(pair: Pair, significant: bool) -> bool:
     """Whether some outcome of the tied and the missing comparisons gives this verdict, uncorrected and two-sided."""
-    from scipy.stats import binomtest
-
     n = pair.wins + pair.losses + pair.ties + pair.missing
     possible = range(pair.wins, n - pair.losses + 1)
-    return any((2 * wins > n and binomtest(wins, n).pvalue <= LEVEL) == significant for wins in possible)
+    return any((2 * wins > n and binomial(wins, n) <= LEVEL) == significant for wins in possible)

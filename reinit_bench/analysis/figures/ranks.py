@@ -20,7 +20,7 @@ _STEP = 0.32
 
 @styled
 def draw(collection: Collection) -> Figure:
-    """One panel for all architectures and one for each: the best is on the right; a bar joins what cannot be told apart.
+    """One panel for all architectures and one for each: the best is on the right; a bar joins what does not differ.
 
     Raises:
         NothingToDraw: in no setting have all methods finished.
@@ -86,7 +86,9 @@ def _label(axes: Axes, name: str, rank: float, depth: float, right: bool, count:
     axes.plot([rank, rank, end], [0, depth, depth], color=style.color, linewidth=1)
     axes.plot([rank], [0], marker=style.marker, color=style.color, markersize=6, clip_on=False, zorder=3)
     text = f"{style.label} {rank:.2f}" if right else f"{rank:.2f} {style.label}"
-    axes.text(end - 0.08 if right else end + 0.08, depth, text, ha="left" if right else "right", va="center", fontsize=8)
+    axes.text(
+        end - 0.08 if right else end + 0.08, depth, text, ha="left" if right else "right", va="center", fontsize=8
+    )
 
 
 def _title(ranking: Ranking) -> str:
