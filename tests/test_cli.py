@@ -48,6 +48,10 @@ BAD_INPUT = [
     (["tabels"], "there is no sub-command 'tabels'; choose one of doctor, "),
     (["tables", "9"], "there is no table 9; the tables are "),
     (["figures", "figur3"], "there is no figure 'figur3'; the figures are "),
+    (
+        ["tables", "3", "--form", "paper"],
+        "No such option: --form; a sub-command's words and options: reinit-bench NAME ",
+    ),
     (["tables", "3", "--from", "papers"], "--from takes runs (finished runs) or paper (the published tables); got 'pa"),
     (["tables", "two"], "there is no table two; the tables are 1, 2, 3, 3-one-sided, "),
     (["plan", "study=nope"], "study=nope: there is no such study; choose one of "),

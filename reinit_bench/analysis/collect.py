@@ -47,9 +47,9 @@ _DESCRIPTIONS = ("dataset_label", "method_label", "method_letter", "version")
 _ALWAYS_THERE = (*_DESCRIPTIONS, *SHORT_NAMES.values(), "seed", "image_size", "precision")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # a collection is equal to itself alone, so that analyses can be kept by it
 class Collection:
-    """What a results folder holds.
+    """What a results folder holds; read only.
 
     Attributes:
         results_dir: the folder, as it was given.

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import pandas as pd
@@ -27,6 +27,9 @@ INITIALIZERS = ("he_normal", "xavier_uniform")
 
 SWITCHES = ("method.rescale", "method.normalize", "method.reinitialize", "method.freeze")
 """The parts of LW; a run with one of them off its default is Appendix F's and not LW."""
+
+_NEEDED = ("dataset_label", "train_examples", "dataset.num_classes", "method", "test_accuracy", *DESIGN[2:])
+"""Columns of a collection without which a setting cannot be told."""
 
 _DIGITS = (1297, 10)
 """Training examples and classes of scikit-learn's digits, which the paper has not."""
@@ -66,6 +69,7 @@ class Outcomes:
         return Outcomes(frame=self.frame.drop(columns=rare), methods=methods, left_out=(*self.left_out, *said))
 
 
+@lru_cache(maxsize=4)  # several tables and figures ask for the same
 def outcomes(collection: Collection, *, every_setting: bool = False) -> Outcomes:
     """The runs on images at full LW, grouped into settings.
 
@@ -108,7 +112,8 @@ def _by_setting(runs: pd.DataFrame, settings: Sequence[str]) -> tuple[list[_Sett
     varying = [name for name in settings if name in runs and runs[name].nunique(dropna=False) > 1]
     own = [name for name in varying if name.startswith("method.")]
     shared = [name for name in varying if name not in own and name != "method"]
-    columns = list(dict.fromkeys(["dataset_label", "method", "test_accuracy", *settings]))
+    # What is the same in all runs cannot make one variant or setting nearer than another.
+    columns = list(dict.fromkeys(name for name in (*_NEEDED, *varying) if name in runs))
     records = runs[columns].astype(object).where(runs[columns].notna(), None).to_dict("records")
     groups: dict[tuple[Any, ...], dict[str, dict[tuple[Any, ...], list[Record]]]] = {}
     for run in records:
@@ -131,8 +136,9 @@ def _default(method: str, variants: list[list[Record]]) -> list[Record] | None:
     if len(variants) == 1:
         return variants[0]
     known = _defaults(method)
-    ranked = sorted((sum(seeds[0].get(name) != value for name, value in known.items()), seeds) for seeds in variants)
-    return None if ranked[0][0] == ranked[1][0] else ranked[0][1]
+    unlike = [sum(seeds[0].get(name) != value for name, value in known.items()) for seeds in variants]
+    least = min(unlike)
+    return variants[unlike.index(least)] if unlike.count(least) == 1 else None
 
 
 @cache
