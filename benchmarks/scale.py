@@ -10,93 +10,14 @@ that only the scheduling is measured here. docs/scale.md has the table. About a 
 from __future__ import annotations
 
 import argparse
-import io
-import os
-import random
 import sys
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
+sys.path.append(str(Path(__file__).parents[1] / "tests" / "sweep"))  # the simulation is a test's, too
 
-from reinit_bench.compose import composer, sweep_jobs
-from reinit_bench.config import Experiment
-from reinit_bench.sweep.cost import GPU, Rates
-from reinit_bench.sweep.slurm.launch import run_on_slurm
-from reinit_bench.sweep.slurm.options import Options
-
-sys.path.append(str(Path(__file__).parents[1] / "tests" / "sweep"))
-
-from simulated_cluster import SimulatedCluster, Weather  # noqa: E402
-
-LUCK = 0.3
-"""The standard deviation of the logarithm of a run's true time over the expected one."""
-
-HOUR, DAY = 3600.0, 86400.0
-RESOURCES = {"minutes": 1440, "target_minutes": 240, "signal_seconds": 120}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Report:
-    """How a simulated study went."""
-
-    cluster: SimulatedCluster
-    typed: int
-    """How often the command was typed."""
-
-    @property
-    def makespan_seconds(self) -> float:
-        return max(self.cluster.done_at.values())
-
-    @property
-    def ideal_seconds(self) -> float:
-        """No schedule is shorter: all work shared out evenly, or the longest run."""
-        work = self.cluster.work.values()
-        return max(sum(work) / self.cluster.gpus, max(work))
-
-
-def study_on(
-    gpus: int,
-    folder: Path,
-    weather: Weather,
-    *,
-    study: str = "paper",
-    max_array_size: int = 1001,
-    max_requeues: int = 50,
-    type_every_hours: float = 24.0,
-) -> Report:
-    """Carry a study through on a simulated cluster, typing the command again until nothing is missing."""
-    words = (f"study={study}", f"results_dir={folder / 'results'}")
-    with composer() as compose:
-        configs = [compose.compose(list(job)) for job in sweep_jobs(compose.study_of(words), words)]
-    experiments = {each.run_id: each for each in map(Experiment.from_dict, configs)}
-    cluster = SimulatedCluster(
-        folder=folder / "cluster",
-        results_dir=(folder / "results").resolve(),
-        gpus=gpus,
-        work={run_id: work_of(experiment) for run_id, experiment in experiments.items()},
-        experiments=experiments,
-        weather=weather,
-        max_array_size=max_array_size,
-    )
-    options = Options(**RESOURCES, max_parallel=gpus, max_requeues=max_requeues)
-    path, typed = os.environ["PATH"], 0
-    os.environ["PATH"] = cluster.path
-    try:
-        while len(cluster.done_at) < len(experiments):
-            run_on_slurm(configs, options, Console(file=io.StringIO()))
-            typed += 1
-            cluster.run_until(cluster.now + type_every_hours * HOUR)
-    finally:
-        os.environ["PATH"] = path
-    return Report(cluster=cluster, typed=typed)
-
-
-def work_of(experiment: Experiment) -> float:
-    """A run's true seconds on one GPU: the expected ones, and a luck of its own."""
-    luck = random.Random(experiment.run_id).lognormvariate(0.0, LUCK)
-    return Rates({}, {}).seconds(experiment, GPU) * luck
+from simulated_cluster import Weather
+from simulated_study import HOUR, Report, study_on
 
 
 def row(report: Report) -> list[str]:
@@ -105,8 +26,8 @@ def row(report: Report) -> list[str]:
     work = sum(cluster.work.values())
     return [
         f"{cluster.gpus}",
-        f"{report.makespan_seconds / DAY:.1f}",
-        f"{report.ideal_seconds / DAY:.1f}",
+        f"{report.makespan_seconds / (24 * HOUR):.1f}",
+        f"{report.ideal_seconds / (24 * HOUR):.1f}",
         f"{work / (report.makespan_seconds * cluster.gpus):.0%}",
         f"{counts['submissions']}",
         f"{counts['tasks']:,}",

@@ -33,10 +33,10 @@ def without_launcher(overrides: tuple[str, ...]) -> tuple[str, ...]:
 def test_twelve_runs_in_packs_over_two_nodes(on_slurm: Make, undisturbed: Undisturbed) -> None:
     sweep = on_slurm(*TWELVE)
     printed = sweep.run("hydra.launcher.wait=true", "hydra.launcher.poll_seconds=1")
-    # MaxArraySize is 5: six packs of two runs are an array of five and one more.
+    # MaxArraySize is 5: six packs of two runs are two arrays of three.
     assert [line.partition(": ")[2].partition(",")[0] for line in printed.splitlines() if "submitted" in line] == [
-        "5 tasks",
-        "1 task",
+        "3 tasks",
+        "3 tasks",
     ]
     assert outcomes(sweep.store) == undisturbed(*TWELVE)
     assert set(sweep.attempts().values()) == {1}
@@ -98,7 +98,7 @@ def test_the_time_limit(on_slurm: Make, cluster: Cluster, tmp_path: Path) -> Non
     sweep.wait_for_done(1)
     assert beside.wait(PATIENCE_SECONDS) == 0
     assert outcomes(sweep.store) == outcomes(reference.store)
-    assert list(sweep.attempts().values())[0] >= 2
+    assert max(sweep.attempts().values()) >= 2
 
 
 def logs(sweep: Sweep) -> list[Path]:

@@ -1,13 +1,14 @@
 """A simulated SLURM cluster: stubs of its commands on PATH, and a virtual clock in which packs run, are preempted and
 fail.
 
-What submits, packs, cuts arrays, reads the queue and plans is the project's own code, on a real store. Simulated is what
-happens on the nodes: a run's work is a number of seconds instead of a training.
+What submits, packs, cuts arrays, reads the queue and plans is the project's own code, on a real store. Simulated is
+what happens on the nodes: a run's work is a number of seconds instead of a training.
 """
 
 from __future__ import annotations
 
 import heapq
+import math
 import os
 import random
 import re
@@ -163,8 +164,7 @@ class SimulatedCluster:
         todo = [run for run in task.runs if run not in self.done_at]
         self.begun.update(run for run in todo[:1])
         needs = self.weather.start_seconds + sum(self._left[run] for run in todo)
-        preempted = self._random.expovariate(self.weather.preempted_per_hour / 3600)
-        killed = self._random.expovariate(self.weather.killed_per_hour / 3600)
+        preempted, killed = self._until(self.weather.preempted_per_hour), self._until(self.weather.killed_per_hour)
         lasts, ending = min(
             (needs, "completed"), (task.limit_seconds, "time limit"), (preempted, "preempted"), (killed, "killed")
         )
@@ -208,6 +208,10 @@ class SimulatedCluster:
         rest = {"rounds": 1, "steps": 1, "wall_seconds": 1.0, "versions": {}, "git_commit": None, "device": "simulated"}
         config = self.experiments[run].to_dict()
         write_json(folder.path / "result.json", {"run_id": run, **accuracies, **rest, "config": config})
+
+    def _until(self, per_hour: float) -> float:
+        """Seconds until the next event of this rate."""
+        return self._random.expovariate(per_hour / 3600) if per_hour else math.inf
 
     def _at(self, when: float, happen: Callable[[], None]) -> None:
         self._number += 1

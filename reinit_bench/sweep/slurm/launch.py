@@ -53,15 +53,19 @@ def submit(todo: Sequence[PlannedRun], options: Options, results_dir: Path, cons
     """Pack the runs and submit them, each class of resources in arrays as large as the cluster allows."""
     rates, largest = Rates.of(Store(results_dir)), commands.max_array_size()
     classes = loads_by_class(todo, options, lambda run, on: rates.seconds(run.experiment, GPU if on.uses_gpu else CPU))
-    total = sum(len(loads) for _, loads in classes)
+    total = sum(load.seconds for _, loads in classes for load in loads)
     submitted = []
     for resources, loads in classes:
-        for start in range(0, len(loads), largest):
-            part = loads[start : start + largest]
-            share = max(1, options.max_parallel * len(part) // total)
+        for part in dealt(loads, -(-len(loads) // largest)):
+            share = max(1, round(options.max_parallel * sum(load.seconds for load in part) / total))
             submitted.append(_submit_array(part, resources, options, share, results_dir))
             console.out(_line(submitted[-1], part), highlight=False)
     return submitted
+
+
+def dealt(loads: Sequence[Load], hands: int) -> list[Sequence[Load]]:
+    """Loads dealt out like cards: arrays have throttles of their own, so each must be as long as the others."""
+    return [loads[first::hands] for first in range(hands)]
 
 
 def _submit_array(
