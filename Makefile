@@ -7,7 +7,7 @@ PREPARE_STAMP := .venv-prepare/.installed
 CHECKED := reinit_bench launchers tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-prepare test-fast lint format tables figures bench clean
+.PHONY: help setup demo test test-prepare test-slurm test-fast lint format tables figures bench clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -36,6 +36,9 @@ $(PREPARE_STAMP): $(STAMP) reinit_bench/data/prepare_env.py
 	.venv-prepare/bin/python -m pip install --quiet --disable-pip-version-check \
 		$$($(BIN)/python -c 'from reinit_bench.data.prepare_env import REQUIREMENTS; print(*REQUIREMENTS)')
 	@touch $@
+
+test-slurm: setup ## Run the tests on a real SLURM of two nodes, set up on this machine (needs root and apt-get)
+	$(BIN)/python -m pytest -m slurm -rs
 
 test-fast: setup ## Run the quick tests (under 90 seconds)
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not slurm"

