@@ -1,0 +1,82 @@
+"""The frame that most figures share: architectures from left to right, rows of curves, one legend, title and notes."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reinit_bench.analysis.figures.style import GRAY, TEXT_WIDTH, method_style, ordered
+from reinit_bench.analysis.panels import SHOWN, Panel, condition_words, footnote, together
+
+Cell = Callable[[Axes, pd.DataFrame], object]
+"""Draws the rows of a tidy table that belong to one dataset and architecture."""
+
+_NOTE_LINE = 110  # characters of a note on a line of the page's width
+
+
+def one_dataset(
+    found: Sequence[Panel], data: pd.DataFrame, rows: Sequence[tuple[str, Cell]], *, heading: str, xlabel: str
+) -> Figure:
+    """The panels of one dataset: architectures from left to right; each row has a label for its y axis and a cell.
+
+    `data` is tidy, with columns `dataset`, `model` and whatever the cells draw. The title says so where the dataset is
+    not the one that the paper shows.
+    """
+    dataset, runs = found[0].dataset, together(found)
+    instead = "" if dataset == SHOWN else f" (the paper shows {SHOWN})"
+    labelled = [(label, cell, data[data["dataset"] == dataset]) for label, cell in rows]
+    return _grid(labelled, runs, xlabel=xlabel, title=f"{heading}: {dataset}{instead}", row_height=1.9)
+
+
+def all_datasets(
+    found: Sequence[Panel], data: pd.DataFrame, label: str, cell: Cell, *, heading: str, xlabel: str
+) -> Figure:
+    """A row per dataset, a panel per architecture."""
+    datasets = list(dict.fromkeys(panel.dataset for panel in found))
+    rows = [(f"{dataset}\n{label}", cell, data[data["dataset"] == dataset]) for dataset in datasets]
+    return _grid(rows, together(found), xlabel=xlabel, title=f"{heading}, every dataset", row_height=1.5)
+
+
+def curves(axes: Axes, rows: pd.DataFrame, x: str, y: str, **looks: Any) -> None:
+    """A curve for each method of `rows`."""
+    for method in ordered(rows["method"]):
+        own = rows[rows["method"] == method].sort_values(x)
+        axes.plot(own[x], own[y], **method_style(method, str(own["method_label"].iloc[0])).line(**looks))
+
+
+def _grid(
+    rows: Sequence[tuple[str, Cell, pd.DataFrame]], runs: pd.DataFrame, *, xlabel: str, title: str, row_height: float
+) -> Figure:
+    columns = list(dict.fromkeys(model for _, _, data in rows for model in data["model"]))
+    note = textwrap.fill(footnote(runs), _NOTE_LINE)
+    height = row_height * len(rows) + 0.9 + 0.15 * len(note.splitlines())
+    figure = Figure(figsize=(TEXT_WIDTH, height), layout="constrained")
+    cells = figure.subplots(len(rows), len(columns), squeeze=False)
+    handles: dict[Any, Any] = {}
+    for (label, draw, data), line in zip(rows, cells, strict=True):
+        line[0].set_ylabel(label)
+        for model, axes in zip(columns, line, strict=True):
+            own = data[data["model"] == model]
+            if own.empty:
+                _empty(axes)
+                continue
+            draw(axes, own)
+            drawn, names = axes.get_legend_handles_labels()
+            handles.update({name: handle for handle, name in zip(drawn, names, strict=True)})
+    for model, axes in zip(columns, cells[0], strict=True):
+        axes.set_title(model)
+    figure.suptitle(f"{title}\n{condition_words(runs)}", fontsize=9)
+    figure.supxlabel("\n".join(filter(None, [xlabel, note])), fontsize=8)
+    figure.legend(handles.values(), handles, loc="outside upper center", ncols=len(handles), handlelength=3.2)
+    return figure
+
+
+def _empty(axes: Axes) -> None:
+    axes.text(0.5, 0.5, "no runs", ha="center", va="center", color=GRAY, transform=axes.transAxes)
+    axes.set_xticks([])
+    axes.set_yticks([])
