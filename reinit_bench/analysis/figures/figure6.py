@@ -17,7 +17,7 @@ from reinit_bench.analysis.per_run import diagnostics_of
 
 NEEDED = ("margins.smallest",)
 HEADING = "Smallest margins on the training set"
-TOP, BOTTOM = "margin, log", "margin"
+TOP, BOTTOM = "margin (log)", "margin"
 XLABEL = "training example, by its margin (true label's softmax output minus the largest other one)"
 
 
@@ -50,7 +50,7 @@ def margins(collection: Collection, found: Sequence[Panel]) -> pd.DataFrame:
             smallest = diagnostics_of(collection, str(run.run_id))[NEEDED[0]]
             part = pd.DataFrame({"rank": range(1, len(smallest) + 1), "margin": smallest})
             names = {"dataset": panel.dataset, "model": panel.model}
-            parts.append(part.assign(**names, method=run.method, method_label=run.method_label))
+            parts.append(part.assign(**names, method=str(run.method), method_label=str(run.method_label)))
     keys = ["dataset", "model", "method", "method_label", "rank"]
     groups = pd.concat(parts).groupby(keys, sort=False)["margin"]
     return groups.agg(["size", "median"]).reset_index().rename(columns={"size": "n", "median": "margin"})
@@ -58,12 +58,14 @@ def margins(collection: Collection, found: Sequence[Panel]) -> pd.DataFrame:
 
 def every_method(axes: Axes, rows: pd.DataFrame) -> None:
     """All methods on a logarithmic axis: curves begin after the margins below zero, those of wrong answers."""
+    axes.set_xlim(0, rows["rank"].max())
     axes.set_yscale("log")
     curves(axes, rows[rows["margin"] > 0], "rank", "margin", markevery=_every(rows))
 
 
 def lw_and_bl(axes: Axes, rows: pd.DataFrame) -> None:
     """LW and the baseline alone."""
+    axes.set_xlim(0, rows["rank"].max())
     two = rows[rows["method"].isin(["bl", "lw"])]
     curves(axes, two, "rank", "margin", markevery=_every(rows))
 

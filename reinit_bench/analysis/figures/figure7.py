@@ -30,20 +30,19 @@ def draw(collection: Collection) -> Figure:
             f"figure7: {len(pairs)} finished runs in {collection.results_dir} have their weights measured and a "
             "baseline of the same setting and seed, and a method needs two; reinit-bench -m study=digits"
         )
-    figure = Figure(figsize=(COLUMN_WIDTH * 1.4, 3.2), layout="constrained")
+    figure = Figure(figsize=(COLUMN_WIDTH * 1.4, 3.6), layout="constrained")
     axes = figure.subplots()
-    low = max(0.0, float((densities["mean"] - 3 * densities["std"]).min()))
-    grid = np.linspace(low, float((densities["mean"] + 3 * densities["std"]).max()), 400)
-    for row in densities.itertuples():
-        style = method_style(str(row.method), str(row.method_label))
-        words = f"{style.label}: {row.mean:.2f} ± {row.std:.2f} (n={row.n})"
-        axes.plot(grid, norm.pdf(grid, row.mean, row.std), **style.line(label=words, markevery=40))
+    for row in densities.to_dict("records"):
+        style, mean, std = method_style(row["method"], row["method_label"]), row["mean"], row["std"]
+        ratio = np.linspace(mean - 3.5 * std, mean + 3.5 * std, 141)
+        words = f"{style.label}: {mean:.2f} ± {std:.2f} (n={row['n']})"
+        axes.plot(ratio, norm.pdf(ratio, mean, std), **style.line(label=words, markevery=(10, 20)))
     axes.axvline(1.0, color=GRAY, linewidth=0.8)
     axes.set_ylabel("density (Gaussian approximation)")
-    axes.set_xlabel("size of the weights over the baseline's")
-    axes.set_title("Size of the weights")
+    axes.set_xlabel("size of the weights / the baseline's")
+    axes.set_title(f"Size of the weights: {', '.join(dict.fromkeys(pairs['dataset_label']))}", wrap=True)
     axes.set_ylim(bottom=0)
-    axes.legend(handlelength=3.2)
+    figure.legend(loc="outside lower center", ncols=2, handlelength=3.2)
     return figure
 
 
@@ -60,7 +59,7 @@ def ratios(collection: Collection) -> pd.DataFrame:
     sized = runs.assign(size=[float(diagnostics_of(collection, run_id)[NEEDED]) for run_id in runs["run_id"]], one=1)
     by = ["one", *keys]
     baseline = sized[sized["method"] == "bl"].set_index(by)["size"].rename("baseline") if len(sized) else None
-    columns = ["dataset", "model", "method", "method_label", "seed", "ratio"]
+    columns = ["dataset_label", "model", "method", "method_label", "seed", "ratio"]
     if baseline is None or baseline.empty:
         return pd.DataFrame(columns=columns)
     paired = sized[sized["method"] != "bl"].merge(baseline.reset_index(), on=by)

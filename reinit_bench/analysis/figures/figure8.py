@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -11,6 +12,7 @@ from matplotlib.figure import Figure
 
 from reinit_bench.analysis.collect import Collection
 from reinit_bench.analysis.figures import NothingToDraw
+from reinit_bench.analysis.figures.grid import headed_legend
 from reinit_bench.analysis.figures.style import BLUE, GREEN, ORANGE, TEXT_WIDTH, styled
 from reinit_bench.analysis.panels import Panel, condition_words, footnote, of_one_dataset, panels, plain_runs, together
 from reinit_bench.analysis.per_run import history_of
@@ -43,15 +45,17 @@ def draw(collection: Collection) -> Figure:
     note = textwrap.fill(footnote(lw), 110)
     figure = Figure(figsize=(TEXT_WIDTH, 2.7 + 0.15 * len(note.splitlines())), layout="constrained")
     cells = figure.subplots(1, len(found), squeeze=False, sharey=True)[0]
+    one_model = len({panel.model for panel in found}) == 1
     for panel, axes in zip(found, cells, strict=True):
         _cell(axes, data[(data["dataset"] == panel.dataset) & (data["model"] == panel.model)])
-        axes.set_title(panel.model if len({one.dataset for one in found}) == 1 else panel.dataset)
-    cells[0].set_ylabel("training accuracy")
-    what = found[0].dataset if len({panel.dataset for panel in found}) == 1 else found[0].model
+        axes.set_title(panel.dataset if one_model else panel.model)
+    cells[0].set_ylabel("training accuracy [%]")
+    what = found[0].model if one_model else found[0].dataset
     instead = "" if found[0].model == MODEL and found[0].dataset in DATASETS else " (the paper shows vgg16 on CIFAR)"
-    figure.suptitle(f"Rounds of LW: {what}{instead}\n{condition_words(lw)}", fontsize=9)
     figure.supxlabel("\n".join(filter(None, ["epoch of the round", note])), fontsize=8)
-    figure.legend(*cells[0].get_legend_handles_labels(), loc="outside upper center", ncols=3, handlelength=3.2)
+    handles, names = cells[0].get_legend_handles_labels()
+    heading = f"Rounds of LW: {what}{instead}\n{condition_words(lw)}"
+    headed_legend(figure, dict(zip(names, handles, strict=True)), heading)
     return figure
 
 
@@ -65,7 +69,7 @@ def shown(found: Sequence[Panel]) -> list[Panel]:
 
 
 def accuracy_by_epoch(collection: Collection, found: Sequence[Panel]) -> pd.DataFrame:
-    """A row for each dataset, model, round and epoch: n seeds, their mean training accuracy (fraction).
+    """A row for each dataset, model, round and epoch: n seeds, their mean training accuracy in percent.
 
     `round` is first, middle or last. Rounds end when they have converged: the mean at an epoch is of the seeds whose
     round still ran. The accuracy of an epoch is that of its own batches, while the weights change.
@@ -81,7 +85,8 @@ def accuracy_by_epoch(collection: Collection, found: Sequence[Panel]) -> pd.Data
     if not parts:
         return pd.DataFrame(columns=[*keys, "n", "accuracy"])
     groups = pd.concat(parts).groupby(keys, sort=False)["train_accuracy"]
-    return groups.agg(n="size", accuracy="mean").reset_index()
+    data = groups.agg(n="size", accuracy="mean").reset_index()
+    return data.assign(accuracy=100 * data["accuracy"])
 
 
 def named_rounds(rounds: pd.Series) -> pd.Series:
@@ -94,6 +99,6 @@ def _cell(axes: Axes, rows: pd.DataFrame) -> None:
     for name, (color, linestyle, marker) in _LOOKS.items():
         own = rows[rows["round"] == name].sort_values("epoch")
         every = max(1, len(own) // 6)
-        looks = {"color": color, "linestyle": linestyle, "marker": marker, "markevery": every}
+        looks: dict[str, Any] = {"color": color, "linestyle": linestyle, "marker": marker, "markevery": every}
         axes.plot(own["epoch"], own["accuracy"], label=f"{name} round", **looks)
-    axes.set_ylim(top=1.02)
+    axes.set_ylim(top=102)

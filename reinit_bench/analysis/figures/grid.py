@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -57,7 +57,7 @@ def _grid(
     height = row_height * len(rows) + 0.9 + 0.15 * len(note.splitlines())
     figure = Figure(figsize=(TEXT_WIDTH, height), layout="constrained")
     cells = figure.subplots(len(rows), len(columns), squeeze=False)
-    handles: dict[Any, Any] = {}
+    handles: dict[str, Any] = {}
     for (label, draw, data), line in zip(rows, cells, strict=True):
         line[0].set_ylabel(label)
         for model, axes in zip(columns, line, strict=True):
@@ -67,13 +67,26 @@ def _grid(
                 continue
             draw(axes, own)
             drawn, names = axes.get_legend_handles_labels()
-            handles.update({name: handle for handle, name in zip(drawn, names, strict=True)})
+            handles.update({str(name): handle for handle, name in zip(drawn, names, strict=True)})
     for model, axes in zip(columns, cells[0], strict=True):
         axes.set_title(model)
-    figure.suptitle(f"{title}\n{condition_words(runs)}", fontsize=9)
     figure.supxlabel("\n".join(filter(None, [xlabel, note])), fontsize=8)
-    figure.legend(handles.values(), handles, loc="outside upper center", ncols=len(handles), handlelength=3.2)
+    headed_legend(figure, handles, f"{title}\n{condition_words(runs)}")
     return figure
+
+
+def headed_legend(figure: Figure, handles: Mapping[str, Any], heading: str) -> None:
+    """One legend above all panels, under the figure's heading: two separate ones would be drawn into each other."""
+    legend = figure.legend(
+        handles.values(),
+        handles,
+        title=heading,
+        title_fontproperties={"size": 9.5},
+        loc="outside upper center",
+        ncols=len(handles),
+        handlelength=3.2,
+    )
+    legend.get_title().set_multialignment("center")
 
 
 def _empty(axes: Axes) -> None:
