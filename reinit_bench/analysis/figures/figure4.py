@@ -28,7 +28,7 @@ def draw(collection: Collection) -> Figure:
         NothingToDraw: no method was run at two budgets or more.
     """
     found = of_one_dataset(budgeted(collection, "figure4"))
-    return one_dataset(found, accuracy_by_budget(found), [(LABEL, cell)], heading=HEADING, xlabel=XLABEL)
+    return one_dataset(found, accuracy_by_budget(found), [(LABEL, cell)], heading=HEADING, xlabel=XLABEL, free=[BUDGET])
 
 
 def budgeted(collection: Collection, figure: str) -> list[Panel]:
@@ -57,9 +57,18 @@ def accuracy_by_budget(found: Sequence[Panel]) -> pd.DataFrame:
 
 
 def cell(axes: Axes, rows: pd.DataFrame) -> None:
-    """Curves over a logarithmic axis of budgets."""
+    """Curves over a logarithmic axis that names the budgets (every other one, where there are many)."""
     axes.set_xscale("log")
     curves(axes, rows, BUDGET, "mean")
+    budgets = sorted(rows[BUDGET].unique())
+    named = budgets[:: 1 + len(budgets) // 5]
+    axes.set_xticks(named, labels=[_short(budget) for budget in named])
+    axes.minorticks_off()
+
+
+def _short(budget: float) -> str:
+    """200, 1k, 2.5k, 100k."""
+    return f"{budget:g}" if budget < 1000 else f"{budget / 1000:g}k"
 
 
 def _several(runs: pd.DataFrame) -> bool:

@@ -99,6 +99,12 @@ def _cell(axes: Axes, rows: pd.DataFrame) -> None:
     for name, (color, linestyle, marker) in _LOOKS.items():
         own = rows[rows["round"] == name].sort_values("epoch")
         every = max(1, len(own) // 6)
-        looks: dict[str, Any] = {"color": color, "linestyle": linestyle, "marker": marker, "markevery": every}
+        looks: dict[str, Any] = {
+            "color": color,
+            "linestyle": linestyle,
+            "marker": marker,
+            "markevery": every,
+            "markersize": 5.5,
+        }
         axes.plot(own["epoch"], own["accuracy"], label=f"{name} round", **looks)
-    axes.set_ylim(top=102)
+    axes.set_ylim(0, 104)

@@ -20,4 +20,4 @@ def draw(collection: Collection) -> Figure:
     found = figure4.budgeted(collection, "figure9")
     data = figure4.accuracy_by_budget(found)
     heading, xlabel = figure4.HEADING, figure4.XLABEL
-    return all_datasets(found, data, figure4.LABEL, figure4.cell, heading=heading, xlabel=xlabel)
+    return all_datasets(found, data, figure4.LABEL, figure4.cell, heading=heading, xlabel=xlabel, free=[figure4.BUDGET])

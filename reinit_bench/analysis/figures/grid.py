@@ -20,26 +20,40 @@ _NOTE_LINE = 110  # characters of a note on a line of the page's width
 
 
 def one_dataset(
-    found: Sequence[Panel], data: pd.DataFrame, rows: Sequence[tuple[str, Cell]], *, heading: str, xlabel: str
+    found: Sequence[Panel],
+    data: pd.DataFrame,
+    rows: Sequence[tuple[str, Cell]],
+    *,
+    heading: str,
+    xlabel: str,
+    free: Sequence[str] = (),
 ) -> Figure:
     """The panels of one dataset: architectures from left to right; each row has a label for its y axis and a cell.
 
     `data` is tidy, with columns `dataset`, `model` and whatever the cells draw. The title says so where the dataset is
-    not the one that the paper shows.
+    not the one that the paper shows. `free` are settings that the panels vary: there is nothing to remark about them.
     """
-    dataset, runs = found[0].dataset, together(found)
+    dataset, runs = found[0].dataset, together(found).drop(columns=list(free))
     instead = "" if dataset == SHOWN else f" (the paper shows {SHOWN})"
     labelled = [(label, cell, data[data["dataset"] == dataset]) for label, cell in rows]
     return _grid(labelled, runs, xlabel=xlabel, title=f"{heading}: {dataset}{instead}", row_height=1.9)
 
 
 def all_datasets(
-    found: Sequence[Panel], data: pd.DataFrame, label: str, cell: Cell, *, heading: str, xlabel: str
+    found: Sequence[Panel],
+    data: pd.DataFrame,
+    label: str,
+    cell: Cell,
+    *,
+    heading: str,
+    xlabel: str,
+    free: Sequence[str] = (),
 ) -> Figure:
-    """A row per dataset, a panel per architecture."""
+    """A row per dataset, a panel per architecture; otherwise as `one_dataset`."""
     datasets = list(dict.fromkeys(panel.dataset for panel in found))
     rows = [(f"{dataset}\n{label}", cell, data[data["dataset"] == dataset]) for dataset in datasets]
-    return _grid(rows, together(found), xlabel=xlabel, title=f"{heading}, every dataset", row_height=1.5)
+    runs = together(found).drop(columns=list(free))
+    return _grid(rows, runs, xlabel=xlabel, title=f"{heading}, every dataset", row_height=1.05)
 
 
 def curves(axes: Axes, rows: pd.DataFrame, x: str, y: str, **looks: Any) -> None:
@@ -56,7 +70,7 @@ def _grid(
     note = textwrap.fill(footnote(runs), _NOTE_LINE)
     height = row_height * len(rows) + 0.9 + 0.15 * len(note.splitlines())
     figure = Figure(figsize=(TEXT_WIDTH, height), layout="constrained")
-    cells = figure.subplots(len(rows), len(columns), squeeze=False)
+    cells = figure.subplots(len(rows), len(columns), squeeze=False, sharex="col")
     handles: dict[str, Any] = {}
     for (label, draw, data), line in zip(rows, cells, strict=True):
         line[0].set_ylabel(label)
@@ -66,6 +80,8 @@ def _grid(
                 _empty(axes)
                 continue
             draw(axes, own)
+            if len(rows) > 2:
+                axes.minorticks_off()  # in small panels they are clutter, and half of the time that drawing takes
             drawn, names = axes.get_legend_handles_labels()
             handles.update({str(name): handle for handle, name in zip(drawn, names, strict=True)})
     for model, axes in zip(columns, cells[0], strict=True):
@@ -91,5 +107,4 @@ def headed_legend(figure: Figure, handles: Mapping[str, Any], heading: str) -> N
 
 def _empty(axes: Axes) -> None:
     axes.text(0.5, 0.5, "no runs", ha="center", va="center", color=GRAY, transform=axes.transAxes)
-    axes.set_xticks([])
-    axes.set_yticks([])
+    axes.tick_params(left=False, labelleft=False)  # the x axis is that of the panels above and below
