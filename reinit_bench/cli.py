@@ -156,6 +156,8 @@ def one_line(error: Exception) -> str:
         fields = ", ".join(str(key) for key in cause.parent_node if not str(key).startswith("_"))
         return f"there is no field {cause.full_key}; the fields there are {fields}"
     text = " ".join(str(error).split()) or type(error).__name__
+    if hasattr(error, "format_message"):  # of the command line's own parser
+        return f"{text.rstrip('.')}; a sub-command's words and options: reinit-bench NAME --help"
     if isinstance(error, (ConfigError, OSError, ValueError)) or type(error).__module__.startswith(
         ("hydra", "omegaconf", "reinit_bench")
     ):

@@ -47,9 +47,9 @@ _DESCRIPTIONS = ("dataset_label", "method_label", "method_letter", "version")
 _ALWAYS_THERE = (*_DESCRIPTIONS, *SHORT_NAMES.values(), "seed", "image_size", "precision")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # a collection is equal to itself alone, so that analyses can be kept by it
 class Collection:
-    """What a results folder holds.
+    """What a results folder holds; read only.
 
     Attributes:
         results_dir: the folder, as it was given.
@@ -61,6 +61,7 @@ class Collection:
             of them are different experiments and are never averaged.
         unfinished: how many runs have a folder and no result yet.
         corrupt: one line for each result that cannot be used: the file, what is wrong, what to do.
+        from_paper: whether the rows are the paper's published numbers and no runs.
     """
 
     results_dir: Path
@@ -68,6 +69,7 @@ class Collection:
     settings: tuple[str, ...]
     unfinished: int
     corrupt: tuple[str, ...]
+    from_paper: bool = False
 
 
 def collect(results_dir: Path | str) -> Collection:

@@ -1,7 +1,8 @@
 """All figures: found, drawn and written.
 
 A figure is a module of this package that offers `draw`, a function from a collection to a matplotlib figure. A new file
-is found by being there; its name is the figure's. Modules without `draw` are what figures share.
+is found by being there; its name is the figure's. Modules without `draw` are what figures share. `FROM_PAPER = True`
+says that the figure can be drawn from the published numbers too.
 """
 
 from __future__ import annotations
@@ -29,18 +30,19 @@ class NothingToDraw(ConfigError):
     """The store has no run that a figure shows; the message names the command that makes them."""
 
 
-def drawers(names: Sequence[str] | None = None) -> dict[str, Drawer]:
-    """The figures with these names; all of them where none is named.
+def drawers(names: Sequence[str] | None = None, *, from_paper: bool = False) -> dict[str, Drawer]:
+    """The figures with these names; where none is named all of them, or all that the published numbers can fill.
 
     Raises:
         ConfigError: there is no figure with such a name.
     """
     modules = {found.name: import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)}
-    known = {name: modules[name].draw for name in sorted(modules, key=_by_number) if hasattr(modules[name], "draw")}
+    known = {name: modules[name] for name in sorted(modules, key=_by_number) if hasattr(modules[name], "draw")}
     unknown = [name for name in names or [] if name not in known]
     if unknown:
         raise ConfigError(f"there is no figure {unknown[0]!r}; the figures are {', '.join(known)}")
-    return {name: known[name] for name in names or known}
+    usual = [name for name, module in known.items() if not from_paper or getattr(module, "FROM_PAPER", False)]
+    return {name: known[name].draw for name in names or usual}
 
 
 def _by_number(name: str) -> tuple[str, int]:

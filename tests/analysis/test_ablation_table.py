@@ -1,0 +1,56 @@
+"""Appendix F's table: which runs belong together, exact text, the published numbers beside."""
+
+from typing import Any
+
+from reinit_bench.analysis.collect import collect
+from reinit_bench.analysis.render import markdown
+from reinit_bench.analysis.table_ablation import ablation_table
+
+NONE: dict[str, Any] = {"augmentation__name": "none", "trainer__momentum": 0.0}
+PAPER_ROWS = (
+    "|  | *paper, vgg16* |  | ≈ 66 | ≈ 75 | ≈ 66 |  |  |  |",
+    "| CIFAR100 | *paper, vgg16* |  | ≈ 34 | ≈ 42 | ≈ 34 |  |  |  |",
+)
+
+
+def test_lw_and_its_variants_stand_on_one_line_with_the_paper_under_it(shelf: Any) -> None:
+    for seed, accuracy in enumerate((0.74, 0.76)):
+        shelf.add("cifar10", "vgg16", "lw", accuracy, seed=seed, **NONE)
+        shelf.add("cifar10", "vgg16", "bl", accuracy - 0.1, seed=seed, **NONE)
+    shelf.add("cifar10", "vgg16", "lw", 0.655, method__reinitialize=False, **NONE)
+    shelf.add("cifar10", "vgg16", "lw", 0.7, method__rescale=False, **NONE)
+    # Table 6's runs, with momentum, are another line, in which no variant was trained.
+    shelf.add("cifar10", "vgg16", "lw", 0.9, augmentation__name="none", trainer__momentum=0.9)
+    shelf.add("cifar10", "vgg16", "dsd", 0.9, **NONE)
+    table = ablation_table(collect(shelf.results_dir))
+    lines = markdown(table).splitlines()
+    assert lines[2:7] == [
+        "| Dataset | Model | n | BL | LW | −reinit | −rescale | −norm | +freeze |",
+        "| :-- | :-- | :-- | --: | --: | --: | --: | --: | --: |",
+        "| CIFAR10 | vgg16 | 2 | 65.0 ± 1.4 | **75.0 ± 1.4** | 65.5 (1) | 70.0 (1) | — | — |",
+        *PAPER_ROWS,
+    ]
+    assert "not the paper's settings: trainer.momentum 0 (paper 0.9)" in table.notes
+    assert [tuple(row[2:5]) for row in table.data.itertuples(index=False)][:3] == [
+        ("bl", 2, 65.0),
+        ("lw", 2, 75.0),
+        ("lw reinitialize", 1, 65.5),
+    ]
+    assert table.data["published"].tolist()[:3] == [66, 75, 66]
+
+
+def test_several_switches_at_once_are_a_column_of_their_own(shelf: Any) -> None:
+    shelf.add("digits", "scnn", "lw", 0.9, method__normalize=False, **NONE)
+    shelf.add("digits", "scnn", "lw", 0.8, method__normalize=False, method__rescale=False, **NONE)
+    table = ablation_table(collect(shelf.results_dir))
+    assert table.columns[-1] == "−rescale −norm"
+    assert [cell.text for cell in table.rows[0].cells] == [None, None, None, None, "90.0", None, "80.0"]
+    assert [row.headings[0] for row in table.rows] == ["DIGITS", "CIFAR10", "CIFAR100"]
+
+
+def test_without_any_variant_only_the_paper_speaks(shelf: Any) -> None:
+    shelf.add("cifar10", "vgg16", "lw", 0.9, **NONE)
+    table = ablation_table(collect(shelf.results_dir))
+    assert [row.published for row in table.rows] == [True, True]
+    assert table.notes[0].endswith("start with: reinit-bench -m study=ablation_digits")
+    assert ablation_table(collect(shelf.results_dir / "empty")).data.empty
