@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from reinit_bench.analysis import notes, paper
 from reinit_bench.analysis.collect import Collection, setting_name
-from reinit_bench.conf_dir import conf_dir
+from reinit_bench.analysis.method_defaults import method_defaults
 
 SHOWN = "OXFORD-IIIT"
 """The dataset of the figures in the paper's main text."""
@@ -46,7 +44,7 @@ def plain_runs(collection: Collection) -> pd.DataFrame:
     keep = pd.Series(True, index=frame.index)
     for method in frame["method"].unique():
         own = frame["method"] == method
-        for column, value in _defaults(method).items():
+        for column, value in method_defaults(method).items():
             if column in frame:
                 same = frame[column].isna() if value is None else frame[column].isna() | (frame[column] == value)
                 keep &= ~own | same
@@ -110,16 +108,6 @@ def condition_words(runs: pd.DataFrame) -> str:
 def footnote(runs: pd.DataFrame) -> str:
     """What a reader must know of these runs' settings; empty where they are the paper's."""
     return "; ".join(notes.settings_unlike_paper(runs))
-
-
-@cache
-def _defaults(method: str) -> Mapping[str, Any]:
-    """A method's settings by column, from its option file; none for a user's own, whose file may lie anywhere."""
-    path = conf_dir() / "method" / f"{method}.yaml"
-    if not path.is_file():
-        return {}
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return {f"method.{key}": value for key, value in content.items() if key != "name" and not key.startswith("_")}
 
 
 def _dataset_labels(runs: pd.DataFrame) -> list[str]:
