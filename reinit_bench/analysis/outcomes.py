@@ -13,11 +13,10 @@ from functools import cache, lru_cache
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from reinit_bench.analysis import paper
 from reinit_bench.analysis.collect import SHORT_NAMES, Collection, setting_name
-from reinit_bench.conf_dir import conf_dir
+from reinit_bench.analysis.method_defaults import method_defaults
 
 DESIGN = ("dataset", "examples", "model", "augmentation", "dropout_rate", "initializer")
 """What the paper varies. `dataset` is its label, with the number of training examples where that was cut."""
@@ -135,20 +134,10 @@ def _default(method: str, variants: list[list[Record]]) -> list[Record] | None:
     """The seeds of the variant with the fewest settings that are not the method's defaults; None where two have."""
     if len(variants) == 1:
         return variants[0]
-    known = _defaults(method)
+    known = method_defaults(method)
     unlike = [sum(seeds[0].get(name) != value for name, value in known.items()) for seeds in variants]
     least = min(unlike)
     return variants[unlike.index(least)] if unlike.count(least) == 1 else None
-
-
-@cache
-def _defaults(method: str) -> Mapping[str, Any]:
-    """The settings of a method's option file by column; none for a user's own, whose file may lie anywhere."""
-    path = conf_dir() / "method" / f"{method}.yaml"
-    if not path.is_file():
-        return {}
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return {f"method.{key}": value for key, value in content.items() if not key.startswith("_") and key != "name"}
 
 
 def _percent(seeds: Sequence[Record]) -> float:

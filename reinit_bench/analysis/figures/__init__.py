@@ -67,6 +67,7 @@ def write(figure: Figure, name: str, directory: Path) -> tuple[Path, ...]:
         # Type 42 keeps text as text: searchable, and editable by a journal.
         with matplotlib.rc_context({**RC, "pdf.fonttype": 42}):
             figure.savefig(content, format=ending, dpi=200)
+        figure.set_layout_engine("none")  # it is laid out: doing it again for the next format would take as long
         write_atomically(directory / f"{name}.{ending}", lambda stream: stream.write(content.getvalue()))  # noqa: B023
         paths.append(directory / f"{name}.{ending}")
     return tuple(paths)

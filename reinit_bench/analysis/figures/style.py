@@ -58,7 +58,8 @@ class MethodStyle:
     def line(self, **changes: Any) -> dict[str, Any]:
         """Arguments of `Axes.plot` for a curve with markers; `marker=""` leaves them out."""
         looks = {"color": self.color, "linestyle": self.linestyle, "marker": self.marker, "label": self.label}
-        return {**looks, **changes}
+        size = {"markersize": 7.5} if self.marker == "*" else {}  # a star looks smaller than it is
+        return {**looks, **size, **changes}
 
 
 _STYLES = {

@@ -1,0 +1,75 @@
+"""Figure 4: test accuracy by compute budget, one dataset."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reinit_bench.analysis.collect import Collection
+from reinit_bench.analysis.figures import NothingToDraw
+from reinit_bench.analysis.figures.grid import curves, one_dataset
+from reinit_bench.analysis.figures.style import styled
+from reinit_bench.analysis.panels import Panel, of_one_dataset, panels, plain_runs
+
+BUDGET = "trainer.max_steps"
+HEADING = "Test accuracy by step budget"
+LABEL = "accuracy [%]"
+XLABEL = "most training steps per round; the baseline has as many in all"
+
+
+@styled
+def draw(collection: Collection) -> Figure:
+    """A panel per architecture: mean test accuracy over seeds against the steps that a round may take.
+
+    Raises:
+        NothingToDraw: no method was run at two budgets or more.
+    """
+    found = of_one_dataset(budgeted(collection, "figure4"))
+    return one_dataset(found, accuracy_by_budget(found), [(LABEL, cell)], heading=HEADING, xlabel=XLABEL, free=[BUDGET])
+
+
+def budgeted(collection: Collection, figure: str) -> list[Panel]:
+    """The panels in which some method was run at several budgets.
+
+    Raises:
+        NothingToDraw: there is none.
+    """
+    runs = plain_runs(collection)
+    several = [panel for panel in panels(collection, runs, free=(BUDGET,)) if _several(panel.runs)]
+    if not several:
+        raise NothingToDraw(
+            f"{figure}: no method with finished runs at two step budgets or more in {collection.results_dir}; "
+            "reinit-bench -m study=figure4"
+        )
+    return several
+
+
+def accuracy_by_budget(found: Sequence[Panel]) -> pd.DataFrame:
+    """A row for each dataset, model, method and budget: n seeds, mean and standard deviation in percent."""
+    runs = pd.concat([panel.runs.assign(dataset=panel.dataset, model=panel.model) for panel in found])
+    keys = ["dataset", "model", "method", "method_label", BUDGET]
+    data = runs.groupby(keys, sort=False)["test_accuracy"].agg(["size", "mean", "std"]).reset_index()
+    data[["mean", "std"]] *= 100
+    return data.rename(columns={"size": "n"})
+
+
+def cell(axes: Axes, rows: pd.DataFrame) -> None:
+    """Curves over a logarithmic axis that names the budgets (every other one, where there are many)."""
+    axes.set_xscale("log")
+    curves(axes, rows, BUDGET, "mean")
+    budgets = sorted(rows[BUDGET].unique())
+    named = budgets[:: 1 + len(budgets) // 5]
+    axes.set_xticks(named, labels=[_short(budget) for budget in named])
+    axes.minorticks_off()
+
+
+def _short(budget: float) -> str:
+    """200, 1k, 2.5k, 100k."""
+    return f"{budget:g}" if budget < 1000 else f"{budget / 1000:g}k"
+
+
+def _several(runs: pd.DataFrame) -> bool:
+    return bool((runs.groupby("method")[BUDGET].nunique() > 1).any())

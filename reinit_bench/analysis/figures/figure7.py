@@ -1,0 +1,74 @@
+"""Figure 7: the size of the weights over the baseline's, as a Gaussian approximation of its density by method."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from scipy.stats import norm
+
+from reinit_bench.analysis.collect import Collection
+from reinit_bench.analysis.figures import NothingToDraw
+from reinit_bench.analysis.figures.style import COLUMN_WIDTH, GRAY, method_style, ordered, styled
+from reinit_bench.analysis.panels import plain_runs
+from reinit_bench.analysis.per_run import diagnostics_of, having
+
+NEEDED = "weights.size"
+
+
+@styled
+def draw(collection: Collection) -> Figure:
+    """One density per method, over all datasets, architectures, conditions and seeds that it shares with BL.
+
+    Raises:
+        NothingToDraw: no method shares two such pairs or more with BL.
+    """
+    pairs = ratios(collection)
+    densities = gaussians(pairs)
+    if densities.empty:
+        raise NothingToDraw(
+            f"figure7: {len(pairs)} finished runs in {collection.results_dir} have their weights measured and a "
+            "baseline of the same setting and seed, and a method needs two; reinit-bench -m study=digits"
+        )
+    figure = Figure(figsize=(COLUMN_WIDTH * 1.4, 3.6), layout="constrained")
+    axes = figure.subplots()
+    for row in densities.to_dict("records"):
+        style, mean, std = method_style(row["method"], row["method_label"]), row["mean"], row["std"]
+        ratio = np.linspace(mean - 3.5 * std, mean + 3.5 * std, 141)
+        words = f"{style.label}: {mean:.2f} ± {std:.2f} (n={row['n']})"
+        axes.plot(ratio, norm.pdf(ratio, mean, std), **style.line(label=words, markevery=(10, 20)))
+    axes.axvline(1.0, color=GRAY, linewidth=0.8)
+    axes.set_ylabel("density (Gaussian approximation)")
+    axes.set_xlabel("size of the weights / the baseline's")
+    axes.set_title(f"Size of the weights: {', '.join(dict.fromkeys(pairs['dataset_label']))}", wrap=True)
+    axes.set_ylim(bottom=0)
+    figure.legend(loc="outside lower center", ncols=2, handlelength=3.2)
+    return figure
+
+
+def ratios(collection: Collection) -> pd.DataFrame:
+    """A row for each run that has a baseline of the same setting and seed: `ratio` of its weights' size to that one's.
+
+    A setting is everything but the method and its own settings, its number of rounds (`method.repeats`) excepted.
+    """
+    runs = plain_runs(collection)
+    runs = having(collection, runs, NEEDED)
+    keys = [name for name in collection.settings if name != "method" and not name.startswith("method.")]
+    keys = [*keys, "seed", *(["method.repeats"] if "method.repeats" in runs else [])]
+    keys = [name for name in keys if runs[name].nunique(dropna=False) > 1]
+    sized = runs.assign(size=[float(diagnostics_of(collection, run_id)[NEEDED]) for run_id in runs["run_id"]], one=1)
+    by = ["one", *keys]
+    baseline = sized[sized["method"] == "bl"].set_index(by)["size"].rename("baseline") if len(sized) else None
+    columns = ["dataset_label", "model", "method", "method_label", "seed", "ratio"]
+    if baseline is None or baseline.empty:
+        return pd.DataFrame(columns=columns)
+    paired = sized[sized["method"] != "bl"].merge(baseline.reset_index(), on=by)
+    return paired.assign(ratio=paired["size"] / paired["baseline"])[columns].reset_index(drop=True)
+
+
+def gaussians(pairs: pd.DataFrame) -> pd.DataFrame:
+    """For each method with two pairs or more: `n`, `mean` and sample standard deviation `std` of the ratio."""
+    found = pairs.groupby(["method", "method_label"])["ratio"].agg(["size", "mean", "std"]).reset_index()
+    found = found.rename(columns={"size": "n"})
+    found = found[(found["n"] > 1) & (found["std"] > 0)]
+    return found.set_index("method").reindex(ordered(found["method"])).reset_index()

@@ -1,0 +1,202 @@
+"""Figures 4 to 12: the data behind each is exact, each draws, and a store without their runs says what is missing."""
+
+from __future__ import annotations
+
+import math
+
+import pandas as pd
+import pytest
+from conftest import Shelf
+from matplotlib.figure import Figure
+from measured import curve, measure
+
+from reinit_bench.analysis.collect import collect
+from reinit_bench.analysis.figures import NothingToDraw, drawers, figure4, figure5, figure6, figure7, figure8
+from reinit_bench.analysis.panels import Panel, of_one_dataset, panels, plain_runs
+
+NUMBERS = tuple(range(4, 13))
+
+
+def legend(figure: Figure) -> list[str]:
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def heading(figure: Figure) -> str:
+    return str(figure.legends[0].get_title().get_text())
+
+
+def rows(data: pd.DataFrame, *columns: str) -> list[tuple[object, ...]]:
+    return list(data[list(columns)].itertuples(index=False, name=None))
+
+
+def all_panels(shelf: Shelf) -> list[Panel]:
+    collection = collect(shelf.results_dir)
+    return panels(collection, collection.frame)
+
+
+def test_accuracy_by_budget_averages_seeds_and_nothing_else(shelf: Shelf) -> None:
+    for budget, accuracies in ((100, (0.5, 0.7)), (1000, (0.8, 0.8))):
+        for seed, accuracy in enumerate(accuracies):
+            shelf.add("oxford_iiit", "scnn", "lw", accuracy, seed=seed, trainer__max_steps=budget)
+    shelf.add("oxford_iiit", "scnn", "bl", 0.4, trainer__max_steps=100)
+    shelf.add("oxford_iiit", "scnn", "lw", 0.1, trainer__max_steps=100, method__rescale=False)  # no LW: an ablation
+    shelf.add("oxford_iiit", "vgg16", "lw", 0.9, trainer__max_steps=100)  # one budget: nothing to see
+    found = figure4.budgeted(collect(shelf.results_dir), "figure4")
+    data = figure4.accuracy_by_budget(found).sort_values(["method", figure4.BUDGET])
+    assert rows(data.round(4), "dataset", "model", "method", figure4.BUDGET, "n", "mean") == [
+        ("OXFORD-IIIT", "scnn", "bl", 100, 1, 40.0),
+        ("OXFORD-IIIT", "scnn", "lw", 100, 2, 60.0),
+        ("OXFORD-IIIT", "scnn", "lw", 1000, 2, 80.0),
+    ]
+    figure = figure4.draw(collect(shelf.results_dir))
+    assert legend(figure) == ["BL", "LW"]
+    assert heading(figure) == "Test accuracy by step budget: OXFORD-IIIT\naugmentation mild, no dropout, 2 seeds"
+    lw = figure.axes[0].lines[1]
+    assert (list(lw.get_xdata()), list(lw.get_ydata())) == ([100, 1000], pytest.approx([60.0, 80.0]))
+
+
+def test_sharpness_is_the_change_averaged_over_draws_and_seeds(shelf: Shelf) -> None:
+    for seed, lost in ((0, 0.2), (1, 0.4)):
+        measure(shelf.add("digits", "scnn", "lw", 0.9, seed=seed), lost=lost)
+    measure(shelf.add("digits", "scnn", "bl", 0.9), lost=0.6)
+    shelf.add("digits", "scnn", "fc", 0.9)  # was not measured
+    collection = collect(shelf.results_dir)
+    data = figure5.sharpness(collection, figure5.measured(collection, "figure5")).sort_values(["method", "sigma"])
+    found = rows(data.round(6), "method", "sigma", "n", figure5.LOST, figure5.GAINED)
+    assert found == [("bl", 0.01, 1, 0, 0), ("bl", 0.1, 1, 60, 1.2), ("lw", 0.01, 2, 0, 0), ("lw", 0.1, 2, 30, 0.6)]
+    figure = figure5.draw(collection)
+    assert "DIGITS (the paper shows OXFORD-IIIT)" in heading(figure)
+    assert [axes.lines[0].get_ydata()[1] for axes in figure.axes] == pytest.approx([60, 1.2])
+
+
+def test_margins_are_medians_over_seeds_and_lw_and_bl_stand_alone_below(shelf: Shelf) -> None:
+    for seed, margins in enumerate(((-0.2, 0.1, 0.5), (0.0, 0.3, 0.6), (-0.4, 0.2, 0.9))):
+        measure(shelf.add("oxford_iiit", "scnn", "lw", 0.9, seed=seed), margins=margins)
+    measure(shelf.add("oxford_iiit", "scnn", "bl", 0.9), margins=(0.01, 0.02, 0.03))
+    measure(shelf.add("oxford_iiit", "scnn", "dsd", 0.9), margins=(0.1, 0.2, 0.3))
+    collection = collect(shelf.results_dir)
+    data = figure6.margins(collection, figure6.measured(collection, "figure6"))
+    lw = data[data["method"] == "lw"]
+    assert rows(lw, "rank", "n", "margin") == [(1, 3, -0.2), (2, 3, 0.2), (3, 3, 0.6)]
+    top, bottom = figure6.draw(collection).axes
+    shown = {line.get_label(): list(line.get_ydata()) for line in top.lines}
+    assert shown == {"BL": [0.01, 0.02, 0.03], "DSD": [0.1, 0.2, 0.3], "LW": [0.2, 0.6]}
+    assert [line.get_label() for line in bottom.lines] == ["BL", "LW"]
+    assert list(bottom.lines[1].get_ydata()) == [-0.2, 0.2, 0.6]
+
+
+def test_ratios_pair_runs_with_the_baseline_of_their_own_setting_and_seed(shelf: Shelf) -> None:
+    for seed, size in ((0, 2.0), (1, 4.0)):
+        measure(shelf.add("digits", "scnn", "bl", 0.9, seed=seed), sizes=size)
+    measure(shelf.add("digits", "vgg16", "bl", 0.9), sizes=10.0)
+    measure(shelf.add("digits", "scnn", "lw", 0.9, seed=0), sizes=2.2)
+    measure(shelf.add("digits", "scnn", "lw", 0.9, seed=1), sizes=3.6)
+    measure(shelf.add("digits", "vgg16", "lw", 0.9), sizes=11.0)
+    measure(shelf.add("digits", "vgg16", "lw", 0.9, seed=7), sizes=99.0)  # has no baseline
+    measure(shelf.add("digits", "scnn", "dsd", 0.9, seed=1), sizes=6.0)
+    pairs = figure7.ratios(collect(shelf.results_dir)).sort_values(["method", "model", "seed"])
+    assert rows(pairs.round(9), "model", "method", "seed", "ratio") == [
+        ("scnn", "dsd", 1, 1.5),
+        ("scnn", "lw", 0, 1.1),
+        ("scnn", "lw", 1, 0.9),
+        ("vgg16", "lw", 0, 1.1),
+    ]
+    found = figure7.gaussians(pairs)  # one pair of DSD has no spread
+    assert rows(found, "method", "n") == [("lw", 3)]
+    assert found["mean"][0] == pytest.approx(3.1 / 3)
+    assert found["std"][0] == pytest.approx(math.sqrt(0.04 / 3))
+    (axes,) = figure7.draw(collect(shelf.results_dir)).axes
+    peak = axes.lines[0].get_ydata().max()
+    assert peak == pytest.approx(1 / (math.sqrt(0.04 / 3) * math.sqrt(2 * math.pi)))
+
+
+def test_the_curves_are_those_of_lws_first_middle_and_last_round(shelf: Shelf) -> None:
+    changes = {"trainer__momentum": 0.0, "augmentation__name": "none"}
+    curve(shelf.add("cifar10", "vgg16", "lw", 0.9, **changes), [[0.1, 0.2], [0.0], [0.3, 0.5], [0.0], [0.7]])
+    curve(shelf.add("cifar10", "vgg16", "lw", 0.9, seed=1, **changes), [[0.3], [0.0], [0.5], [0.0], [0.9]])
+    curve(shelf.add("cifar10", "vgg16", "lw", 0.9), [[0.0]])  # augmented, with momentum: not Appendix E's
+    curve(shelf.add("cifar10", "vgg16", "bl", 0.9, **changes), [[0.0]])
+    curve(shelf.add("digits", "scnn", "lw", 0.9, **changes), [[0.0]])
+    collection = collect(shelf.results_dir)
+    runs = plain_runs(collection)
+    found = figure8.shown(panels(collection, runs[runs["method"] == "lw"], wanted=figure8.WANTED))
+    data = figure8.accuracy_by_epoch(collection, found).sort_values(["round", "epoch"])
+    assert rows(data.round(6), "model", "round", "epoch", "n", "accuracy") == [
+        ("vgg16", "first", 1, 2, 20),
+        ("vgg16", "first", 2, 1, 20),
+        ("vgg16", "last", 1, 2, 80),
+        ("vgg16", "middle", 1, 2, 40),
+        ("vgg16", "middle", 2, 1, 50),
+    ]
+    assert [axes.get_title() for axes in figure8.draw(collection).axes] == ["CIFAR10"]
+
+
+@pytest.mark.parametrize(("count", "middle"), [(1, None), (2, None), (3, 2), (4, 2), (13, 7)])
+def test_the_middle_round_is_neither_the_first_nor_the_last(count: int, middle: int | None) -> None:
+    named = figure8.named_rounds(pd.Series(range(1, count + 1)))
+    assert named.iloc[-1] == "last"
+    assert [index for index, name in enumerate(named, start=1) if name == "middle"] == ([middle] if middle else [])
+
+
+def test_a_panel_shows_one_setting_the_papers_before_others(shelf: Shelf) -> None:
+    for seed in range(3):
+        shelf.add("digits", "scnn", "lw", 0.5, seed=seed, augmentation__name="none")
+    shelf.add("digits", "scnn", "bl", 0.9)
+    shelf.add("digits", "scnn", "bl", 0.8, trainer__lr=0.1)
+    shelf.add("cifar10", "vgg16", "bl", 0.7)
+    found = all_panels(shelf)
+    assert [(panel.dataset, panel.model) for panel in found] == [("CIFAR10", "vgg16"), ("DIGITS", "scnn")]
+    assert list(found[1].runs["test_accuracy"]) == [0.9]
+    assert of_one_dataset([]) == []
+
+
+def test_the_papers_dataset_is_shown_where_there_is_one(shelf: Shelf) -> None:
+    shelf.add("digits", "scnn", "bl", 0.5)
+    shelf.add("digits", "scnn", "lw", 0.5)
+    shelf.add("digits", "scnn", "bl", 0.5, dataset__train_examples=200)
+    assert [panel.dataset for panel in of_one_dataset(all_panels(shelf))] == ["DIGITS"]
+    shelf.add("oxford_iiit", "scnn", "bl", 0.5)
+    assert [panel.dataset for panel in of_one_dataset(all_panels(shelf))] == ["OXFORD-IIIT"]
+
+
+@pytest.fixture
+def full(shelf: Shelf) -> Shelf:
+    """Two datasets, two budgets, and a user's own method."""
+    for dataset in ("oxford_iiit", "cifar10"):
+        for method, size in (("bl", 1.0), ("lw", 1.1), ("mine", 0.9)):
+            for budget in (10, 100):
+                path = shelf.add(dataset, "vgg16", method, 0.5, trainer__max_steps=budget)
+                measure(path, sizes=size * budget ** (method == "lw"), margins=(0.1, 0.2))
+                curve(path, [[0.1, 0.4], [0.3], [0.9]])
+    return shelf
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_every_figure_is_drawn(number: int, full: Shelf) -> None:
+    name = f"figure{number}"
+    figure = drawers([name])[name](collect(full.results_dir))
+    figure.draw_without_rendering()  # what cannot be laid out fails here
+    if number != 8:
+        methods = {text.split(":")[0] for text in legend(figure)}
+        assert methods <= {"BL", "LW", "MINE"}
+        assert "LW" in methods
+
+
+@pytest.mark.parametrize("number", NUMBERS)
+def test_too_few_runs_are_said_in_one_line_with_a_command(number: int, shelf: Shelf) -> None:
+    name = f"figure{number}"
+    draw = drawers([name])[name]
+    for _ in range(2):  # an empty store, then one with a run that has nothing to show
+        with pytest.raises(NothingToDraw, match=rf"^{name}: [^\n]*; reinit-bench -m study=[^\n]*$"):
+            draw(collect(shelf.results_dir))
+        if len(collect(shelf.results_dir).frame) == 0:
+            shelf.add("digits", "scnn", "lw", 0.5)
+
+
+def test_a_torn_file_is_named_and_the_other_runs_are_drawn(shelf: Shelf) -> None:
+    measure(shelf.add("digits", "scnn", "bl", 0.9))
+    torn = shelf.add("digits", "scnn", "lw", 0.9).with_name("diagnostics.npz")
+    torn.write_bytes(b"PK\x03\x04 torn")
+    with pytest.warns(UserWarning, match=r"diagnostics\.npz cannot be read"):
+        figure = figure5.draw(collect(shelf.results_dir))
+    assert legend(figure) == ["BL"]
