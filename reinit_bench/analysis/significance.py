@@ -60,6 +60,11 @@ class Pair:
         return "circle" if self.p_holm <= LEVEL else "star"
 
 
+def least(reading: Reading) -> int:
+    """How many settings a verdict needs at least: won without exception, they are just significant."""
+    return next(n for n in range(1, 100) if binomial(n, n, one_sided=reading.one_sided) <= LEVEL)
+
+
 def compare(frame: pd.DataFrame, methods: Sequence[str], reading: Reading = Reading()) -> list[Pair]:
     """Every ordered pair of methods over the settings of one architecture.
 
