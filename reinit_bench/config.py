@@ -125,7 +125,7 @@ class Experiment:
         """Plain nested dicts, fit for YAML and JSON; `from_dict` gives the experiment back."""
         return asdict(self)
 
-    @property
+    @cached_property
     def identity(self) -> dict[str, Any]:
         """What tells this experiment from every other: the configuration without names of code, paths and labels."""
         sections = {name: _section_identity(getattr(self, name)) for name in SECTIONS}
