@@ -210,6 +210,7 @@ class _Run:
         return Surroundings(
             seed=self.experiment.seed,
             precision=self.experiment.precision,
+            compile=self.execution.compile,
             total_step=self.journal.total_step,
             observer=self.observer,
             interrupt=self.interrupt,
