@@ -156,15 +156,15 @@ def compare(arguments: argparse.Namespace, name: str, device: torch.device) -> l
         share, bandwidth = rate * flops / 1e12 / peak[0], rate * moved / 1e12 / peak[1]
         print(
             f"  {kind:20s} {rate:8.0f} images/s  {rate * flops / 1e12:6.0f} TFLOP/s ({share:.0%} of peak)"
-            f"  {bandwidth:.0%} of bandwidth  {found[kind][0]['memory']:.1f} GiB  first step {found[kind][0]['first']:.1f} s"
+            f"  {bandwidth:.0%} of bandwidth  {found[kind][0]['memory']:.1f} GiB"
+            f"  first step {found[kind][0]['first']:.1f} s"
         )
-    ours = rates["compiled"]
-    reference = max(rates.get("BatchNorm", math.nan), rates.get("BatchNorm compiled", math.nan))
-    rows = [latest.row(f"step: {title}", ours, AIMS.get(name), ours / AIMS.get(name, math.nan), 1.0, "images/s", label)]
-    for beside, target in (("plain", OVER_PLAIN), ("BatchNorm", OF_BATCH_NORM)):
-        base = rates.get("plain", math.nan) if beside == "plain" else reference
-        wanted = target if name == "resnet50" else None
-        rows.append(latest.row(f"step over {beside}: {title}", ours, base, ours / base, wanted, "images/s", label))
+    ours, aim = rates["compiled"], AIMS.get(name)
+    rows = [latest.row(f"step: {title}", ours, aim, ours / aim if aim else None, 1.0, "images/s", label)]
+    normed = [rates[kind] for kind in ("BatchNorm", "BatchNorm compiled") if kind in rates]
+    for beside, base, target in (("plain", rates.get("plain"), OVER_PLAIN), ("BatchNorm", max(normed), OF_BATCH_NORM)):
+        ratio, wanted = ours / base if base else None, target if name == "resnet50" else None
+        rows.append(latest.row(f"step over {beside}: {title}", ours, base, ratio, wanted, "images/s", label))
     return rows
 
 
