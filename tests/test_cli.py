@@ -47,7 +47,9 @@ BAD_INPUT = [
     (["device=cuda"], "device=cuda, but torch finds no CUDA device here; use device=auto or device=cpu"),
     (["tabels"], "there is no sub-command 'tabels'; choose one of doctor, "),
     (["tables", "9"], "there is no table 9; the tables are "),
-    (["tables", "two"], "tables takes numbers of tables and results_dir=DIR; got 'two'"),
+    (["figures", "figur3"], "there is no figure 'figur3'; the figures are "),
+    (["tables", "3", "--from", "papers"], "--from takes runs (finished runs) or paper (the published tables); got 'pa"),
+    (["tables", "two"], "there is no table two; the tables are 1, 2, 3, 3-one-sided, "),
     (["plan", "study=nope"], "study=nope: there is no such study; choose one of "),
     (["plan", "method=lww"], "method=lww: there is no such method"),
 ]

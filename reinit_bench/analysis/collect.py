@@ -61,6 +61,7 @@ class Collection:
             of them are different experiments and are never averaged.
         unfinished: how many runs have a folder and no result yet.
         corrupt: one line for each result that cannot be used: the file, what is wrong, what to do.
+        from_paper: whether the rows are the paper's published numbers and no runs.
     """
 
     results_dir: Path
@@ -68,6 +69,7 @@ class Collection:
     settings: tuple[str, ...]
     unfinished: int
     corrupt: tuple[str, ...]
+    from_paper: bool = False
 
 
 def collect(results_dir: Path | str) -> Collection:

@@ -76,6 +76,7 @@ _FIELDS: Mapping[int, Mapping[str, type]] = {
     2: {"dataset": str, "model": str, "method": str, "accuracy": float},
     3: {"model": str, "row": str, "column": str, "mark": str},
     4: {"l2": float, "method": str, "accuracy": float},
+    5: {"dataset": str, "train": int, "test": int, "classes": int},
     6: {"dataset": str, "model": str, "method": str, "accuracy": float},
     7: {"dataset": str, "model": str, "method": str, "accuracy": float},
 }

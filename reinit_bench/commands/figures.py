@@ -6,19 +6,19 @@ from typing import Annotated
 
 import typer
 
+from reinit_bench.commands._source import Source, collection_of, folder_of
 from reinit_bench.commands._words import split_results_dir
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which figures; results_dir=DIR")]
 
 
-def command(words: Names = None) -> None:
+def command(words: Names = None, source: Source = "runs") -> None:
     """Draw figures to RESULTS_DIR/figures as PNG and PDF."""
-    from reinit_bench.analysis.collect import collect
     from reinit_bench.analysis.figures import NothingToDraw, drawers, write
 
     results_dir, names = split_results_dir(words)
-    chosen = drawers(names or None)
-    collection = collect(results_dir)
+    chosen = drawers(names or None, from_paper=source == "paper")
+    collection = collection_of(source, results_dir)
     for name, draw in chosen.items():
         try:
             figure = draw(collection)
@@ -27,5 +27,5 @@ def command(words: Names = None) -> None:
                 raise
             print(missing)  # the others can still be drawn
             continue
-        for path in write(figure, name, results_dir / "figures"):
+        for path in write(figure, name, folder_of(source, results_dir, "figures")):
             print(path)

@@ -1,7 +1,8 @@
 """All figures: found, drawn and written.
 
 A figure is a module of this package that offers `draw`, a function from a collection to a matplotlib figure. A new file
-is found by being there; its name is the figure's.
+is found by being there; its name is the figure's. Modules without `draw` are what figures share. `FROM_PAPER = True`
+says that the figure can be drawn from the published numbers too.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from reinit_bench.analysis.collect import Collection
+from reinit_bench.analysis.figures.style import RC
 from reinit_bench.settings import ConfigError
 from reinit_bench.store import StoreError, write_atomically
 
@@ -28,17 +30,25 @@ class NothingToDraw(ConfigError):
     """The store has no run that a figure shows; the message names the command that makes them."""
 
 
-def drawers(names: Sequence[str] | None = None) -> dict[str, Drawer]:
-    """The figures with these names; all of them where none is named.
+def drawers(names: Sequence[str] | None = None, *, from_paper: bool = False) -> dict[str, Drawer]:
+    """The figures with these names; where none is named all of them, or all that the published numbers can fill.
 
     Raises:
         ConfigError: there is no figure with such a name.
     """
-    known = sorted(module.name for module in pkgutil.iter_modules(__path__))
+    modules = {found.name: import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)}
+    known = {name: modules[name] for name in sorted(modules, key=_by_number) if hasattr(modules[name], "draw")}
     unknown = [name for name in names or [] if name not in known]
     if unknown:
         raise ConfigError(f"there is no figure {unknown[0]!r}; the figures are {', '.join(known)}")
-    return {name: import_module(f"{__name__}.{name}").draw for name in names or known}
+    usual = [name for name, module in known.items() if not from_paper or getattr(module, "FROM_PAPER", False)]
+    return {name: known[name].draw for name in names or usual}
+
+
+def _by_number(name: str) -> tuple[str, int]:
+    """Sorts figure10 after figure9."""
+    word = name.rstrip("0123456789")
+    return word, int(name[len(word) :] or 0)
 
 
 def write(figure: Figure, name: str, directory: Path) -> tuple[Path, ...]:
@@ -55,7 +65,7 @@ def write(figure: Figure, name: str, directory: Path) -> tuple[Path, ...]:
     for ending in FORMATS:
         content = io.BytesIO()
         # Type 42 keeps text as text: searchable, and editable by a journal.
-        with matplotlib.rc_context({"pdf.fonttype": 42}):
+        with matplotlib.rc_context({**RC, "pdf.fonttype": 42}):
             figure.savefig(content, format=ending, dpi=200)
         write_atomically(directory / f"{name}.{ending}", lambda stream: stream.write(content.getvalue()))  # noqa: B023
         paths.append(directory / f"{name}.{ending}")

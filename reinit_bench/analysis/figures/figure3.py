@@ -1,0 +1,137 @@
+"""Figure 3: a decision tree that predicts the best method from the design of the experiment (Section 3.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
+
+from reinit_bench.analysis.collect import Collection
+from reinit_bench.analysis.figures import NothingToDraw
+from reinit_bench.analysis.figures.style import GRAY, TEXT_WIDTH, method_style, styled
+from reinit_bench.analysis.outcomes import outcomes
+from reinit_bench.analysis.published_runs import SOURCE
+from reinit_bench.analysis.tree import IMPURE, MIN_LEAF, Node, Tree, fit
+
+FROM_PAPER = True
+
+_ROW = 0.42
+"""Height of a leaf's row in inches."""
+_BAR = 1.35
+"""Width of a leaf's bar, in steps between two levels of the tree."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a node is drawn: its level from the left, its row from the top (between two for a question)."""
+
+    node: Node
+    level: int
+    row: float
+    answer: str
+    parent: _Place | None
+
+
+@styled
+def draw(collection: Collection) -> Figure:
+    """Questions from left to right, yes above no; each leaf with the shares of the methods that are the best there.
+
+    Raises:
+        NothingToDraw: too few settings in which all methods have finished.
+    """
+    found = outcomes(collection)
+    tree = fit(found)
+    if tree is None:
+        raise NothingToDraw(
+            f"figure3: {len(found.common().complete)} settings in {collection.results_dir} with all methods, and "
+            f"{2 * MIN_LEAF} of datasets of known size are needed; reinit-bench -m study=digits, or study=table3"
+        )
+    leaves = [leaf for _, leaf in tree.root.leaves()]
+    places = list(_placed(tree.root, leaves))
+    depth = max(place.level for place in places)
+    figure = Figure(figsize=(TEXT_WIDTH + 1.2, _ROW * len(leaves) + 1.5), layout="constrained")
+    axes = figure.subplots()
+    axes.axis("off")
+    for place in places:
+        _draw_edge(axes, place, depth)
+        if place.node.question is None:
+            _draw_leaf(axes, place.node, depth, place.row)
+        else:
+            question = place.node.question.words()
+            words = question.replace(" ≤", "\n≤") if " ≤" in question else "\n".join(question.rsplit(" ", 1))
+            text = f"{words}\nn = {place.node.n}, Gini {place.node.gini:.2f}"
+            box = {"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": GRAY, "linewidth": 0.8}
+            axes.text(place.level, place.row, text, ha="center", va="center", fontsize=6.5, bbox=box, zorder=3)
+    axes.set_xlim(-0.5, depth + _BAR + 1.75)
+    axes.set_ylim(len(leaves) - 0.4, -0.6)
+    _legend(figure, tree)
+    figure.supxlabel("\n".join(_sentences(tree, collection.from_paper)), fontsize=7.5)
+    return figure
+
+
+def _placed(
+    node: Node, leaves: Sequence[Node], level: int = 0, answer: str = "", parent: _Place | None = None
+) -> Iterator[_Place]:
+    """The node and all below it; a question stands at the middle of its leaves."""
+    own = {id(leaf) for _, leaf in node.leaves()}
+    rows = [row for row, leaf in enumerate(leaves) if id(leaf) in own]
+    place = _Place(node, level, (rows[0] + rows[-1]) / 2, answer, parent)
+    yield place
+    for word, below in (("yes", node.yes), ("no", node.no)):
+        if below is not None:
+            yield from _placed(below, leaves, level + 1, word, place)
+
+
+def _draw_edge(axes: Axes, place: _Place, depth: int) -> None:
+    """From the question above to a question, or to a leaf's bar."""
+    if place.parent is None:
+        return
+    start = place.parent
+    bend = start.level + 0.5
+    end = place.level if place.node.question else depth + 0.08
+    axes.plot([start.level, bend, bend, end], [start.row, start.row, place.row, place.row], color=GRAY, linewidth=0.8)
+    yes = place.row < start.row
+    if place.node.question is not None and abs(place.row - start.row) < 0.9:
+        return  # the next box leaves no room for the word; the legend's title says what is up and down
+    align = "bottom" if yes else "top"
+    axes.text(bend + 0.03, start.row - 0.06 if yes else start.row + 0.06, place.answer, fontsize=6.5, va=align)
+
+
+def _draw_leaf(axes: Axes, node: Node, depth: int, row: float) -> None:
+    """A bar of the methods' shares at the right of the tree, and what is best there in words."""
+    start = depth + 0.1
+    for name, share in node.shares.items():
+        style = method_style(name)
+        axes.add_patch(Rectangle((start, row - 0.28), share * _BAR, 0.56, facecolor=style.color, edgecolor="white"))
+        start += share * _BAR
+    best = ", ".join(f"{method_style(name).label} {node.shares[name]:.0%}" for name in node.top)
+    words = f"{best}\nn = {node.n}, Gini {node.gini:.2f}"
+    axes.text(depth + _BAR + 0.18, row, words, va="center", fontsize=7)
+
+
+def _legend(figure: Figure, tree: Tree) -> None:
+    styles = [method_style(name) for name in tree.root.shares]
+    handles = [Line2D([], [], color=style.color, linewidth=6, label=style.label) for style in styles]
+    figure.legend(
+        handles=handles,
+        loc="outside upper center",
+        ncols=len(handles),
+        title="yes goes up, no goes down; bars: in what share of the settings a method is the best",
+    )
+
+
+def _sentences(tree: Tree, from_paper: bool) -> list[str]:
+    source = f"from {SOURCE}: " if from_paper else ""
+    said = [
+        f"{source}{tree.n} settings, {tree.ties} with several best methods, which share them",
+        f"where Gini > {IMPURE}, the methods are named that together are the best in more than half of the leaf",
+        f"the tree names a best method in {tree.fitted:.0%} of the settings that it was fitted to",
+    ]
+    for words, pair in (("settings (ten folds)", tree.by_setting), ("datasets (each left out)", tree.by_dataset)):
+        if pair:
+            said.append(f"of {words} not seen: {pair[0]:.0%}; always naming the most frequent one: {pair[1]:.0%}")
+    return said

@@ -1,0 +1,97 @@
+"""Mean ranks of the methods with the critical difference (Demsar 2006, Figure 1), over all and by architecture."""
+
+from __future__ import annotations
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reinit_bench.analysis.collect import Collection
+from reinit_bench.analysis.figures import NothingToDraw
+from reinit_bench.analysis.figures.style import BLACK, GRAY, TEXT_WIDTH, method_style, styled
+from reinit_bench.analysis.outcomes import outcomes
+from reinit_bench.analysis.published_runs import SOURCE
+from reinit_bench.analysis.ranks import ALL, Ranking, rankings, to_show
+
+FROM_PAPER = True
+
+_STEP = 0.32
+"""Height between two methods' labels, in inches; the axis has none above it but its numbers and the bar."""
+
+
+@styled
+def draw(collection: Collection) -> Figure:
+    """One panel for all architectures and one for each: the best is on the right; a bar joins what does not differ.
+
+    Raises:
+        NothingToDraw: in no setting have all methods finished.
+    """
+    found = outcomes(collection).common()
+    shown = to_show(rankings(found))
+    if not shown:
+        raise NothingToDraw(
+            f"ranks: no setting in {collection.results_dir} in which all methods finished; "
+            "reinit-bench -m study=digits, or study=table3"
+        )
+    rows = (len(shown) + 1) // 2
+    height = (len(found.methods) // 2 + 3.2) * _STEP
+    figure = Figure(figsize=(TEXT_WIDTH, rows * height + 0.5), layout="constrained")
+    panels = figure.subplots(rows, 2, squeeze=False).flat
+    for axes, ranking in zip(panels, shown, strict=False):
+        _panel(axes, ranking)
+    for axes in list(panels)[len(shown) :]:
+        axes.axis("off")
+    for axes in figure.axes[len(shown) :]:
+        axes.axis("off")
+    source = f"from {SOURCE}; " if collection.from_paper else ""
+    figure.supxlabel(f"{source}mean rank, 1 is the best; methods on one bar do not differ at 95% (Nemenyi)", fontsize=8)
+    return figure
+
+
+def _panel(axes: Axes, ranking: Ranking) -> None:
+    """Depth below the axis is in label heights; each half of the methods has its labels on its own side."""
+    count = len(ranking.mean_ranks)
+    order = sorted(ranking.mean_ranks, key=ranking.mean_ranks.__getitem__)
+    groups = ranking.groups()
+    first = 0.9 + 0.35 * len(groups)
+    half = (count + 1) // 2
+    axes.set_xlim(count + 1.1, -0.1)  # the worst on the left
+    axes.set_ylim(first + half - 0.4, -2.2)
+    axes.axis("off")
+    _scale(axes, count, ranking.critical_difference)
+    for place, name in enumerate(order):
+        right = place < half
+        depth = first + (place if right else count - 1 - place)
+        _label(axes, name, ranking.mean_ranks[name], depth, right, count)
+    for level, group in enumerate(groups):
+        places = [ranking.mean_ranks[name] for name in group]
+        y = 0.45 + 0.35 * level
+        axes.plot([max(places) + 0.05, min(places) - 0.05], [y, y], color=BLACK, linewidth=3, solid_capstyle="butt")
+    axes.set_title(_title(ranking), fontsize=9, loc="left")
+
+
+def _scale(axes: Axes, count: int, difference: float) -> None:
+    axes.plot([1, count], [0, 0], color=BLACK, linewidth=1)
+    for rank in range(1, count + 1):
+        axes.plot([rank, rank], [0, -0.2], color=BLACK, linewidth=1)
+        axes.text(rank, -0.3, str(rank), ha="center", va="bottom", fontsize=8)
+    # The bar starts at the worst rank, where Demsar puts it.
+    y = -1.5
+    axes.plot([count, count - difference], [y, y], color=GRAY, linewidth=1.5, marker="|", markersize=6)
+    axes.text(count - difference - 0.1, y, f"CD = {difference:.2f}", ha="left", va="center", fontsize=8, color=GRAY)
+
+
+def _label(axes: Axes, name: str, rank: float, depth: float, right: bool, count: int) -> None:
+    style = method_style(name)
+    end = 0.75 if right else count + 0.25
+    axes.plot([rank, rank, end], [0, depth, depth], color=style.color, linewidth=1)
+    axes.plot([rank], [0], marker=style.marker, color=style.color, markersize=6, clip_on=False, zorder=3)
+    text = f"{style.label} {rank:.2f}" if right else f"{rank:.2f} {style.label}"
+    axes.text(
+        end - 0.08 if right else end + 0.08, depth, text, ha="left" if right else "right", va="center", fontsize=8
+    )
+
+
+def _title(ranking: Ranking) -> str:
+    where = "all architectures" if ranking.model == ALL else ranking.model
+    p = "" if ranking.p is None else f", Friedman p = {ranking.p:.1g}"
+    return f"{where}: {ranking.n} {ranking.unit}s{p}"

@@ -1,0 +1,132 @@
+"""Mean ranks of the methods, Friedman's test and the critical difference of Nemenyi's (Demsar 2006, Section 3.2)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Literal
+
+import pandas as pd
+
+from reinit_bench.analysis.outcomes import Outcomes
+from reinit_bench.analysis.significance import LEVEL
+
+ALL = "all"
+"""In place of an architecture: every one of them."""
+
+ENOUGH_DATASETS = 5
+"""With fewer datasets than these, ranks over datasets say next to nothing."""
+
+Unit = Literal["dataset", "setting"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranking:
+    """The methods ranked over the datasets or the settings of one architecture.
+
+    Attributes:
+        model: the architecture, or ALL.
+        unit: what is ranked in: datasets (each method's mean over the dataset's settings), or settings one by one.
+        n: how many of them.
+        mean_ranks: by method; 1 is the best, equal accuracies share their ranks.
+        statistic, p: Friedman's chi-square and its p-value; None with fewer than three methods or two units.
+        critical_difference: two methods whose mean ranks differ by more are different at 95% (Nemenyi).
+    """
+
+    model: str
+    unit: Unit
+    n: int
+    mean_ranks: Mapping[str, float]
+    statistic: float | None
+    p: float | None
+    critical_difference: float
+
+    def groups(self) -> list[tuple[str, ...]]:
+        """Maximal sets of two or more methods, best first, that the critical difference does not tell apart."""
+        order = sorted(self.mean_ranks, key=self.mean_ranks.__getitem__)
+        found: list[tuple[str, ...]] = []
+        for first in range(len(order)):
+            near = [
+                name
+                for name in order[first:]
+                if self.mean_ranks[name] - self.mean_ranks[order[first]] <= self.critical_difference
+            ]
+            if len(near) > 1 and not (found and set(near) <= set(found[-1])):
+                found.append(tuple(near))
+        return found
+
+
+def rankings(found: Outcomes) -> list[Ranking]:
+    """Over all architectures and for each one; over datasets and over settings, those with all methods."""
+    frame = found.complete
+    if frame.empty or len(found.methods) < 2:
+        return []
+    return [
+        ranking
+        for model, rows in _parts(frame)
+        for ranking in (
+            _ranking(model, rows, found.methods, "dataset"),
+            _ranking(model, rows, found.methods, "setting"),
+        )
+    ]
+
+
+def to_show(found: Sequence[Ranking]) -> list[Ranking]:
+    """One of each architecture: over datasets where there are enough of them, otherwise over settings."""
+    return [one for one in found if one.unit == ("dataset" if _datasets(found, one.model) else "setting")]
+
+
+def _datasets(found: Sequence[Ranking], model: str) -> bool:
+    return any(one.model == model and one.unit == "dataset" and one.n >= ENOUGH_DATASETS for one in found)
+
+
+def critical_difference(methods: int, n: int) -> float:
+    """Nemenyi's critical difference at 95% for so many methods over `n` datasets."""
+    return nemenyi(methods) * math.sqrt(methods * (methods + 1) / (6 * n))
+
+
+@cache
+def nemenyi(methods: int) -> float:
+    """The critical value q at 95%, Demsar's Table 5(a): the studentized range statistic over the root of two."""
+    from scipy.stats import studentized_range
+
+    return float(studentized_range.isf(LEVEL, methods, math.inf)) / math.sqrt(2)
+
+
+def rank(accuracies: pd.DataFrame, model: str, unit: Unit) -> Ranking:
+    """Rank the columns (methods) within each row."""
+    ranks = accuracies.round(6).rank(axis=1, ascending=False)
+    statistic, p = _friedman(accuracies.round(6))
+    return Ranking(
+        model=model,
+        unit=unit,
+        n=len(ranks),
+        mean_ranks={str(name): float(mean) for name, mean in ranks.mean().items()},
+        statistic=statistic,
+        p=p,
+        critical_difference=critical_difference(ranks.shape[1], len(ranks)),
+    )
+
+
+def _parts(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    models = list(dict.fromkeys(frame["model"]))
+    if len(models) > 1:
+        yield ALL, frame
+    yield from ((model, frame[frame["model"] == model]) for model in models)
+
+
+def _ranking(model: str, rows: pd.DataFrame, methods: Mapping[str, str], unit: Unit) -> Ranking:
+    by_method = rows[list(methods)]
+    return rank(by_method.groupby(rows["dataset"]).mean() if unit == "dataset" else by_method, model, unit)
+
+
+def _friedman(accuracies: pd.DataFrame) -> tuple[float | None, float | None]:
+    from scipy.stats import friedmanchisquare
+
+    # Where every row is one tie, the statistic is 0/0.
+    if len(accuracies) < 2 or accuracies.shape[1] < 3 or (accuracies.nunique(axis=1) == 1).all():
+        return None, None
+    statistic, p = friedmanchisquare(*(accuracies[name] for name in accuracies))
+    return float(statistic), float(p)

@@ -1,0 +1,176 @@
+"""Table 3: which method outperforms which, by architecture, with counts, p-values and the paper's marks beside ours."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+
+import pandas as pd
+
+from reinit_bench.analysis import notes, paper
+from reinit_bench.analysis.collect import Collection
+from reinit_bench.analysis.layout import Cell, Row, Table
+from reinit_bench.analysis.outcomes import Outcomes, outcomes
+from reinit_bench.analysis.published_runs import SOURCE
+from reinit_bench.analysis.significance import LEVEL, Pair, Reading, binomial, compare
+
+FROM_PAPER = True
+
+_SIGNS = {"circle": "○", "star": "★", "": ""}
+_FIELDS = ("model", "row", "column", "wins", "losses", "ties", "missing", "p", "p_holm", "mark", "published")
+_LEGEND = (
+    "a cell tells whether the method in its column outperforms that in its row: ★ at 95% by the exact binomial test, "
+    "○ also after Holm's correction over the architecture's pairs; after it wins–losses"
+)
+_UNIT = "one comparison per setting (dataset, augmentation/dropout, initializer); seeds are averaged within a setting"
+
+Marks = Mapping[tuple[str, str, str], str]
+Pairs = Mapping[str, Sequence[Pair]]
+
+
+def table3(collection: Collection, reading: Reading = Reading()) -> Table:  # noqa: B008
+    """Table 3 from the settings that the collection has, in one reading of the test."""
+    found = outcomes(collection)
+    pairs = pairs_by_model(found, reading)
+    marks = published_marks()
+    source = f" from {SOURCE}" if collection.from_paper else ""
+    return Table(
+        name="table3" + _suffix(reading),
+        caption=f"Table 3: significance of one method outperforming another, by architecture ({reading}){source}",
+        headings=("Architecture", "Row"),
+        columns=tuple(found.methods.values()),
+        rows=tuple(_rows(pairs, found.methods, marks)),
+        best="",
+        notes=notes.joined(
+            [_LEGEND, _UNIT] if pairs else _nothing(collection),
+            _settings(found),
+            _missing(pairs),
+            _agreement(pairs, marks),
+            _beyond(pairs, marks) if collection.from_paper else [],
+            found.left_out,
+            notes.left_out(collection),
+        ),
+        data=pd.DataFrame([_record(model, pair, marks) for model in pairs for pair in pairs[model]], columns=_FIELDS),
+    )
+
+
+def pairs_by_model(found: Outcomes, reading: Reading) -> Pairs:
+    """The tests of each architecture, in the paper's order; those that no two methods share are left out."""
+    frame = found.frame
+    models = sorted(dict.fromkeys(frame["model"]), key=lambda name: (*paper.MODELS, name).index(name))
+    compared = {model: compare(frame[frame["model"] == model], list(found.methods), reading) for model in models}
+    return {model: pairs for model, pairs in compared.items() if any(pair.wins + pair.losses for pair in pairs)}
+
+
+def published_marks() -> Marks:
+    """The marks of the published Table 3 by architecture, row and column; LW's row, left out there, is empty."""
+    rows = paper.published(3).itertuples(index=False, name=None)
+    marks = {(str(model), str(row), str(column)): str(mark) for model, row, column, mark in rows}
+    return marks | {(model, "lw", name): "" for model in paper.MODELS for name in paper.LETTERS if name != "lw"}
+
+
+def _suffix(reading: Reading) -> str:
+    return ("-one-sided" if reading.one_sided else "") + ("-ties-split" if reading.split_ties else "")
+
+
+_OTHERS = (Reading(one_sided=True), Reading(split_ties=True), Reading(one_sided=True, split_ties=True))
+TABLES = {"3": table3}
+BY_NAME = {f"3{_suffix(reading)}": partial(table3, reading=reading) for reading in _OTHERS}
+
+
+def _rows(pairs: Pairs, methods: Mapping[str, str], marks: Marks) -> Iterator[Row]:
+    for model, tests in pairs.items():
+        by_place = {(pair.row, pair.column): pair for pair in tests}
+        for name, label in methods.items():
+            ours = [by_place.get((name, column)) for column in methods]
+            yield Row((model, label), tuple(map(_cell, ours)))
+            if (model, name, "bl") in marks or (model, name, "lw") in marks:
+                theirs = [_SIGNS[marks.get((model, name, column), "")] for column in methods]
+                yield Row((model, "paper"), tuple(map(Cell, theirs)), published=True)
+
+
+def _cell(pair: Pair | None) -> Cell:
+    if pair is None:  # the diagonal
+        return Cell("")
+    if not pair.wins + pair.losses + pair.ties:
+        return Cell()
+    return Cell(f"{_SIGNS[pair.mark]} {pair.wins}–{pair.losses}".strip())
+
+
+def _record(model: str, pair: Pair, marks: Marks) -> tuple[object, ...]:
+    counts = pair.wins, pair.losses, pair.ties, pair.missing
+    published = marks.get((model, pair.row, pair.column))
+    return model, pair.row, pair.column, *counts, round(pair.p, 6), round(pair.p_holm, 6), pair.mark, published
+
+
+def _nothing(collection: Collection) -> list[str]:
+    start = "reinit-bench -m study=table3, or study=digits"
+    return [f"no setting in {collection.results_dir} in which two methods have finished; start with: {start}"]
+
+
+def _settings(found: Outcomes) -> list[str]:
+    counts = Counter(found.frame["model"])
+    said = ", ".join(f"{model} {count}" for model, count in counts.items())
+    initializers = sorted(set(found.frame["initializer"]))
+    alone = f"; only {initializers[0]} (the paper's Table 3 has two initializers)" if len(initializers) == 1 else ""
+    return [f"settings: {said}{alone}"] if said else []
+
+
+def _missing(pairs: Pairs) -> list[str]:
+    """How many comparisons lack one of their two numbers; each pair of methods counted once."""
+    lost = sum(pair.missing for tests in pairs.values() for pair in tests) // 2
+    every = sum(pair.missing + pair.wins + pair.losses + pair.ties for tests in pairs.values() for pair in tests) // 2
+    said = f"{lost} of {every} comparisons lack a number (not run, or damaged in our copy of the paper): left out"
+    return [said] if lost else []
+
+
+def _known(pairs: Pairs, marks: Marks) -> list[tuple[str, Pair, str]]:
+    """The cells that the paper prints, with its marks."""
+    return [
+        (model, pair, marks[model, pair.row, pair.column])
+        for model, tests in pairs.items()
+        for pair in tests
+        if (model, pair.row, pair.column) in marks and pair.row != "lw"
+    ]
+
+
+def _agreement(pairs: Pairs, marks: Marks) -> list[str]:
+    """Where ours and the published marks agree, and where not."""
+    known = _known(pairs, marks)
+    unlike = [item for item in known if item[1].mark != item[2]]
+    if not known:
+        return []
+    corrected = [f"{model} {_arrow(pair)}" for model, pair, mark in unlike if pair.mark and mark]
+    alone = [item for item in unlike if not (item[1].mark and item[2])]
+    here = [_counted(model, pair) for model, pair, mark in alone if pair.mark]
+    there = [_counted(model, pair) for model, pair, mark in alone if mark]
+    parts = (
+        ("differ in Holm's correction only (★ for ○ or the reverse)", corrected),
+        ("significant here, not in the paper", here),
+        ("significant in the paper, not here", there),
+    )
+    said = f"{len(known) - len(unlike)} of {len(known)} published cells have the same mark here"
+    return [said, *(f"{words} ({len(cells)}): {', '.join(cells)}" for words, cells in parts if cells)]
+
+
+def _beyond(pairs: Pairs, marks: Marks) -> list[str]:
+    """The published marks that no outcome of the printed ties and the lost numbers could give."""
+    cells = [f"{model} {_arrow(pair)}" for model, pair, mark in _known(pairs, marks) if not _can_be(pair, bool(mark))]
+    words = "the paper's verdict cannot come from the printed settings, however their ties and lost numbers turn out"
+    return [f"{words} ({len(cells)}): {', '.join(cells)}"] if cells else []
+
+
+def _counted(model: str, pair: Pair) -> str:
+    return f"{model} {_arrow(pair)} ({pair.wins}–{pair.losses}, p = {pair.p:.2g})"
+
+
+def _arrow(pair: Pair) -> str:
+    return f"{pair.column.upper()} over {pair.row.upper()}"
+
+
+def _can_be(pair: Pair, significant: bool) -> bool:
+    """Whether some outcome of the tied and the missing comparisons gives this verdict, uncorrected and two-sided."""
+    n = pair.wins + pair.losses + pair.ties + pair.missing
+    possible = range(pair.wins, n - pair.losses + 1)
+    return any((2 * wins > n and binomial(wins, n) <= LEVEL) == significant for wins in possible)
