@@ -15,7 +15,7 @@ from reinit_bench.analysis.search import KINDS, Combination, combinations, with_
 from reinit_bench.analysis.synthetic import Pair, Pairs, cells, known, record, rows, summaries, verdict
 
 CHOSEN: Mapping[str, Any] = {
-    "trainer.lr": 0.3,
+    "trainer.lr": 1.0,
     "steps": 1500,
     "trainer.weight_decay_form": "sgd",
     "trainer.batch_size": 256,
