@@ -19,7 +19,7 @@ SECTIONS = ("dataset", "model", "method", "augmentation", "dropout", "initialize
 """The parts of an experiment that are chosen by name, one yaml per option."""
 
 _PLAIN = ("seed", "image_size", "precision")
-_EXECUTION = ("results_dir", "device", "logger", "study")
+_EXECUTION = ("results_dir", "device", "logger", "study", "diagnostics")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,11 +157,14 @@ class Execution:
     device: str = setting("auto", choices=("auto", "cpu", "cuda"))
     logger: Mapping[str, Any] = field(default_factory=lambda: {"name": "none"})
     study: str | None = None
+    diagnostics: bool = True
+    """Whether margins, sharpness and sizes are measured at the run's end; never changes the result."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "results_dir", Path(self.results_dir).expanduser())
         device = next(spec for spec in fields(self) if spec.name == "device")
         checked("device", self.device, str, device.metadata)
+        checked("diagnostics", self.diagnostics, bool, {})
         checked("logger", self.logger.get("name"), str, {"choices": ("auto", "wandb", "none")})
 
     @classmethod
@@ -169,7 +172,7 @@ class Execution:
         """The execution part of a resolved configuration."""
         study = config.get("study")
         name = study.get("name") if isinstance(study, Mapping) else study
-        given = {key: config[key] for key in ("results_dir", "device", "logger") if key in config}
+        given = {key: config[key] for key in ("results_dir", "device", "logger", "diagnostics") if key in config}
         return cls(**given, study=name)
 
 

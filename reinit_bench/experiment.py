@@ -17,6 +17,7 @@ from torch import Tensor
 
 from reinit_bench.config import Execution, Experiment
 from reinit_bench.data.task import Task, load_task
+from reinit_bench.diagnostics import leave_diagnostics
 from reinit_bench.journal import Journal
 from reinit_bench.lease import Lease
 from reinit_bench.methods.base import Context, Reinitializer, reinitialize
@@ -165,7 +166,11 @@ class _Run:
                 reinitialize(self.parts.method, net, context)
             self._train(net, context, len(rounds), resumed)
             resumed = None
-        return self._summary(net)
+        # Taken before anything is measured: measuring is no part of the result.
+        result = self._summary(net)
+        if self.execution.diagnostics:
+            leave_diagnostics(self.folder, net, self.task, self.experiment.seed)
+        return result
 
     def _train(self, net: BlockNet, context: Context, rounds: int, resumed: RoundState | None) -> None:
         carry = self.experiment.trainer.optimizer_between_rounds == "carry"

@@ -10,6 +10,8 @@ import json
 import os
 import secrets
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -77,6 +79,13 @@ def write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
 
 
+def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Write named arrays to `path` as npz in one step."""
+    import numpy as np  # only here and where they are read: `status` and `plan` answer without it
+
+    write_atomically(path, lambda stream: np.savez_compressed(stream, **arrays))
+
+
 class Store:
     """All runs of one results folder."""
 
@@ -139,6 +148,27 @@ class RunFolder:
         except (FileNotFoundError, NotADirectoryError):
             return None
         return validated_result(content, path)
+
+    def write_diagnostics(self, arrays: Mapping[str, Any]) -> None:
+        """Keep what was measured at the run's end."""
+        write_arrays(self.path / "diagnostics.npz", arrays)
+
+    def diagnostics(self) -> dict[str, Any] | None:
+        """What was measured at the run's end, as numpy arrays by name; None where nothing was.
+
+        Raises:
+            StoreError: `diagnostics.npz` is there and cannot be read.
+        """
+        import numpy as np
+
+        path = self.path / "diagnostics.npz"
+        try:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+                return dict(file)
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+            raise StoreError(f"{path} cannot be read: {error}; delete it to do without") from error
 
     def status(self) -> dict[str, Any]:
         """What `status.json` says; empty where there is none or it cannot be read."""

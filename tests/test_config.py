@@ -63,6 +63,7 @@ def test_every_scientific_field_is_part_of_the_id(path: str, value: Any) -> None
         ("device", "cpu"),
         ("logger", {"name": "none"}),
         ("study", {"name": "demo"}),
+        ("diagnostics", False),
         ("trainer__checkpoint_every", 7),
         ("method___target_", "somewhere.else.Lw"),
         ("dataset___label_", "Digits!"),
@@ -121,6 +122,7 @@ def test_what_is_wrong_is_said_in_one_line(path: str, value: Any, message: str) 
     ("given", "message"),
     [
         ({"device": "tpu"}, "device must be one of auto, cpu, cuda; got 'tpu'"),
+        ({"diagnostics": "some"}, "diagnostics must be true or false; got 'some'"),
         ({"logger": {"name": "disk"}}, "logger must be one of auto, wandb, none; got 'disk'"),
     ],
 )

@@ -54,6 +54,7 @@ def test_a_finished_run_leaves_all_that_is_promised(tmp_path: Path) -> None:
         "config.yaml",
         "rounds.jsonl",
         "history.jsonl",
+        "diagnostics.npz",
         "status.json",
         "result.json",
     }

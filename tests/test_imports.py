@@ -19,7 +19,7 @@ LAYERS = [
     {"lease"},
     {"data", "models"},
     {"methods", "training"},
-    {"journal", "reporting"},
+    {"journal", "reporting", "diagnostics"},
     {"experiment"},
     {"sweep", "analysis", "doctor"},
     {"compose"},

@@ -64,6 +64,10 @@ class Task:
             images = self.augmentation.apply(resize(self._standardized(images), enlarged), size, generator)
         return images, self.train.labels[positions]
 
+    def plain_batch(self, positions: Tensor) -> tuple[Tensor, Tensor]:
+        """The training examples at `positions` (int64, on the device), as evaluation sees them."""
+        return self._scaled(self.train.take(positions)), self.train.labels[positions]
+
     def batches(self, split: str, size: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """One split (train, validation or test) in order, without augmentation, `size` examples at a time.
 

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from reinit_bench.config import Execution, Experiment
 from reinit_bench.data.task import Task, load_task
+from reinit_bench.diagnostics import leave_diagnostics
 from reinit_bench.experiment import Parts, build_network, finished_result, held, initial_norms, run_result
 from reinit_bench.journal import Journal
 from reinit_bench.lease import Lease
@@ -228,6 +229,8 @@ class _Batch:
         result = run_result(experiment, self.execution, self.parts, member.journal, member.net, attempts, seconds)
         try:
             member.journal.write()
+            if self.execution.diagnostics:
+                leave_diagnostics(member.folder, member.net, member.task, experiment.seed)
             write_json(member.folder.path / "result.json", result)
             member.journal.close()
         except Exception as error:

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from small import composed
 
@@ -74,6 +75,9 @@ def test_a_batch_leaves_what_single_runs_leave(overrides: tuple[str, ...], tmp_p
         assert lines(ours / "history.jsonl") == list(last_of_rounds.values())
         assert (ours / "config.yaml").read_bytes() == (theirs / "config.yaml").read_bytes()
         assert {path.name for path in ours.iterdir()} == {path.name for path in theirs.iterdir()}
+        measured = [RunFolder(folder).diagnostics() or {} for folder in (ours, theirs)]
+        assert len(measured[0]) > 1
+        assert all(np.array_equal(value, measured[1][name]) for name, value in measured[0].items())
         assert json.loads((ours / "status.json").read_text())["state"] == "done"
         assert endings.by_seed[experiment.seed]["weights_sha256"] == expected["weights_sha256"]
 

@@ -1,0 +1,75 @@
+"""Diagnostics: what Section 4 looks at in a trained network, measured once at the end of a run.
+
+A diagnostic is a module of this package that offers `measure(net, task, seed)`, which yields (name, value) pairs; a new
+file is found by being there. The network is in evaluation mode (no dropout; lambdas as they are), no gradients are
+kept, and the arithmetic is fp32 whatever precision trained it. A diagnostic leaves the weights as it found them.
+
+Not measured where the configuration says `diagnostics=false`. Nothing here can change a run's result or lose it.
+"""
+
+from __future__ import annotations
+
+import pkgutil
+import warnings
+from collections.abc import Callable, Iterable, Mapping
+from importlib import import_module
+from typing import Any
+
+import numpy as np
+import torch
+
+from reinit_bench.data.task import Task
+from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.store import RunFolder, StoreError
+
+Measure = Callable[[BlockNet, Task, int], Iterable[tuple[str, Any]]]
+"""Yields names and values (numbers, arrays or tensors) for a trained network, its task and the run's seed."""
+
+
+def found() -> dict[str, Measure]:
+    """All diagnostics by name."""
+    return {
+        module.name: import_module(f"{__name__}.{module.name}").measure for module in pkgutil.iter_modules(__path__)
+    }
+
+
+def leave_diagnostics(folder: RunFolder, net: BlockNet, task: Task, seed: int) -> None:
+    """Measure everything and write `diagnostics.npz` into the run's folder.
+
+    The names in the file are `<diagnostic>.<name>`; `failures` holds a line for each diagnostic that failed, which is
+    also said as a warning. Never raises: a run that is trained is not lost for a measurement.
+    """
+    values, failures = diagnose(found(), net, task, seed)
+    try:
+        folder.write_diagnostics({**values, "failures": np.array(failures, dtype=np.str_)})
+    except StoreError as error:
+        failures.append(str(error))
+    for failure in failures:
+        warnings.warn(f"run {folder.run_id} has lost a diagnostic, not its result: {failure}", stacklevel=2)
+
+
+@torch.no_grad()
+def diagnose(
+    diagnostics: Mapping[str, Measure], net: BlockNet, task: Task, seed: int
+) -> tuple[dict[str, np.ndarray], list[str]]:
+    """What the diagnostics say, as arrays named `<diagnostic>.<name>`, and a line for each that failed."""
+    values: dict[str, np.ndarray] = {}
+    failures: list[str] = []
+    was_training = net.training
+    net.eval()
+    for diagnostic, measure in diagnostics.items():
+        try:
+            measured = {f"{diagnostic}.{name}": _array(value) for name, value in measure(net, task, seed)}
+        except Exception as error:
+            failures.append(f"{diagnostic}: {type(error).__name__}: {' '.join(str(error).split())}")
+        else:
+            values.update(measured)
+    net.train(was_training)
+    return values, failures
+
+
+def _array(value: Any) -> np.ndarray:
+    array = np.asarray(value.detach().cpu() if isinstance(value, torch.Tensor) else value)
+    if array.dtype.hasobject:
+        raise TypeError(f"a diagnostic yields numbers or text; got {type(value).__name__}")
+    return array

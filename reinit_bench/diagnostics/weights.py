@@ -1,0 +1,64 @@
+"""The size of the weights (Appendix D, Figure 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from torch import Tensor, nn
+
+from reinit_bench.data.task import Task
+from reinit_bench.methods.layerwise import frobenius
+from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.randomness import stream
+
+EXAMPLES = 256
+"""Training examples whose activations are measured: the paper's number."""
+
+_AT_A_TIME = 64
+
+
+def measure(net: BlockNet, task: Task, seed: int) -> Iterator[tuple[str, Any]]:
+    """`size` = `activations` x `head`.
+
+    `activations` is the Frobenius norm of the input to the classifier head over 256 random training examples (all,
+    where there are fewer; `examples` says how many), `head` that of the head's kernel. Runs of one seed take the same
+    examples.
+
+    Raises:
+        ValueError: the network has no dense layer that could be its head.
+    """
+    head = head_of(net)
+    inputs = task.sample(EXAMPLES, stream(seed, "weights", "sample"))
+    activations, kernel = norm_of_input(net, head, inputs), frobenius(head.weight)
+    yield "activations", activations
+    yield "head", kernel
+    yield "size", activations * kernel
+    yield "examples", len(inputs)
+
+
+def head_of(net: BlockNet) -> nn.Linear:
+    """The classifier head: the network's last dense layer."""
+    names = net.names_in_head()
+    if not names:
+        raise ValueError("the network has no dense layer, so that no classifier head can be found")
+    head = net.get_submodule(names[0].rpartition(".")[0])
+    assert isinstance(head, nn.Linear)
+    return head
+
+
+def norm_of_input(net: BlockNet, layer: nn.Module, inputs: Tensor) -> float:
+    """The Frobenius norm of what `layer` is given, over all of `inputs` together."""
+    squares: list[Tensor] = []
+
+    def look(module: nn.Module, given: tuple[Tensor, ...]) -> None:
+        squares.append(given[0].double().square().sum())
+
+    handle = layer.register_forward_pre_hook(look)
+    try:
+        for part in inputs.split(_AT_A_TIME):
+            net(part)
+    finally:
+        handle.remove()
+    assert squares, "the layer was never called"
+    return float(sum(squares)) ** 0.5

@@ -1,0 +1,150 @@
+"""Diagnostics at the end of real runs: they change nothing, lose nothing and are the same after a resume."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from small import composed, tiny
+from torch import nn
+
+from reinit_bench import diagnostics
+from reinit_bench.config import Execution, Experiment
+from reinit_bench.data.task import Task, load_task
+from reinit_bench.diagnostics import diagnose, found, leave_diagnostics
+from reinit_bench.experiment import Parts, build_network, run_experiment
+from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.store import RunFolder, Store, StoreError
+from reinit_bench.training.interrupt import Interrupt, Interrupted
+from reinit_bench.training.observer import Observer
+
+MUCH = ("method=lw", "augmentation=mild", "dropout=p25", "trainer.optimizer_between_rounds=carry")
+
+
+def measured(results: Path, experiment: Experiment) -> dict[str, np.ndarray]:
+    arrays = Store(results).run(experiment.run_id).diagnostics()
+    assert arrays is not None
+    return arrays
+
+
+def files(results: Path, experiment: Experiment) -> dict[str, Any]:
+    """What a run left, without times."""
+    folder = results / "runs" / experiment.run_id
+    result = json.loads((folder / "result.json").read_text())
+    rounds = [json.loads(line) for line in (folder / "rounds.jsonl").read_text().splitlines()]
+    for part in (result, *rounds):
+        for key in ("wall_seconds", "seconds", "attempts"):
+            part.pop(key, None)
+    return {"result": result, "rounds": rounds, "history": (folder / "history.jsonl").read_bytes()}
+
+
+def test_a_run_with_diagnostics_ends_as_one_without(tmp_path: Path) -> None:
+    experiment = tiny(*MUCH)
+    run_experiment(experiment, Execution(results_dir=tmp_path / "with"))
+    run_experiment(experiment, Execution(results_dir=tmp_path / "without", diagnostics=False))
+    assert files(tmp_path / "with", experiment) == files(tmp_path / "without", experiment)
+    assert Store(tmp_path / "without").run(experiment.run_id).diagnostics() is None
+    arrays = measured(tmp_path / "with", experiment)
+    assert arrays["margins.smallest"].shape == (54,)
+    assert arrays["sharpness.loss"].shape == (3, 8)
+    assert arrays["weights.size"] > 0
+    assert arrays["failures"].tolist() == []
+
+
+@pytest.mark.parametrize("cut", [9, 31])
+def test_a_resumed_run_leaves_the_same_diagnostics(tmp_path: Path, cut: int) -> None:
+    experiment = tiny(*MUCH)
+    run_experiment(experiment, Execution(results_dir=tmp_path / "uncut"))
+
+    class Cut(Observer):
+        steps = 0
+
+        def step_done(self, round_index: int, step: int) -> None:
+            self.steps += 1
+            if self.steps == cut:
+                interrupt.request("test")
+
+    interrupt, execution = Interrupt(), Execution(results_dir=tmp_path / "cut")
+    with pytest.raises(Interrupted):
+        run_experiment(experiment, execution, observer=Cut(), interrupt=interrupt)
+    assert Store(tmp_path / "cut").run(experiment.run_id).diagnostics() is None
+    run_experiment(experiment, execution)
+    assert files(tmp_path / "cut", experiment) == files(tmp_path / "uncut", experiment)
+    ours, theirs = measured(tmp_path / "cut", experiment), measured(tmp_path / "uncut", experiment)
+    assert ours.keys() == theirs.keys()
+    assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
+
+
+def test_a_diagnostic_that_fails_is_said_and_recorded_and_the_others_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(net: BlockNet, task: Task, seed: int) -> Iterator[tuple[str, Any]]:
+        yield "half", 1.0
+        raise ValueError("no such\nthing")
+
+    monkeypatch.setattr(diagnostics, "found", lambda: {"broken": broken, "margins": diagnostics.margins.measure})
+    experiment = tiny("method=bl")
+    with pytest.warns(UserWarning, match=r"has lost a diagnostic, not its result: broken: ValueError: no such thing$"):
+        result = run_experiment(experiment, Execution(results_dir=tmp_path))
+    assert Store(tmp_path).read_result(experiment.run_id) == result
+    arrays = measured(tmp_path, experiment)
+    assert arrays["failures"].tolist() == ["broken: ValueError: no such thing"]
+    assert sorted(arrays) == ["failures", "margins.examples", "margins.smallest"]
+
+
+def test_a_file_that_cannot_be_written_does_not_lose_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(folder: RunFolder, arrays: Any) -> None:
+        raise StoreError("cannot write diagnostics.npz: disk full")
+
+    monkeypatch.setattr(RunFolder, "write_diagnostics", full)
+    experiment = tiny("method=bl")
+    with pytest.warns(UserWarning, match="disk full"):
+        run_experiment(experiment, Execution(results_dir=tmp_path))
+    assert Store(tmp_path).read_result(experiment.run_id) is not None
+
+
+def test_a_network_without_a_dense_layer_has_no_size_and_all_else(tmp_path: Path) -> None:
+    experiment = tiny()
+    task = load_task(experiment, torch.device("cpu"))
+    pooled = nn.Sequential(nn.Conv2d(1, 10, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
+    folder = Store(tmp_path).run("0" * 16)
+    folder.create()
+    with pytest.warns(UserWarning, match="weights: ValueError: the network has no dense layer"):
+        leave_diagnostics(folder, BlockNet([pooled], nn.Identity()), task, 0)
+    arrays = folder.diagnostics()
+    assert arrays is not None
+    assert "sharpness.loss" in arrays
+    assert "weights.size" not in arrays
+
+
+@pytest.mark.parametrize("diagnostic", found())
+def test_every_diagnostic_leaves_no_trace_and_repeats_itself(diagnostic: str) -> None:
+    experiment = Experiment.from_dict(composed("image_size=8", "model.width=0.25", "dropout=p50", "precision=bf16"))
+    parts = Parts.of(experiment, Execution(device="cpu"))
+    task = load_task(experiment, parts.device)
+    net = build_network(parts, experiment, task).train()
+    net.lambda_of(1).fill(torch.tensor(0.5), torch.tensor(2.0))
+    before, random = {name: value.clone() for name, value in net.state_dict().items()}, torch.get_rng_state()
+    (once, failures), (again, _) = (diagnose({diagnostic: found()[diagnostic]}, net, task, 0) for _ in range(2))
+    assert failures == []
+    assert once
+    assert all(name.startswith(f"{diagnostic}.") and np.array_equal(once[name], again[name]) for name in once)
+    assert net.training
+    assert torch.equal(random, torch.get_rng_state())
+    assert all(torch.equal(before[name], value) for name, value in net.state_dict().items())
+    assert all(value.requires_grad and value.grad is None for value in net.parameters())
+
+
+def test_a_torn_file_is_named(tmp_path: Path) -> None:
+    folder = Store(tmp_path).run("0" * 16)
+    folder.create()
+    folder.write_diagnostics({"a.b": np.arange(1000)})
+    path = folder.path / "diagnostics.npz"
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(StoreError, match=r"diagnostics\.npz cannot be read: .*; delete it to do without"):
+        folder.diagnostics()
