@@ -1,8 +1,8 @@
 """Which reading of the paper fits Table 1 better than its default: distances over all cells, with standard errors.
 
 A reading is one changed setting. Its distance is the root mean square, over the cells that it changes and the paper
-prints, of ours minus the paper's in units of one spread per cell: sqrt(ours^2 + published^2), ours under the default, so
-that a reading is not nearer for being noisier.
+prints, of ours minus the paper's in units of one spread per cell: sqrt(ours^2 + published^2), ours under the default,
+so that a reading is not nearer for being noisier.
 """
 
 from __future__ import annotations
@@ -75,9 +75,8 @@ def markdown(found: list[Verdict]) -> str:
     lines = ["| reading | cells | n | default | reading | change | verdict |", "|:--|--:|--:|--:|--:|--:|:--|"]
     for one in found:
         change = f"{one.reading - one.default:+.2f} ± {one.error:.2f}"
-        lines.append(
-            f"| `{one.changed}` | {one.cells} | {one.n} | {one.default:.2f} | {one.reading:.2f} | {change} | {one.words} |"
-        )
+        numbers = f"{one.cells} | {one.n} | {one.default:.2f} | {one.reading:.2f} | {change}"
+        lines.append(f"| `{one.changed}` | {numbers} | {one.words} |")
     return "\n".join(lines)
 
 

@@ -95,7 +95,7 @@ def combinations(frame: pd.DataFrame) -> list[Combination]:
 def markdown(found: list[Combination]) -> str:
     """One line a combination."""
     lines = [
-        "| learning rate | steps | examples a step | examples | form | LW's lambda layers | distance | at L2 = 0 | above |",
+        "| learning rate | steps | examples a step | examples | form | lambda layers | distance | at L2 = 0 | above |",
         "|--:|--:|--:|--:|:--|:--|--:|--:|--:|",
     ]
     for one in found:

@@ -145,7 +145,7 @@ def record(value: float, method: str, pair: Pair) -> tuple[object, ...]:
 
 
 def verdict(pairs: Pairs, measure: str) -> str:
-    """How many of the cells that both have lie within `ALLOWED` spreads, and which do not; `measure` says what they are."""
+    """How many cells that both have lie within `ALLOWED` spreads, which `measure` describes, and which do not."""
     known = [(value, method, pair.difference) for value, method, pair in cells(pairs) if pair.difference is not None]
     outside = [f"{method} at {value:g} ({off:+.1f})" for value, method, off in known if abs(off) > ALLOWED]
     published = sum(pair.published is not None for _, _, pair in cells(pairs))

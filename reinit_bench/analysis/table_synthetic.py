@@ -60,8 +60,8 @@ def _strictness(pairs: Pairs) -> list[str]:
         return []
     within = sum(value <= ALLOWED for value in off)
     return [
-        "both standard deviations are those of single runs over seeds, so that the verdict asks whether the paper's mean "
-        "could be a run of ours; the paper does not say how many seeds its means average, so that the means themselves "
+        "both standard deviations are those of single runs over seeds, so that the verdict asks whether the paper's "
+        "mean could be a run of ours; the paper does not say how many seeds its means average, so that the means themselves "
         f"cannot be tested against each other; by the published spread alone, {within} of {len(off)} are within "
         f"{ALLOWED:g}"
     ]

@@ -30,8 +30,8 @@ VARIANTS = {
 """The columns: LW is followed by the switch that is not at its default."""
 
 _LEGEND = (
-    "BL trains for as many steps in all as LW; −: LW without reinitialization, rescaling or its lambda layers; +freeze: "
-    "blocks 1 to k stay as they are after round 1; test accuracy [%], mean ± standard deviation over n seeds"
+    "BL trains for as many steps in all as LW; −: LW without reinitialization, rescaling or its lambda layers; "
+    "+freeze: blocks 1 to k stay as they are after round 1; test accuracy [%], mean ± standard deviation over n seeds"
 )
 _BESIDE = "beside LW: the mean difference from LW with the same seed, ± its standard error"
 _FIELDS = ("alpha", "variant", "n", "steps", "mean", "std", "train", "beside_lw", "standard_error")

@@ -123,7 +123,9 @@ def test_table_4_has_the_chosen_combination_and_says_what_was_searched(add: Any,
     assert near.distance == pytest.approx((sum((60 - value) ** 2 for value in published) / 18) ** 0.5)
     assert near.without == pytest.approx(((41**2 + 39**2 + 35**2) / 3) ** 0.5)
     assert f"root mean square difference over 18 cells: {near.distance:.1f} points" in table.notes
-    assert any("searched: 2 combinations of learning rate (0.3, 1), steps in all (1500)" in note for note in table.notes)
+    assert any(
+        "searched: 2 combinations of learning rate (0.3, 1), steps in all (1500)" in note for note in table.notes
+    )
 
 
 def test_a_combination_of_the_search_has_runs_in_all_cells(add: Any, shelf: Shelf) -> None:

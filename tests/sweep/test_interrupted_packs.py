@@ -26,8 +26,7 @@ COMMAND = (
 
 def experiments(steps: int) -> list[Experiment]:
     return [
-        Experiment.from_dict(composed(*SETTINGS, f"trainer.max_steps={steps}", f"seed={seed}"))
-        for seed in range(2)
+        Experiment.from_dict(composed(*SETTINGS, f"trainer.max_steps={steps}", f"seed={seed}")) for seed in range(2)
     ]
 
 
