@@ -61,7 +61,7 @@ def _strictness(pairs: Pairs) -> list[str]:
     within = sum(value <= ALLOWED for value in off)
     return [
         "both standard deviations are those of single runs over seeds, so that the verdict asks whether the paper's "
-        "mean could be a run of ours; the paper does not say how many seeds its means average, so that the means themselves "
-        f"cannot be tested against each other; by the published spread alone, {within} of {len(off)} are within "
-        f"{ALLOWED:g}"
+        "mean could be a run of ours; the paper does not say how many seeds its means average, so that the means "
+        "themselves cannot be tested against each other; by the published spread alone, "
+        f"{within} of {len(off)} are within {ALLOWED:g}"
     ]

@@ -51,7 +51,6 @@ def test_ctrl_c_between_and_within_packs(tmp_path: Path) -> None:
     out, err = process.communicate(timeout=120)
     assert process.returncode == 75, (out, err)
     assert "2 done; 2 interrupted" in out
-    assert "the same command goes on" in out + err
     assert "Traceback" not in err
     done = {one.run_id: (runs / one.run_id / "result.json").stat().st_mtime_ns for one in first}
     for one in second:
