@@ -8,9 +8,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from small import composed
 
 from reinit_bench.config import Execution, Experiment
@@ -20,7 +22,7 @@ SETTINGS = ("dataset=synthetic", "dataset.test_examples=100", "method=lw", "logg
 # One worker: the short pack is done before the long one begins.
 COMMAND = (
     *(sys.executable, "-m", "reinit_bench.cli", "-m"),
-    *(*SETTINGS, "trainer.max_steps=20,2000", "seed=0,1", "hydra.launcher.workers=1"),
+    *(*SETTINGS, "trainer.max_steps=20,2000", "seed=0,1", "hydra.launcher.workers=1", "hydra.launcher.threads=1"),
 )
 
 
@@ -38,7 +40,17 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
         time.sleep(0.01)
 
 
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """The threads of the command's worker: they decide the last bits."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("one_thread")
 def test_ctrl_c_between_and_within_packs(tmp_path: Path) -> None:
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
     first, second = experiments(20), experiments(2000)
