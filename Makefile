@@ -7,7 +7,7 @@ PREPARE_STAMP := .venv-prepare/.installed
 CHECKED := reinit_bench launchers tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-prepare test-fast lint format tables figures bench clean
+.PHONY: help setup demo test test-prepare test-slurm test-fast lint format tables figures bench bench-gpu clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -37,6 +37,9 @@ $(PREPARE_STAMP): $(STAMP) reinit_bench/data/prepare_env.py
 		$$($(BIN)/python -c 'from reinit_bench.data.prepare_env import REQUIREMENTS; print(*REQUIREMENTS)')
 	@touch $@
 
+test-slurm: setup ## Run the tests on a real SLURM of two nodes, set up on this machine (needs root and apt-get)
+	$(BIN)/python -m pytest -m slurm -rs
+
 test-fast: setup ## Run the quick tests (under 90 seconds)
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not slurm"
 
@@ -55,8 +58,13 @@ tables: setup ## Write the paper's tables from finished runs to results/tables
 figures: setup ## Draw the paper's figures from finished runs to results/figures
 	$(BIN)/reinit-bench figures
 
-bench: setup ## Measure speed beside plain baselines (under 10 minutes)
-	@for script in benchmarks/[a-z]*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+bench: setup ## Measure speed on the CPU beside plain baselines (under 10 minutes)
+	@for script in step round pack synthetic collect data; do \
+		echo "== benchmarks/$$script.py"; $(BIN)/python benchmarks/$$script.py || exit 1; done
+	@$(BIN)/python benchmarks/latest.py
+
+bench-gpu: setup ## Measure speed on a GPU beside plain baselines
+	@$(BIN)/python benchmarks/gpu_step.py
 
 clean: ## Remove the environment and caches; results stay
 	rm -rf $(VENV) .venv-prepare .pytest_cache .mypy_cache .ruff_cache build dist

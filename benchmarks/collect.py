@@ -1,10 +1,11 @@
-"""How long from 2,448 finished runs on disk to all tables, beside a plain pandas collector.
+"""How long from 2,448 finished runs on disk to all tables and to all figures, beside a plain pandas collector.
 
     python benchmarks/collect.py [--runs 2448] [--repeats 3]
 
 Writes the paper's whole grid (one seed) as synthetic run folders, then times fresh processes in turn, imports included:
 ours (every run validated; all tables built and written) and the plain way (json.load, json_normalize and concat, one
-groupby; nothing validated). Prints the median of each and their ratio. Takes about a minute on two cores.
+groupby; nothing validated). Prints the median of each and their ratio; then one process that draws and writes every
+figure that these runs can fill. Takes about a minute and a half on two cores.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import resource
 import statistics
 import subprocess
 import sys
@@ -22,12 +24,14 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import latest
 import yaml
 
 from reinit_bench.analysis import paper
 from reinit_bench.config import Experiment
 
 TARGET_SECONDS = 3.0
+FIGURES_TARGET_SECONDS = 60.0
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
 OURS = """
@@ -53,6 +57,21 @@ keys = ["config.dataset._label_", "config.model.name", "config.method.name",
         "config.augmentation.name", "config.dropout.rate", "config.initializer.name"]
 frame.groupby(keys)["test_accuracy"].agg(["size", "mean", "std"]).to_csv(sys.argv[1] + "/plain.csv")
 print(len(frame))
+"""
+
+
+FIGURES = """
+import sys
+from pathlib import Path
+from reinit_bench.analysis.collect import collect
+from reinit_bench.analysis.figures import NothingToDraw, drawers, write
+collection = collect(sys.argv[1])
+for name, draw in drawers().items():
+    try:
+        write(draw(collection), name, Path(sys.argv[1], "figures"))
+    except NothingToDraw:
+        continue
+print(len(collection.frame))
 """
 
 
@@ -128,13 +147,13 @@ def write_run(folder: Path, run_id: str, experiment: Experiment, draw: random.Ra
     (folder / "result.json").write_text(json.dumps(result, indent=1))
 
 
-def seconds(program: str, results: Path, expected: int) -> float:
-    """Wall time of a fresh process that runs `program` on the folder, which must find all runs."""
-    began = time.perf_counter()
+def seconds(program: str, results: Path, expected: int) -> tuple[float, float]:
+    """Wall and processor time of a fresh process that runs `program` on the folder, which must find all runs."""
+    began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
     done = subprocess.run([sys.executable, "-c", program, str(results)], capture_output=True, text=True, check=True)
-    elapsed = time.perf_counter() - began
+    elapsed, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
     assert int(done.stdout) == expected, done.stdout
-    return elapsed
+    return elapsed, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def main() -> None:
@@ -148,15 +167,21 @@ def main() -> None:
         chosen = list(experiments().items())[: arguments.runs]
         for run_id, experiment in chosen:
             write_run(results / "runs" / run_id, run_id, experiment, draw)
-        times: dict[str, list[float]] = {"ours": [], "plain": []}
+        times: dict[str, list[tuple[float, float]]] = {"ours": [], "plain": []}
         for _ in range(arguments.repeats):
             for name, program in (("ours", OURS), ("plain", PLAIN)):
                 times[name].append(seconds(program, results, len(chosen)))
-    ours, plain = (statistics.median(times[name]) for name in ("ours", "plain"))
-    print(f"{len(chosen)} runs into all tables, fresh process, median of {arguments.repeats}")
-    print(f"  ours   {ours:6.2f} s   (target {TARGET_SECONDS:g} s)   {[round(t, 2) for t in times['ours']]}")
-    print(f"  plain  {plain:6.2f} s   {[round(t, 2) for t in times['plain']]}")
-    print(f"  plain / ours = {plain / ours:.1f}")
+        drawing = seconds(FIGURES, results, len(chosen))
+        drawn = sorted(path.stem for path in (results / "figures").glob("*.png"))
+    ours, plain = ([statistics.median(kind) for kind in zip(*times[name], strict=True)] for name in ("ours", "plain"))
+    print(f"{len(chosen)} runs into all tables, fresh process, median of {arguments.repeats}: wall, processor time")
+    print(f"  ours   {ours[0]:6.2f} s {ours[1]:6.2f} s   (target {TARGET_SECONDS:g} s on an idle machine)")
+    print(f"  plain  {plain[0]:6.2f} s {plain[1]:6.2f} s")
+    print(f"  plain / ours = {plain[0] / ours[0]:.1f}, processor time {plain[1] / ours[1]:.1f}")
+    words = f"{drawing[0]:.1f} s, processor time {drawing[1]:.1f} s"
+    print(f"figures, fresh process, once: {words}   (target {FIGURES_TARGET_SECONDS:g} s)   {', '.join(drawn)}")
+    name = f"all tables from {len(chosen)} runs, beside json_normalize"
+    latest.merge([latest.row(name, ours[0], plain[0], plain[0] / ours[0], None, "s")])
 
 
 if __name__ == "__main__":

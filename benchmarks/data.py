@@ -22,6 +22,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import latest
 import numpy as np
 import psutil
 import torch
@@ -140,6 +141,7 @@ def main() -> None:
         print(
             f"serving, median: ours {served:.0f}, torchvision {slow:.0f} images/s, ratio {ratio:.1f} (target {TARGET})"
         )
+        latest.merge([latest.row("serving augmented batches, 224x224", served, slow, ratio, TARGET, "images/s")])
         before = private_bytes()
         serve_ours(task, max(1, len(task.train) // BATCH) * 2)
         batch = BATCH * SIZE * SIZE * 3 * 4

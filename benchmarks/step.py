@@ -1,15 +1,17 @@
 """Training speed: images per second of our training loop beside a plain PyTorch loop, in one run.
 
-    python benchmarks/step.py [--model scnn] [--image-size 32] [--batch 256] [--epochs 3] [--pairs 5]
+    python benchmarks/step.py [--models scnn,mobilenet] [--image-size 32] [--batch 256] [--epochs 2] [--pairs 3]
 
 All train the same network from the same weights on the same digits on two CPU cores, and validate after every epoch:
 
-- plain: what a tutorial would have: images resized once and kept as float tensors, a shuffling DataLoader, NCHW, fp32,
-  `loss.item()` every step; one process, two threads.
+- plain: what a researcher would write: torch's own modules, NCHW, fp32, eager; images resized, made tensors and
+  standardized by torchvision's transforms in a shuffling DataLoader with two workers; `loss.item()` every step; one
+  process with torch's default threads.
 - ours: `train_round`, as every experiment runs it, resizing and standardizing on the fly; one process, two threads.
 - pool: two processes of one thread each, as a sweep runs them (`hydra/launcher=local`).
 
-Each is measured in processes of its own, in turn, so that a machine that drifts harms all; medians are quoted.
+Each is measured in processes of its own, in turn, so that a machine that drifts harms all; medians of the rates and of
+the ratios of each turn are quoted.
 """
 
 from __future__ import annotations
@@ -21,11 +23,14 @@ import subprocess
 import sys
 import time
 
+import latest
+
 CORES = 2
-TARGETS = {"scnn": 1.5}
+PASSED_ON = ("image-size", "batch", "epochs", "precision")
+TARGETS = {"scnn": 2.5, "mobilenet": 1.5}
 
 
-def measure(arguments: argparse.Namespace, kind: str, threads: int) -> None:
+def measure(arguments: argparse.Namespace, kind: str, threads: int | None) -> None:
     """Train as `kind` does and print images per second; the body of a measuring process."""
     import torch
 
@@ -34,7 +39,8 @@ def measure(arguments: argparse.Namespace, kind: str, threads: int) -> None:
     from reinit_bench.experiment import Parts, build_network
     from reinit_bench.training.device import set_up_arithmetic
 
-    torch.set_num_threads(threads)
+    if threads is not None:
+        torch.set_num_threads(threads)
     experiment = experiment_of(arguments)
     device = torch.device("cpu")
     if kind == "ours":
@@ -70,26 +76,13 @@ def experiment_of(arguments):
 def plain(task, net, batch):
     """Epoch after epoch of a plain loop."""
     import torch
-    from torch.nn import functional
-    from torch.utils.data import DataLoader, TensorDataset
+    from plain import plain_epochs, plain_twin
 
-    net = net.to(memory_format=torch.contiguous_format)
-    images = torch.cat([inputs for inputs, _ in task.batches("train")]).contiguous()
-    loader = DataLoader(TensorDataset(images, task.train.labels), batch_size=batch, shuffle=True)
-    held_out = torch.cat([inputs for inputs, _ in task.batches("validation")]).contiguous()
-    optimizer = torch.optim.SGD(net.parameters(), lr=0.003, momentum=0.9, weight_decay=1e-5)
-    while True:
-        net.train()
-        for inputs, labels in loader:
-            optimizer.zero_grad()
-            loss = functional.cross_entropy(net(inputs), labels)
-            loss.backward()
-            optimizer.step()
-            loss.item()
-        net.eval()
-        with torch.no_grad():
-            (net(held_out).argmax(1) == task.validation.labels).float().mean().item()
-        yield
+    twin = plain_twin(net)
+    images, _ = next(task.batches("validation"))
+    with torch.no_grad():
+        torch.testing.assert_close(twin(images.contiguous()), net(images), rtol=1e-3, atol=1e-3)
+    return plain_epochs(task, twin, batch)
 
 
 def ours(experiment, task, net):
@@ -118,9 +111,12 @@ def ours(experiment, task, net):
         go.put(None)
 
 
-def run(arguments: argparse.Namespace, kind: str, processes: int) -> float:
+def run(arguments: argparse.Namespace, model: str, kind: str, processes: int) -> float:
     """Images per second of `processes` processes that share the cores, all together."""
-    words = [sys.executable, __file__, *sys.argv[1:], "--measure", kind, "--threads", str(CORES // processes)]
+    words = [sys.executable, __file__, "--model", model, "--measure", kind]
+    words += [f"--{name}={getattr(arguments, name.replace('-', '_'))}" for name in PASSED_ON]
+    if kind == "ours":
+        words += ["--threads", str(CORES // processes)]
     started = [subprocess.Popen(words, stdout=subprocess.PIPE, text=True) for _ in range(processes)]
     answers = [process.communicate()[0] for process in started]
     if any(process.returncode for process in started):
@@ -128,31 +124,45 @@ def run(arguments: argparse.Namespace, kind: str, processes: int) -> float:
     return sum(json.loads(answer.splitlines()[-1]) for answer in answers)
 
 
+def compare(arguments: argparse.Namespace, model: str) -> list[dict]:
+    """Measure one model in turns; the rows for the table."""
+    title = f"{model}, {arguments.image_size}x{arguments.image_size}, batch {arguments.batch}, {arguments.precision}"
+    print(f"{title}, {CORES} cores; images/s")
+    turns = []
+    for _ in range(arguments.pairs):
+        turn = (
+            run(arguments, model, "plain", 1),
+            run(arguments, model, "ours", 1),
+            run(arguments, model, "ours", CORES),
+        )
+        turns.append((*turn, turn[1] / turn[0], turn[2] / turn[0]))
+        print(
+            f"  plain {turn[0]:.0f}  ours {turn[1]:.0f} ({turns[-1][3]:.2f}x)  pool {turn[2]:.0f} ({turns[-1][4]:.2f}x)"
+        )
+    base, one, pool, ratio, pool_ratio = (statistics.median(column) for column in zip(*turns, strict=True))
+    return [
+        latest.row(f"step, one process: {title}", one, base, ratio, None, "images/s"),
+        latest.row(f"step, two processes: {title}", pool, base, pool_ratio, TARGETS.get(model), "images/s"),
+    ]
+
+
 def main() -> None:
-    """Print a line per pair and the medians."""
+    """Print a line per turn, and the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="scnn")
+    parser.add_argument("--models", default="scnn,mobilenet", help="with commas")
     parser.add_argument("--image-size", type=int, default=32)
     parser.add_argument("--batch", type=int, default=256)
-    parser.add_argument("--epochs", type=int, default=3)
-    parser.add_argument("--pairs", type=int, default=5)
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--pairs", type=int, default=3)
     parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16"))
+    parser.add_argument("--model", default="scnn", help=argparse.SUPPRESS)
     parser.add_argument("--measure", choices=("ours", "plain"), help=argparse.SUPPRESS)
-    parser.add_argument("--threads", type=int, default=CORES, help=argparse.SUPPRESS)
+    parser.add_argument("--threads", type=int, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.measure:
         measure(arguments, arguments.measure, arguments.threads)
         return
-    size = arguments.image_size
-    print(f"{arguments.model}, {size}x{size}, batch {arguments.batch}, {arguments.precision}, {CORES} cores; images/s")
-    rows = []
-    for _ in range(arguments.pairs):
-        row = [run(arguments, "plain", 1), run(arguments, "ours", 1), run(arguments, "ours", CORES)]
-        rows.append((*row, row[1] / row[0], row[2] / row[0]))
-        print(f"  plain {row[0]:.0f}  ours {row[1]:.0f} ({rows[-1][3]:.2f}x)  pool {row[2]:.0f} ({rows[-1][4]:.2f}x)")
-    base, one, pool, ratio, pool_ratio = (statistics.median(column) for column in zip(*rows, strict=True))
-    target = f"; target {TARGETS[arguments.model]}x" if arguments.model in TARGETS else ""
-    print(f"median: plain {base:.0f}, ours {one:.0f} ({ratio:.2f}x), pool {pool:.0f} ({pool_ratio:.2f}x){target}")
+    latest.merge([row for model in arguments.models.split(",") for row in compare(arguments, model)])
 
 
 if __name__ == "__main__":

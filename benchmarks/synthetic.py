@@ -15,6 +15,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import latest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -123,6 +124,8 @@ def main() -> None:
     print(f"plain loop   {plain:6.2f} runs/s  ({PLAIN_RUNS} runs, test {100 * sum(by_hand) / PLAIN_RUNS:.1f}%)")
     print(f"reinit-bench {runs / seconds:6.2f} runs/s  ({runs} runs in {seconds:.1f} s, test {100 * accuracy:.1f}%)")
     print(f"ratio        {runs / seconds / plain:6.2f}")
+    name = f"synthetic study, {runs} seeds of LW"
+    latest.merge([latest.row(name, runs / seconds, plain, runs / seconds / plain, None, "runs/s")])
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,7 +19,7 @@ SECTIONS = ("dataset", "model", "method", "augmentation", "dropout", "initialize
 """The parts of an experiment that are chosen by name, one yaml per option."""
 
 _PLAIN = ("seed", "image_size", "precision")
-_EXECUTION = ("results_dir", "device", "logger", "study", "diagnostics")
+_EXECUTION = ("results_dir", "device", "compile", "logger", "study", "diagnostics")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +54,8 @@ class Trainer(Settings):
     """Whether momentum and learning rate start anew in each round or are carried over."""
     checkpoint_every: int = setting(1000, least=1, outside_identity=True)
     """Steps between checkpoints within a round (one more is written at every round's start)."""
+    micro_batch: int | None = setting(None, least=1, outside_identity=True)
+    """Examples that go through the network at once, to save memory; null: the whole batch. The same up to rounding."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -117,7 +119,7 @@ class Experiment:
         unknown = sorted(key for key in config["trainer"] if key not in known and not key.startswith("_"))
         if unknown:
             raise ConfigError(f"trainer has no field {unknown[0]!r}; its fields are {', '.join(sorted(known))}")
-        trainer = Trainer(**{key: value for key, value in config["trainer"].items() if key in known})
+        trainer = _trainer(tuple((key, value) for key, value in config["trainer"].items() if key in known))
         rest = {key: config[key] for key in _PLAIN if key in config}
         return cls(**{name: config[name] for name in SECTIONS}, trainer=trainer, **rest)
 
@@ -125,7 +127,7 @@ class Experiment:
         """Plain nested dicts, fit for YAML and JSON; `from_dict` gives the experiment back."""
         return asdict(self)
 
-    @property
+    @cached_property
     def identity(self) -> dict[str, Any]:
         """What tells this experiment from every other: the configuration without names of code, paths and labels."""
         sections = {name: _section_identity(getattr(self, name)) for name in SECTIONS}
@@ -155,6 +157,8 @@ class Execution:
 
     results_dir: Path = Path("results")
     device: str = setting("auto", choices=("auto", "cpu", "cuda"))
+    compile: str = setting("auto", choices=("auto", "none", "inductor", "aot_eager", "eager"))
+    """What compiles the step: auto is inductor on a GPU, none on the CPU; the last two are for looking for mistakes."""
     logger: Mapping[str, Any] = field(default_factory=lambda: {"name": "none"})
     study: str | None = None
     diagnostics: bool = True
@@ -162,8 +166,9 @@ class Execution:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "results_dir", Path(self.results_dir).expanduser())
-        device = next(spec for spec in fields(self) if spec.name == "device")
-        checked("device", self.device, str, device.metadata)
+        for spec in fields(self):
+            if spec.name in ("device", "compile"):
+                checked(spec.name, getattr(self, spec.name), str, spec.metadata)
         checked("diagnostics", self.diagnostics, bool, {})
         checked("logger", self.logger.get("name"), str, {"choices": ("auto", "wandb", "none")})
 
@@ -172,8 +177,14 @@ class Execution:
         """The execution part of a resolved configuration."""
         study = config.get("study")
         name = study.get("name") if isinstance(study, Mapping) else study
-        given = {key: config[key] for key in ("results_dir", "device", "logger", "diagnostics") if key in config}
+        given = {key: config[key] for key in _EXECUTION if key in config and key != "study"}
         return cls(**given, study=name)
+
+
+@lru_cache(maxsize=256)
+def _trainer(values: tuple[tuple[str, Any], ...]) -> Trainer:
+    """Trainers are frozen and a study has few of them: each is checked once."""
+    return Trainer(**dict(values))
 
 
 def _metadata(name: str) -> Mapping[str, Any]:

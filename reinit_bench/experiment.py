@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -29,7 +29,7 @@ from reinit_bench.provenance import git_commit, slurm_job, versions
 from reinit_bench.randomness import stream
 from reinit_bench.rounds import Round
 from reinit_bench.settings import ConfigError, instantiate
-from reinit_bench.store import CorruptResult, RunFolder, Store, write_json
+from reinit_bench.store import CorruptResult, RunFolder, Store, StoreError, write_json
 from reinit_bench.training.device import choose_device, set_up_arithmetic
 from reinit_bench.training.interrupt import Interrupt, Interrupted
 from reinit_bench.training.loop import RoundState, Surroundings, train_round
@@ -86,7 +86,7 @@ def finished_result(folder: RunFolder) -> dict[str, Any] | None:
         return None
 
 
-@contextmanager
+@contextlib.contextmanager
 def held(folder: RunFolder, observer: Observer) -> Iterator[Lease]:
     """Hold the run's lease; leave how it ended in `status.json` and tell the observer where it ended badly."""
     lease = Lease(folder, slurm_job=slurm_job())
@@ -147,7 +147,18 @@ class _Run:
         self.journal = Journal(folder)
 
     def result(self) -> dict[str, Any]:
-        """Train all rounds that are left and say what came out."""
+        """Train all rounds that are left and say what came out; whatever happens, what was saved is on disk then."""
+        try:
+            result = self._result()
+        except BaseException:
+            # The training's own error says more than one of the disk.
+            with contextlib.suppress(StoreError):
+                self.journal.wait()
+            raise
+        self.journal.wait()
+        return result
+
+    def _result(self) -> dict[str, Any]:
         net = build_network(self.parts, self.experiment, self.task)
         norms = initial_norms(net)
         rounds = self.parts.method.rounds(net.num_blocks, self.parts.method.repeats, self.experiment.trainer.max_steps)
@@ -188,9 +199,14 @@ class _Run:
                 resume=resumed,
                 carried=self.journal.optimizer if carry else None,
             )
+        except Interrupted:
+            # Nobody may take the run for resumable whose last checkpoint could not be written.
+            self.journal.write()
+            raise
         except Exception:
             # Whatever went wrong, the curve up to here is worth keeping.
-            self.journal.write()
+            with contextlib.suppress(StoreError):
+                self.journal.write()
             raise
         self.journal.round_ended(result, optimizer if carry else None)
         self.observer.round_ended(round_end(self.journal.rounds, rounds))
@@ -199,6 +215,7 @@ class _Run:
         return Surroundings(
             seed=self.experiment.seed,
             precision=self.experiment.precision,
+            compile=self.execution.compile,
             total_step=self.journal.total_step,
             observer=self.observer,
             interrupt=self.interrupt,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import torch
 
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.store import RunFolder, write_lines
+from reinit_bench.training.background import BackgroundWriter, snapshot
 from reinit_bench.training.checkpoint import latest_checkpoint, remove_checkpoints, save_checkpoint
 from reinit_bench.training.loop import RoundResult, RoundState
 from reinit_bench.training.observer import EpochEnd
@@ -31,6 +33,7 @@ class Journal:
         """The optimizer's state at the end of the last round."""
         self.problems: list[str] = []
         """Lines about checkpoints that were found torn."""
+        self._writer = BackgroundWriter()
         self._seconds_before = 0.0
         self._started = time.perf_counter()
 
@@ -61,9 +64,12 @@ class Journal:
         return RoundState(**checkpoint["round"])
 
     def save(self, net: BlockNet, state: RoundState) -> None:
-        """Write a checkpoint and, after it, the curve as far as the checkpoint knows it."""
-        save_checkpoint(
-            self.folder.path,
+        """Write a checkpoint and, after it, the curve as far as the checkpoint knows it; both in the background.
+
+        Raises:
+            StoreError: the checkpoint before this one could not be written.
+        """
+        content = snapshot(
             {
                 "net": net.state_dict(),
                 "round": vars(state),
@@ -72,9 +78,22 @@ class Journal:
                 "last_optimizer": self.optimizer,
                 "seconds": self.seconds,
                 "threads": torch.get_num_threads(),
-            },
+            }
         )
-        self.write()
+
+        def write() -> None:
+            save_checkpoint(self.folder.path, content)
+            self._write(content["rounds"], content["history"])
+
+        self._writer.submit(write)
+
+    def wait(self) -> None:
+        """Return when all that was saved is on disk.
+
+        Raises:
+            StoreError: it could not be written.
+        """
+        self._writer.wait()
 
     def epoch_ended(self, event: EpochEnd) -> None:
         """Keep a line of the curve."""
@@ -86,13 +105,18 @@ class Journal:
         """Keep a round's line."""
         self.rounds.append(asdict(result))
         self.optimizer = None if optimizer is None else dict(optimizer)
-        self.write()
+        self._writer.submit(partial(self._write, list(self.rounds), list(self.history)))
 
     def write(self) -> None:
-        """Write `rounds.jsonl` and `history.jsonl`."""
-        write_lines(self.folder.path / "rounds.jsonl", self.rounds)
-        write_lines(self.folder.path / "history.jsonl", self.history)
+        """Write `rounds.jsonl` and `history.jsonl` now."""
+        self.wait()
+        self._write(self.rounds, self.history)
+
+    def _write(self, rounds: list[dict[str, Any]], history: list[dict[str, Any]]) -> None:
+        write_lines(self.folder.path / "rounds.jsonl", rounds)
+        write_lines(self.folder.path / "history.jsonl", history)
 
     def close(self) -> None:
         """Remove what only a running experiment needs."""
+        self.wait()
         remove_checkpoints(self.folder.path)

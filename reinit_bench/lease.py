@@ -28,6 +28,10 @@ STALE_SECONDS = 90.0
 """A lease whose heartbeat is older than this, on another host, is nobody's."""
 
 
+DIED = "WorkerDied"
+"""The kind of error of a run whose process was killed more often than it is gone on with."""
+
+
 class RunHeld(ConfigError):
     """Another living process is working on the run."""
 
@@ -126,6 +130,16 @@ def is_alive(status: Mapping[str, Any]) -> bool:
             return False
         return math.isclose(started, float(status.get("process_started") or 0.0), abs_tol=1.0)
     return time.time() - float(status.get("heartbeat") or 0.0) < STALE_SECONDS
+
+
+def record_death(folder: RunFolder, why: str) -> None:
+    """Leave `failed` and its cause in the status of a run whose process died without a word, unless it lives on."""
+    if not folder.status():
+        return
+    with _file_lock(folder.path):
+        status = folder.status()
+        if status.get("state") == "running" and not is_alive(status):
+            write_json(folder.path / "status.json", {**status, "state": "failed", "error": why, "error_kind": DIED})
 
 
 @contextlib.contextmanager

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -79,6 +81,26 @@ def collect(results_dir: Path | str) -> Collection:
         ConfigError: `results_dir` is a file. A folder that does not exist is an empty store.
     """
     store = Store(Path(results_dir))
+    with _no_garbage_collection():
+        runs, unfinished, corrupt = _read(store)
+        frame, settings = _frame(runs)
+    return Collection(store.results_dir, frame, settings, unfinished, tuple(corrupt))
+
+
+@contextmanager
+def _no_garbage_collection() -> Iterator[None]:
+    """Thousands of small dicts that all stay: looking among them for garbage is a tenth of the time and finds none."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()
+
+
+def _read(store: Store) -> tuple[list[dict[str, Any]], int, list[str]]:
+    """The rows of the finished runs, how many are not finished, and a line for each result that cannot be used."""
     runs: list[dict[str, Any]] = []
     corrupt: list[str] = []
     unfinished = 0
@@ -96,8 +118,7 @@ def collect(results_dir: Path | str) -> Collection:
             corrupt.append(f"{path} cannot be read: {error.strerror or error}; make it a file that you may read")
         except ConfigError as error:
             corrupt.append(f"{path} cannot be used: {error}; delete it and run the experiment again")
-    frame, settings = _frame(runs)
-    return Collection(store.results_dir, frame, settings, unfinished, tuple(corrupt))
+    return runs, unfinished, corrupt
 
 
 def setting_name(column: str) -> str:

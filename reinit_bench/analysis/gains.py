@@ -10,8 +10,8 @@ from itertools import pairwise
 
 import pandas as pd
 
-from reinit_bench.analysis.outcomes import Outcomes
-from reinit_bench.analysis.ranks import ALL, Unit
+from reinit_bench.analysis.outcomes import ALL, Outcomes
+from reinit_bench.analysis.ranks import Unit
 
 BOUNDS = (1_000, 5_000, 20_000)
 """Where there are many sizes, they are put together up to each of these and above the last."""

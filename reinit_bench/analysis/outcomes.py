@@ -24,6 +24,9 @@ DESIGN = ("dataset", "examples", "model", "augmentation", "dropout_rate", "initi
 INITIALIZERS = ("he_normal", "xavier_uniform")
 """The two of Table 3."""
 
+ALL = "all"
+"""In place of an architecture: every one of them."""
+
 SWITCHES = ("method.rescale", "method.normalize", "method.reinitialize", "method.freeze")
 """The parts of LW; a run with one of them off its default is Appendix F's and not LW."""
 

@@ -10,11 +10,8 @@ from typing import Literal
 
 import pandas as pd
 
-from reinit_bench.analysis.outcomes import Outcomes
+from reinit_bench.analysis.outcomes import ALL, Outcomes
 from reinit_bench.analysis.significance import LEVEL
-
-ALL = "all"
-"""In place of an architecture: every one of them."""
 
 ENOUGH_DATASETS = 5
 """With fewer datasets than these, ranks over datasets say next to nothing."""
@@ -59,18 +56,21 @@ class Ranking:
 
 
 def rankings(found: Outcomes) -> list[Ranking]:
-    """Over all architectures and for each one; over datasets and over settings, those with all methods."""
+    """Over all architectures and for each one; over datasets, where there are several, and over settings.
+
+    Only settings with all methods count.
+    """
     frame = found.complete
     if frame.empty or len(found.methods) < 2:
         return []
-    return [
-        ranking
-        for model, rows in _parts(frame)
-        for ranking in (
-            _ranking(model, rows, found.methods, "dataset"),
-            _ranking(model, rows, found.methods, "setting"),
-        )
-    ]
+    return [ranking for model, rows in _parts(frame) for ranking in _over_units(model, rows, found.methods)]
+
+
+def _over_units(model: str, rows: pd.DataFrame, methods: Mapping[str, str]) -> Iterator[Ranking]:
+    by_method = rows[list(methods)]
+    if rows["dataset"].nunique() > 1:
+        yield rank(by_method.groupby(rows["dataset"]).mean(), model, "dataset")
+    yield rank(by_method, model, "setting")
 
 
 def to_show(found: Sequence[Ranking]) -> list[Ranking]:
@@ -115,11 +115,6 @@ def _parts(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     if len(models) > 1:
         yield ALL, frame
     yield from ((model, frame[frame["model"] == model]) for model in models)
-
-
-def _ranking(model: str, rows: pd.DataFrame, methods: Mapping[str, str], unit: Unit) -> Ranking:
-    by_method = rows[list(methods)]
-    return rank(by_method.groupby(rows["dataset"]).mean() if unit == "dataset" else by_method, model, unit)
 
 
 def _friedman(accuracies: pd.DataFrame) -> tuple[float | None, float | None]:

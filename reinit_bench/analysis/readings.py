@@ -13,10 +13,18 @@ from typing import Any
 
 import pandas as pd
 
-from reinit_bench.analysis import paper
+from reinit_bench.analysis import paper, reading_verdicts
 from reinit_bench.analysis.collect import collect, setting_name
 from reinit_bench.analysis.lines import typed
-from reinit_bench.analysis.table_synthetic import SETTINGS
+from reinit_bench.analysis.synthetic import SETTINGS
+
+_PARTS = (
+    "method.rescale=false",
+    "method.normalize=false",
+    "method.reinitialize=false",
+    "method.freeze=true",
+)
+"""Appendix F's ablations: no readings of the paper."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +34,7 @@ class Reading:
     Attributes:
         changed: the setting that is not at its default, as typed; `default` where none is.
         difference: ours minus the paper's, in combined standard deviations; NaN where the paper's value is lost.
+        error: the difference's standard error, by our seeds alone.
     """
 
     method: str
@@ -36,21 +45,27 @@ class Reading:
     std: float
     published: float
     difference: float
+    error: float
 
 
 def readings(frame: pd.DataFrame) -> list[Reading]:
     """The default and every reading that changes one setting, by method, alpha and mean; of a collection's frame."""
+    return list(_summaries(with_changes(frame)))
+
+
+def with_changes(frame: pd.DataFrame) -> pd.DataFrame:
+    """The runs that change at most one of Table 1's settings, with a column `changed`."""
     runs = frame[(frame["dataset"] == "synthetic") & frame["method"].isin(list(paper.LETTERS))]
     # Empty text where several settings are changed at once: that is no reading of its own.
     changed = pd.Series([_changed(row) for row in runs.to_dict("records")], index=runs.index, dtype=object)
-    return list(_summaries(runs.assign(changed=changed)[changed != ""]))
+    return runs.assign(changed=changed)[~changed.isin(["", *_PARTS])]
 
 
 def markdown(found: list[Reading]) -> str:
     """One line a reading."""
     lines = ["| method | alpha | reading | n | ours | paper | difference in spreads |", "|:--|--:|:--|--:|--:|--:|--:|"]
     for one in found:
-        off = "—" if math.isnan(one.difference) else f"{one.difference:+.1f}"
+        off = "—" if math.isnan(one.difference) else f"{one.difference:+.2f} ± {one.error:.2f}"
         theirs = "—" if math.isnan(one.published) else f"{one.published:.1f}"
         ours = f"{one.mean:.1f} ± {one.std:.1f}"
         lines.append(f"| {one.method} | {one.alpha:g} | {one.changed} | {one.n} | {ours} | {theirs} | {off} |")
@@ -76,9 +91,13 @@ def _summaries(runs: pd.DataFrame) -> Iterator[Reading]:
         mean, std = float(accuracy.mean()), float(accuracy.std())
         if (alpha, method) in published:
             theirs, spread = published[alpha, method]
-            off = (mean - theirs) / math.hypot(std, spread)
-            yield Reading(str(method), float(str(alpha)), str(changed), len(group), mean, std, theirs, off)
+            unit = math.hypot(std, spread)
+            off, error = (mean - theirs) / unit, std / math.sqrt(len(group)) / unit
+            yield Reading(str(method), float(str(alpha)), str(changed), len(group), mean, std, theirs, off, error)
 
 
 if __name__ == "__main__":
-    print(markdown(readings(collect(sys.argv[1] if len(sys.argv) > 1 else "results").frame)))
+    found = collect(sys.argv[1] if len(sys.argv) > 1 else "results").frame
+    print(reading_verdicts.markdown(reading_verdicts.verdicts(with_changes(found))))
+    print()
+    print(markdown(readings(found)))

@@ -9,7 +9,7 @@ import pandas as pd
 from reinit_bench.analysis import notes, paper
 from reinit_bench.analysis.collect import Collection
 from reinit_bench.analysis.layout import Cell, Row, Table
-from reinit_bench.analysis.lines import Line, Summary, lines
+from reinit_bench.analysis.lines import Line, Summary, lines, typed
 from reinit_bench.analysis.outcomes import SWITCHES
 
 VARIANTS: Mapping[str, str] = {
@@ -42,6 +42,9 @@ _ELSEWHERE = (
     "normalization layers, 42% with them; frozen, training accuracy falls to 1% after about round 5. Ours has its own "
     "normalization everywhere, so that these have no counterpart here"
 )
+_OWN = (*SWITCHES, "trainer.momentum")
+"""Settings in which Appendix F is not like the rest of the paper."""
+
 _FIELDS = ("dataset", "model", "variant", "n", "mean", "std", "published")
 
 
@@ -60,7 +63,8 @@ def ablation_table(collection: Collection) -> Table:
         best="the best of its row as printed",
         notes=notes.joined(
             [_LEGEND, _ELSEWHERE] if shown else [start],
-            notes.settings_unlike_paper(runs.drop(columns=[name for name in SWITCHES if name in runs])),
+            _momentum(runs),
+            notes.settings_unlike_paper(runs.drop(columns=[name for name in _OWN if name in runs])),
             notes.left_out(collection),
             notes.mixed_code(runs),
         ),
@@ -91,6 +95,13 @@ def _runs(collection: Collection) -> pd.DataFrame:
     shared = [name for name in collection.settings if name != "method" and not name.startswith("method.")]
     keys = pd.Series(list(runs[shared].astype(str).itertuples(index=False, name=None)), index=runs.index, dtype=object)
     return runs[keys.isin(set(keys[off.any(axis=1)]))] if len(runs) else runs
+
+
+def _momentum(runs: pd.DataFrame) -> list[str]:
+    """Appendix F trains without momentum, unlike the rest of the paper."""
+    given = runs["trainer.momentum"].dropna() if "trainer.momentum" in runs else runs["seed"].iloc[:0]
+    with_it = sorted({float(value) for value in given if value})
+    return [f"trained with momentum {', '.join(map(typed, with_it))}; Appendix F has none"] if with_it else []
 
 
 def _label(variant: str) -> str:

@@ -11,9 +11,9 @@ import pandas as pd
 from reinit_bench.analysis import notes, paper
 from reinit_bench.analysis.collect import Collection
 from reinit_bench.analysis.layout import Cell, Row, Table
-from reinit_bench.analysis.outcomes import Outcomes, outcomes
+from reinit_bench.analysis.outcomes import ALL, Outcomes, outcomes
 from reinit_bench.analysis.published_runs import SOURCE
-from reinit_bench.analysis.significance import LEVEL, Pair, Reading, binomial, compare
+from reinit_bench.analysis.significance import LEVEL, Pair, Reading, binomial, compare, least
 
 FROM_PAPER = True
 
@@ -21,7 +21,7 @@ _SIGNS = {"circle": "○", "star": "★", "": ""}
 _FIELDS = ("model", "row", "column", "wins", "losses", "ties", "missing", "p", "p_holm", "mark", "published")
 _LEGEND = (
     "a cell tells whether the method in its column outperforms that in its row: ★ at 95% by the exact binomial test, "
-    "○ also after Holm's correction over the architecture's pairs; after it wins–losses"
+    "○ also after Holm's correction over the architecture's pairs; after it wins–losses; the paper has no row for all"
 )
 _UNIT = "one comparison per setting (dataset, augmentation/dropout, initializer); seeds are averaged within a setting"
 
@@ -46,7 +46,8 @@ def table3(collection: Collection, reading: Reading = Reading()) -> Table:  # no
             [_LEGEND, _UNIT] if pairs else _nothing(collection),
             _settings(found),
             _missing(pairs),
-            _agreement(pairs, marks),
+            _too_few(pairs, reading),
+            _agreement({model: pairs[model] for model in pairs if _settled(pairs[model], reading)}, marks),
             _beyond(pairs, marks) if collection.from_paper else [],
             found.left_out,
             notes.left_out(collection),
@@ -56,10 +57,11 @@ def table3(collection: Collection, reading: Reading = Reading()) -> Table:  # no
 
 
 def pairs_by_model(found: Outcomes, reading: Reading) -> Pairs:
-    """The tests of each architecture, in the paper's order; those that no two methods share are left out."""
+    """The tests of each architecture in the paper's order and of all together, where two methods can be compared."""
     frame = found.frame
     models = sorted(dict.fromkeys(frame["model"]), key=lambda name: (*paper.MODELS, name).index(name))
-    compared = {model: compare(frame[frame["model"] == model], list(found.methods), reading) for model in models}
+    parts = {model: frame[frame["model"] == model] for model in models} | ({ALL: frame} if len(models) > 1 else {})
+    compared = {model: compare(rows, list(found.methods), reading) for model, rows in parts.items()}
     return {model: pairs for model, pairs in compared.items() if any(pair.wins + pair.losses for pair in pairs)}
 
 
@@ -119,10 +121,22 @@ def _settings(found: Outcomes) -> list[str]:
 
 def _missing(pairs: Pairs) -> list[str]:
     """How many comparisons lack one of their two numbers; each pair of methods counted once."""
-    lost = sum(pair.missing for tests in pairs.values() for pair in tests) // 2
-    every = sum(pair.missing + pair.wins + pair.losses + pair.ties for tests in pairs.values() for pair in tests) // 2
+    tests = [pair for model in pairs if model != ALL for pair in pairs[model]]
+    lost = sum(pair.missing for pair in tests) // 2
+    every = sum(pair.missing + pair.wins + pair.losses + pair.ties for pair in tests) // 2
     said = f"{lost} of {every} comparisons lack a number (not run, or damaged in our copy of the paper): left out"
     return [said] if lost else []
+
+
+def _settled(tests: Sequence[Pair], reading: Reading) -> bool:
+    """Whether any of these tests has enough settings for a verdict."""
+    return any(pair.wins + pair.losses + pair.ties >= least(reading) for pair in tests)
+
+
+def _too_few(pairs: Pairs, reading: Reading) -> list[str]:
+    few = [model for model, tests in pairs.items() if not _settled(tests, reading)]
+    needed = f"a verdict needs {least(reading)} settings or more"
+    return [f"too few settings for any verdict: {', '.join(few)} ({needed})"] if few else []
 
 
 def _known(pairs: Pairs, marks: Marks) -> list[tuple[str, Pair, str]]:

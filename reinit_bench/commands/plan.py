@@ -1,4 +1,4 @@
-"""What a sweep would run, by state, dataset and model; nothing starts."""
+"""What a sweep would run, by state, dataset and model, and its cost; nothing starts."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ from typing import Annotated
 
 import typer
 
-from reinit_bench.commands._words import Words, plan_of
+from reinit_bench.commands._words import Words, plan_of, split_results_dir
 
 
 def command(words: Words = None, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
-    """What a sweep would run, by state, dataset and model; nothing starts."""
+    """What a sweep would run, by state, dataset and model, and what it costs; nothing starts."""
     from rich.console import Console
 
-    from reinit_bench.sweep.report import plan_json, plan_table
+    from reinit_bench.store import Store
+    from reinit_bench.sweep.cost import Rates, cost_line
+    from reinit_bench.sweep.report import cost_left, plan_json, plan_table
 
-    plan = plan_of(words)
+    plan, rates = plan_of(words), Rates.of(Store(split_results_dir(words)[0]))
     if json:
-        print(plan_json(plan))
-    else:
-        Console().print(plan_table(plan, "Plan"))
+        print(plan_json(plan, rates))
+        return
+    console = Console()
+    console.print(plan_table(plan, "Plan", rates))
+    console.out(cost_line(cost_left(plan.runs, rates)), highlight=False)

@@ -47,26 +47,46 @@ class Lambda(nn.Module):
         self._is_identity = bool(self.mean == 0) and bool(self.std == 1)
 
     def forward(self, x: Tensor) -> Tensor:
-        # A compiled network always computes it (it is fused away): one compilation serves all rounds.
-        if self._is_identity and not torch.compiler.is_compiling():
+        # A compiled network always computes it (it is fused away): one compilation serves all rounds. It must not even
+        # look whether this is the identity, or it would be compiled anew when that changes.
+        if not torch.compiler.is_compiling() and self._is_identity:
             return x
         return (x - self.mean) / self.std
 
 
 class Dropout(nn.Module):
-    """Dropout whose masks come from a generator that the training loop hands in: a resumed run draws the same."""
+    """Dropout whose masks come from a generator that the training loop hands in: a resumed run draws the same.
+
+    Attributes:
+        generator: what masks are drawn from; None: torch's own.
+        part: where a minibatch goes through the network in parts, the part's first example and the number of examples
+            in all: one mask is drawn for the whole minibatch, at its first part.
+    """
 
     def __init__(self, rate: float) -> None:
         super().__init__()
         self.rate = rate
         self.generator: torch.Generator | None = None
+        self.part: tuple[int, int] | None = None
+        self._whole = torch.empty(0)
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.rate == 0.0:
             return x
         keep = 1.0 - self.rate
-        mask = torch.empty_like(x).bernoulli_(keep, generator=self.generator)
-        return x * mask / keep
+        return x * self._mask(x, keep) / keep
+
+    @torch.compiler.disable(reason="a compiler knows no generators")
+    def _mask(self, x: Tensor, keep: float) -> Tensor:
+        if self.part is None:
+            return torch.empty_like(x).bernoulli_(keep, generator=self.generator)
+        start, count = self.part
+        if start == 0:
+            in_last = x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last)
+            layout = torch.channels_last if in_last else torch.contiguous_format
+            self._whole = torch.empty((count, *x.shape[1:]), dtype=x.dtype, device=x.device, memory_format=layout)
+            self._whole.bernoulli_(keep, generator=self.generator)
+        return self._whole[start : start + len(x)]
 
 
 class BlockNet(nn.Module):

@@ -16,6 +16,8 @@ from typing import ClassVar
 from torch import Tensor, nn
 
 from reinit_bench.models.blocknet import BlockNet, Dropout
+from reinit_bench.models.convolution import Conv
+from reinit_bench.models.norm import Norm
 from reinit_bench.settings import ConfigError, Settings, setting
 
 
@@ -24,14 +26,9 @@ def sequence(**modules: nn.Module) -> nn.Sequential:
     return nn.Sequential(OrderedDict(modules))
 
 
-def norm(channels: int, epsilon: float) -> nn.GroupNorm:
-    """The paper's layer norm: mean and variance of each example over (C, H, W) or (C,), scale and shift per channel."""
-    return nn.GroupNorm(1, channels, eps=epsilon)
-
-
-def conv(inputs: int, outputs: int, window: int, *, stride: int = 1, groups: int = 1, bias: bool = False) -> nn.Conv2d:
+def conv(inputs: int, outputs: int, window: int, *, stride: int = 1, groups: int = 1, bias: bool = False) -> Conv:
     """A convolution with "same" padding: n pixels become ceil(n / stride)."""
-    return nn.Conv2d(inputs, outputs, window, stride=stride, padding=window // 2, groups=groups, bias=bias)
+    return Conv(inputs, outputs, window, stride=stride, padding=window // 2, groups=groups, bias=bias)
 
 
 def conv_norm_relu(
@@ -39,7 +36,7 @@ def conv_norm_relu(
 ) -> nn.Sequential:
     """The paper's convolutional block: convolution, norm, ReLU."""
     return sequence(
-        conv=conv(inputs, outputs, window, stride=stride, bias=bias), norm=norm(outputs, epsilon), relu=nn.ReLU()
+        conv=conv(inputs, outputs, window, stride=stride, bias=bias), norm=Norm(outputs, epsilon, relu=True)
     )
 
 
@@ -47,8 +44,7 @@ def dense_norm_relu(inputs: int, outputs: int, epsilon: float, dropout_rate: flo
     """The paper's dense layer: dense with bias, norm, ReLU, dropout (Appendix B's listing)."""
     return sequence(
         dense=nn.Linear(inputs, outputs),
-        norm=norm(outputs, epsilon),
-        relu=nn.ReLU(),
+        norm=Norm(outputs, epsilon, relu=True),
         dropout=Dropout(dropout_rate),
     )
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from torch import nn
 
 from reinit_bench.models.blocknet import BlockNet
-from reinit_bench.models.layers import ImageArchitecture, conv, conv_norm_relu, norm, pooled_head, sequence
+from reinit_bench.models.layers import ImageArchitecture, conv, conv_norm_relu, pooled_head, sequence
+from reinit_bench.models.norm import Norm
 
 _STEM = 32
 # (filters, stride) of the separable layers: the full network's, without its five of 512 filters at 14x14.
@@ -18,11 +19,9 @@ def separable(inputs: int, outputs: int, stride: int, epsilon: float) -> nn.Sequ
     """A depthwise 3x3 convolution and a pointwise 1x1 one, each with norm and ReLU (Howard et al., Figure 3)."""
     return sequence(
         depthwise=conv(inputs, inputs, 3, stride=stride, groups=inputs),
-        norm1=norm(inputs, epsilon),
-        relu1=nn.ReLU(),
+        norm1=Norm(inputs, epsilon, relu=True),
         pointwise=conv(inputs, outputs, 1),
-        norm2=norm(outputs, epsilon),
-        relu2=nn.ReLU(),
+        norm2=Norm(outputs, epsilon, relu=True),
     )
 
 

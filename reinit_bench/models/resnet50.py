@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from reinit_bench.models.blocknet import BlockNet
-from reinit_bench.models.layers import ImageArchitecture, conv, conv_norm_relu, norm, pooled_head, sequence
+from reinit_bench.models.layers import ImageArchitecture, conv, conv_norm_relu, pooled_head, sequence
+from reinit_bench.models.norm import Norm
 from reinit_bench.settings import setting
 
 _STEM = 64
@@ -33,11 +34,9 @@ def _branch(shape: Shape, epsilon: float) -> nn.Sequential:
     """1x1, 3x3 and 1x1 convolutions with norm and ReLU between them; nothing after the last."""
     return sequence(
         conv1=conv(shape.inputs, shape.inner, 1, stride=shape.stride),
-        norm1=norm(shape.inner, epsilon),
-        relu1=nn.ReLU(),
+        norm1=Norm(shape.inner, epsilon, relu=True),
         conv2=conv(shape.inner, shape.inner, 3),
-        norm2=norm(shape.inner, epsilon),
-        relu2=nn.ReLU(),
+        norm2=Norm(shape.inner, epsilon, relu=True),
         conv3=conv(shape.inner, shape.outputs, 1),
     )
 
@@ -48,11 +47,11 @@ class Bottleneck(nn.Module):
     def __init__(self, shape: Shape, epsilon: float) -> None:
         super().__init__()
         self.branch = _branch(shape, epsilon)
-        self.branch.add_module("norm3", norm(shape.outputs, epsilon))
+        self.branch.add_module("norm3", Norm(shape.outputs, epsilon))
         self.shortcut: nn.Module = nn.Identity()
         if shape.projects:
             self.shortcut = sequence(
-                conv=conv(shape.inputs, shape.outputs, 1, stride=shape.stride), norm=norm(shape.outputs, epsilon)
+                conv=conv(shape.inputs, shape.outputs, 1, stride=shape.stride), norm=Norm(shape.outputs, epsilon)
             )
         self.relu = nn.ReLU()
 
@@ -70,7 +69,7 @@ class PreactivationBottleneck(nn.Module):
         super().__init__()
         self.activation: nn.Module = nn.Identity()
         if not preactivated:
-            self.activation = sequence(norm=norm(shape.inputs, epsilon), relu=nn.ReLU())
+            self.activation = sequence(norm=Norm(shape.inputs, epsilon, relu=True))
         self.branch = _branch(shape, epsilon)
         self.projection = conv(shape.inputs, shape.outputs, 1, stride=shape.stride) if shape.projects else None
 
@@ -97,7 +96,7 @@ class ResNet50(ImageArchitecture):
         features = shapes[-1].outputs
         if self.version == 2:
             # Each block activates what it gets, so that nobody would activate what the last one adds up.
-            blocks[-1] = sequence(residual=blocks[-1], norm=norm(features, self.norm_epsilon), relu=nn.ReLU())
+            blocks[-1] = sequence(residual=blocks[-1], norm=Norm(features, self.norm_epsilon, relu=True))
         return BlockNet(blocks, pooled_head(features, num_classes, dropout_rate))
 
     def _shapes(self) -> list[Shape]:

@@ -11,14 +11,10 @@ from typing import Any
 from rich.console import Console
 
 from reinit_bench.reporting.sweep_console import SweepDisplay
-from reinit_bench.settings import ConfigError, checked
-from reinit_bench.sweep.plan import Plan, PlannedRun, make_plan
+from reinit_bench.settings import checked
+from reinit_bench.sweep.plan import Plan, PlannedRun, SweepFailed, make_plan, summary_line
 from reinit_bench.sweep.pool import Outcome, Pool
 from reinit_bench.training.interrupt import Interrupted
-
-
-class SweepFailed(ConfigError):
-    """Runs of the sweep failed; the others are not touched by it."""
 
 
 def run_locally(
@@ -26,12 +22,14 @@ def run_locally(
     workers: int | None = None,
     threads: int | None = None,
     console: Console | None = None,
+    retry: Any = "all",
 ) -> Plan:
     """Run resolved configurations in worker processes; returns the plan that was carried out.
 
     Args:
         workers: how many processes; None: one per GPU, or one per CPU core.
         threads: CPU threads of each; None: the cores shared out among the workers.
+        retry: which failed runs to run again: all, none, or kinds of error.
 
     Raises:
         ConfigError: a configuration is not valid; nothing has been started.
@@ -43,7 +41,7 @@ def run_locally(
     threads = checked("hydra.launcher.threads", threads, int | None, limits)
     console = console or Console()
     plan = make_plan(configs)
-    todo = plan.in_state("missing", "interrupted", "failed")
+    todo = plan.to_run(retry)
     console.out(summary_line(plan), highlight=False)
     if not todo:
         return plan
@@ -54,7 +52,8 @@ def run_locally(
         )
     console.out(outcome_line(outcome), highlight=False)
     if outcome.count("interrupted"):
-        raise Interrupted("the same command goes on from the checkpoints")
+        console.out("the same command goes on from the checkpoints", highlight=False)
+        raise Interrupted("stopped by a signal")
     if outcome.count("failed"):
         raise SweepFailed(_failures(outcome))
     return plan
@@ -84,12 +83,6 @@ def visible_gpus() -> list[str]:
     except (OSError, subprocess.SubprocessError):
         return []
     return [str(number) for number, line in enumerate(filter(None, listed.splitlines())) if line.startswith("GPU")]
-
-
-def summary_line(plan: Plan) -> str:
-    """How many runs there are and what is known of them: `18 runs: 6 done, 12 missing`."""
-    counts = ", ".join(f"{count} {state}" for state, count in plan.counts.items() if count)
-    return f"{len(plan.runs)} run{'s' if len(plan.runs) != 1 else ''}: {counts}"
 
 
 def outcome_line(outcome: Outcome) -> str:

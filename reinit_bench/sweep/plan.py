@@ -1,19 +1,29 @@
-"""The plan: which runs a sweep has, and what the store says of each."""
+"""The plan: which runs a sweep has, and what the store and SLURM's queue say of each."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from reinit_bench.config import Execution, Experiment
 from reinit_bench.lease import is_alive
+from reinit_bench.settings import ConfigError
 from reinit_bench.store import CorruptResult, Store
+from reinit_bench.sweep.slurm.queue import Task, active_tasks
 
-STATES = ("done", "running", "interrupted", "failed", "missing")
-"""done: a result that validates; running: a living lease; interrupted: cut, to be gone on with; failed: ended with an
-error; missing: never begun."""
+STATES = ("done", "running", "queued", "interrupted", "failed", "missing")
+"""done: a result that validates; running: a living lease; queued: in a SLURM job that has not come to it; interrupted:
+cut, to be gone on with; failed: ended with an error; missing: never begun."""
+
+WITHOUT_KIND = "unknown"
+"""The kind of error of a failed run whose status names none."""
+
+
+class SweepFailed(ConfigError):
+    """Runs of the sweep failed; the others are not touched by it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +45,11 @@ class PlannedRun:
     def run_id(self) -> str:
         return self.experiment.run_id
 
+    @property
+    def error_kind(self) -> str:
+        """Why it failed, in one word: the name of the exception, or WorkerDied."""
+        return str(self.status.get("error_kind") or WITHOUT_KIND)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -46,30 +61,69 @@ class Plan:
         """The runs whose state is one of `states`."""
         return [run for run in self.runs if run.state in states]
 
+    def to_run(self, retry: Any = "all") -> list[PlannedRun]:
+        """The runs that a launcher starts: what is neither done nor under way.
+
+        Args:
+            retry: which failed runs are among them: `all`, `none`, or a kind of error (or a list of kinds).
+
+        Raises:
+            ConfigError: no failed run has such a kind of error.
+        """
+        failed = self.in_state("failed")
+        kinds = _retried_kinds(retry, {run.error_kind for run in failed})
+        left_out = {run.run_id for run in failed if run.error_kind not in kinds}
+        return [run for run in self.in_state("missing", "interrupted", "failed") if run.run_id not in left_out]
+
     @property
     def counts(self) -> dict[str, int]:
         """How many runs are in each state."""
         found = Counter(run.state for run in self.runs)
         return {state: found[state] for state in STATES}
 
+    def looked_up_again(self) -> Plan:
+        """The same runs as they stand now."""
+        return Plan(runs=tuple(_looked_up(self.runs, None, strict=False)))
 
-def make_plan(configs: Iterable[Mapping[str, Any]]) -> Plan:
-    """Validate resolved configurations, drop those that describe the same experiment, and look each up in the store.
+
+def make_plan(
+    configs: Iterable[Mapping[str, Any]], *, queued: Mapping[str, Task] | None = None, strict: bool = True
+) -> Plan:
+    """Validate resolved configurations, drop those that describe the same experiment, and look each up.
+
+    Args:
+        queued: by run id, the SLURM tasks under way; None: ask squeue, where the results folder was used with SLURM.
+        strict: fail where squeue does not answer, since what is started then could run twice.
 
     Raises:
-        ConfigError: a configuration is not valid; nothing has been started.
+        ConfigError: a configuration is not valid, or squeue does not answer; nothing has been started.
     """
     runs: dict[str, PlannedRun] = {}
     for config in configs:
         experiment = Experiment.from_dict(config)
         if experiment.run_id not in runs:
-            state, status = state_of(experiment.run_id, Store(Execution.from_dict(config).results_dir))
-            runs[experiment.run_id] = PlannedRun(experiment=experiment, config=config, state=state, status=status)
-    return Plan(runs=tuple(runs.values()))
+            runs[experiment.run_id] = PlannedRun(experiment=experiment, config=config, state="missing", status={})
+    return Plan(runs=tuple(_looked_up(tuple(runs.values()), queued, strict)))
 
 
-def state_of(run_id: str, store: Store) -> tuple[str, dict[str, Any]]:
-    """A run's state and what its `status.json` says."""
+def _looked_up(runs: Sequence[PlannedRun], queued: Mapping[str, Task] | None, strict: bool) -> Iterable[PlannedRun]:
+    stores: dict[Path, Store] = {}
+    on_the_way: dict[Path, Mapping[str, Task]] = {}
+    for run in runs:
+        folder = Execution.from_dict(run.config).results_dir
+        if folder not in stores:
+            stores[folder] = Store(folder)
+            on_the_way[folder] = active_tasks(folder, strict=strict) if queued is None else queued
+        state, status = state_of(run.run_id, stores[folder], on_the_way[folder].get(run.run_id))
+        yield replace(run, state=state, status=status)
+
+
+def state_of(run_id: str, store: Store, task: Task | None = None) -> tuple[str, dict[str, Any]]:
+    """A run's state and what its `status.json` says.
+
+    Args:
+        task: the SLURM task that has the run to do, where there is one.
+    """
     folder = store.run(run_id)
     status = folder.status()
     try:
@@ -77,10 +131,32 @@ def state_of(run_id: str, store: Store) -> tuple[str, dict[str, Any]]:
             return "done", status
     except CorruptResult as error:
         # Not done, and not silently missing either: a worker sets it aside and runs it again.
-        return "failed", {**status, "error": str(error)}
+        return "failed", {**status, "error": str(error), "error_kind": "CorruptResult"}
     state = status.get("state")
-    if state == "running":
-        return ("running" if is_alive(status) else "interrupted"), status
-    if state in ("interrupted", "failed"):
-        return str(state), status
-    return "missing", status
+    if state == "running" and is_alive(status):
+        return "running", status
+    if task is not None and not (state == "failed" and status.get("slurm_job") == task.queued.job):
+        return "queued", status
+    if state in ("running", "interrupted"):
+        return "interrupted", status
+    return ("failed" if state == "failed" else "missing"), status
+
+
+def summary_line(plan: Plan) -> str:
+    """How many runs there are and what is known of them: `18 runs: 6 done, 12 missing`."""
+    counts = ", ".join(f"{count} {state}" for state, count in plan.counts.items() if count)
+    return f"{len(plan.runs)} run{'s' if len(plan.runs) != 1 else ''}: {counts}"
+
+
+def _retried_kinds(retry: Any, found: set[str]) -> set[str]:
+    words = [str(word) for word in retry] if isinstance(retry, (list, tuple)) else [str(retry)]
+    if words == ["all"]:
+        return found
+    if words == ["none"]:
+        return set()
+    kinds = {kind for kind in found if kind.lower() in {word.lower() for word in words}}
+    unknown = sorted(word for word in words if word.lower() not in {kind.lower() for kind in found})
+    if unknown:
+        there = f"kinds here: {', '.join(sorted(found))}" if found else "no run has failed"
+        raise ConfigError(f"hydra.launcher.retry={unknown[0]}: take all, none or a kind of error; {there}")
+    return kinds

@@ -14,10 +14,14 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any, cast
 
+from reinit_bench.config import Execution
+from reinit_bench.lease import record_death
 from reinit_bench.settings import ConfigError
+from reinit_bench.store import Store
 from reinit_bench.sweep.packs import Pack, packs_of
 from reinit_bench.sweep.plan import PlannedRun
 from reinit_bench.sweep.worker import work
+from reinit_bench.training.interrupt import SIGNALS
 
 Notify = Callable[[PlannedRun, str, Mapping[str, Any]], None]
 """Called with a run, the kind of its event (started, epoch, round, done, failed, ...) and the event's values."""
@@ -86,8 +90,8 @@ class Pool:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=work, args=(theirs, self.threads, gpu), name="reinit-bench worker")
-        # A worker is deaf to Ctrl-C from its first instruction: the pool, which hears it too, sends it SIGTERM.
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        # Until its handlers are there no signal must kill a worker: the pool, which hears them too, sends SIGTERM.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             process.start()
         finally:
@@ -145,6 +149,7 @@ class Pool:
             notify(run, "warning", {"text": f"{why}; going on from its checkpoint"})
             waiting.appendleft((run,))
         else:
+            record_death(Store(Execution.from_dict(run.config).results_dir).run(run.run_id), why)
             notify(run, "failed", {"why": why})
             outcome.ended["failed"].append(run)
             outcome.causes[run.run_id] = why
@@ -161,8 +166,7 @@ class Pool:
                 with suppress(ProcessLookupError):
                     os.kill(cast(int, worker.process.pid), forwarded)
 
-        numbers = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
-        before = {number: signal.signal(number, handle) for number in numbers}
+        before = {number: signal.signal(number, handle) for number in SIGNALS}
         try:
             yield
         finally:

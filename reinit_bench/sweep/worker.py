@@ -80,14 +80,14 @@ def work(connection: Connection, threads: int | None, gpu: str | None) -> None:
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     sys.path.append(os.getcwd())  # a user's own method or model may lie in the folder that they work in
-    from reinit_bench.training.interrupt import interrupt_on_signals
+    from reinit_bench.training.interrupt import SIGNALS, interrupt_on_signals
 
     tasks, observer = TaskCache(), PipeObserver(connection)
     warnings.showwarning = lambda message, *where, **more: observer.send("warning", text=str(message))
     with interrupt_on_signals() as interrupt:
         # Ctrl-C reaches every process of the terminal; the pool decides what it means and sends SIGTERM.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT, signal.SIGTERM})
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
         import torch
 
         threading.Thread(target=_stop_without_parent, args=(os.getppid(), interrupt), daemon=True).start()

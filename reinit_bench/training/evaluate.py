@@ -21,13 +21,16 @@ class Metrics:
 
 
 @torch.no_grad()
-def evaluate(net: nn.Module, task: Task, split: str, precision: str) -> Metrics:
-    """Evaluate on `split` (train, validation or test) without augmentation; reads the device once, at the end."""
+def evaluate(net: nn.Module, task: Task, split: str, precision: str, batch: int | None = None) -> Metrics:
+    """Evaluate on `split` (train, validation or test) without augmentation; reads the device once, at the end.
+
+    `batch` examples go through the network at once; None: as many as the task finds right.
+    """
     was_training = net.training
     net.eval()
     sums = torch.zeros(2, dtype=torch.float64, device=task.device)
     count = 0
-    for inputs, labels in task.batches(split):
+    for inputs, labels in task.batches(split, batch):
         with autocast(task.device, precision):
             logits = net(inputs).float()
         sums[0] += (logits.argmax(1) == labels).sum()

@@ -10,18 +10,17 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from reinit_bench.config import Trainer
 from reinit_bench.data.task import Task
-from reinit_bench.models.blocknet import BlockNet, Dropout
+from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.randomness import stream
 from reinit_bench.rounds import Round
-from reinit_bench.training.device import autocast
 from reinit_bench.training.evaluate import Metrics, evaluate
 from reinit_bench.training.interrupt import Interrupt, Interrupted
 from reinit_bench.training.observer import EpochEnd, Observer
 from reinit_bench.training.optimizer import make_optimizer, set_lr
+from reinit_bench.training.step import TrainingStep, backend_of, memory_explained
 from reinit_bench.training.stopping import Stopping
 
 
@@ -91,6 +90,7 @@ class Surroundings:
     Attributes:
         seed: the run's seed.
         precision: fp32 or bf16.
+        compile: what compiles the step, see `step.backend_of`.
         total_step: steps of the whole run before this round.
         save: writes a checkpoint of the given state.
         epoch_ended: keeps a line of the curve.
@@ -98,6 +98,7 @@ class Surroundings:
 
     seed: int
     precision: str = "fp32"
+    compile: str = "auto"
     total_step: int = 0
     observer: Observer = field(default_factory=Observer)
     interrupt: Interrupt = field(default_factory=Interrupt)
@@ -126,9 +127,12 @@ def train_round(
     Raises:
         Diverged: the loss became NaN or infinite.
         Interrupted: a stop was requested; a checkpoint has been saved.
+        OutOfMemory: the device has too little.
     """
     training = _RoundTraining(net, task, round, trainer, surroundings, frozen, resume, carried)
-    return training.run(), training.optimizer.state_dict()
+    at_once = min(training.batch_size, trainer.micro_batch or training.batch_size)
+    with memory_explained(task.device, task.input_shape, surroundings.precision, at_once):
+        return training.run(), training.optimizer.state_dict()
 
 
 class _RoundTraining:
@@ -149,13 +153,14 @@ class _RoundTraining:
         for name, parameter in net.named_parameters():
             parameter.requires_grad_(name not in frozen)
         self.optimizer = make_optimizer(net, trainer, frozen)
-        self.dropouts = [m for m in net.modules() if isinstance(m, Dropout) and m.rate > 0]
         self.state = resume or self._fresh_state(carried)
         if self.state.optimizer:
             self.optimizer.load_state_dict(self.state.optimizer)
         set_lr(self.optimizer, self.state.lr)
         self.stopping = Stopping(**self.state.stopping)
         self.batch_size = min(trainer.batch_size, len(task.train))
+        backend = backend_of(surroundings.compile, task.device)
+        self.step = TrainingStep(net, surroundings.precision, self.batch_size, trainer.micro_batch, backend)
         self.steps_per_epoch = math.ceil(len(task.train) / self.batch_size)
         # Step 0 is saved too: a round's start, after reinitialization.
         self.saved_step = -1 if resume is None else resume.step
@@ -208,16 +213,13 @@ class _RoundTraining:
         """One minibatch. Nothing here waits for the device: losses are read at the epoch's end."""
         seed, index, step = self.around.seed, self.round.index, self.state.step
         inputs, labels = self.task.train_batch(positions, stream(seed, "augment", index, step))
-        for number, dropout in enumerate(self.dropouts):
+        for number, dropout in enumerate(self.step.dropouts):
             dropout.generator = stream(seed, "dropout", index, step, number, device=self.task.device)
-        with autocast(self.task.device, self.around.precision):
-            logits = self.net(inputs)
-        loss = functional.cross_entropy(logits.float(), labels)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        loss, right = self.step(inputs, labels)
         self.optimizer.step()
-        self.unread.append(loss.detach())
-        self.correct += (logits.detach().argmax(1) == labels).sum()
+        self.unread.append(loss)
+        self.correct += right
         self.state.step += 1
         self.state.seen += len(labels)
 
@@ -269,7 +271,7 @@ class _RoundTraining:
         return metrics
 
     def _evaluate(self, split: str) -> Metrics:
-        metrics = evaluate(self.net, self.task, split, self.around.precision)
+        metrics = evaluate(self.net, self.task, split, self.around.precision, self.trainer.micro_batch)
         if not math.isfinite(metrics.loss):
             raise Diverged(self.round.index, self.state.step, metrics.loss)
         return metrics

@@ -23,8 +23,14 @@ def make_optimizer(net: nn.Module, trainer: Trainer, frozen: Set[str] = frozense
         {"params": [p for p in trained if is_kernel(p)], "weight_decay": factor * trainer.weight_decay},
         {"params": [p for p in trained if not is_kernel(p)], "weight_decay": 0.0},
     ]
+    # On a GPU one kernel does all of a step; on the CPU that gains nothing.
+    on_gpu = bool(trained) and all(p.is_cuda for p in trained)
     return torch.optim.SGD(
-        [group for group in groups if group["params"]], lr=trainer.lr, momentum=trainer.momentum, foreach=True
+        [group for group in groups if group["params"]],
+        lr=trainer.lr,
+        momentum=trainer.momentum,
+        fused=on_gpu,
+        foreach=not on_gpu,
     )
 
 

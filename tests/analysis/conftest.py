@@ -56,6 +56,7 @@ class Shelf:
         *,
         version: str = "0.1.0",
         git_commit: str | None = "a" * 40,
+        steps: int = 400,
         **changes: Any,
     ) -> Path:
         """One finished run; returns its result.json."""
@@ -67,7 +68,7 @@ class Shelf:
             "validation_accuracy": None,
             "train_accuracy": 1.0,
             "rounds": 4,
-            "steps": 400,
+            "steps": steps,
             "wall_seconds": 1.5,
             "versions": {"reinit_bench": version, "torch": "2.15.0", "python": "3.12.0"},
             "git_commit": git_commit,

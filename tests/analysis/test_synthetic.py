@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 from conftest import LABELS, Shelf
 
 from reinit_bench.analysis.collect import collect
-from reinit_bench.analysis.readings import readings
+from reinit_bench.analysis.reading_verdicts import verdicts
+from reinit_bench.analysis.readings import readings, with_changes
+from reinit_bench.analysis.search import combinations
+from reinit_bench.analysis.table_penalty import table4
 from reinit_bench.analysis.table_synthetic import table1
+from reinit_bench.analysis.table_synthetic_ablation import ablation_synthetic
 
 SECTION = {
     "image_size": None,
@@ -54,6 +59,8 @@ def test_table_1_has_mean_spread_difference_and_verdict(add: Any, shelf: Shelf) 
     assert [cell.text for cell in off.cells] == [None, None, "+5.1", None, None, "+0.3"]
     assert table.notes[1].startswith("1 of 2 cells within 2 combined standard deviations")
     assert table.notes[1].endswith("15 published cells cannot be compared yet; outside: dsd at 1 (+5.1)")
+    # |74.0 - 72.3| is within 2 x 3.6, |74.0 - 53.4| not within 2 x 0.7
+    assert table.notes[2].endswith("by the published spread alone, 1 of 2 are within 2")
 
 
 def test_without_runs_table_1_says_how_to_get_them(shelf: Shelf) -> None:
@@ -73,3 +80,91 @@ def test_a_reading_changes_one_setting(add: Any, shelf: Shelf) -> None:
         ("method.extent=head", 2, 75.0),
     ]
     assert [f"{one.difference:+.2f}" for one in found] == ["-1.84", "+0.87"]
+
+
+FIVE = {"rescaling": "[3, 3, 3, 3, 3]", "lw": "[1, 1, 2, 2, 2]"}
+PENALTIES = (0.0, 0.005, 0.01, 0.02, 0.05, 0.1)
+
+
+def add_penalties(add: Any, accuracy: float, *, seeds: int = 2, lambdas: bool = False, **trainer: Any) -> None:
+    """All 18 cells of Table 4 at one accuracy, plus and minus 0.01."""
+    base = {**SECTION["trainer"], "lr": 1.0, "batch_size": 256, "weight_decay_form": "sgd", **trainer}
+    for penalty in PENALTIES:
+        for seed in range(seeds):
+            value = accuracy + 0.01 * (2 * seed - 1)
+            changes: dict[str, Any] = {"method__repeats": 1, "trainer": {**base, "weight_decay": penalty}}
+            add("bl", 0.5, value, seed, steps=1500, **changes)
+            for kind, schedule in FIVE.items():
+                settings = {
+                    "method__schedule": json.loads(schedule),
+                    "method__rescale": True,
+                    "method__reinitialize": kind == "lw",
+                    "method__normalize": kind == "lw" and lambdas,
+                }
+                add("lw", 0.5, value, seed, steps=1500, **changes, **settings)
+
+
+def test_table_4_has_the_chosen_combination_and_says_what_was_searched(add: Any, shelf: Shelf) -> None:
+    add_penalties(add, 0.6)
+    add_penalties(add, 0.5, lr=0.3)
+    collection = collect(shelf.results_dir)
+    table = table4(collection)
+    assert list(table.data.columns) == ["l2", "method", "n", "mean", "std", "published"]
+    assert len(table.data) == 18
+    assert table.data.iloc[4].tolist() == [0.005, "rescaling", 2, 60.0, 1.4142, 67.0]
+    off = [row for row in table.rows if row.headings[:2] == ("0.005", "difference in spreads")]
+    # (60 - 51), (60 - 67) and (60 - 82) over a standard deviation of 1.4142
+    assert [cell.text for cell in off[0].cells] == ["+6.4", "-4.9", "-15.6"]
+    # 58 and 59 are within 2 x 1.4142 of 60; 63, the nearest other, is not.
+    assert table.notes[1].startswith("2 of 18 cells within 2 of our own standard deviations over seeds; outside: ")
+    near, far = combinations(collection.frame)
+    assert (near.lr, far.lr, near.steps, near.lambdas, near.seeds) == (1.0, 0.3, 1500, False, 2)
+    published = (19, 21, 25, 51, 67, 82, 54, 89, 85, 58, 87, 86, 77, 78, 79, 59, 63, 64)
+    assert near.distance == pytest.approx((sum((60 - value) ** 2 for value in published) / 18) ** 0.5)
+    assert near.without == pytest.approx(((41**2 + 39**2 + 35**2) / 3) ** 0.5)
+    assert f"root mean square difference over 18 cells: {near.distance:.1f} points" in table.notes
+    assert any(
+        "searched: 2 combinations of learning rate (0.3, 1), steps in all (1500)" in note for note in table.notes
+    )
+
+
+def test_a_combination_of_the_search_has_runs_in_all_cells(add: Any, shelf: Shelf) -> None:
+    add_penalties(add, 0.6, seeds=1)
+    missing = next(path for path in shelf.results_dir.glob("runs/*/result.json") if "0.02" in path.read_text())
+    missing.unlink()
+    assert combinations(collect(shelf.results_dir).frame) == []
+
+
+def test_without_runs_table_4_says_how_to_get_them(shelf: Shelf) -> None:
+    table = table4(collect(shelf.results_dir))
+    assert [row.published for row in table.rows] == [True] * 6
+    assert "no finished run of it; start with: reinit-bench -m study=table4" in table.notes
+
+
+def test_the_ablation_is_beside_lw_seed_by_seed(add: Any, shelf: Shelf) -> None:
+    for seed, accuracy in enumerate((0.70, 0.76)):
+        add("lw", 1.0, accuracy, seed, method__freeze=False)
+        add("lw", 2.0, 0.99, seed, method__freeze=False)
+        add("lw", 1.0, accuracy - 0.30 - 0.02 * seed, seed, method__freeze=True)
+        add("bl", 1.0, accuracy - 0.20, seed)
+    table = ablation_synthetic(collect(shelf.results_dir))
+    ours, beside = table.rows
+    assert ours.headings == ("1", "ours", "2")
+    assert [cell.text for cell in ours.cells] == ["53.0", "73.0", None, None, None, "42.0"]
+    assert [cell.text for cell in beside.cells] == ["-20.0", "", None, None, None, "-31.0"]
+    # The differences are -30 and -32: their standard deviation over sqrt(2) is 1.
+    assert [cell.spread for cell in beside.cells] == ["0.0", "", "", "", "", "1.0"]
+    assert table.data["variant"].tolist() == ["bl", "lw", "lw freeze"]
+
+
+def test_a_reading_is_sure_only_beyond_the_noise_of_both_sides(add: Any, shelf: Shelf) -> None:
+    for seed in range(6):
+        noise = 0.03 * (seed % 3 - 1)
+        add("fc", 1.0, 0.68 + noise, seed)
+        add("fc", 1.0, 0.40 + noise, seed, method__extent="head")
+        add("fc", 1.0, 0.69 + noise, seed, method__layerwise=True)
+    far, near = verdicts(with_changes(collect(shelf.results_dir).frame))
+    assert (far.changed, far.cells, far.n, far.words) == ("method.extent=head", 1, 6, "fits worse")
+    assert (near.changed, near.words) == ("method.layerwise=true", "cannot be told apart")
+    # |68 - 68.6| and |40 - 68.6| over sqrt(2.68^2 + 2.1^2)
+    assert (round(far.default, 3), round(far.reading, 2)) == (0.176, 8.39)

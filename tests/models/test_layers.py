@@ -3,14 +3,15 @@ from __future__ import annotations
 import pytest
 import torch
 
-from reinit_bench.models.layers import Architecture, GlobalAveragePool, conv, norm, pooled_stages, sequence
+from reinit_bench.models.layers import Architecture, GlobalAveragePool, conv, pooled_stages, sequence
+from reinit_bench.models.norm import Norm
 from reinit_bench.settings import ConfigError
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 4, 5), (2, 7)])
 def test_norm_is_over_all_of_an_example_with_scale_and_shift_per_channel(shape: tuple[int, ...]) -> None:
     x = torch.randn(shape, generator=torch.Generator().manual_seed(0)) * 3 + 2
-    layer = norm(shape[1], 0.5)
+    layer = Norm(shape[1], 0.5)
     with torch.no_grad():
         layer.weight.copy_(torch.arange(1.0, shape[1] + 1))
         layer.bias.copy_(torch.arange(shape[1]) * 10.0)
@@ -32,7 +33,7 @@ def test_conv_gives_pixels_divided_by_stride_rounded_up(window: int, stride: int
 def test_pooling_belongs_to_the_last_block_of_its_stage() -> None:
     blocks = pooled_stages(3, [(4, 2), (5, 1)], 1e-3)
     names = [[name for name, _ in block.named_children()] for block in blocks]
-    assert names == [["conv", "norm", "relu"], ["conv", "norm", "relu", "pool"], ["conv", "norm", "relu", "pool"]]
+    assert names == [["conv", "norm"], ["conv", "norm", "pool"], ["conv", "norm", "pool"]]
     assert [tuple(block.conv.weight.shape) for block in blocks] == [(4, 3, 3, 3), (4, 4, 3, 3), (5, 4, 3, 3)]
     assert [tuple(block.conv.bias.shape) for block in blocks] == [(4,), (4,), (5,)]
 

@@ -43,7 +43,7 @@ def test_width(meta, block_shapes) -> None:
 
 def test_dropout_follows_the_dense_activation(meta, top_order) -> None:
     net = meta(Scnn(), (3, 8, 8), 10, 0.25)
-    assert top_order(net, (3, 8, 8)) == ["Flatten", "Linear", "GroupNorm", "ReLU", "Dropout", "Linear"]
+    assert top_order(net, (3, 8, 8)) == ["Flatten", "Linear", "Norm", "Dropout", "Linear"]
 
 
 def test_too_small_an_image_is_refused() -> None:

@@ -53,13 +53,12 @@ def test_composing_is_not_left_to_hydra(hydra_composer: Composer, monkeypatch):
     assert count <= 2
 
 
-def test_configurations_share_nothing(hydra_composer: Composer):
-    first = hydra_composer.compose(["dataset=cifar10", "method=lw"])
-    first["method"]["repeats"] = 99
-    first["dataset"]["name"] = "spoilt"
-    assert hydra_composer.compose(["dataset=cifar10", "method=lw"]) == hydra_composer.by_hydra(
-        ["dataset=cifar10", "method=lw"]
-    )
+def test_a_field_set_in_one_configuration_is_not_set_in_the_next(hydra_composer: Composer):
+    plain = hydra_composer.compose(["dataset=cifar10", "method=lw"])
+    other = hydra_composer.compose(["dataset=cifar10", "method=lw", "method.repeats=9", "dataset.train_examples=7"])
+    assert (other["method"]["repeats"], other["dataset"]["train_examples"]) == (9, 7)
+    assert plain == hydra_composer.compose(["dataset=cifar10", "method=lw"])
+    assert plain == hydra_composer.by_hydra(["dataset=cifar10", "method=lw"])
 
 
 def test_a_typo_in_a_study_names_the_studies(hydra_composer: Composer):

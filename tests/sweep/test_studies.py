@@ -22,6 +22,7 @@ COUNTS = {
     "figure4": 144,
     "figure8": 3,
     "ablation": 12,
+    "ablation_synthetic": 600,
     "digits": 216,
     "demo": 18,
 }

@@ -18,8 +18,8 @@ def script_validation(monkeypatch: pytest.MonkeyPatch) -> ScriptValidation:
     def script(metrics: Sequence[tuple[float, float]]) -> None:
         scripted, evaluate = iter(metrics), loop.evaluate
 
-        def scripted_evaluate(net: BlockNet, task: Task, split: str, precision: str) -> Metrics:
-            return Metrics(*next(scripted)) if split == "validation" else evaluate(net, task, split, precision)
+        def scripted_evaluate(net: BlockNet, task: Task, split: str, precision: str, batch: int | None) -> Metrics:
+            return Metrics(*next(scripted)) if split == "validation" else evaluate(net, task, split, precision, batch)
 
         monkeypatch.setattr(loop, "evaluate", scripted_evaluate)
 

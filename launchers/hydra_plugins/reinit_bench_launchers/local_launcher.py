@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from hydra.core.config_store import ConfigStore
 from hydra.core.utils import JobReturn
@@ -17,10 +18,11 @@ class LocalLauncher(Launcher):
     Args:
         workers: how many processes; null: one per GPU, or one per CPU core.
         threads: CPU threads of each; null: the cores shared out among the workers.
+        retry: which failed runs to run again: all, none, or kinds of error as `status` names them.
     """
 
-    def __init__(self, workers: int | None = None, threads: int | None = None) -> None:
-        self.workers, self.threads = workers, threads
+    def __init__(self, workers: int | None = None, threads: int | None = None, retry: Any = "all") -> None:
+        self.workers, self.threads, self.retry = workers, threads, retry
         self.hydra_context: HydraContext | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -32,7 +34,9 @@ class LocalLauncher(Launcher):
 
         assert self.hydra_context is not None
         composer = Composer(self.hydra_context.config_loader)
-        run_locally([composer.compose(overrides) for overrides in job_overrides], self.workers, self.threads)
+        run_locally(
+            [composer.compose(overrides) for overrides in job_overrides], self.workers, self.threads, retry=self.retry
+        )
         return []
 
 
@@ -43,6 +47,7 @@ ConfigStore.instance().store(
         "_target_": "hydra_plugins.reinit_bench_launchers.local_launcher.LocalLauncher",
         "workers": None,
         "threads": None,
+        "retry": "all",
     },
     provider="reinit_bench",
 )

@@ -48,7 +48,8 @@ def draw(collection: Collection) -> Figure:
     if tree is None:
         raise NothingToDraw(
             f"figure3: {len(found.common().complete)} settings in {collection.results_dir} with all methods, and "
-            f"{2 * MIN_LEAF} of datasets of known size are needed; reinit-bench -m study=digits, or study=table3"
+            f"{2 * MIN_LEAF} of datasets of known size are needed; reinit-bench -m study=table3, "
+            "or study=digits initializer=he_normal,xavier_uniform"
         )
     leaves = [leaf for _, leaf in tree.root.leaves()]
     places = list(_placed(tree.root, leaves))

@@ -11,9 +11,8 @@ from reinit_bench.analysis.collect import Collection
 from reinit_bench.analysis.figures import NothingToDraw
 from reinit_bench.analysis.figures.style import BLACK, TEXT_WIDTH, method_style, styled
 from reinit_bench.analysis.gains import Gain, by_group, gains
-from reinit_bench.analysis.outcomes import outcomes
+from reinit_bench.analysis.outcomes import ALL, outcomes
 from reinit_bench.analysis.published_runs import SOURCE
-from reinit_bench.analysis.ranks import ALL
 
 FROM_PAPER = True
 

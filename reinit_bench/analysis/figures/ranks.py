@@ -8,9 +8,9 @@ from matplotlib.figure import Figure
 from reinit_bench.analysis.collect import Collection
 from reinit_bench.analysis.figures import NothingToDraw
 from reinit_bench.analysis.figures.style import BLACK, GRAY, TEXT_WIDTH, method_style, styled
-from reinit_bench.analysis.outcomes import outcomes
+from reinit_bench.analysis.outcomes import ALL, outcomes
 from reinit_bench.analysis.published_runs import SOURCE
-from reinit_bench.analysis.ranks import ALL, Ranking, rankings, to_show
+from reinit_bench.analysis.ranks import Ranking, rankings, to_show
 
 FROM_PAPER = True
 
@@ -43,7 +43,9 @@ def draw(collection: Collection) -> Figure:
     for axes in figure.axes[len(shown) :]:
         axes.axis("off")
     source = f"from {SOURCE}; " if collection.from_paper else ""
-    figure.supxlabel(f"{source}mean rank, 1 is the best; methods on one bar do not differ at 95% (Nemenyi)", fontsize=8)
+    figure.supxlabel(
+        f"{source}mean rank, 1 is the best; methods on one bar cannot be told apart at 95% (Nemenyi)", fontsize=8
+    )
     return figure
 
 

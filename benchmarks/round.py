@@ -1,0 +1,123 @@
+"""What a whole round costs over its bare steps: data, validation, checkpoints, logging, in one run.
+
+    python benchmarks/round.py [--model scnn] [--image-size 16] [--batch 256] [--epochs 30] [--checkpoint-every 50]
+
+One run of digits through `run_experiment`, as any run is made. Between its steps the clock is stopped and the same
+number of bare steps is taken: forward, backward and update of a second network on one batch that is ready in memory.
+Both so see the same machine. `whole` counts everything that the round does until its result is there, evaluating the
+training and test splits at its end included; validation alone must cost about the share of the validation split times
+a third of a step (a forward pass), which is printed as `validation`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+import latest
+import torch
+
+from reinit_bench.compose import composer
+from reinit_bench.config import Execution, Experiment
+from reinit_bench.data.task import Task, load_task
+from reinit_bench.experiment import Parts, build_network, run_experiment
+from reinit_bench.training.observer import EpochEnd, Observer, RoundEnd
+from reinit_bench.training.optimizer import make_optimizer
+from reinit_bench.training.step import TrainingStep
+
+TARGET = 0.95
+EVERY = 4
+"""Steps of the run between two breaks for as many bare ones."""
+
+
+class Bare:
+    """A second network and one batch, always the same."""
+
+    def __init__(self, experiment: Experiment, task: Task) -> None:
+        self.net = build_network(Parts.of(experiment, Execution(device="cpu")), experiment, task)
+        size = min(experiment.trainer.batch_size, len(task.train))
+        self.inputs, self.labels = task.train_batch(torch.arange(size), torch.Generator())
+        self.optimizer = make_optimizer(self.net, experiment.trainer)
+        self.step = TrainingStep(self.net, experiment.precision, size)
+
+    def take(self) -> None:
+        """One step."""
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step(self.inputs, self.labels)
+        self.optimizer.step()
+
+
+class Break(Observer):
+    """Stops the clock after every few steps for as many bare ones."""
+
+    def __init__(self, bare: Bare, examples: int) -> None:
+        self.bare, self.examples = bare, examples
+        self.bare_times: list[float] = []
+        self.out = 0.0
+        self.started = self.whole = 0.0
+        self.trained = 0
+
+    def step_done(self, round_index: int, step: int) -> None:
+        if not self.started or step % EVERY:
+            return
+        began = time.perf_counter()
+        for _ in range(EVERY):
+            before = time.perf_counter()
+            self.bare.take()
+            self.bare_times.append(time.perf_counter() - before)
+        self.out += time.perf_counter() - began
+
+    def epoch_ended(self, event: EpochEnd) -> None:
+        if self.started:
+            self.trained += self.examples
+        else:  # the first epoch loads kernels
+            self.started = time.perf_counter()
+
+    def round_ended(self, event: RoundEnd) -> None:
+        self.whole = time.perf_counter() - self.started - self.out
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="scnn")
+    parser.add_argument("--image-size", type=int, default=16)
+    parser.add_argument("--batch", type=int, default=256)
+    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--checkpoint-every", type=int, default=50)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    with tempfile.TemporaryDirectory() as folder, composer() as compose:
+        words = [
+            f"model={arguments.model}",
+            "method=bl",
+            f"image_size={arguments.image_size}",
+            f"trainer.batch_size={arguments.batch}",
+            f"trainer.checkpoint_every={arguments.checkpoint_every}",
+            "trainer.max_steps=1",
+        ]
+        probe = Experiment.from_dict(compose.compose(words))
+        task = load_task(probe, torch.device("cpu"))
+        bare = Bare(probe, task)
+        per_epoch = -(-len(task.train) // arguments.batch)
+        blocks = bare.net.num_blocks
+        words[-1] = f"trainer.max_steps={-(-arguments.epochs * per_epoch // blocks)}"
+        experiment = Experiment.from_dict(compose.compose([*words, f"trainer.patience_epochs={10 * arguments.epochs}"]))
+        watch = Break(bare, len(task.train))
+        bare.take()
+        run_experiment(experiment, Execution(results_dir=Path(folder), device="cpu"), observer=watch)
+    bare_rate = len(bare.labels) / statistics.median(watch.bare_times)
+    whole_rate = watch.trained / watch.whole
+    title = f"{arguments.model}, {arguments.image_size}x{arguments.image_size}, batch {arguments.batch}, one thread"
+    share = len(task.validation) / len(task.train) / 3
+    print(f"{title}: {watch.trained} images in {watch.whole:.1f} s; validation alone costs about {share:.1%}")
+    ratio = whole_rate / bare_rate
+    latest.merge(
+        [latest.row(f"whole round over bare steps: {title}", whole_rate, bare_rate, ratio, TARGET, "images/s")]
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,40 @@
+"""The SLURM launcher: packs a sweep into job arrays, submits them through submitit, and returns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+
+class SlurmLauncher(Launcher):
+    """Submits what a sweep still misses (`reinit_bench.sweep.slurm`).
+
+    The fields are those of `conf/hydra/launcher/slurm.yaml`, where each is explained.
+    """
+
+    def __init__(self, **fields: Any) -> None:
+        self.fields = {key: _plain(value) for key, value in fields.items()}
+        self.hydra_context: HydraContext | None = None
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        self.hydra_context = hydra_context
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        from reinit_bench.compose import Composer
+        from reinit_bench.sweep.slurm.launch import run_on_slurm
+        from reinit_bench.sweep.slurm.options import Options
+
+        assert self.hydra_context is not None
+        options = Options.from_fields(self.fields)
+        composer = Composer(self.hydra_context.config_loader)
+        run_on_slurm([composer.compose(overrides) for overrides in job_overrides], options)
+        return []
+
+
+def _plain(value: Any) -> Any:
+    return OmegaConf.to_container(value) if isinstance(value, (DictConfig, ListConfig)) else value

@@ -1,0 +1,156 @@
+"""The search for what Table 4 leaves out: each combination of settings with its distance from the published values.
+
+python -m reinit_bench.analysis.search [RESULTS_DIR]      after reinit-bench -m study=table4_search
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from reinit_bench.analysis import paper
+from reinit_bench.analysis.collect import collect
+from reinit_bench.analysis.synthetic import SETTINGS, selected
+
+KINDS = ("baseline", "rescaling", "lw")
+"""Table 4's columns; with its lambda layers the third is called `lw, lambda layers` here."""
+
+_FREE = {name for name in SETTINGS if name.startswith("method.")} | {
+    "train_examples",
+    "trainer.lr",
+    "trainer.weight_decay",
+    "trainer.batch_size",
+    "trainer.max_steps",
+}
+"""Settings of Table 1 that Table 4's runs need not share."""
+
+_AXES = ["trainer.lr", "steps", "trainer.batch_size", "train_examples"]
+
+
+@dataclass(frozen=True)
+class Combination:
+    """One combination of what the paper leaves open.
+
+    Attributes:
+        lr: learning rate.
+        steps: of all rounds together.
+        batch: examples of one step.
+        examples: training examples.
+        form: of the penalty, `trainer.weight_decay_form`.
+        lambdas: whether LW has its lambda layers.
+        seeds: the fewest of a cell.
+        distance: root mean square difference from the paper over all 18 cells, in points (percent).
+        without: the same over the three cells without a penalty.
+        penalized: the same over the fifteen with one.
+    """
+
+    lr: float
+    steps: int
+    batch: int
+    examples: int
+    form: str
+    lambdas: bool
+    seeds: int
+    distance: float
+    without: float
+    penalized: float
+
+    @property
+    def words(self) -> str:
+        """Its values in words."""
+        lambdas = "with" if self.lambdas else "without"
+        return (
+            f"learning rate {self.lr:g}, {self.steps} steps, {self.batch} of {self.examples} examples a step, "
+            f"form {self.form}, LW {lambdas} lambda layers"
+        )
+
+
+def with_kinds(frame: pd.DataFrame) -> pd.DataFrame:
+    """The runs at alpha 0.5 that are of one of Table 4's kinds, with the kind in a column `kind`."""
+    shared = {name: value for name, value in SETTINGS.items() if name not in _FREE}
+    runs = selected(frame, {**shared, "dataset.alpha": 0.5})
+    kinds = pd.Series([_kind(run) for run in runs.to_dict("records")], index=runs.index, dtype=object)
+    return runs.assign(kind=kinds)[kinds != ""]
+
+
+def combinations(frame: pd.DataFrame) -> list[Combination]:
+    """Every combination that has runs in all 18 cells, the nearest to the paper first; of a collection's frame."""
+    runs = with_kinds(frame)
+    found = []
+    for values, group in runs.groupby(_AXES) if len(runs) else []:
+        for form in sorted(group["trainer.weight_decay_form"].unique()):
+            # Without a penalty its form means nothing: those runs belong to every form.
+            chosen = group[(group["trainer.weight_decay"] == 0) | (group["trainer.weight_decay_form"] == form)]
+            for lambdas in (False, True):
+                one = _combination(chosen, values, str(form), lambdas)
+                found += [] if one is None else [one]
+    return sorted(found, key=lambda one: one.distance)
+
+
+def markdown(found: list[Combination]) -> str:
+    """One line a combination."""
+    lines = [
+        "| learning rate | steps | examples a step | examples | form | lambda layers | distance | at L2 = 0 | above |",
+        "|--:|--:|--:|--:|:--|:--|--:|--:|--:|",
+    ]
+    for one in found:
+        lines.append(
+            f"| {one.lr:g} | {one.steps} | {one.batch} | {one.examples} | {one.form} | "
+            f"{'yes' if one.lambdas else 'no'} | {one.distance:.1f} | {one.without:.1f} | {one.penalized:.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def _kind(run: Mapping[Hashable, Any]) -> str:
+    if run["method"] == "bl":
+        return "baseline"
+    if run["method"] != "lw" or not run.get("method.rescale"):
+        return ""
+    schedule, redraws = run.get("method.schedule"), run.get("method.reinitialize")
+    normalizes = bool(run.get("method.normalize"))
+    if schedule == "[3, 3, 3, 3, 3]" and not redraws and not normalizes:
+        return "rescaling"
+    if schedule == "[1, 1, 2, 2, 2]" and redraws:
+        return "lw, lambda layers" if normalizes else "lw"
+    return ""
+
+
+def _combination(runs: pd.DataFrame, values: Any, form: str, lambdas: bool) -> Combination | None:
+    """The combination's distance; None where a cell has no run."""
+    names = dict(zip(KINDS, ("baseline", "rescaling", "lw, lambda layers" if lambdas else "lw"), strict=True))
+    cells = runs.groupby(["trainer.weight_decay", "kind"])["test_accuracy"].agg(["size", "mean"])
+    squares: dict[float, list[float]] = {}
+    seeds = []
+    for penalty, method, accuracy in paper.published(4).itertuples(index=False):
+        if (penalty, names[method]) not in cells.index:
+            return None
+        n, mean = cells.loc[(penalty, names[method])]
+        seeds.append(int(n))
+        squares.setdefault(penalty, []).append((100 * (mean - accuracy)) ** 2)
+    above = [square for penalty, many in squares.items() if penalty > 0 for square in many]
+    lr, steps, batch, examples = values
+    return Combination(
+        lr=float(lr),
+        steps=int(steps),
+        batch=int(batch),
+        examples=int(examples),
+        form=form,
+        lambdas=lambdas,
+        seeds=min(seeds),
+        distance=_root_mean([*squares[0.0], *above]),
+        without=_root_mean(squares[0.0]),
+        penalized=_root_mean(above),
+    )
+
+
+def _root_mean(squares: list[float]) -> float:
+    return math.sqrt(sum(squares) / len(squares))
+
+
+if __name__ == "__main__":
+    print(markdown(combinations(collect(sys.argv[1] if len(sys.argv) > 1 else "results").frame)))

@@ -1,0 +1,165 @@
+"""What a run is expected to take: from the step times that the store has, else from a stated model.
+
+The model: a round converges after 100 epochs or at its step limit; a step costs three forward passes of the batch at 60
+TFLOP/s on a GPU (ResNet50's published training rate on an A100 in mixed precision) or 25 GFLOP/s in a process on a CPU
+core, and 3 ms beside. It is meant for packing runs and for deciding whether to begin, not for reporting.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from reinit_bench.config import Experiment
+from reinit_bench.settings import ConfigError
+from reinit_bench.store import CorruptResult, Store
+
+CPU, GPU = "cpu", "gpu"
+FLOPS_PER_SECOND = {GPU: 60e12, CPU: 25e9}
+STEP_OVERHEAD_SECONDS = 0.003
+START_SECONDS = 10.0
+"""To begin a run: the data on the device, the network, and on a GPU its compilation."""
+EPOCHS_OF_A_ROUND = 100
+GIGA_MACS = 4.0
+"""Of a model whose file does not state its own (`_giga_macs_`)."""
+EXAMPLES = 10_000
+"""Of a dataset that does not state its own."""
+
+_Setting = tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Measured seconds per step, and steps per run, by what decides them."""
+
+    step_seconds: Mapping[_Setting, float]
+    steps: Mapping[_Setting, float]
+
+    @classmethod
+    def of(cls, store: Store) -> Rates:
+        """Of every finished run of a store."""
+        return cls.of_results(_results(store))
+
+    @classmethod
+    def of_results(cls, results: Iterable[Mapping[str, Any]]) -> Rates:
+        """Of these `result.json`s; one that this code cannot read tells nothing."""
+        seconds: defaultdict[_Setting, float] = defaultdict(float)
+        steps: defaultdict[_Setting, float] = defaultdict(float)
+        per_run: defaultdict[_Setting, list[float]] = defaultdict(list)
+        for result in results:
+            try:
+                experiment = Experiment.from_dict(result["config"])
+            except (ConfigError, KeyError, TypeError):
+                continue
+            on = CPU if result["device"] == "cpu" else GPU
+            seconds[_step_setting(experiment, on)] += float(result["wall_seconds"])
+            steps[_step_setting(experiment, on)] += float(result["steps"])
+            per_run[_length_setting(experiment)].append(float(result["steps"]))
+        measured = {key: seconds[key] / count for key, count in steps.items() if count}
+        return cls(measured, {key: sum(counts) / len(counts) for key, counts in per_run.items()})
+
+    def seconds(self, experiment: Experiment, on: str = GPU) -> float:
+        """The expected time of a run on one GPU, or in one process on a CPU."""
+        step = self.step_seconds.get(_step_setting(experiment, on))
+        steps = self.steps.get(_length_setting(experiment), modelled_steps(experiment))
+        return START_SECONDS + steps * (modelled_step_seconds(experiment, on) if step is None else step)
+
+    def is_measured(self, experiment: Experiment, on: str = GPU) -> bool:
+        """Whether a finished run tells the step time."""
+        return _step_setting(experiment, on) in self.step_seconds
+
+
+def modelled_steps(experiment: Experiment) -> float:
+    """Steps of all rounds: each until convergence or its limit; the baseline's one has the budget of all."""
+    method, trainer = experiment.method, experiment.trainer
+    planned = len(method.get("schedule") or ()) or int(experiment.model.get("_blocks_") or 1)
+    rounds = planned * int(method.get("repeats") or 1)
+    alone = int(method.get("_rounds_") or rounds)
+    examples = experiment.dataset.get("train_examples") or experiment.dataset.get("train_count") or EXAMPLES
+    epoch = max(1.0, examples * (1 - trainer.validation_fraction) / trainer.batch_size)
+    return alone * min(trainer.max_steps * rounds / alone, EPOCHS_OF_A_ROUND * epoch)
+
+
+def modelled_step_seconds(experiment: Experiment, on: str) -> float:
+    """One training step by the model's arithmetic alone."""
+    stated = experiment.model.get("_giga_macs_")
+    macs = (GIGA_MACS if stated is None else float(stated)) * 1e9
+    macs *= ((experiment.image_size or 224) / 224) ** 2 * float(experiment.model.get("width") or 1.0) ** 2
+    return STEP_OVERHEAD_SECONDS + experiment.trainer.batch_size * 3 * 2 * macs / FLOPS_PER_SECOND[on]
+
+
+def _step_setting(experiment: Experiment, on: str) -> _Setting:
+    model = experiment.model
+    return (
+        on,
+        model["name"],
+        model.get("width"),
+        experiment.image_size,
+        experiment.precision,
+        experiment.trainer.batch_size,
+    )
+
+
+def _length_setting(experiment: Experiment) -> _Setting:
+    data, trainer = experiment.dataset, experiment.trainer
+    size = (data["name"], data.get("train_examples"), experiment.model["name"], experiment.image_size)
+    return (*size, experiment.method["name"], experiment.method.get("repeats"), trainer.max_steps, trainer.batch_size)
+
+
+def _results(store: Store) -> Iterable[Mapping[str, Any]]:
+    for run_id in store.run_ids():
+        try:
+            result = store.read_result(run_id)
+        except CorruptResult:
+            continue
+        if result is not None:
+            yield result
+
+
+@dataclass(frozen=True)
+class Cost:
+    """The expected time of several runs, by what they run on.
+
+    Attributes:
+        hours: of one GPU, or of one process on a CPU.
+        measured: how many of the runs have a measured step time.
+        runs: how many there are.
+    """
+
+    hours: Mapping[str, float]
+    measured: int
+    runs: int
+
+
+def cost_of(runs: Iterable[tuple[Experiment, str]], rates: Rates) -> Cost:
+    """What these runs will take, each given with its `device` field.
+
+    A run goes by a GPU's time, unless it is to use the CPU, or only CPU times of its setting are known.
+    """
+    hours: defaultdict[str, float] = defaultdict(float)
+    measured = count = 0
+    for experiment, device in runs:
+        only_cpu = rates.is_measured(experiment, CPU) and not rates.is_measured(experiment, GPU)
+        on = CPU if device == "cpu" or (device == "auto" and only_cpu) else GPU
+        hours[on] += rates.seconds(experiment, on) / 3600
+        measured += rates.is_measured(experiment, on)
+        count += 1
+    return Cost(hours, measured, count)
+
+
+def cost_line(cost: Cost) -> str:
+    """`about 5,310 GPU-hours left; step times measured for 96 of 2,448 runs, else by a stated model`."""
+    if not cost.runs:
+        return "nothing left to run"
+    names = {GPU: "GPU-hours", CPU: "hours of one process on a CPU"}
+    hours = " and ".join(f"{_rounded(cost.hours[on])} {names[on]}" for on in (GPU, CPU) if on in cost.hours)
+    return (
+        f"about {hours} left; step times measured for {cost.measured:,} of {cost.runs:,} runs, "
+        "the rest by the model that reinit_bench/sweep/cost.py states"
+    )
+
+
+def _rounded(hours: float) -> str:
+    return f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"

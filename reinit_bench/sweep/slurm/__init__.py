@@ -1,0 +1,1 @@
+"""Sweeps on SLURM: packs of runs in job arrays, submitted through submitit, resumed from disk alone."""

@@ -1,0 +1,129 @@
+"""A batch: one submitted array on disk, with the frozen configuration of every run in it.
+
+`results/slurm/<name>/` has `batch.json` (which runs lie in which task), `packs.jsonl` (a line per array task: the
+resolved configurations of its runs), the script given to sbatch, and `logs/` with a file per task that has begun.
+The folder is complete before anything is submitted, and the array's job name is the folder's: whatever dies in between,
+squeue can tell which runs are on their way. A few files an array, however many runs it has.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from reinit_bench.settings import ConfigError
+from reinit_bench.store import StoreError, write_json, write_lines
+
+PREFIX = "reinit-bench"
+CANCELLED = "cancelled.json"
+
+
+def batches_dir(results_dir: Path) -> Path:
+    """Where the batches of a results folder lie."""
+    return results_dir / "slurm"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Batch:
+    """One array.
+
+    Attributes:
+        folder: where it lies; its last part is the array's job name.
+        study: the study that it was submitted for.
+        packs: the run ids of each array task.
+        job: SLURM's number of the array; None until sbatch has answered.
+        workers, threads: worker processes of a task and CPU threads of each; None: chosen in the task.
+        cpus: CPU cores of a task.
+        max_requeues: how often a task may be queued again.
+    """
+
+    folder: Path
+    study: str | None
+    packs: Sequence[Sequence[str]]
+    cpus: int
+    workers: int | None = None
+    threads: int | None = None
+    max_requeues: int = 50
+    job: str | None = None
+
+    @property
+    def name(self) -> str:
+        return self.folder.name
+
+    def create(self, packs: Sequence[Sequence[Mapping[str, Any]]]) -> None:
+        """Write the folder; `packs` are the resolved configurations of each array task.
+
+        Raises:
+            StoreError: the results folder cannot be written.
+        """
+        try:
+            (self.folder / "logs").mkdir(parents=True)
+        except OSError as error:
+            raise StoreError(f"cannot make {self.folder}: {error.strerror or error}; change results_dir") from error
+        write_lines(self.folder / "packs.jsonl", [{"configs": list(configs)} for configs in packs])
+        self._write()
+
+    def submitted(self, job: str) -> Batch:
+        """Keep SLURM's number of the array."""
+        batch = replace(self, job=job)
+        batch._write()
+        return batch
+
+    def configs(self, index: int) -> list[dict[str, Any]]:
+        """The frozen configurations of one array task."""
+        with (self.folder / "packs.jsonl").open() as lines:
+            for number, line in enumerate(lines):
+                if number == index:
+                    configs: list[dict[str, Any]] = json.loads(line)["configs"]
+                    return configs
+        raise ConfigError(f"{self.folder} has no pack {index}")
+
+    def log(self, job: str) -> Path:
+        """Where a task writes to; `job` is like 12_3."""
+        return self.folder / "logs" / f"{job}.log"
+
+    def cancelled(self) -> set[int]:
+        """Tasks that a user has called off: they must not queue themselves again."""
+        try:
+            return set(json.loads((self.folder / CANCELLED).read_bytes()))
+        except FileNotFoundError:
+            return set()
+
+    def call_off(self, tasks: Sequence[int]) -> None:
+        """Keep that these tasks are called off."""
+        write_json(self.folder / CANCELLED, sorted(self.cancelled() | set(tasks)))
+
+    def _write(self) -> None:
+        values = {key: value for key, value in asdict(self).items() if key != "folder"}
+        write_json(self.folder / "batch.json", {**values, "written": time.time()})
+
+
+def new_folder(results_dir: Path) -> Path:
+    """A name that no other batch has."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    return batches_dir(results_dir) / f"{PREFIX}-{stamp}-{secrets.token_hex(3)}"
+
+
+def read_batch(folder: Path) -> Batch:
+    """A batch from its folder.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    values = json.loads((folder / "batch.json").read_bytes())
+    values.pop("written", None)
+    return Batch(folder=folder, **values)
+
+
+def batches(results_dir: Path) -> Iterator[Batch]:
+    """All batches of a results folder, oldest first."""
+    for folder in sorted(batches_dir(results_dir).glob(f"{PREFIX}-*")):
+        try:
+            yield read_batch(folder)
+        except (OSError, ValueError, TypeError):
+            continue  # being written, or removed by hand

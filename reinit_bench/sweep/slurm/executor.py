@@ -1,0 +1,102 @@
+"""One array through submitit: the script that SLURM runs for each task, and its submission."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import submitit
+from submitit.core.utils import FailedJobError, FailedSubmissionError
+
+from reinit_bench.sweep.slurm import commands
+from reinit_bench.sweep.slurm.batch import Batch
+from reinit_bench.sweep.slurm.commands import SlurmError
+from reinit_bench.sweep.slurm.options import Options, Resources
+
+
+class PackExecutor(submitit.SlurmExecutor):
+    """Submits one array whose tasks run the packs of a batch.
+
+    Submitit writes the script, checks its options, submits it and reads the job's number. What each task calls is ours
+    and not submitit's pickles: those are put in place only after sbatch has answered (a submitter that dies in between
+    orphans the whole array), are two or three files for every task, and run under submitit's signal handlers, which
+    ignore SIGTERM.
+    """
+
+    def __init__(self, batch: Batch) -> None:
+        super().__init__(batch.folder)
+        self.array = batch
+
+    @property
+    def _submitit_command_str(self) -> str:
+        task = [self.python, "-u", "-m", "reinit_bench.sweep.slurm.task", shlex.quote(str(self.array.folder))]
+        return " ".join(["srun", f"--cpus-per-task={self.array.cpus}", "--unbuffered", *task])
+
+    def submit_packs(self, resources: Resources, options: Options, max_parallel: int) -> str:
+        """Submit the array; returns SLURM's number of it.
+
+        Raises:
+            SlurmError: sbatch refuses, with its reason.
+        """
+        self.update_parameters(**parameters(self.array, resources, options, max_parallel))
+        self.parameters["map_count"] = len(self.array.packs)
+        try:
+            job = self._submit_command(self._submitit_command_str)
+        except (FailedJobError, FailedSubmissionError) as error:
+            raise SlurmError(_why_refused(str(error))) from error
+        for link in self.array.folder.glob(".submission_file_*"):
+            link.unlink()  # submitit leaves a link from the script's first name
+        return str(job.job_id)
+
+
+def parameters(batch: Batch, resources: Resources, options: Options, max_parallel: int) -> dict[str, Any]:
+    """The array's options, by submitit's names."""
+    given = {
+        "partition": resources.partition,
+        "account": resources.account,
+        "qos": resources.qos,
+        "constraint": resources.constraint,
+        "gres": resources.gres,
+        "gpus_per_node": resources.gpus if resources.gpus and not resources.gres else None,
+        "mem": None if resources.mem_gb is None else f"{round(resources.mem_gb * 1024)}MB",
+    }
+    return {
+        **{key: value for key, value in given.items() if value is not None},
+        "job_name": batch.name,
+        "time": resources.minutes,
+        "ntasks_per_node": 1,
+        "cpus_per_task": resources.cpus,
+        "signal_delay_s": options.signal_seconds,
+        "array_parallelism": max_parallel,
+        "setup": [*opening(batch), *options.setup],
+        "use_srun": False,  # the command says srun itself: submitit's would write to two files of its own
+        # The log is opened by the script: where the folder cannot be seen, SLURM would end the task without a word.
+        "stderr_to_stdout": True,
+        "wckey": None,  # submitit's own, which a cluster that checks them would refuse
+        "additional_parameters": {"requeue": True, "output": "/dev/null"} | dict(options.extra),
+    }
+
+
+def opening(batch: Batch) -> list[str]:
+    """The script's first lines: stay alive through SIGTERM, look for the batch's folder, write to the task's log."""
+    folder = shlex.quote(str(batch.folder))
+    results = shlex.quote(str(batch.folder.parent.parent))
+    blind = f'"node $(hostname -s) does not see results_dir "{results}"; put it on a file system that the nodes share"'
+    log = '"$SLURM_ARRAY_JOB_ID"_"$SLURM_ARRAY_TASK_ID".log'
+    return [
+        "trap : TERM USR2  # the worker hears them too, and this shell must live to give its exit code",
+        f"if [ ! -r {folder}/batch.json ]; then",
+        f'  scontrol update JobId="$SLURM_JOB_ID" Comment={blind}',
+        "  exit 66",
+        "fi",
+        f"exec >>{folder}/logs/{log} 2>&1",
+    ]
+
+
+def _why_refused(text: str) -> str:
+    """Sbatch's complaint in one line, with the partitions where it is about one."""
+    complaints = [line.removeprefix("sbatch: ").removeprefix("error: ").strip() for line in text.splitlines()]
+    line = "sbatch refuses: " + "; ".join(filter(None, complaints))
+    if "partition" in text.lower():
+        line += f"; partitions here: {', '.join(commands.partitions())}"
+    return line

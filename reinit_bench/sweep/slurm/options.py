@@ -1,0 +1,131 @@
+"""What a user can set about a sweep on SLURM: the fields of conf/hydra/launcher/slurm.yaml."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, ClassVar
+
+from reinit_bench.config import Experiment
+from reinit_bench.settings import ConfigError, Settings, setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resources(Settings):
+    """What one array task asks the cluster for."""
+
+    section: ClassVar[str] = "hydra.launcher"
+
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    gres: str | None = None
+    """As sbatch takes it, e.g. gpu:a100:1; in place of `gpus`."""
+    gpus: int = setting(1, least=0)
+    """GPUs of a task; a worker process for each. 0: the runs use the CPU."""
+    cpus: int = setting(8, least=1)
+    """CPU cores of a task."""
+    mem_gb: float | None = setting(32.0, above=0)
+    """Memory of a task in GiB; null: the cluster's default."""
+    minutes: int = setting(240, least=1)
+    """Time limit of a task. A task that reaches it writes checkpoints and is queued again."""
+
+    @property
+    def uses_gpu(self) -> bool:
+        return self.gpus > 0 or bool(self.gres and "gpu" in self.gres)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options(Resources):
+    """How a sweep is cut into array tasks, and what each of them asks for.
+
+    Raises:
+        ConfigError: a field has a wrong value; a resource class is malformed.
+    """
+
+    target_minutes: int = setting(120, least=1)
+    """Runs that share dataset and model are packed into one task up to this estimated time."""
+    max_parallel: int = setting(64, least=1)
+    """Most tasks that run at once."""
+    signal_seconds: int = setting(120, least=1)
+    """How long before the time limit a task is told to write its checkpoints."""
+    max_requeues: int = setting(50, least=0)
+    """How often a task may be queued again before it is left for the same command to go on with."""
+    workers: int | None = setting(None, least=1)
+    """Worker processes of a task; null: one per GPU, or one."""
+    threads: int | None = setting(None, least=1)
+    """CPU threads of each; null: the task's cores shared out."""
+    wait: bool = False
+    """Whether to stay until all have ended."""
+    poll_seconds: float = setting(10.0, above=0)
+    """Seconds between two looks at the queue, where it is waited for."""
+    retry: Any = "all"
+    """Which failed runs to submit again: all, none, or kinds of error."""
+    setup: Any = field(default_factory=list)
+    """Shell lines that each task runs first."""
+    extra: Any = field(default_factory=dict)
+    """Further options of sbatch, by their long names."""
+    classes: Any = field(default_factory=list)
+    """Resources for some runs: a list of {when: {model: resnet50}, mem_gb: 64}; the first that fits counts."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.target_minutes > self.minutes:
+            raise ConfigError(
+                f"hydra.launcher.target_minutes ({self.target_minutes}) must not be above hydra.launcher.minutes "
+                f"({self.minutes}), a task's time limit"
+            )
+        if isinstance(self.setup, str) or not all(isinstance(line, str) for line in self.setup):
+            raise ConfigError(f"hydra.launcher.setup must be a list of shell lines; got {self.setup!r}")
+        if not isinstance(self.extra, Mapping):
+            raise ConfigError(f"hydra.launcher.extra must map options of sbatch to values; got {self.extra!r}")
+        for item in self.classes:
+            _check_class(item)
+
+    @classmethod
+    def from_fields(cls, given: Mapping[str, Any]) -> Options:
+        """As the launcher's configuration gives them.
+
+        Raises:
+            ConfigError: there is no such field, or a value is wrong.
+        """
+        known = [spec.name for spec in fields(cls)]
+        unknown = sorted(set(given) - set(known))
+        if unknown:
+            raise ConfigError(f"hydra.launcher has no field {unknown[0]!r}; its fields are {', '.join(known)}")
+        return cls(**given)
+
+    def resources(self, experiment: Experiment) -> Resources:
+        """What a run's task asks for: the first class that fits, on top of the fields outside classes."""
+        own = {spec.name: getattr(self, spec.name) for spec in fields(Resources)}
+        for item in self.classes:
+            if all(_name_of(experiment, axis) in _as_list(names) for axis, names in item["when"].items()):
+                return replace(Resources(**own), **{key: value for key, value in item.items() if key != "when"})
+        return Resources(**own)
+
+
+def _check_class(item: Any) -> None:
+    known = [spec.name for spec in fields(Resources)]
+    if not isinstance(item, Mapping) or not isinstance(item.get("when"), Mapping):
+        raise ConfigError(
+            f"hydra.launcher.classes must be a list like [{{when: {{model: resnet50}}, mem_gb: 64}}]; got {item!r}"
+        )
+    unknown = sorted(set(item) - {"when", *known})
+    if unknown:
+        raise ConfigError(f"hydra.launcher.classes: unknown field {unknown[0]!r}; allowed are when, {', '.join(known)}")
+    strange = sorted(set(item["when"]) - set(_AXES))
+    if strange:
+        raise ConfigError(f"hydra.launcher.classes: when takes {', '.join(_AXES)}; got {strange[0]!r}")
+    Resources(**{key: value for key, value in item.items() if key != "when"})
+
+
+_AXES = ("dataset", "model", "method", "image_size")
+
+
+def _name_of(experiment: Experiment, axis: str) -> Any:
+    return experiment.image_size if axis == "image_size" else getattr(experiment, axis)["name"]
+
+
+def _as_list(values: Any) -> Sequence[Any]:
+    return values if isinstance(values, (list, tuple)) else [values]

@@ -1,0 +1,69 @@
+"""Which runs are on their way: the batches on disk beside what squeue says of them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from reinit_bench.sweep.slurm import commands
+from reinit_bench.sweep.slurm.batch import Batch, batches
+from reinit_bench.sweep.slurm.commands import QueuedTask, SlurmError
+
+
+@dataclass(frozen=True)
+class Task:
+    """One array task that SLURM still knows, and its place in a batch."""
+
+    batch: Batch
+    index: int
+    queued: QueuedTask
+
+    @property
+    def run_ids(self) -> Sequence[str]:
+        return self.batch.packs[self.index]
+
+
+def known_tasks(results_dir: Path) -> list[Task]:
+    """All tasks of this results folder's batches that squeue shows, the recently ended ones too; one call of squeue.
+
+    Raises:
+        SlurmError: squeue fails or does not answer.
+    """
+    found = {batch.name: batch for batch in batches(results_dir)}
+    tasks = []
+    for queued in commands.squeue(sorted(found)):
+        array, _, index = queued.job.partition("_")
+        batch = found.get(queued.name)
+        if batch is not None and index.isdigit() and int(index) < len(batch.packs) and batch.job in (None, array):
+            tasks.append(Task(batch, int(index), queued))
+    return tasks
+
+
+def active_tasks(results_dir: Path, *, strict: bool = True) -> dict[str, Task]:
+    """By run id, the task that will run it or is at it.
+
+    Args:
+        strict: raise where squeue is here and does not answer: to submit again then could run things twice. Otherwise
+            warn, and take no run for queued.
+
+    Raises:
+        SlurmError: squeue does not answer, and `strict`.
+    """
+    if next(batches(results_dir), None) is None:
+        return {}
+    if not commands.available():
+        warnings.warn(
+            f"{results_dir} was used with SLURM, and there is no squeue here: queued runs are taken for missing",
+            stacklevel=2,
+        )
+        return {}
+    try:
+        tasks = known_tasks(results_dir)
+    except SlurmError as error:
+        if strict:
+            raise
+        warnings.warn(f"{error}; queued runs are taken for missing", stacklevel=2)
+        return {}
+    return {run_id: task for task in tasks if not task.queued.ended for run_id in task.run_ids}

@@ -1,0 +1,160 @@
+"""What an array task runs: the runs of one pack, one after the other, from their frozen configurations.
+
+The task's own process only serves; the training is in worker processes, so that a crash harms one run. On SIGTERM or
+USR2 the workers write checkpoints and the task is queued again. Whatever else ends it (memory, a node) needs no last
+word: a task that begins again, or the same command typed again, finds on disk what is left.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from reinit_bench.lease import STALE_SECONDS
+from reinit_bench.provenance import slurm_job
+from reinit_bench.settings import ConfigError
+from reinit_bench.sweep.local import visible_gpus
+from reinit_bench.sweep.plan import Plan, PlannedRun, make_plan
+from reinit_bench.sweep.pool import Outcome, Pool
+from reinit_bench.sweep.slurm import commands
+from reinit_bench.sweep.slurm.batch import Batch, read_batch
+from reinit_bench.training.interrupt import EXIT_INTERRUPTED, Interrupt, interrupt_on_signals
+
+LOOK_AGAIN_SECONDS = 5.0
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a pack; returns 0 where all of it is done, 1 where a run failed, 75 where it was interrupted."""
+    folder = Path((sys.argv[1:] if arguments is None else arguments)[0])
+    index = int(os.environ.get("SLURM_ARRAY_TASK_ID", "0"))
+    with interrupt_on_signals() as interrupt:
+        try:
+            batch = read_batch(folder)
+            return PackTask(batch, index, interrupt).run()
+        except FileNotFoundError:
+            say(f"error: this node does not see {folder}; put results_dir on a file system that the nodes share")
+        except ConfigError as error:
+            say(f"error: {error}")
+    return 1
+
+
+class PackTask:
+    """One attempt at one pack."""
+
+    def __init__(self, batch: Batch, index: int, interrupt: Interrupt) -> None:
+        self.batch, self.index, self.interrupt = batch, index, interrupt
+        self.job = slurm_job()
+
+    def run(self) -> int:
+        """Run what is left of the pack; the exit code."""
+        say(f"task {self.index} of {self.batch.name}, restart {restarts()}, on {os.uname().nodename}")
+        if self.index in self.batch.cancelled():
+            say("called off")
+            return 0
+        plan = make_plan(self.batch.configs(self.index), queued={})
+        failed_before = [run for run in plan.in_state("failed") if self._is_ours(run)]
+        todo = [run for run in plan.runs if run.state != "done" and run not in failed_before]
+        outcome = self._serve(todo)
+        if self.interrupt.requested or outcome.count("interrupted"):
+            return self._stopped()
+        failed = [*failed_before, *outcome.ended["failed"]]
+        for run in outcome.ended["held"]:
+            say(f"{run.run_id} left to another process: {outcome.causes[run.run_id]}")
+        say(f"{outcome.count('done')} done, {_already(plan)} already done, {len(failed)} failed")
+        return 1 if failed else 0
+
+    def _serve(self, todo: Sequence[PlannedRun]) -> Outcome:
+        """Run all of `todo`; runs whose last holder was this task's earlier life on a lost node are waited for."""
+        outcome = self._pool().run(todo, tell)
+        self._note_interrupt(outcome)
+        began = time.monotonic()
+        while self._waits_for(outcome) and time.monotonic() - began < 2 * STALE_SECONDS:
+            time.sleep(LOOK_AGAIN_SECONDS)
+            if self.interrupt.requested:
+                break
+            held, outcome.ended["held"] = outcome.ended["held"], []
+            again = self._pool().run(held, tell)
+            self._note_interrupt(again)
+            for kind, runs in again.ended.items():
+                outcome.ended[kind] += runs
+            outcome.causes.update(again.causes)
+        return outcome
+
+    def _pool(self) -> Pool:
+        gpus = visible_gpus()
+        workers = self.batch.workers or len(gpus) or 1
+        return Pool(workers, self.batch.threads or max(1, self.batch.cpus // workers), gpus)
+
+    def _note_interrupt(self, outcome: Outcome) -> None:
+        if outcome.count("interrupted"):
+            self.interrupt.request("signal")
+
+    def _waits_for(self, outcome: Outcome) -> bool:
+        held = {run.run_id for run in outcome.ended["held"]}
+        now = make_plan([run.config for run in outcome.ended["held"]], queued={}).runs if held else ()
+        return any(self._is_ours(run) for run in now)
+
+    def _is_ours(self, run: PlannedRun) -> bool:
+        """Whether the last process at a run was of this very task, in this life or an earlier one."""
+        return self.job is not None and run.status.get("slurm_job") == self.job
+
+    def _stopped(self) -> int:
+        """All checkpoints are written: queue the task again, unless that is not wanted or not possible."""
+        why_not = self._why_not_again()
+        if why_not:
+            say(f"stopped, and not queued again: {why_not}; the same command goes on from the checkpoints")
+        else:
+            say("stopped, checkpoints written; queued again")
+            try:
+                commands.requeue(os.environ["SLURM_JOB_ID"])  # SLURM ends this process for it
+            except ConfigError as error:
+                say(f"cannot be queued again: {error}; the same command goes on from the checkpoints")
+        return EXIT_INTERRUPTED
+
+    def _why_not_again(self) -> str:
+        if "SLURM_JOB_ID" not in os.environ:
+            return "this is no SLURM job"
+        if self.index in self.batch.cancelled():
+            return "called off"
+        if restarts() >= self.batch.max_requeues:
+            return f"it was {restarts()} times already (hydra.launcher.max_requeues)"
+        try:
+            state = commands.job_state(os.environ["SLURM_JOB_ID"])
+        except ConfigError as error:
+            return str(error)
+        # Cancelled by hand, or taken back by SLURM, which then queues it again itself.
+        return "" if state == "RUNNING" else f"SLURM ends it or queues it again itself ({state or 'unknown to squeue'})"
+
+
+def restarts() -> int:
+    """How often SLURM has begun this task before."""
+    return int(os.environ.get("SLURM_RESTART_COUNT") or 0)
+
+
+def tell(run: PlannedRun, kind: str, values: Mapping[str, Any]) -> None:
+    """A line of the log on one event of one run; epochs are in the run's history.jsonl."""
+    if kind == "epoch":
+        return
+    words = {
+        "started": f"{run.experiment.title}, from step {values.get('first_step')}",
+        "round": f"round {values.get('round')}/{values.get('rounds')}, test {values.get('test_accuracy')}",
+        "done": f"test {values.get('test_accuracy')}",
+    }
+    say(f"{run.run_id} {kind}: {words.get(kind) or values.get('text') or values.get('why') or ''}".rstrip(": "))
+
+
+def say(line: str) -> None:
+    """A line of the task's log."""
+    print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}", flush=True)
+
+
+def _already(plan: Plan) -> int:
+    return plan.counts["done"]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,37 @@
+"""What went wrong on SLURM outside any run: tasks whose node does not see the results folder, tasks without a word."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+
+from reinit_bench.sweep.slurm import commands
+from reinit_bench.sweep.slurm.batch import Batch, batches
+from reinit_bench.sweep.slurm.commands import SlurmError
+from reinit_bench.sweep.slurm.queue import Task, known_tasks
+
+
+def silent_tasks(results_dir: Path) -> list[str]:
+    """A line on each array of which tasks have ended without writing to their logs."""
+    found = [batch for batch in batches(results_dir) if batch.job is not None]
+    if not found or not commands.available():
+        return []
+    try:
+        known = known_tasks(results_dir)
+    except SlurmError as error:
+        warnings.warn(str(error), stacklevel=2)
+        return []
+    return [line for batch in found if (line := _line(batch, known))]
+
+
+def _line(batch: Batch, known: list[Task]) -> str:
+    mine = [task for task in known if task.batch.name == batch.name]
+    waiting = {task.index for task in mine if not task.queued.ended}
+    spoken = {int(path.stem.rpartition("_")[2]) for path in (batch.folder / "logs").glob("*_*.log")}
+    silent = set(range(len(batch.packs))) - waiting - spoken - batch.cancelled()
+    if not silent:
+        return ""
+    said = sorted({task.queued.comment for task in mine if task.index in silent} - {"", "(null)"})
+    where = batch.folder.parent.parent
+    why = "; ".join(said) or f"perhaps their nodes do not see {where}: put results_dir on a file system that they share"
+    return f"job {batch.job}: {len(silent)} of {len(batch.packs)} tasks ended without a word; {why}"

@@ -1,0 +1,217 @@
+"""Sweeps on a real SLURM, killed in every way that a cluster kills; the same command again always completes them."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import Cluster
+from small import TINY
+from sweeping import LONG, PATIENCE_SECONDS, Sweep, outcomes, wait_for
+
+pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(1200)]
+
+TWELVE = (*TINY, "dataset.train_examples=40,50,60", "image_size=8,12", "method=bl,lw")
+TWO = (*LONG, "method=fc,lw")
+APART = (*LONG, "method=lw", "dataset.train_examples=50,60", "hydra.launcher.cpus=4")
+"""Two runs that share no data, each in a task that takes a whole node."""
+
+Make = Callable[..., Sweep]
+Undisturbed = Callable[..., dict[str, Any]]
+
+
+def without_launcher(overrides: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(word for word in overrides if not word.startswith("hydra."))
+
+
+def test_twelve_runs_in_packs_over_two_nodes(on_slurm: Make, undisturbed: Undisturbed) -> None:
+    sweep = on_slurm(*TWELVE)
+    printed = sweep.run("hydra.launcher.wait=true", "hydra.launcher.poll_seconds=1")
+    # MaxArraySize is 5: six packs of two runs are two arrays of three.
+    assert [line.partition(": ")[2].partition(",")[0] for line in printed.splitlines() if "submitted" in line] == [
+        "3 tasks",
+        "3 tasks",
+    ]
+    assert outcomes(sweep.store) == undisturbed(*TWELVE)
+    assert set(sweep.attempts().values()) == {1}
+    batches = [json.loads(path.read_text()) for path in (sweep.results_dir / "slurm").glob("*/batch.json")]
+    assert sorted(len(pack) for batch in batches for pack in batch["packs"]) == [2] * 6
+    tasks = {status["slurm_job"] for status in sweep.statuses().values()}
+    assert len(tasks) == 6
+    assert "12 done" in sweep.run("hydra.launcher.wait=true")
+    assert set(sweep.attempts().values()) == {1}
+
+
+def test_submitting_returns_and_typing_it_again_submits_nothing(on_slurm: Make, cluster: Cluster) -> None:
+    sweep = on_slurm(*TWO)
+    assert "submitted job" in sweep.run()
+    before = cluster.queue("%i")
+    assert len(before) == 1
+    again = sweep.run()
+    assert "submitted" not in again
+    assert "2 runs: " in again
+    assert cluster.queue("%i") == before
+
+
+def test_both_nodes_are_used(on_slurm: Make, cluster: Cluster) -> None:
+    sweep = on_slurm(*APART)
+    sweep.run()
+    wait_for(lambda: sorted(cluster.queue("%N")) == ["n1", "n2"], "a task on each node")
+
+
+@pytest.mark.parametrize("how", ["scancel --signal", "requeue by hand"])
+def test_sigterm_and_a_requeue_go_on_from_the_checkpoint(
+    on_slurm: Make, cluster: Cluster, undisturbed: Undisturbed, how: str
+) -> None:
+    sweep = on_slurm(*TWO)
+    sweep.run()
+    (cut,) = sweep.wait_for_middle()
+    (job,) = cluster.queue("%i")
+    if how == "requeue by hand":
+        cluster.call("scontrol", "requeue", job)
+    else:
+        cluster.call("scancel", "--signal=TERM", job)
+    sweep.wait_for(lambda: sweep.store.run(cut).status()["state"] == "interrupted", "a checkpoint and a release")
+    again = sweep.run()
+    assert "submitted" not in again  # it is in the queue by itself
+    sweep.wait_for_done(2)
+    assert outcomes(sweep.store) == undisturbed(*TWO)
+    assert sorted(sweep.attempts().values()) == [1, 2]
+
+
+def test_the_time_limit(on_slurm: Make, cluster: Cluster, tmp_path: Path) -> None:
+    """A limit of one minute: SLURM looks twice a minute, sends USR2 before it, and the task is queued again."""
+    run = (*LONG, "method=lw", "trainer.max_steps=4000", "trainer.checkpoint_every=50")
+    sweep = on_slurm(*run, "hydra.launcher.minutes=1", "hydra.launcher.signal_seconds=30")
+    reference = Sweep(tmp_path / "reference", *run, "hydra.launcher.threads=1")
+    beside = reference.start()
+    sweep.run()
+    (job,) = cluster.queue("%A")
+    wait_for(lambda: any("queued again" in path.read_text() for path in logs(sweep)), "USR2 and a requeue")
+    cluster.call("scontrol", "update", f"JobId={job}", "TimeLimit=60")  # it has been seen; do not wait for five more
+    sweep.wait_for_done(1)
+    beside.communicate(timeout=PATIENCE_SECONDS)
+    assert outcomes(sweep.store) == outcomes(reference.store)
+    assert max(sweep.attempts().values()) >= 2
+
+
+def logs(sweep: Sweep) -> list[Path]:
+    return list((sweep.results_dir / "slurm").glob("*/logs/*.log"))
+
+
+def test_kill_9_of_a_worker_harms_one_run_which_goes_on(
+    on_slurm: Make, cluster: Cluster, undisturbed: Undisturbed
+) -> None:
+    sweep = on_slurm(*TWO)
+    sweep.run()
+    (cut,) = sweep.wait_for_middle()
+    os.kill(sweep.store.run(cut).status()["pid"], signal.SIGKILL)
+    sweep.wait_for_done(2)
+    assert outcomes(sweep.store) == undisturbed(*TWO)
+    assert sweep.attempts()[cut] == 2
+    assert sorted(sweep.attempts().values()) == [1, 2]
+
+
+def test_a_node_dies(on_slurm: Make, cluster: Cluster, undisturbed: Undisturbed) -> None:
+    sweep = on_slurm(*APART)
+    sweep.run()
+    sweep.wait_for_middle(2)
+    jobs = dict(line.split() for line in cluster.queue("%N %i"))
+    lost = next(run_id for run_id, status in sweep.statuses().items() if status["slurm_job"] == jobs["n1"])
+    cluster.fail("n1")
+    try:
+        assert "submitted" not in sweep.run()  # SLURM does not know yet, or has queued it again
+        sweep.wait_for_done(2)
+    finally:
+        cluster.revive("n1")
+    assert outcomes(sweep.store) == undisturbed(*without_launcher(APART))
+    attempts = sweep.attempts()
+    assert attempts.pop(lost) == 2
+    assert list(attempts.values()) == [1]
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_the_submitter_is_killed_around_sbatch(
+    on_slurm: Make,
+    cluster: Cluster,
+    undisturbed: Undisturbed,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    moment: str,
+) -> None:
+    """A wrapper around sbatch kills the command that submits, before SLURM has the array or just after."""
+    wrapper = tmp_path / "bin" / "sbatch"
+    wrapper.parent.mkdir()
+    real = shutil.which("sbatch")
+    steps = {"before": "kill -9 $PPID", "after": f'{real} "$@" >/dev/null; kill -9 $PPID'}
+    wrapper.write_text(f"#!/bin/sh\n{steps[moment]}\n")
+    wrapper.chmod(0o755)
+    sweep = on_slurm(*TWO)
+    with monkeypatch.context() as patched:
+        patched.setenv("PATH", f"{wrapper.parent}:{os.environ['PATH']}")
+        sweep.run(code=-signal.SIGKILL)
+    assert len(cluster.queue()) == (moment == "after")
+    again = sweep.run()
+    assert ("submitted job" in again) is (moment == "before")
+    assert len(cluster.queue()) == 1
+    sweep.wait_for_done(2)
+    assert outcomes(sweep.store) == undisturbed(*TWO)
+    assert list(sweep.attempts().values()) == [1, 1]
+
+
+def test_cancel_writes_checkpoints_and_stays_cancelled(
+    on_slurm: Make, cluster: Cluster, undisturbed: Undisturbed
+) -> None:
+    sweep = on_slurm(*TWO)
+    sweep.run()
+    (cut,) = sweep.wait_for_middle()
+    assert "1 tasks with 2 runs" in sweep.ask("cancel")
+    wait_for(lambda: not cluster.queue(), "an empty queue")
+    assert sweep.store.run(cut).status()["state"] == "interrupted"
+    assert "submitted job" in sweep.run()
+    sweep.wait_for_done(2)
+    assert outcomes(sweep.store) == undisturbed(*TWO)
+    assert sorted(sweep.attempts().values()) == [1, 2]
+
+
+def test_a_failing_run_fails_alone_and_its_task_says_so(on_slurm: Make, cluster: Cluster) -> None:
+    """lr=1e30 overflows: one of three runs of a pack fails."""
+    sweep = on_slurm(*TINY, "method=bl", "trainer.lr=0.01,1e30,0.02")
+    printed = sweep.run("hydra.launcher.wait=true", "hydra.launcher.poll_seconds=1", code=1)
+    assert "2 done, 1 failed" in printed
+    (job,) = {status["slurm_job"] for status in sweep.statuses().values()}
+    assert cluster.states()[job] == "FAILED"
+    status = sweep.ask("status")
+    assert "1 failed: " in status
+    # Failures are tried again unless the user says otherwise.
+    assert "submitted" not in sweep.run("hydra.launcher.retry=none")
+    assert "1 task, 1 run, " in sweep.run()
+
+
+def test_nodes_that_do_not_see_the_results_folder(on_slurm: Make, cluster: Cluster) -> None:
+    sweep = on_slurm(*TINY, "method=bl")
+    sweep.run("+hydra.launcher.extra.hold=true")
+    away = sweep.results_dir.with_name("away")
+    sweep.results_dir.rename(away)
+    (job,) = cluster.queue("%i")
+    cluster.call("scontrol", "release", job.partition("_")[0])
+    wait_for(lambda: cluster.states()[job] == "FAILED", "the task's end")
+    away.rename(sweep.results_dir)
+    assert "does not see results_dir" in sweep.ask("status")
+
+
+def test_an_unknown_partition_is_one_line_and_leaves_nothing(on_slurm: Make, cluster: Cluster) -> None:
+    sweep = on_slurm(*TINY, "method=bl")
+    printed = sweep.run("hydra.launcher.partition=gpuu", code=1)
+    last = printed.splitlines()[-1]
+    assert "invalid partition" in last
+    assert "partitions here: first, main, second" in last
+    assert "Traceback" not in printed
+    assert not cluster.queue()
+    assert not list((sweep.results_dir / "slurm").glob("reinit-bench-*"))

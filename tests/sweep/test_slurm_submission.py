@@ -1,0 +1,260 @@
+"""What is given to SLURM, without one: fields and their errors, packs, arrays, the script, and what squeue answers."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+from simulated_cluster import SimulatedCluster
+from small import TINY
+
+from reinit_bench.compose import Composer
+from reinit_bench.config import Experiment
+from reinit_bench.settings import ConfigError
+from reinit_bench.sweep.cost import Rates
+from reinit_bench.sweep.plan import Plan, make_plan
+from reinit_bench.sweep.report import plan_json
+from reinit_bench.sweep.slurm.batch import batches
+from reinit_bench.sweep.slurm.cancel import cancel
+from reinit_bench.sweep.slurm.commands import SlurmError, max_array_size
+from reinit_bench.sweep.slurm.launch import run_on_slurm
+from reinit_bench.sweep.slurm.options import Options
+from reinit_bench.sweep.slurm.packing import loads_by_class
+
+METHODS = ("bl", "welsr", "dsd", "wels", "fc", "lw")
+
+
+@pytest.fixture
+def configs(hydra_composer: Composer, tmp_path: Path) -> list[dict[str, Any]]:
+    """Six methods on digits, scnn, in the test's results folder."""
+    folder = f"results_dir={tmp_path / 'results'}"
+    return [dict(hydra_composer.compose([*TINY, f"method={name}", folder])) for name in METHODS]
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, configs: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> SimulatedCluster:
+    """Stubs of SLURM's commands on PATH; nothing happens on it unless its clock is moved."""
+    experiments = {each.run_id: each for each in map(Experiment.from_dict, configs)}
+    made = SimulatedCluster(
+        folder=tmp_path / "cluster",
+        results_dir=tmp_path / "results",
+        gpus=1,
+        work=dict.fromkeys(experiments, 60.0),
+        experiments=experiments,
+        max_array_size=3,
+    )
+    monkeypatch.setenv("PATH", made.path)
+    return made
+
+
+def submit(configs: Sequence[dict[str, Any]], **fields: Any) -> str:
+    """Submit as the launcher does; what it printed."""
+    printed = io.StringIO()
+    run_on_slurm(configs, Options.from_fields(fields), Console(file=printed, width=200))
+    return printed.getvalue()
+
+
+def scripts(cluster: SimulatedCluster) -> list[str]:
+    return [path.read_text() for path in sorted((cluster.folder / "jobs").iterdir())]
+
+
+def test_arrays_are_cut_to_the_clusters_size(
+    cluster: SimulatedCluster, hydra_composer: Composer, tmp_path: Path
+) -> None:
+    """Seven sizes of image share nothing: seven tasks, where MaxArraySize, which bounds the index, is 3."""
+    words = [*TINY, f"results_dir={tmp_path / 'results'}"]
+    submit([dict(hydra_composer.compose([*words, f"image_size={size}"])) for size in range(8, 15)], max_parallel=4)
+    arrays = [re.findall(r"--array=(\S+)", script) for script in scripts(cluster)]
+    assert arrays == [["0-2%2"], ["0-1%1"], ["0-1%1"]]  # four tasks at once, shared out by the arrays' lengths
+    assert sorted(len(batch.packs) for batch in batches(cluster.results_dir)) == [2, 2, 3]
+
+
+def test_the_script_asks_for_what_the_fields_say(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:
+    submit(
+        configs,
+        partition="gpu",
+        account="me",
+        qos="high",
+        constraint="a100",
+        gres="gpu:a100:1",
+        cpus=6,
+        mem_gb=20,
+        minutes=90,
+        target_minutes=60,
+        signal_seconds=100,
+        setup=["module load cuda"],
+        extra={"exclude": "node7"},
+    )
+    (script,) = scripts(cluster)
+    options = dict(re.findall(r"^#SBATCH --([a-z-]+)=?(.*)$", script, re.MULTILINE))
+    (batch,) = batches(cluster.results_dir)
+    wanted = {
+        "partition": "gpu",
+        "account": "me",
+        "qos": "high",
+        "constraint": "a100",
+        "gres": "gpu:a100:1",
+        "cpus-per-task": "6",
+        "mem": "20480MB",
+        "time": "90",
+        "signal": "USR2@100",
+        "exclude": "node7",
+        "requeue": "",
+        "open-mode": "append",
+        "job-name": batch.name,
+    }
+    assert {key: options.get(key) for key in wanted} == wanted
+    assert "gpus-per-node" not in options
+    lines = script.splitlines()
+    # The trap comes before anything that a signal could kill; srun is told the cores, which SLURM does not pass on.
+    assert lines.index("module load cuda") > next(i for i, line in enumerate(lines) if line.startswith("trap"))
+    assert "srun --cpus-per-task=6" in script
+    assert f"reinit_bench.sweep.slurm.task {batch.folder}" in script
+
+
+def test_few_files_however_many_runs(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:
+    submit(configs)
+    (batch,) = batches(cluster.results_dir)
+    files = sorted(path.name for path in batch.folder.rglob("*") if path.is_file())
+    assert files == ["1_submission.sh", "batch.json", "packs.jsonl"]
+    frozen = [config for pack in (batch.configs(index) for index in range(len(batch.packs))) for config in pack]
+    assert [Experiment.from_dict(config).run_id for config in frozen] == [run for pack in batch.packs for run in pack]
+    assert {config["results_dir"] for config in frozen} == {str(cluster.results_dir)}
+
+
+def test_the_same_command_again_submits_only_what_is_missing(
+    cluster: SimulatedCluster, configs: list[dict[str, Any]]
+) -> None:
+    assert "2 runs: 2 missing" in submit(configs[:2])
+    cluster.run_until(0.0)
+    printed = submit(configs)
+    assert "6 runs: 2 queued, 4 missing" in printed
+    assert "1 task, 4 runs" in printed
+    cluster.run_until(1e6)
+    assert "6 runs: 6 done" in submit(configs)
+    assert cluster.counts["submissions"] == 2
+    assert set(cluster.begun.values()) == {1}
+
+
+def test_cancelled_tasks_are_submitted_again(
+    cluster: SimulatedCluster, configs: list[dict[str, Any]], tmp_path: Path
+) -> None:
+    called = tmp_path / "called"
+    stub = cluster.folder / "scancel"
+    stub.write_text(f'#!/bin/sh\necho "$@" >>{called}\n')
+    stub.chmod(0o755)
+    submit(configs)
+    cluster.run_until(0.0)
+    chosen = Experiment.from_dict(configs[0]).run_id
+    (task,) = cancel(cluster.results_dir, {chosen})
+    assert chosen in task.run_ids
+    assert called.read_text().split() == [task.queued.job]
+    (batch,) = batches(cluster.results_dir)
+    assert batch.cancelled() == {task.index}
+
+
+def test_no_slurm_here_is_one_line(configs: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    with pytest.raises(SlurmError, match=r"needs SLURM, and there is no sbatch on this machine; .*login node"):
+        submit(configs)
+
+
+def test_a_refusal_leaves_no_batch(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:
+    (cluster.folder / "sbatch").write_text(
+        "#!/bin/sh\necho 'sbatch: error: invalid partition specified: x' >&2\nexit 1\n"
+    )
+    with pytest.raises(SlurmError, match=r"sbatch refuses: invalid partition specified: x; partitions here: gpu$"):
+        submit(configs)
+    assert not list(batches(cluster.results_dir))
+
+
+def test_a_silent_squeue_stops_a_submission_and_only_warns_a_reader(
+    cluster: SimulatedCluster, configs: list[dict[str, Any]]
+) -> None:
+    """To submit again while nobody can say what is queued would run things twice."""
+    submit(configs)
+    (cluster.folder / "squeue").write_text("#!/bin/sh\necho 'slurm_load_jobs error: timed out' >&2\nexit 1\n")
+    with pytest.raises(SlurmError, match="squeue failed: slurm_load_jobs error: timed out"):
+        submit(configs)
+    with pytest.warns(UserWarning, match="queued runs are taken for missing"):
+        assert make_plan(configs, strict=False).counts["missing"] == 6
+    assert len(list(batches(cluster.results_dir))) == 1
+
+
+def test_max_array_size_is_the_clusters(cluster: SimulatedCluster) -> None:
+    assert max_array_size() == 3
+
+
+def test_runs_of_a_pack_share_their_data_and_model(hydra_composer: Composer, tmp_path: Path) -> None:
+    words = [f"results_dir={tmp_path}", "model.width=0.25"]
+    combos = [f"model={model} method={method} image_size=8" for model in ("scnn", "mobilenet") for method in METHODS]
+    plan = make_plan(hydra_composer.compose([*combo.split(), *words]) for combo in combos)
+    ((_, loads),) = loads_by_class(plan.runs, Options(target_minutes=10), lambda run, on: 250.0)
+    assert [len(load.runs) for load in loads] == [2] * 6
+    assert all(len({run.experiment.model["name"] for run in load.runs}) == 1 for load in loads)
+    assert all(load.seconds == 500.0 for load in loads)
+
+
+def test_a_run_longer_than_the_target_is_alone_and_the_longest_come_first(plan_six: Plan) -> None:
+    seconds = dict(zip(METHODS, (100.0, 900.0, 100.0, 100.0, 100.0, 100.0), strict=True))
+    ((_, loads),) = loads_by_class(
+        plan_six.runs, Options(target_minutes=5), lambda run, on: seconds[run.experiment.method["name"]]
+    )
+    assert [[run.experiment.method["name"] for run in load.runs] for load in loads] == [
+        ["welsr"],
+        ["dsd", "wels", "fc"],
+        ["bl"],
+        ["lw"],
+    ]
+
+
+@pytest.fixture
+def plan_six(configs: list[dict[str, Any]]) -> Plan:
+    return make_plan(configs, queued={})
+
+
+def test_classes_of_resources_are_arrays_of_their_own(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:
+    submit(configs, classes=[{"when": {"method": ["lw", "fc"]}, "mem_gb": 64}, {"when": {"method": "lw"}, "mem_gb": 1}])
+    memory = sorted(re.findall(r"--mem=(\S+)", "".join(scripts(cluster))))
+    assert memory == ["32768MB", "65536MB"]
+    by_size = {len([run for pack in batch.packs for run in pack]) for batch in batches(cluster.results_dir)}
+    assert by_size == {2, 4}
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        ({"partitoin": "x"}, "hydra.launcher has no field 'partitoin'; its fields are"),
+        ({"gpus": -1}, "hydra.launcher.gpus must be"),
+        ({"minutes": 30}, "hydra.launcher.target_minutes (120) must not be above hydra.launcher.minutes (30)"),
+        ({"setup": "module load"}, "hydra.launcher.setup must be a list of shell lines; got 'module load'"),
+        ({"extra": ["x"]}, "hydra.launcher.extra must map options of sbatch to values; got ['x']"),
+        ({"classes": [{"mem_gb": 3}]}, "hydra.launcher.classes must be a list like"),
+        ({"classes": [{"when": {"model": "x"}, "men_gb": 3}]}, "hydra.launcher.classes: unknown field 'men_gb'"),
+        ({"classes": [{"when": {"modle": "x"}}]}, "when takes dataset, model, method, image_size; got 'modle'"),
+    ],
+)
+def test_a_wrong_field_is_one_clear_line(fields: dict[str, Any], line: str) -> None:
+    with pytest.raises(ConfigError) as raised:
+        Options.from_fields(fields)
+    assert line in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def test_a_retry_that_names_no_kind_of_error_says_which_there_are(plan_six: Plan) -> None:
+    with pytest.raises(ConfigError, match=r"hydra.launcher.retry=Nonsense: take all, none or a kind of error; no run"):
+        plan_six.to_run("Nonsense")
+
+
+def test_plan_json_is_for_programs(plan_six: Plan) -> None:
+    told = json.loads(plan_json(plan_six, Rates({}, {})))
+    assert told["runs"] == 6
+    assert told["states"]["missing"] == 6
+    assert told["groups"][0]["hours_left"]["gpu"] == pytest.approx(told["hours_left"]["gpu"])
+    assert [run["run_id"] for run in told["each"]] == [run.run_id for run in plan_six.runs]

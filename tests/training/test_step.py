@@ -1,0 +1,185 @@
+"""One step: in parts as whole, compiled as not, once for all rounds and runs; and what is said when memory is short."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from rig import TRAINER, Watcher, equal, mlp, train, vector_task
+from small import composed, tiny
+from torch import Tensor, nn
+from torch._dynamo.utils import counters
+
+from reinit_bench.config import Execution, Experiment
+from reinit_bench.experiment import run_experiment
+from reinit_bench.models.blocknet import BlockNet, Dropout
+from reinit_bench.models.scnn import Scnn
+from reinit_bench.settings import ConfigError
+from reinit_bench.training import step as step_module
+from reinit_bench.training.observer import EpochEnd, Observer
+from reinit_bench.training.step import OutOfMemory, TrainingStep, backend_of, compiled_forward
+
+
+def images(count: int) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(3)
+    x = torch.randn(count, 1, 8, 8, generator=generator).to(memory_format=torch.channels_last)
+    return x, torch.randint(10, (count,), generator=generator)
+
+
+def gradients(net: nn.Module, micro_batch: int | None, count: int) -> tuple[float, int, dict[str, Tensor]]:
+    """Loss, right answers and gradients of one step, with dropout drawn from a fixed seed."""
+    one = TrainingStep(net, "fp32", count, micro_batch)
+    net.zero_grad()
+    for dropout in one.dropouts:
+        dropout.generator = torch.Generator().manual_seed(5)
+    loss, right = one(*images(count))
+    return float(loss), int(right), {name: p.grad.clone() for name, p in net.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("rate", [0.0, 0.5])
+@pytest.mark.parametrize("micro_batch", [1, 4, 10, 11])
+def test_in_parts_as_whole(micro_batch: int, rate: float) -> None:
+    """11 examples: parts that divide it and parts that do not; 11 is the whole and equal to the bit."""
+    torch.manual_seed(0)
+    net = Scnn(width=0.25).build((1, 8, 8), 10, rate)
+    whole, parts = gradients(net, None, 11), gradients(net, micro_batch, 11)
+    assert parts[0] == pytest.approx(whole[0], rel=1e-5)
+    assert parts[1] == whole[1]
+    assert parts[2].keys() == whole[2].keys()
+    for name, gradient in whole[2].items():
+        torch.testing.assert_close(parts[2][name], gradient, rtol=1e-4, atol=1e-6)
+    assert equal(parts, whole) == (micro_batch == 11)
+    assert all(module.part is None for module in net.modules() if isinstance(module, Dropout))
+
+
+def test_a_round_in_parts_is_the_round() -> None:
+    seen, watchers = list[int](), list[Watcher]()
+    for micro_batch in (None, 2):
+        net = mlp(0.25)
+        net.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
+        watchers.append(Watcher(net))
+        train(net, vector_task(), replace(TRAINER, micro_batch=micro_batch), steps=12, watcher=watchers[-1])
+        assert max(seen) == (30 if micro_batch is None else 2)  # evaluation too
+        seen.clear()
+    assert watchers[1].losses == pytest.approx(watchers[0].losses, rel=1e-4)
+
+
+def test_micro_batch_and_compile_are_no_part_of_a_run() -> None:
+    plain = tiny()
+    assert tiny("trainer.micro_batch=4").run_id == plain.run_id
+    assert Experiment.from_dict(composed("compile=inductor")).run_id == Experiment.from_dict(composed()).run_id
+
+
+@pytest.mark.parametrize(("given", "message"), [(0, "at least 1"), (1.5, "whole number"), ("x", "micro_batch")])
+def test_micro_batch_is_checked(given: object, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        replace(TRAINER, micro_batch=given)
+
+
+def test_compile_is_checked_and_auto_follows_the_device() -> None:
+    with pytest.raises(ConfigError, match="compile must be one of auto, none, inductor"):
+        Execution(compile="on")
+    assert backend_of("auto", torch.device("cpu")) is None
+    assert backend_of("auto", torch.device("cuda")) == "inductor"
+    assert backend_of("none", torch.device("cuda")) is None
+    assert backend_of("aot_eager", torch.device("cpu")) == "aot_eager"
+
+
+class Losses(Observer):
+    """All losses of a run."""
+
+    def __init__(self) -> None:
+        self.losses: list[float] = []
+
+    def epoch_ended(self, event: EpochEnd) -> None:
+        self.losses += event.losses
+
+
+def losses(folder: Path, compile_: str, *overrides: str) -> list[float]:
+    observer = Losses()
+    execution = Execution(results_dir=folder, device="cpu", compile=compile_)
+    run_experiment(tiny("trainer.max_steps=5", *overrides), execution, observer=observer)
+    return observer.losses
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("backend", ["eager", "aot_eager"])
+def test_compiled_once_for_all_rounds_and_runs(tmp_path: Path, backend: str) -> None:
+    """Four rounds of LW fill a lambda and rescale weights each; a second run is a new network."""
+    torch._dynamo.reset()
+    compiled_forward.cache_clear()
+    counters.clear()
+    expected = losses(tmp_path / "plain", "none", "method=lw")
+    assert counters["stats"].get("unique_graphs", 0) == 0
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        assert losses(tmp_path / "a", backend, "method=lw") == pytest.approx(expected, rel=1e-4)
+        assert counters["stats"]["unique_graphs"] == 1
+        losses(tmp_path / "b", backend, "method=lw", "seed=1")
+        losses(tmp_path / "c", backend, "method=wels")
+    assert counters["stats"]["unique_graphs"] == 1
+    assert not counters["recompiles"]
+    torch._dynamo.reset()
+
+
+def test_a_network_that_cannot_be_compiled_trains_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    from torch._dynamo.exc import TorchDynamoException
+
+    def broken(net: nn.Module, inputs: Tensor, labels: Tensor, precision: str) -> tuple[Tensor, Tensor]:
+        raise TorchDynamoException("no compiler here\nmore lines")
+
+    monkeypatch.setattr(step_module, "compiled_forward", lambda backend: broken)
+    one = TrainingStep(mlp(), "fp32", 4, backend="inductor")
+    with pytest.warns(UserWarning, match=r"training without \(no compiler here\); compile=none says so"):
+        first, _ = one(torch.ones(4, 5), torch.zeros(4, dtype=torch.int64))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert one(torch.ones(4, 5), torch.zeros(4, dtype=torch.int64))[0] == first
+
+
+class Hungry(nn.Module):
+    """Takes more memory than there is."""
+
+    def __init__(self, error: BaseException) -> None:
+        super().__init__()
+        self.error = error
+
+    def forward(self, x: Tensor) -> Tensor:
+        raise self.error
+
+
+def hungry(error: BaseException) -> BlockNet:
+    net = mlp()
+    net.top = Hungry(error)
+    return net
+
+
+CPU_ERROR = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes.")
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError(), CPU_ERROR])
+def test_short_memory_is_one_line_that_says_what_to_lower(error: BaseException) -> None:
+    with pytest.raises(OutOfMemory) as caught:
+        train(hungry(error), vector_task(), steps=1)
+    assert str(caught.value) == (
+        "this machine has not enough memory for 5 examples of 5 at once in fp32; "
+        "try trainer.micro_batch=2 or precision=bf16"
+    )
+    assert isinstance(caught.value, ConfigError)
+    with pytest.raises(OutOfMemory, match=r"1 example of 5 at once in bf16; try a smaller model\.width$"):
+        train(hungry(error), vector_task(), replace(TRAINER, micro_batch=1), steps=1, precision="bf16")
+
+
+def test_images_may_be_smaller() -> None:
+    explained = step_module.memory_explained(torch.device("cuda"), (3, 224, 224), "fp32", 256)
+    match = r"the GPU .* 256 examples of 3x224x224 .* or a smaller image_size or"
+    with pytest.raises(OutOfMemory, match=match), explained:
+        raise torch.OutOfMemoryError
+
+
+def test_other_errors_stay_what_they_are() -> None:
+    with pytest.raises(RuntimeError, match=r"^something else$"):
+        train(hungry(RuntimeError("something else")), vector_task(), steps=1)
