@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Container
 from pathlib import Path
 from typing import Any
 
@@ -45,17 +46,22 @@ def trouble(plan: Plan) -> list[str]:
     """A line on each failed or interrupted run: what it is, where it lies, and why."""
     lines = []
     for run in plan.in_state("failed", "interrupted"):
-        why = str(run.status.get("error") or "").strip().splitlines()
-        cause = f": {why[-1]}" if why else ""
-        lines.append(f"{run.state}: {run.experiment.title} (run {run.run_id}){cause}")
+        why = cause(run)
+        lines.append(f"{run.state}: {run.experiment.title} (run {run.run_id}){f': {why}' if why else ''}")
     return lines
 
 
-def stored_plan(results_dir: Path) -> Plan:
-    """Every run that the results folder holds."""
+def cause(run: PlannedRun) -> str:
+    """The last line of what went wrong; empty where nothing is known to have."""
+    lines = str(run.status.get("error") or "").strip().splitlines()
+    return lines[-1] if lines else ""
+
+
+def stored_plan(results_dir: Path, but: Container[str] = ()) -> Plan:
+    """Every run that the results folder holds, `but` those with these ids."""
     store = Store(results_dir)
     runs = []
-    for run_id in store.run_ids():
+    for run_id in (found for found in store.run_ids() if found not in but):
         try:
             config: dict[str, Any] = yaml.load((store.run(run_id).path / "config.yaml").read_bytes(), Loader=_LOADER)
             experiment = Experiment.from_dict(config)
