@@ -17,7 +17,8 @@ class Contest:
     Attributes:
         where: the architecture, or `all`.
         wins, losses, ties: settings in which LW is better, worse, equal; seeds are averaged.
-        gain: mean difference in percentage points with its 95% interval, as text.
+        gain: mean difference in percentage points with half its 95% interval, as text.
+        over: what the interval is over: `3 settings`; empty where there is none.
         p: of the exact two-sided binomial test.
         best: of how many settings with all methods LW is the best, as text.
     """
@@ -27,6 +28,7 @@ class Contest:
     losses: int
     ties: int
     gain: str
+    over: str
     p: float
     best: str
 

@@ -164,7 +164,7 @@
   };
   const openable = (row, [run, ...others], columns) => {
     const title = others.at(-1);
-    const button = make("button", { type: "button", class: "open", "aria-expanded": "false" }, run);
+    const button = make("button", { type: "button", class: "toggle", "aria-expanded": "false" }, run);
     row.cells[0].replaceChildren(button);
     row.dataset.run = run;
     row.addEventListener("click", (event) => {
@@ -183,7 +183,7 @@
 
   const tables = [...fixed.filter((table) => table.closest("#tables")), grid("results"), grid("runs", openable)];
   const apply = () => { const filter = chosen(); for (const table of tables) table.hide(filter); };
-  filters.addEventListener("input", apply);
+  for (const event of ["input", "change"]) filters.addEventListener(event, apply);
   filters.addEventListener("reset", () => setTimeout(apply));
   filters.addEventListener("submit", (event) => event.preventDefault());
 })();

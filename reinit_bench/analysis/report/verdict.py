@@ -60,25 +60,27 @@ def _contests(found: Outcomes) -> Iterator[Contest]:
 
 def _contest(where: str, rows: pd.DataFrame, complete: pd.DataFrame, found: Outcomes) -> Contest:
     (pair,) = (one for one in compare(rows, ["bl", "lw"]) if one.column == "lw")
+    gain, over = _gain(rows)
     best = _best(complete, list(found.common().methods)).get("lw", 0)
     return Contest(
         where=where,
         wins=pair.wins,
         losses=pair.losses,
         ties=pair.ties,
-        gain=_gain(rows),
+        gain=gain,
+        over=over,
         p=pair.p,
         best=f"{best} of {len(complete)}" if len(complete) else "—",
     )
 
 
-def _gain(rows: pd.DataFrame) -> str:
+def _gain(rows: pd.DataFrame) -> tuple[str, str]:
     """The mean difference in points; its interval is over datasets, whose settings are alike, where there are two."""
     difference = rows["lw"] - rows["bl"]
     datasets = difference.groupby(rows["dataset"]).mean()
     unit, values = ("datasets", datasets) if len(datasets) > 1 else ("settings", difference)
     mean, half = interval(values)
-    return f"{mean:+.1f}" if half is None else f"{mean:+.1f} ± {half:.1f} (95%, over {len(values)} {unit})"
+    return (f"{mean:+.1f}", "") if half is None else (f"{mean:+.1f} ± {half:.1f}", f"{len(values)} {unit}")
 
 
 def _best(complete: pd.DataFrame, methods: list[str]) -> dict[str, int]:
@@ -119,7 +121,8 @@ def _sentence(
     decided = whole.wins + whole.losses
     numbers = (
         f"LW beats BL in {whole.wins} of {whole.settings} settings and loses in {whole.losses} "
-        f"(mean difference {whole.gain} points; exact binomial test p = {whole.p:.2g})"
+        f"(mean difference {whole.gain} points{f', 95% interval over {whole.over}' if whole.over else ''}; "
+        f"exact binomial test p = {whole.p:.2g})"
     )
     if decided < FEWEST:
         return f"Nothing can be concluded yet: {numbers}; {decided} decided settings cannot reach 95%, {FEWEST} could."
