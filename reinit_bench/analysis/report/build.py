@@ -54,7 +54,7 @@ def _code(runs: pd.DataFrame) -> tuple[Code, ...]:
     if runs.empty:
         return ()
     keys = ["software", "git_commit", "device"]
-    groups = runs.fillna({name: "unknown" for name in keys}).groupby(keys)["wall_seconds"].agg(["size", "sum"])
+    groups = runs.fillna(dict.fromkeys(keys, "unknown")).groupby(keys)["wall_seconds"].agg(["size", "sum"])
     found = [
         Code(software=software, commit=str(commit)[:10], device=device, runs=int(count), hours=float(seconds) / 3600)
         for (software, commit, device), (count, seconds) in zip(groups.index, groups.to_numpy(), strict=True)

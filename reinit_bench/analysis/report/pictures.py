@@ -34,9 +34,7 @@ def _picture(name: str, draw: Drawer, collection: Collection) -> Picture:
         png = _png(draw, collection)
     except ConfigError as error:  # nothing to draw, or a file that cannot be read: the other figures can still be drawn
         missing = str(error)
-    return Picture(
-        name=name, caption=_caption(draw), png=png, missing=missing, command=f"reinit-bench figures {name}"
-    )
+    return Picture(name=name, caption=_caption(draw), png=png, missing=missing, command=f"reinit-bench figures {name}")
 
 
 def _png(draw: Drawer, collection: Collection) -> str:

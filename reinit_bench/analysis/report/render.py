@@ -16,9 +16,13 @@ _FOLDER = Path(__file__).parent
 def html(page: Page) -> str:
     """The whole file."""
     environment = Environment(
-        loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
     )
-    # Sorted keys would only make the page slower to write; compact, since thousands of curves are in it.
+    # Compact, since thousands of curves are in it; a NaN would be no JSON, and must not get that far.
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "ensure_ascii": False, "allow_nan": False}
     # Ours, and free of markup: they go into the page as they are.
     style, script = (Markup((_FOLDER / name).read_text(encoding="utf-8")) for name in ("style.css", "script.js"))

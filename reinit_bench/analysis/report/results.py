@@ -64,8 +64,8 @@ def described(collection: Collection) -> pd.DataFrame:
     for _, rows in runs.groupby(["condition", "initializer"], dropna=False):
         brackets = [label.partition(" [")[2].removesuffix("]") for label in labels(rows, collection.settings)]
         runs.loc[rows.index, "label"] = brackets
-    return runs.sort_values(["dataset_label", "examples", "model", "condition", "initializer", "label", "method", "seed"],
-                            key=_paper_order, kind="stable")
+    order = ["dataset_label", "examples", "model", "condition", "initializer", "label", "method", "seed"]
+    return runs.sort_values(order, key=_paper_order, kind="stable")
 
 
 def results_grid(runs: pd.DataFrame) -> Grid:
@@ -75,16 +75,25 @@ def results_grid(runs: pd.DataFrame) -> Grid:
 
 def runs_grid(runs: pd.DataFrame) -> Grid:
     """One row per run; `runs` as `described` gives them."""
-    names = ("run_id", *_SETTING, "method_label", "seed", "test_accuracy", "steps", "wall_seconds", "attempts", "device")
-    names = (*names, "git_commit", "title")
-    rows = []
-    for values in runs[list(names)].itertuples(index=False, name=None):
-        row = [_plain(value) for value in values]
-        row[8] = round(100 * row[8], 4)
-        row[10] = None if row[10] is None else round(row[10], 1)
-        row[13] = None if row[13] is None else str(row[13])[:10]
-        rows.append(row)
-    return Grid(columns=_RUNS, rows=rows)
+    printed = runs.assign(
+        accuracy=(100 * runs["test_accuracy"].astype(float)).round(4),
+        seconds=runs["wall_seconds"].astype(float).round(1),
+        commit=[None if pd.isna(commit) else str(commit)[:10] for commit in runs["git_commit"]],
+    )
+    names = [
+        "run_id",
+        *_SETTING,
+        "method_label",
+        "seed",
+        "accuracy",
+        "steps",
+        "seconds",
+        "attempts",
+        "device",
+        "commit",
+    ]
+    rows = printed[[*names, "title"]].itertuples(index=False, name=None)
+    return Grid(columns=_RUNS, rows=tuple(tuple(map(_plain, row)) for row in rows))
 
 
 def choices(runs: pd.DataFrame) -> Mapping[str, Sequence[str]]:

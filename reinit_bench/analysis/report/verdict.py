@@ -111,9 +111,7 @@ def _most_often_best(found: Outcomes) -> tuple[Standing, str]:
     return ("agrees" if order[0] == "lw" else "disagrees"), words
 
 
-def _sentence(
-    collection: Collection, whole: Contest | None, first: Standing, second: Standing, best: str
-) -> str:
+def _sentence(collection: Collection, whole: Contest | None, first: Standing, second: Standing, best: str) -> str:
     finished = len(collection.frame)
     if whole is None:
         runs = "no run has finished" if not finished else f"{finished} runs have finished, none of both LW and BL"
@@ -132,8 +130,8 @@ def _sentence(
         "open": "these runs do not tell LW from the baseline",
     }[first]
     also = {
-        "agrees": "; that it is most often the best holds too" if first == "agrees" else "; yet it is most often the best",
-        "disagrees": "; it is not most often the best",
+        "agrees": f"; {'and' if first == 'agrees' else 'yet'} it is the most often best",
+        "disagrees": "; it is not the most often best",
         "open": "",
     }[second]
     counts = f" ({best})" if best else ""
