@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -66,6 +67,7 @@ def _studies(done: set[str], unfinished: Plan) -> Iterator[Progress]:
 
 
 def _about(path: Path) -> str:
-    """The first line of an option's file, which is a comment that says what it is."""
-    first = path.read_text(encoding="utf-8").partition("\n")[0]
-    return first.removeprefix("#").strip() if first.startswith("#") else ""
+    """The first sentence of the comment that opens an option's file; indented lines are commands."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    words = takewhile(lambda line: line.startswith("# ") and not line.startswith("#  "), lines)
+    return " ".join(line[2:].strip() for line in words).partition(". ")[0]

@@ -152,7 +152,8 @@ def test_a_verdict_needs_as_many_settings_as_the_test_does() -> None:
     assert whole.sentence == (
         "LW beats BL in 12 of 12 settings and loses in 0 (mean difference +2.0 ± 0.0 points, 95% interval over 2 "
         "datasets; exact binomial test p = 0.00049): that LW is ahead of the baseline holds in these runs; and it is "
-        "the most often best (best of 3 methods, alone or tied, in 12 settings with all of them: LW 12, BL 0, FC 0)."
+        "the most often best (best of 3 methods, alone or tied, in 12 settings with all of them: LW 12, BL 0, FC 0; LW to "
+        "BL: p = 0.00049)."
     )
     assert whole.caveats[0].startswith("all settings are of 2 datasets (A, B); the paper has 12")
 
@@ -190,3 +191,12 @@ def test_the_file_is_written_in_one_step(shelf: Any) -> None:
     path = write(page_of(shelf.results_dir), shelf.results_dir)
     assert path == shelf.results_dir / "report.html"
     assert {one.name for one in shelf.results_dir.iterdir()} == {"report.html", "runs"}
+
+
+def test_a_lead_that_may_be_chance_is_no_lead() -> None:
+    def percent(dataset: str, model: str, method: str, number: int) -> float:
+        return {"bl": 50.0, "fc": 52.0, "lw": 53.0 if number < 4 else 51.0}[method]
+
+    half = verdict(grid(["A", "B"], ["scnn"], ["bl", "fc", "lw"], percent))
+    assert (half.first, half.second) == ("agrees", "open")
+    assert "LW 8, FC 4, BL 0; LW's lead or lag to FC may be chance, p = 0.39" in half.sentence

@@ -97,7 +97,7 @@ def _ahead(whole: Contest | None) -> Standing:
 
 
 def _most_often_best(found: Outcomes) -> tuple[Standing, str]:
-    """Whether LW is the most often best, and the counts in words."""
+    """Whether LW is the most often best by more than chance (beside the best other), and the counts in words."""
     common = found.common() if found.methods else found
     complete = common.complete if common.methods else common.frame
     if len(common.methods) < 3 or "lw" not in common.methods or complete.empty:
@@ -106,9 +106,14 @@ def _most_often_best(found: Outcomes) -> tuple[Standing, str]:
     order = sorted(counts, key=lambda name: -counts[name])
     said = ", ".join(f"{common.methods[name]} {counts[name]}" for name in order)
     words = f"best of {len(counts)} methods, alone or tied, in {len(complete)} settings with all of them: {said}"
-    if len(complete) < FEWEST or (order[0] != "lw" and counts[order[0]] == counts["lw"]):
-        return "open", words
-    return ("agrees" if order[0] == "lw" else "disagrees"), words
+    rival = next(name for name in order if name != "lw")
+    values = complete[list(common.methods)].round(6)
+    top = values.eq(values.max(axis=1), axis=0)
+    ours, theirs = (int((top[one] & ~top[other]).sum()) for one, other in (("lw", rival), (rival, "lw")))
+    p = binomial(ours, ours + theirs)
+    if p > LEVEL:
+        return "open", f"{words}; LW's lead or lag to {common.methods[rival]} may be chance, p = {p:.2g}"
+    return ("agrees" if ours > theirs else "disagrees"), f"{words}; LW to {common.methods[rival]}: p = {p:.2g}"
 
 
 def _sentence(collection: Collection, whole: Contest | None, first: Standing, second: Standing, best: str) -> str:
@@ -129,13 +134,19 @@ def _sentence(collection: Collection, whole: Contest | None, first: Standing, se
         "disagrees": "that LW is ahead of the baseline does not hold in these runs: BL is",
         "open": "these runs do not tell LW from the baseline",
     }[first]
-    also = {
-        "agrees": f"; {'and' if first == 'agrees' else 'yet'} it is the most often best",
-        "disagrees": "; it is not the most often best",
-        "open": "",
+    return f"{numbers}: {said}{_also(first, second, best)}."
+
+
+def _also(first: Standing, second: Standing, best: str) -> str:
+    """The second half of the sentence: which method is the most often best, where that can be asked."""
+    if not best:
+        return ""
+    said = {
+        "agrees": "and it is the most often best" if first == "agrees" else "yet it is the most often best",
+        "disagrees": "it is not the most often best",
+        "open": "nor which method is the most often best" if first == "open" else "which is best most often stays open",
     }[second]
-    counts = f" ({best})" if best else ""
-    return f"{numbers}: {said}{also}{counts}."
+    return f"; {said} ({best})"
 
 
 def _caveats(collection: Collection, found: Outcomes, whole: Contest | None) -> Iterator[str]:
