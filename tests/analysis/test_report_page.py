@@ -152,8 +152,8 @@ def test_a_verdict_needs_as_many_settings_as_the_test_does() -> None:
     assert whole.sentence == (
         "LW beats BL in 12 of 12 settings and loses in 0 (mean difference +2.0 ± 0.0 points, 95% interval over 2 "
         "datasets; exact binomial test p = 0.00049): that LW is ahead of the baseline holds in these runs; and it is "
-        "the most often best (best of 3 methods, alone or tied, in 12 settings with all of them: LW 12, BL 0, FC 0; LW to "
-        "BL: p = 0.00049)."
+        "the most often best (best of 3 methods, alone or tied, in 12 settings with all of them: LW 12, BL 0, FC 0; LW "
+        "to BL: p = 0.00049)."
     )
     assert whole.caveats[0].startswith("all settings are of 2 datasets (A, B); the paper has 12")
 
