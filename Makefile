@@ -7,7 +7,7 @@ PREPARE_STAMP := .venv-prepare/.installed
 CHECKED := reinit_bench launchers tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-prepare test-slurm test-fast lint format tables figures bench bench-gpu clean
+.PHONY: help setup demo test test-prepare test-slurm test-fast lint format tables figures report bench bench-gpu clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -57,6 +57,9 @@ tables: setup ## Write the paper's tables from finished runs to results/tables
 
 figures: setup ## Draw the paper's figures from finished runs to results/figures
 	$(BIN)/reinit-bench figures
+
+report: setup ## Write one page of all tables, figures and runs to results/report.html
+	$(BIN)/reinit-bench report
 
 bench: setup ## Measure speed on the CPU beside plain baselines (under 10 minutes)
 	@for script in step round pack synthetic collect data; do \

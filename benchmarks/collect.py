@@ -1,11 +1,11 @@
-"""How long from 2,448 finished runs on disk to all tables and to all figures, beside a plain pandas collector.
+"""How long from 2,448 finished runs on disk to all tables, beside a plain pandas collector; to figures; to the report.
 
     python benchmarks/collect.py [--runs 2448] [--repeats 3]
 
 Writes the paper's whole grid (one seed) as synthetic run folders, then times fresh processes in turn, imports included:
 ours (every run validated; all tables built and written) and the plain way (json.load, json_normalize and concat, one
-groupby; nothing validated). Prints the median of each and their ratio; then one process that draws and writes every
-figure that these runs can fill. Takes about a minute and a half on two cores.
+groupby; nothing validated). Prints the median of each and their ratio. Then, once each: a process that draws and writes
+every figure that these runs can fill, and `reinit-bench report`. Takes about three minutes on two cores.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from reinit_bench.config import Experiment
 
 TARGET_SECONDS = 3.0
 FIGURES_TARGET_SECONDS = 60.0
+REPORT_SECONDS = 60.0
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
 OURS = """
@@ -140,9 +141,11 @@ def write_run(folder: Path, run_id: str, experiment: Experiment, draw: random.Ra
         "study": "paper",
     }
     line = json.dumps({"round": 1, "steps": 10_000, "train_accuracy": 1.0, "test_accuracy": accuracy})
+    epoch = {"round": 1, "train_accuracy": accuracy, "validation_accuracy": accuracy}
+    epochs = "".join(json.dumps({**epoch, "total_step": 650 * number}) + "\n" for number in range(1, 201))
     (folder / "config.yaml").write_text(json.dumps(result["config"], indent=1))
     (folder / "rounds.jsonl").write_text(f"{line}\n" * 13)
-    (folder / "history.jsonl").write_text(f"{line}\n" * 200)
+    (folder / "history.jsonl").write_text(epochs)
     (folder / "status.json").write_text(json.dumps({"state": "done"}))
     (folder / "result.json").write_text(json.dumps(result, indent=1))
 
@@ -154,6 +157,14 @@ def seconds(program: str, results: Path, expected: int) -> tuple[float, float]:
     elapsed, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
     assert int(done.stdout) == expected, done.stdout
     return elapsed, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def report(results: Path) -> tuple[float, float]:
+    """Seconds of `reinit-bench report` in a fresh process, and the page's size in MB."""
+    began = time.perf_counter()
+    command = [sys.executable, "-m", "reinit_bench.cli", "report", f"results_dir={results}"]
+    subprocess.run(command, capture_output=True, check=True)
+    return time.perf_counter() - began, (results / "report.html").stat().st_size / 1e6
 
 
 def main() -> None:
@@ -173,6 +184,7 @@ def main() -> None:
                 times[name].append(seconds(program, results, len(chosen)))
         drawing = seconds(FIGURES, results, len(chosen))
         drawn = sorted(path.stem for path in (results / "figures").glob("*.png"))
+        report_seconds, megabytes = report(results)
     ours, plain = ([statistics.median(kind) for kind in zip(*times[name], strict=True)] for name in ("ours", "plain"))
     print(f"{len(chosen)} runs into all tables, fresh process, median of {arguments.repeats}: wall, processor time")
     print(f"  ours   {ours[0]:6.2f} s {ours[1]:6.2f} s   (target {TARGET_SECONDS:g} s on an idle machine)")
@@ -182,6 +194,7 @@ def main() -> None:
     print(f"figures, fresh process, once: {words}   (target {FIGURES_TARGET_SECONDS:g} s)   {', '.join(drawn)}")
     name = f"all tables from {len(chosen)} runs, beside json_normalize"
     latest.merge([latest.row(name, ours[0], plain[0], plain[0] / ours[0], None, "s")])
+    print(f"report, fresh process, once: {report_seconds:.1f} s   (target {REPORT_SECONDS:g} s), {megabytes:.1f} MB")
 
 
 if __name__ == "__main__":

@@ -85,7 +85,9 @@ def test_hydra_stays_at_the_edge() -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["plan", "study=demo"], ["status"], ["tables", "2"], ["doctor"]], ids=lambda words: words[0]
+    "words",
+    [["--help"], ["plan", "study=demo"], ["status"], ["tables", "2"], ["report"], ["doctor"]],
+    ids=lambda words: words[0],
 )
 def test_what_answers_at_once_loads_no_torch(words: list[str], tmp_path: Path) -> None:
     script = (

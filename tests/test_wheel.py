@@ -36,4 +36,6 @@ def test_an_installed_wheel_runs_from_an_empty_folder(tmp_path: Path) -> None:
     assert run(command, "-m", *TINY, "method=fc").splitlines()[-1] == "1 done"
     assert "DIGITS (60)" in run(command, "tables", "6")
     assert "OXFORD-IIIT,scnn,bl,0,,,13.7" in (empty / "results" / "tables" / "table6.csv").read_text()
+    assert "Nothing can be concluded" in run(command, "report")
+    assert "<h2>Runs</h2>" in (empty / "results" / "report.html").read_text()
     assert {path.name for path in empty.iterdir()} == {"results"}

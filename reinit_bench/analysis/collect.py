@@ -42,9 +42,10 @@ _FROM_RESULT = (
     "git_commit",
     "device",
     "study",
+    "attempts",
 )
 
-_DESCRIPTIONS = ("dataset_label", "method_label", "method_letter", "version")
+_DESCRIPTIONS = ("dataset_label", "method_label", "method_letter", "version", "software", "title")
 
 _ALWAYS_THERE = (*_DESCRIPTIONS, *SHORT_NAMES.values(), "seed", "image_size", "precision")
 
@@ -57,7 +58,8 @@ class Collection:
         results_dir: the folder, as it was given.
         frame: one row per finished run. Accuracies are fractions. `dataset`, `model`, `method`, `augmentation`,
             `dropout` and `initializer` are names; `dataset_label` and `method_label` are the names for tables,
-            `method_letter` heads the method's column; `version` is reinit-bench's. All further settings are columns
+            `method_letter` heads the method's column; `version` is reinit-bench's, `software` all versions in one
+            text; `title` says the run in a few words. All further settings are columns
             named as users type them (`trainer.lr`), NaN where a run has no such setting or has it at null.
         settings: the columns of `frame` that tell two experiments apart, `seed` not among them. Runs that differ in one
             of them are different experiments and are never averaged.
@@ -139,12 +141,15 @@ def _row(result: Mapping[str, Any]) -> dict[str, Any]:
         raise ConfigError(f"its configuration has the run id {experiment.run_id} (edited, or an older protocol)")
     settings = {SHORT_NAMES.get(name, name): value for name, value in _leaves(experiment.identity)}
     del settings["protocol"]
+    versions = result["versions"] if isinstance(result["versions"], Mapping) else {}
     return {
         **{key: result.get(key) for key in _FROM_RESULT},
         "dataset_label": _label(config["dataset"]),
         "method_label": _label(config["method"]),
         "method_letter": str(config["method"].get("_letter_") or _label(config["method"])),
-        "version": result["versions"].get("reinit_bench") if isinstance(result["versions"], Mapping) else None,
+        "version": versions.get("reinit_bench"),
+        "software": ", ".join(f"{name} {number}" for name, number in versions.items()),
+        "title": experiment.title,
         **settings,
     }
 

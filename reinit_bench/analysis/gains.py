@@ -86,11 +86,12 @@ def _gains(frame: pd.DataFrame, model: str, sizes: tuple[int, int], methods: Seq
         unit: Unit = "dataset" if len(datasets) > 1 else "setting"
         values = datasets if unit == "dataset" else gained
         if len(values):
-            mean, half = _interval(values)
+            mean, half = interval(values)
             yield Gain(model=model, sizes=sizes, method=method, unit=unit, n=len(values), mean=mean, half=half)
 
 
-def _interval(values: pd.Series) -> tuple[float, float | None]:
+def interval(values: pd.Series) -> tuple[float, float | None]:
+    """The mean and half the width of its 95% t-interval; None in place of that for a single value."""
     n = len(values)
     half = _quantile(n - 1) * float(values.std()) / math.sqrt(n) if n > 1 else None
     return float(values.mean()), half

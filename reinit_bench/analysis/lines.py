@@ -54,7 +54,7 @@ def lines(runs: pd.DataFrame, settings: Sequence[str]) -> list[Line]:
         return []
     examples = runs["train_examples"].astype(float).fillna(0).astype(int)
     labelled = runs.assign(examples=examples)
-    labelled["label"] = _labels(labelled, settings)
+    labelled["label"] = labels(labelled, settings)
     keys = ["dataset_label", "examples", "model", "label", "method"]
     summaries = labelled.groupby(keys)["test_accuracy"].agg(["size", "mean", "std"]).mul([1, 100, 100])
     found: dict[tuple[str, int, str, str], Line] = {}
@@ -83,8 +83,11 @@ def _rank(name: str, order: Sequence[str]) -> int:
     return order.index(name) if name in order else len(order)
 
 
-def _labels(runs: pd.DataFrame, settings: Sequence[str]) -> list[str]:
-    """Each run's model with what tells its settings from those of other runs of the same dataset and model."""
+def labels(runs: pd.DataFrame, settings: Sequence[str]) -> list[str]:
+    """Each run's model with what tells its settings from those of other runs of the same dataset and model.
+
+    `runs` has one more column than a collection's frame: `examples`, the number to which training was cut, or 0.
+    """
     keys = ("dataset_label", "examples", "model")
     # Most settings are the same in all runs; only the others can tell runs of one dataset and model apart.
     told = ("train_examples", "model", "method")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -75,22 +75,32 @@ def trouble(plan: Plan, most: int = 20, last_lines: int = 3) -> list[str]:
     kinds = Counter(run.error_kind for run in failed)
     lines = [f"{count} failed: {kind}" for kind, count in kinds.most_common()]
     for run in [*failed, *cut][:most]:
-        why = str(run.status.get("error") or "").strip().splitlines()
-        lines.append(f"{run.state}: {run.experiment.title} (run {run.run_id}){': ' + why[-1] if why else ''}")
+        why = cause(run)
+        lines.append(f"{run.state}: {run.experiment.title} (run {run.run_id}){': ' + why if why else ''}")
         where = [run.status[key] for key in ("host", "slurm_job") if run.status.get(key)]
         if run.state == "failed":
-            lines += [f"  {line}" for line in why[-last_lines:-1]]
+            lines += [f"  {line}" for line in _error_lines(run)[-last_lines:-1]]
             lines += [f"  on {', job '.join(where)}"] if where else []
     left_out = len(failed) + len(cut) - most
     return [*lines, f"and {left_out} more"] if left_out > 0 else lines
 
 
-def stored_plan(results_dir: Path) -> Plan:
-    """Every run that the results folder holds, or that a SLURM task has to do."""
+def cause(run: PlannedRun) -> str:
+    """The last line of what went wrong; empty where nothing is known to have."""
+    return (_error_lines(run) or [""])[-1]
+
+
+def _error_lines(run: PlannedRun) -> list[str]:
+    return str(run.status.get("error") or "").strip().splitlines()
+
+
+def stored_plan(results_dir: Path, but: Container[str] = ()) -> Plan:
+    """Every run that the results folder holds, or that a SLURM task has to do; `but` those with these ids."""
     store, tasks = Store(results_dir), active_tasks(results_dir, strict=False)
-    configs = {run_id: _stored_config(store, run_id) for run_id in store.run_ids()}
+    configs = {run_id: _stored_config(store, run_id) for run_id in store.run_ids() if run_id not in but}
     for task in {id(task): task for run_id, task in tasks.items() if run_id not in configs}.values():
-        configs |= dict(zip(task.run_ids, task.batch.configs(task.index), strict=True))
+        pack = zip(task.run_ids, task.batch.configs(task.index), strict=True)
+        configs |= {run_id: config for run_id, config in pack if run_id not in but}
     runs = []
     for run_id, config in configs.items():
         try:

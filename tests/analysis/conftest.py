@@ -86,3 +86,9 @@ class Shelf:
 @pytest.fixture
 def shelf(tmp_path: Path) -> Shelf:
     return Shelf(tmp_path / "results")
+
+
+@pytest.fixture(scope="session")
+def new_shelf() -> type[Shelf]:
+    """For fixtures that live longer than one test."""
+    return Shelf

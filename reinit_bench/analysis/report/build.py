@@ -1,0 +1,62 @@
+"""From a collection to everything that the page says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+
+from reinit_bench.analysis.collect import Collection
+from reinit_bench.analysis.figures.style import BLUE, GRAY, ORANGE
+from reinit_bench.analysis.report.curves import curves
+from reinit_bench.analysis.report.page import Code, Page, Picture, Progress, Trouble
+from reinit_bench.analysis.report.pictures import pictures
+from reinit_bench.analysis.report.results import choices, described, results_grid, runs_grid
+from reinit_bench.analysis.report.sheets import sheets
+from reinit_bench.analysis.report.verdict import verdict
+
+
+def build_page(
+    collection: Collection,
+    *,
+    studies: Sequence[Progress] = (),
+    troubles: Sequence[Trouble] = (),
+    draw: Callable[[Collection], Sequence[Picture]] = pictures,
+) -> Page:
+    """The page of what a results folder holds.
+
+    Args:
+        studies: how much of each known study is there.
+        troubles: the runs that have begun and not finished.
+        draw: makes the figures, which take most of the time.
+    """
+    runs = described(collection)
+    return Page(
+        results_dir=str(collection.results_dir),
+        runs=len(runs),
+        verdict=verdict(collection),
+        choices=choices(runs),
+        sheets=sheets(collection),
+        results=results_grid(runs),
+        pictures=draw(collection),
+        each_run=runs_grid(runs),
+        curves=curves(collection.results_dir / "runs", runs["run_id"]),
+        studies=studies,
+        troubles=troubles,
+        corrupt=collection.corrupt,
+        code=_code(runs),
+        looks={"lw": ORANGE, "train": GRAY, "validation": BLUE},
+    )
+
+
+def _code(runs: pd.DataFrame) -> tuple[Code, ...]:
+    """Runs by what made them, the most first."""
+    if runs.empty:
+        return ()
+    keys = ["software", "git_commit", "device"]
+    groups = runs.fillna(dict.fromkeys(keys, "unknown")).groupby(keys)["wall_seconds"].agg(["size", "sum"])
+    found = [
+        Code(software=software, commit=str(commit)[:10], device=device, runs=int(count), hours=float(seconds) / 3600)
+        for (software, commit, device), (count, seconds) in zip(groups.index, groups.to_numpy(), strict=True)
+    ]
+    return tuple(sorted(found, key=lambda code: -code.runs))

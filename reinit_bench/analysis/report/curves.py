@@ -1,0 +1,48 @@
+"""Training curves, small enough that 2,448 of them fit in one page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+POINTS = 60
+"""Most points of one curve."""
+
+
+def curves(runs_dir: Path, run_ids: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+    """The curve of each run whose `history.jsonl` can be read; the others are left out."""
+    found = {run_id: curve(runs_dir / run_id) for run_id in run_ids}
+    return {run_id: one for run_id, one in found.items() if one is not None}
+
+
+def curve(folder: Path) -> Mapping[str, Any] | None:
+    """`x` (steps), `t` and `v` (training, validation accuracy in thousandths, None where there is none), and `r`, the
+    last step of each round with the test accuracy there; None where the file is missing or damaged.
+    """
+    try:
+        lines = (folder / "history.jsonl").read_bytes().splitlines()
+        # Only the lines that are kept are parsed: a long run has thousands.
+        points = [json.loads(lines[place]) for place in kept(len(lines))]
+        x = [int(point["total_step"]) for point in points]
+        rounds = [json.loads(line) for line in (folder / "rounds.jsonl").read_bytes().splitlines()]
+        ends = list(accumulate(int(one["steps"]) for one in rounds))
+        tests = [_thousandths(one.get("test_accuracy")) for one in rounds]
+        train = [_thousandths(point.get("train_accuracy")) for point in points]
+        validation = [_thousandths(point.get("validation_accuracy")) for point in points]
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return {"x": x, "t": train, "v": validation, "r": list(zip(ends, tests, strict=True))} if x else None
+
+
+def kept(count: int, most: int = POINTS) -> list[int]:
+    """At most `most` places of `count`, evenly spread, the first and the last among them."""
+    if count <= most:
+        return list(range(count))
+    return sorted({round(place * (count - 1) / (most - 1)) for place in range(most)})
+
+
+def _thousandths(fraction: Any) -> int | None:
+    return None if fraction is None else round(1000 * float(fraction))

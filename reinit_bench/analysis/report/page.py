@@ -1,0 +1,198 @@
+"""What the report page says before it is HTML: plain values, so that the template only writes them down."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Standing = Literal["agrees", "disagrees", "open"]
+"""What the runs say of the paper's claim; `open`: nothing can be concluded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contest:
+    """LW against the baseline over the settings of one architecture.
+
+    Attributes:
+        where: the architecture, or `all`.
+        wins, losses, ties: settings in which LW is better, worse, equal; seeds are averaged.
+        gain: mean difference in percentage points with half its 95% interval, as text.
+        over: what the interval is over: `3 settings`; empty where there is none.
+        p: of the exact two-sided binomial test.
+        best: of how many settings with all methods LW is the best, as text.
+    """
+
+    where: str
+    wins: int
+    losses: int
+    ties: int
+    gain: str
+    over: str
+    p: float
+    best: str
+
+    @property
+    def settings(self) -> int:
+        """In how many settings both have finished."""
+        return self.wins + self.losses + self.ties
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """The paper's claim and what the runs say of it.
+
+    Attributes:
+        claim: in our words.
+        sentence: what the runs say, with the numbers.
+        first: of "LW is ahead of the baseline".
+        second: of "LW is most often the best".
+        contests: over all architectures, then one by one.
+        caveats: what a reader must know before leaning on it.
+        command: what makes more runs; None where enough have finished.
+    """
+
+    claim: str
+    sentence: str
+    first: Standing
+    second: Standing
+    contests: Sequence[Contest]
+    caveats: Sequence[str]
+    command: str | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """A row of a table: its texts, where it belongs for the filters, which cells are the best, whether the paper's."""
+
+    cells: Sequence[str]
+    dataset: str | None
+    model: str | None
+    condition: str | None
+    best: frozenset[int] = frozenset()
+    published: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sheet:
+    """One of the paper's tables.
+
+    Attributes:
+        name: of its files.
+        caption: one sentence.
+        headings: over the first columns, which are words.
+        columns: over the others, which are numbers.
+        lines: from top to bottom; a published line belongs to the one above it.
+        notes: sentences under it.
+        command: what writes it.
+    """
+
+    name: str
+    caption: str
+    headings: Sequence[str]
+    columns: Sequence[str]
+    lines: Sequence[Line]
+    notes: Sequence[str]
+    command: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Grid:
+    """A long table that the browser fills page by page.
+
+    Attributes:
+        columns: heading, and how a value is shown: `text`, or the number of decimals.
+        rows: values in the order of `columns`; None where there is none.
+    """
+
+    columns: Sequence[tuple[str, str | int]]
+    rows: Sequence[Sequence[Any]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A figure, or why there is none.
+
+    Attributes:
+        name: of its files.
+        caption: what it shows.
+        png: the picture in base64; None where it cannot be drawn.
+        missing: why it cannot be drawn and what to type; empty where it can.
+        command: what draws it.
+    """
+
+    name: str
+    caption: str
+    png: str | None
+    missing: str
+    command: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Progress:
+    """How much of a study is there.
+
+    Attributes:
+        study: its name.
+        about: the first line of its file.
+        counts: distinct runs by state.
+    """
+
+    study: str
+    about: str
+    counts: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        """How many distinct runs it has."""
+        return sum(self.counts.values())
+
+    @property
+    def begun(self) -> bool:
+        """Whether the results folder holds anything of it."""
+        return self.counts.get("missing", 0) < self.total
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trouble:
+    """A run that has begun and not finished: its id, its title, its state, and the last line of its error."""
+
+    run_id: str
+    title: str
+    state: str
+    cause: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Code:
+    """Runs that were made by the same code on the same kind of device."""
+
+    software: str
+    commit: str
+    device: str
+    runs: int
+    hours: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """Everything that the report says."""
+
+    results_dir: str
+    runs: int
+    verdict: Verdict
+    choices: Mapping[str, Sequence[str]]
+    """What can be chosen in each filter: datasets, models, conditions."""
+    sheets: Sequence[Sheet]
+    results: Grid
+    pictures: Sequence[Picture]
+    each_run: Grid
+    curves: Mapping[str, Any]
+    """By run id: `x` (steps), `t` and `v` (training and validation accuracy), `r` (the ends of rounds and the test
+    accuracy there); accuracies in thousandths."""
+    studies: Sequence[Progress]
+    troubles: Sequence[Trouble]
+    corrupt: Sequence[str]
+    code: Sequence[Code]
+    looks: Mapping[str, str]
+    """Colours by name, as the figures have them."""

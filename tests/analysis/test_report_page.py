@@ -1,0 +1,202 @@
+"""The report's content and its HTML: exact pieces, escaping, well-formedness, and what an empty store says."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from made import grid
+
+from reinit_bench.analysis.collect import Collection, collect
+from reinit_bench.analysis.figures import NothingToDraw
+from reinit_bench.analysis.report import build_page, html, write
+from reinit_bench.analysis.report.curves import POINTS, curve, kept
+from reinit_bench.analysis.report.page import Page, Picture, Progress, Trouble
+from reinit_bench.analysis.report.pictures import pictures
+from reinit_bench.analysis.report.verdict import FEWEST, verdict
+
+VOID = {"meta", "link", "img", "br", "input"}
+HOSTILE = "<script>alert(1)</script>"
+
+
+class Reader(HTMLParser):
+    """Notes what is opened and closed, and every address that an element names."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.wrong: list[str] = []
+        self.addresses: list[str] = []
+        self.tables = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.addresses += [value or "" for name, value in attrs if name in ("src", "href")]
+        self.tables += tag == "table"
+        if tag == "img" and not dict(attrs).get("alt"):
+            self.wrong.append("an image without words")
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if not self.open or self.open.pop() != tag:
+            self.wrong.append(tag)
+
+
+def no_pictures(collection: Collection) -> tuple[Picture, ...]:
+    return ()
+
+
+def page_of(results_dir: Path, **more: Any) -> Page:
+    return build_page(collect(results_dir), draw=no_pictures, **more)
+
+
+def read(text: str) -> Reader:
+    reader = Reader()
+    reader.feed(text)
+    reader.close()
+    return reader
+
+
+def embedded(text: str, name: str) -> Any:
+    found = re.search(rf'<script type="application/json" id="{name}">(.*?)</script>', text, re.DOTALL)
+    assert found
+    return json.loads(found[1])
+
+
+def fill(shelf: Any) -> None:
+    for seed, percent in enumerate((50.0, 52.0)):
+        shelf.add("cifar10", "scnn", "bl", percent / 100, seed=seed)
+        shelf.add("cifar10", "scnn", "lw", percent / 100 + 0.03, seed=seed)
+    shelf.add("oxford_iiit", "scnn", "bl", 0.1, augmentation__name="none", initializer__name="xavier_uniform")
+
+
+def test_an_empty_store_makes_a_whole_page_that_says_what_to_type(tmp_path: Path) -> None:
+    text = html(page_of(tmp_path))
+    reader = read(text)
+    assert (reader.wrong, reader.open) == ([], [])
+    assert "Nothing can be concluded: no run has finished" in text
+    assert "<code>reinit-bench -m study=digits</code>" in text
+    assert embedded(text, "data")["runs"]["rows"] == []
+
+
+def test_results_stand_beside_the_published_values(shelf: Any) -> None:
+    fill(shelf)
+    page = page_of(shelf.results_dir)
+    assert [heading for heading, _ in page.results.columns] == [
+        *("Dataset", "Model", "Settings", "Condition", "Initializer", "Method"),
+        *("n", "Mean [%]", "SD", "Published", "Difference"),
+    ]
+    mild = ("CIFAR10", "scnn", "", "mild augmentation", "he_normal")
+    assert [tuple(row) for row in page.results.rows] == [
+        ("OXFORD-IIIT", "scnn", "", "no augmentation", "xavier_uniform", "BL", 1, 10.0, None, None, None),
+        (*mild, "BL", 2, 51.0, 1.4142, 82.7, -31.7),
+        (*mild, "LW", 2, 54.0, 1.4142, 84.3, -30.3),
+    ]
+    assert page.choices["condition"] == ["no augmentation", "mild augmentation"]
+
+
+def test_a_run_has_its_row_and_its_curve(shelf: Any) -> None:
+    fill(shelf)
+    shelf.add("digits", "scnn", "dsd", 0.8, trainer__lr=0.003)
+    folder = shelf.add("digits", "scnn", "dsd", 0.9, git_commit="b" * 40, trainer__lr=0.5).parent
+    (folder / "history.jsonl").write_text('{"total_step": 7, "train_accuracy": 0.5, "validation_accuracy": null}\n')
+    (folder / "rounds.jsonl").write_text('{"steps": 7, "test_accuracy": 0.9}\n')
+    text = html(page_of(shelf.results_dir))
+    (row,) = (row for row in embedded(text, "data")["runs"]["rows"] if row[0] == folder.name)
+    condition = ["mild augmentation", "he_normal"]
+    assert row[:7] == [folder.name, "DIGITS", "scnn", "trainer.lr=0.5", *condition, "DSD"]
+    assert row[7:] == [0, 90.0, 400, 1.5, None, "cpu", "b" * 10, "digits scnn dsd mild seed 0"]
+    assert embedded(text, "curves") == {folder.name: {"x": [7], "t": [500], "v": [None], "r": [[7, 900]]}}
+
+
+def test_names_are_escaped_wherever_they_stand(shelf: Any) -> None:
+    shelf.add("digits", "scnn", "bl", 0.5, dataset___label_=HOSTILE)
+    trouble = Trouble(run_id="0" * 16, title=HOSTILE, state="failed", cause=f"{HOSTILE}&")
+    study = Progress(study=HOSTILE, about="", counts={"done": 1, "missing": 2})
+    text = html(page_of(shelf.results_dir, troubles=[trouble], studies=[study]))
+    assert HOSTILE not in text
+    assert "<td>&lt;script&gt;alert(1)&lt;/script&gt;&amp;</td>" in text
+    assert embedded(text, "data")["runs"]["rows"][0][1] == HOSTILE
+    assert (read(text).wrong, read(text).open) == ([], [])
+
+
+def test_nothing_is_loaded_from_elsewhere(shelf: Any) -> None:
+    fill(shelf)
+    reader = read(html(build_page(collect(shelf.results_dir))))
+    assert [one for one in reader.addresses if not one.startswith(("#", "data:"))] == []
+    assert reader.tables > 5
+    assert reader.wrong == []
+
+
+def test_what_is_missing_is_said(shelf: Any) -> None:
+    fill(shelf)
+    study = Progress(study="table2", about="Table 2", counts={"done": 3, "failed": 1, "missing": 284})
+    trouble = Trouble(run_id="f" * 16, title="cifar10 scnn fc seed 0", state="failed", cause="ValueError: no")
+    text = html(page_of(shelf.results_dir, studies=[study], troubles=[trouble]))
+    assert "<td>1 failed, 284 missing</td>" in text
+    assert "reinit-bench -m study=table2   # 3 of 288 runs are there" in text
+    assert '<tr class="failed"><td>failed</td>' in text
+    assert "<td>ValueError: no</td>" in text
+
+
+def test_a_verdict_needs_as_many_settings_as_the_test_does() -> None:
+    few = verdict(grid(["A"], ["scnn"], ["bl", "lw"], lambda *_: 50.0))
+    assert (few.first, few.command) == ("open", "reinit-bench -m study=digits")
+    assert FEWEST == 6
+    whole = verdict(grid(["A", "B"], ["scnn"], ["bl", "fc", "lw"], lambda d, m, method, n: 50.0 + 2 * (method == "lw")))
+    assert (whole.first, whole.second, whole.command) == ("agrees", "agrees", None)
+    assert whole.sentence == (
+        "LW beats BL in 12 of 12 settings and loses in 0 (mean difference +2.0 ± 0.0 points, 95% interval over 2 "
+        "datasets; exact binomial test p = 0.00049): that LW is ahead of the baseline holds in these runs; and it is "
+        "the most often best (best of 3 methods, alone or tied, in 12 settings with all of them: LW 12, BL 0, FC 0; LW "
+        "to BL: p = 0.00049)."
+    )
+    assert whole.caveats[0].startswith("all settings are of 2 datasets (A, B); the paper has 12")
+
+
+def test_a_verdict_can_go_against_the_paper() -> None:
+    against = verdict(grid(["A"], ["scnn"], ["bl", "fc", "lw"], lambda d, m, method, n: 50.0 - 2 * (method == "lw")))
+    assert (against.first, against.second) == ("disagrees", "disagrees")
+    assert "does not hold in these runs: BL is; it is not the most often best" in against.sentence
+
+
+def test_a_figure_that_cannot_be_drawn_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def draw(collection: Collection) -> Any:
+        raise NothingToDraw("no runs; reinit-bench -m study=demo")
+
+    monkeypatch.setattr("reinit_bench.analysis.report.pictures.drawers", lambda: {"figure2": draw})
+    (picture,) = pictures(collect(tmp_path))
+    assert (picture.png, picture.missing) == (None, "no runs; reinit-bench -m study=demo")
+    assert picture.command == "reinit-bench figures figure2"
+    text = html(build_page(collect(tmp_path), draw=lambda collection: [picture]))
+    assert "Not drawn: no runs; reinit-bench -m study=demo" in text
+
+
+def test_a_long_curve_keeps_its_ends(tmp_path: Path) -> None:
+    places = kept(1000)
+    assert (len(places), places[0], places[-1]) == (POINTS, 0, 999)
+    assert kept(3) == [0, 1, 2]
+    assert kept(0) == []
+    assert curve(tmp_path) is None
+    (tmp_path / "history.jsonl").write_text("{torn")
+    assert curve(tmp_path) is None
+
+
+def test_the_file_is_written_in_one_step(shelf: Any) -> None:
+    fill(shelf)
+    path = write(page_of(shelf.results_dir), shelf.results_dir)
+    assert path == shelf.results_dir / "report.html"
+    assert {one.name for one in shelf.results_dir.iterdir()} == {"report.html", "runs"}
+
+
+def test_a_lead_that_may_be_chance_is_no_lead() -> None:
+    def percent(dataset: str, model: str, method: str, number: int) -> float:
+        return {"bl": 50.0, "fc": 52.0, "lw": 53.0 if number < 4 else 51.0}[method]
+
+    half = verdict(grid(["A", "B"], ["scnn"], ["bl", "fc", "lw"], percent))
+    assert (half.first, half.second) == ("agrees", "open")
+    assert "LW 8, FC 4, BL 0; LW's lead or lag to FC may be chance, p = 0.39" in half.sentence
