@@ -6,9 +6,9 @@ import math
 
 import pandas as pd
 import pytest
-from conftest import Shelf
 from matplotlib.figure import Figure
 from measured import curve, measure
+from shelves import Shelf
 
 from reinit_bench.analysis.collect import collect
 from reinit_bench.analysis.figures import NothingToDraw, drawers, figure4, figure5, figure6, figure7, figure8

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from conftest import LABELS, Shelf
+from shelves import LABELS, Shelf
 
 from reinit_bench.analysis.collect import collect
 from reinit_bench.analysis.reading_verdicts import verdicts
