@@ -78,7 +78,7 @@ def runs_grid(runs: pd.DataFrame) -> Grid:
     printed = runs.assign(
         accuracy=(100 * runs["test_accuracy"].astype(float)).round(4),
         seconds=runs["wall_seconds"].astype(float).round(1),
-        commit=[None if pd.isna(commit) else str(commit)[:10] for commit in runs["git_commit"]],
+        commit=runs["git_commit"].astype(object).map(lambda commit: str(commit)[:10], na_action="ignore"),
     )
     names = [
         "run_id",
