@@ -55,7 +55,7 @@ class Rates:
                 continue
             on = CPU if result["device"] == "cpu" else GPU
             seconds[_step_setting(experiment, on)] += float(result["wall_seconds"])
-            steps[_step_setting(experiment, on)] += float(result["steps"])
+            steps[_step_setting(experiment, on)] += float(result["steps"]) - float(result.get("shared_steps") or 0)
             per_run[_length_setting(experiment)].append(float(result["steps"]))
         measured = {key: seconds[key] / count for key, count in steps.items() if count}
         return cls(measured, {key: sum(counts) / len(counts) for key, counts in per_run.items()})
