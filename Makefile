@@ -59,7 +59,7 @@ figures: setup ## Draw the paper's figures from finished runs to results/figures
 	$(BIN)/reinit-bench figures
 
 bench: setup ## Measure speed on the CPU beside plain baselines (under 10 minutes)
-	@for script in step round pack synthetic collect data; do \
+	@for script in step round pack shared synthetic collect data; do \
 		echo "== benchmarks/$$script.py"; $(BIN)/python benchmarks/$$script.py || exit 1; done
 	@$(BIN)/python benchmarks/latest.py
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +30,13 @@ def name(run: PlannedRun) -> str:
     return f"{e.method['name']} {e.trainer.max_steps} {e.seed}"
 
 
-def waiting_for(plan: Plan) -> Waiting:
-    return Waiting([(run,) for run in plan.runs])
+WaitingFor = Callable[[Plan], Waiting]
+
+
+@pytest.fixture
+def waiting_for() -> Iterator[WaitingFor]:
+    with ExitStack() as closed:
+        yield lambda plan: closed.enter_context(closing(Waiting([(run,) for run in plan.runs])))
 
 
 def ends_first_round(waiting: Waiting, run: PlannedRun, results: Path, steps: int = 8) -> None:
@@ -41,7 +47,7 @@ def ends_first_round(waiting: Waiting, run: PlannedRun, results: Path, steps: in
 
 
 def test_followers_come_once_the_first_round_is_there_and_until_then_other_groups(
-    plan_of: PlanOf, tmp_path: Path
+    plan_of: PlanOf, waiting_for: WaitingFor, tmp_path: Path
 ) -> None:
     plan = plan_of(*TINY, "method=bl,wels,lw,fc", "seed=0,1", f"results_dir={tmp_path}")
     waiting = waiting_for(plan)
@@ -54,17 +60,20 @@ def test_followers_come_once_the_first_round_is_there_and_until_then_other_group
     assert name(waiting.take()[0][0]) == "fc 8 1"
 
 
-def test_a_round_that_converged_serves_the_longer_ones_at_once(plan_of: PlanOf, tmp_path: Path) -> None:
+def test_a_round_that_converged_serves_the_longer_ones_at_once(
+    plan_of: PlanOf, waiting_for: WaitingFor, tmp_path: Path
+) -> None:
     plan = plan_of(*TINY, "method=fc,bl", "seed=0,1", f"results_dir={tmp_path}")
     for steps, second in ((8, "fc 8 1"), (5, "bl 8 0")):
-        waiting = waiting_for(plan_of(*TINY, "method=fc,bl", "seed=0,1", f"results_dir={tmp_path}"))
+        waiting = waiting_for(plan)
         leader = waiting.take()[0][0]
         ends_first_round(waiting, leader, tmp_path, steps)
         assert name(waiting.take()[0][0]) == second
-    assert len(plan.runs) == 4
 
 
-def test_the_smallest_budget_leads_and_the_next_one_goes_on(plan_of: PlanOf, tmp_path: Path) -> None:
+def test_the_smallest_budget_leads_and_the_next_one_goes_on(
+    plan_of: PlanOf, waiting_for: WaitingFor, tmp_path: Path
+) -> None:
     plan = plan_of(*TINY, "method=lw", "trainer.max_steps=12,8,4", "dataset=digits", f"results_dir={tmp_path}")
     waiting = waiting_for(plan)
     pack, others = waiting.take()
@@ -74,14 +83,16 @@ def test_the_smallest_budget_leads_and_the_next_one_goes_on(plan_of: PlanOf, tmp
     assert name(waiting.take()[0][0]) == "lw 8 0"
 
 
-def test_without_sharing_the_order_stays(plan_of: PlanOf, tmp_path: Path) -> None:
+def test_without_sharing_the_order_stays(plan_of: PlanOf, waiting_for: WaitingFor, tmp_path: Path) -> None:
     plan = plan_of(*TINY, "method=bl,wels,fc", "share_rounds=false", f"results_dir={tmp_path}")
     waiting = waiting_for(plan)
     assert [waiting.take() for _ in plan.runs] == [((run,), Others()) for run in plan.runs]
     assert not trunks_dir(tmp_path).exists()
 
 
-def test_shared_rounds_go_with_the_last_run_of_their_group(plan_of: PlanOf, tmp_path: Path) -> None:
+def test_shared_rounds_go_with_the_last_run_of_their_group(
+    plan_of: PlanOf, waiting_for: WaitingFor, tmp_path: Path
+) -> None:
     plan = plan_of(*TINY, "method=wels,fc", "seed=0,1", f"results_dir={tmp_path}")
     waiting = waiting_for(plan)
     runs = [waiting.take()[0][0] for _ in plan.runs]
