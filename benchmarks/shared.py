@@ -60,7 +60,7 @@ def main() -> None:
     alike = (1 + ALIKE * (rounds - 1)) / (ALIKE * rounds)
     print(
         f"{len(expected)} runs of {rounds} rounds, equal to the bit: {trained:,} of {steps:,} steps trained, "
-        f"{trained / steps:.4f}; expected {left / len(METHODS) / rounds:.4f}, and {alike:.4f} of the {ALIKE} alike alone"
+        f"{trained / steps:.4f}; expected {left / len(METHODS) / rounds:.4f}, and {alike:.4f} of the {ALIKE} alike"
     )
     name = f"a sweep of six methods with shared rounds beside one without: digits, {arguments.model}, {rounds} rounds"
     runs = 60 * len(expected)

@@ -20,6 +20,8 @@ from reinit_bench.sharing import Others, trunk_folder
 from reinit_bench.training.interrupt import Interrupt, Interrupted
 from reinit_bench.training.observer import EpochEnd, Observer, RoundEnd, RunStart
 
+pytestmark = pytest.mark.timeout(900)
+
 METHODS = sorted(path.stem for path in (conf_dir() / "method").glob("*.yaml"))
 OWN = {"wall_seconds", "attempts", "seconds", "shared_from", "shared_steps", "shared_seconds"}
 MANY = Others(first_round=9, same_settings=9, same_method=9)
