@@ -162,7 +162,7 @@ def compare(arguments: argparse.Namespace, name: str, device: torch.device) -> l
     ours, aim = rates["compiled"], AIMS.get(name)
     rows = [latest.row(f"step: {title}", ours, aim, ours / aim if aim else None, 1.0, "images/s", label)]
     normed = [rates[kind] for kind in ("BatchNorm", "BatchNorm compiled") if kind in rates]
-    for beside, base, target in (("plain", rates.get("plain"), OVER_PLAIN), ("BatchNorm", max(normed), OF_BATCH_NORM)):
+    for beside, base, target in (("plain", rates.get("plain"), OVER_PLAIN), ("BatchNorm", max(normed, default=None), OF_BATCH_NORM)):
         ratio, wanted = ours / base if base else None, target if name == "resnet50" else None
         rows.append(latest.row(f"step over {beside}: {title}", ours, base, ratio, wanted, "images/s", label))
     return rows

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from functools import cached_property, lru_cache
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -115,7 +115,7 @@ class Experiment:
         for name in SECTIONS:
             if not isinstance(config[name].get("name"), str):
                 raise ConfigError(f"section {name!r} has no name")
-        known = {spec.name for spec in fields(Trainer)}
+        known = _trainer_fields()
         unknown = sorted(key for key in config["trainer"] if key not in known and not key.startswith("_"))
         if unknown:
             raise ConfigError(f"trainer has no field {unknown[0]!r}; its fields are {', '.join(sorted(known))}")
@@ -195,6 +195,12 @@ def _trainer(values: tuple[tuple[str, Any], ...]) -> Trainer:
     return Trainer(**dict(values))
 
 
+@cache
+def _trainer_fields() -> frozenset[str]:
+    return frozenset(spec.name for spec in fields(Trainer))
+
+
+@cache
 def _metadata(name: str) -> Mapping[str, Any]:
     return next(spec.metadata for spec in fields(Experiment) if spec.name == name)
 

@@ -57,12 +57,6 @@ def test_a_trainer_that_was_asked_for_beats_the_one_that_a_dataset_brings(compos
     assert compose.compose(["trainer=paper", "dataset=digits"])["trainer"]["batch_size"] == 256
 
 
-def test_composed_configurations_share_nothing(compose: Composer) -> None:
-    first = compose.compose(["method=lw"])
-    first["method"]["rescale"] = "changed"
-    assert compose.compose(["method=lw"])["method"]["rescale"] is True
-
-
 @pytest.mark.parametrize("override", ["method=nope", "trainer.nope=1", "nope=1", "method.fraction.deep=1"])
 def test_what_is_not_there_is_hydras_error(compose: Composer, override: str) -> None:
     with pytest.raises(HydraException):

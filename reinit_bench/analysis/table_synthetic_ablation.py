@@ -15,19 +15,9 @@ import pandas as pd
 from reinit_bench.analysis import notes
 from reinit_bench.analysis.collect import Collection
 from reinit_bench.analysis.layout import Cell, Row, Table
+from reinit_bench.analysis.outcomes import SWITCHES
 from reinit_bench.analysis.synthetic import SETTINGS, cell, marked, selected
-
-SWITCHES = ("method.reinitialize", "method.rescale", "method.normalize", "method.freeze")
-
-VARIANTS = {
-    "bl": "BL",
-    "lw": "LW",
-    "lw reinitialize": "−reinit",
-    "lw rescale": "−rescale",
-    "lw normalize": "−norm",
-    "lw freeze": "+freeze",
-}
-"""The columns: LW is followed by the switch that is not at its default."""
+from reinit_bench.analysis.table_ablation import VARIANTS
 
 _LEGEND = (
     "BL trains for as many steps in all as LW; −: LW without reinitialization, rescaling or its lambda layers; "

@@ -74,10 +74,10 @@ class Dropout(nn.Module):
         if not self.training or self.rate == 0.0:
             return x
         keep = 1.0 - self.rate
-        return x * self._mask(x, keep) / keep
+        return x * self.mask(x, keep) / keep
 
-    @torch.compiler.disable(reason="a compiler knows no generators")
-    def _mask(self, x: Tensor, keep: float) -> Tensor:
+    def mask(self, x: Tensor, keep: float) -> Tensor:
+        """Ones with probability `keep`, else zeros, shaped as `x`."""
         if self.part is None:
             return torch.empty_like(x).bernoulli_(keep, generator=self.generator)
         start, count = self.part

@@ -105,6 +105,9 @@ def compiled_forward(backend: str) -> Forward:
     """`forward`, compiled by `backend` (inductor, aot_eager or eager), for fixed shapes."""
     import torch._dynamo
 
+    # A compiler knows no generators, so masks are drawn outside. Said here and not at the class, since saying it loads
+    # the whole compiler.
+    Dropout.mask = torch.compiler.disable(Dropout.mask)  # type: ignore[method-assign]
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _VARIANTS)
     compiled: Forward = torch.compile(forward, backend=backend, dynamic=False)
     return compiled

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Cluster
+from real_cluster import Cluster
 from small import TINY
 from sweeping import LONG, PATIENCE_SECONDS, Sweep, outcomes, wait_for
 

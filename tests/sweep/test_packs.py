@@ -55,7 +55,7 @@ def test_table_1_takes_every_run_of_its_study_and_no_other_reading(
 ) -> None:
     study = [run.experiment for run in plan_of("study=table1", "seed=0").runs]
     others = [run.experiment for run in plan_of("study=readings", "seed=0").runs]
-    assert (len(study), len(others)) == (18, 78)
+    assert (len(study), len(others)) == (18, 75)
     for experiment in {other.run_id: other for other in [*study, *others]}.values():
         folder = tmp_path / "runs" / experiment.run_id
         folder.mkdir(parents=True)

@@ -24,6 +24,8 @@ COUNTS = {
     "ablation": 12,
     "ablation_synthetic": 600,
     "digits": 216,
+    "digits_budgets": 90,
+    "ablation_digits": 36,
     "demo": 18,
 }
 

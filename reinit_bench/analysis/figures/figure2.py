@@ -38,6 +38,16 @@ def draw(collection: Collection) -> Figure:
     both = frame.dropna(subset=["bl", "lw"])
     paper = both[both["dataset"].isin(DATASETS) & both["model"].isin(MODELS)]
     datasets, models = _panels(both) if paper.empty else (list(DATASETS), list(MODELS))
+    figure = _grid(both, datasets, models)
+    figure.legend(handles=_handles(), loc="outside upper center", ncols=2)
+    if paper.empty:
+        words = "no runs of CIFAR10 or CIFAR100 with vgg16 or mobilenet (reinit-bench -m study=figure2): what there is"
+        figure.supxlabel(words, fontsize=7.5)
+    return figure
+
+
+def _grid(both: pd.DataFrame, datasets: list[str], models: list[str]) -> Figure:
+    """A row of panels for each dataset, a column for each architecture."""
     size = TEXT_WIDTH / max(len(models), 3)
     figure = Figure(figsize=(TEXT_WIDTH, size * len(datasets) + 0.6), layout="constrained")
     grid = figure.subplots(len(datasets), len(models), squeeze=False)
@@ -45,14 +55,9 @@ def draw(collection: Collection) -> Figure:
         for axes, model in zip(row, models, strict=True):
             _panel(axes, both[(both["dataset"] == dataset) & (both["model"] == model)])
             axes.set_title(f"{dataset}, {model}", fontsize=8)
+        row[0].set_ylabel("LW [%]")
     for axes in grid[-1]:
         axes.set_xlabel("BL [%]")
-    for row in grid:
-        row[0].set_ylabel("LW [%]")
-    figure.legend(handles=_handles(), loc="outside upper center", ncols=2)
-    if paper.empty:
-        words = "no runs of CIFAR10 or CIFAR100 with vgg16 or mobilenet (reinit-bench -m study=figure2): what there is"
-        figure.supxlabel(words, fontsize=7.5)
     return figure
 
 

@@ -40,7 +40,8 @@ def draw(collection: Collection) -> Figure:
     axes.axvline(1.0, color=GRAY, linewidth=0.8)
     axes.set_ylabel("density (Gaussian approximation)")
     axes.set_xlabel("size of the weights / the baseline's")
-    axes.set_title(f"Size of the weights: {', '.join(dict.fromkeys(pairs['dataset_label']))}", wrap=True)
+    datasets = sorted(pairs["dataset_label"].unique())
+    axes.set_title(f"Size of the weights: {', '.join(datasets) if len(datasets) < 4 else f'{len(datasets)} datasets'}")
     axes.set_ylim(bottom=0)
     figure.legend(loc="outside lower center", ncols=2, handlelength=3.2)
     return figure
