@@ -197,9 +197,10 @@ class _Run:
         if carry and frozen:
             raise ConfigError("trainer.optimizer_between_rounds=carry cannot go with a method that freezes parameters")
         carried = self.journal.optimizer if carry else None
+        result: RoundResult | None = None
+        optimizer: dict[str, Any] | None = None
         if resumed is not None:
             self.trunks.resume(context.round)
-            result = optimizer = None
         else:
             result, optimizer, resumed = self._taken(net, context.round, frozen, carried)
         if result is None:

@@ -16,8 +16,9 @@ from typing import Any, cast
 from reinit_bench.config import Execution
 from reinit_bench.lease import record_death
 from reinit_bench.settings import ConfigError
+from reinit_bench.sharing import Others
 from reinit_bench.store import Store
-from reinit_bench.sweep.packs import packs_of
+from reinit_bench.sweep.packs import Pack, packs_of
 from reinit_bench.sweep.plan import PlannedRun
 from reinit_bench.sweep.waiting import Waiting
 from reinit_bench.sweep.worker import work
@@ -121,7 +122,10 @@ class Pool:
             del worker.runs[run_id]
 
     def _serve(self, worker: _Worker, waiting: Waiting) -> None:
-        pack, others = waiting.take() if waiting and not self.stopping else ((), None)
+        pack: Pack = ()
+        others = Others()
+        if waiting and not self.stopping:
+            pack, others = waiting.take()
         worker.runs = {run.run_id: run for run in pack}
         try:
             worker.connection.send(([run.config for run in pack], others) if pack else None)
