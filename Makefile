@@ -62,7 +62,7 @@ report: setup ## Write one page of all tables, figures and runs to results/repor
 	$(BIN)/reinit-bench report
 
 bench: setup ## Measure speed on the CPU beside plain baselines (under 10 minutes)
-	@for script in step round pack synthetic collect data; do \
+	@for script in step round pack shared synthetic collect data; do \
 		echo "== benchmarks/$$script.py"; $(BIN)/python benchmarks/$$script.py || exit 1; done
 	@$(BIN)/python benchmarks/latest.py
 

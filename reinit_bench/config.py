@@ -19,7 +19,7 @@ SECTIONS = ("dataset", "model", "method", "augmentation", "dropout", "initialize
 """The parts of an experiment that are chosen by name, one yaml per option."""
 
 _PLAIN = ("seed", "image_size", "precision")
-_EXECUTION = ("results_dir", "device", "compile", "logger", "study", "diagnostics")
+_EXECUTION = ("results_dir", "device", "compile", "logger", "study", "diagnostics", "share_rounds")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -137,8 +137,13 @@ class Experiment:
     @cached_property
     def run_id(self) -> str:
         """16 hex digits of the SHA-256 of the identity in canonical JSON."""
-        text = json.dumps(_canonical(self.identity), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-        return hashlib.sha256(text.encode()).hexdigest()[:16]
+        return _digest(self.identity)
+
+    @cached_property
+    def group_id(self) -> str:
+        """As the run id, of all but the method and the step budget: runs with equal ones may have rounds in common."""
+        trainer = {key: value for key, value in self.identity["trainer"].items() if key != "max_steps"}
+        return _digest({**self.identity, "method": None, "trainer": trainer})
 
     @property
     def title(self) -> str:
@@ -163,6 +168,8 @@ class Execution:
     study: str | None = None
     diagnostics: bool = True
     """Whether margins, sharpness and sizes are measured at the run's end; never changes the result."""
+    share_rounds: bool = True
+    """Whether a round that another run has trained already is taken from there; never changes the result."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "results_dir", Path(self.results_dir).expanduser())
@@ -170,6 +177,7 @@ class Execution:
             if spec.name in ("device", "compile"):
                 checked(spec.name, getattr(self, spec.name), str, spec.metadata)
         checked("diagnostics", self.diagnostics, bool, {})
+        checked("share_rounds", self.share_rounds, bool, {})
         checked("logger", self.logger.get("name"), str, {"choices": ("auto", "wandb", "none")})
 
     @classmethod
@@ -216,6 +224,11 @@ def _settings_identity(settings: Settings) -> dict[str, Any]:
             continue
         kept[spec.name] = value
     return kept
+
+
+def _digest(identity: Mapping[str, Any]) -> str:
+    text = json.dumps(_canonical(identity), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _canonical(value: Any) -> Any:

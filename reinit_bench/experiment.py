@@ -29,11 +29,13 @@ from reinit_bench.provenance import git_commit, slurm_job, versions
 from reinit_bench.randomness import stream
 from reinit_bench.rounds import Round
 from reinit_bench.settings import ConfigError, instantiate
+from reinit_bench.sharing import Others
 from reinit_bench.store import CorruptResult, RunFolder, Store, StoreError, write_json
 from reinit_bench.training.device import choose_device, set_up_arithmetic
 from reinit_bench.training.interrupt import Interrupt, Interrupted
-from reinit_bench.training.loop import RoundState, Surroundings, train_round
-from reinit_bench.training.observer import Observer, RoundEnd, RunEnd, RunStart
+from reinit_bench.training.loop import RoundResult, RoundState, Surroundings, train_round
+from reinit_bench.training.observer import EpochEnd, Observer, RoundEnd, RunEnd, RunStart
+from reinit_bench.trunks import Trunks
 
 LoadTask = Callable[[Experiment, torch.device], Task]
 
@@ -45,10 +47,12 @@ def run_experiment(
     observer: Observer | None = None,
     interrupt: Interrupt | None = None,
     load: LoadTask = load_task,
+    others: Others | None = None,
 ) -> dict[str, Any]:
     """Run one experiment to its end, from wherever an earlier attempt left it; returns its result.
 
-    A finished one is not run again. `load` gives the task, for callers that keep tasks from run to run.
+    A finished one is not run again. `load` gives the task, for callers that keep tasks from run to run; `others` says
+    for whom it is worth while to keep rounds.
 
     Raises:
         Interrupted: a stop was requested; the same call goes on from the checkpoint.
@@ -69,7 +73,9 @@ def run_experiment(
         if result is None:
             folder.remove_leftovers()
             folder.write_config(experiment)
-            result = _Run(experiment, execution, parts, folder, lease, observer, interrupt, load).result()
+            result = _Run(
+                experiment, execution, parts, folder, lease, observer, interrupt, load, others or Others()
+            ).result()
             write_json(folder.path / "result.json", result)
             Journal(folder).close()
             observer.run_ended(RunEnd(state="done", summary=result, directory=str(folder.path)))
@@ -139,9 +145,10 @@ class _Run:
         observer: Observer,
         interrupt: Interrupt,
         load: LoadTask,
+        others: Others,
     ) -> None:
         self.experiment, self.execution, self.parts, self.folder = experiment, execution, parts, folder
-        self.lease, self.observer, self.interrupt = lease, observer, interrupt
+        self.lease, self.observer, self.interrupt, self.others = lease, observer, interrupt, others
         set_up_arithmetic(parts.device)
         self.task = load(experiment, parts.device)
         self.journal = Journal(folder)
@@ -163,6 +170,7 @@ class _Run:
         norms = initial_norms(net)
         rounds = self.parts.method.rounds(net.num_blocks, self.parts.method.repeats, self.experiment.trainer.max_steps)
         resumed = self.journal.restore(net, self.parts.device)
+        self.trunks = Trunks(self.experiment, self.execution, self.parts.device, self.journal, rounds, self.others)
         self._announce(rounds, resumed)
         sample = partial(self._sample, stream_name="sample")
         for current in rounds[len(self.journal.rounds) :]:
@@ -188,16 +196,51 @@ class _Run:
         frozen = self.parts.method.frozen(net, context)
         if carry and frozen:
             raise ConfigError("trainer.optimizer_between_rounds=carry cannot go with a method that freezes parameters")
+        carried = self.journal.optimizer if carry else None
+        result: RoundResult | None = None
+        optimizer: dict[str, Any] | None = None
+        if resumed is not None:
+            self.trunks.resume(context.round)
+        else:
+            result, optimizer, resumed = self._taken(net, context.round, frozen, carried)
+        if result is None:
+            result, optimizer = self._train_round(net, context.round, frozen, resumed, carried)
+            optimizer = optimizer if carry else None
+            self.trunks.round_ended(net, context.round, result, optimizer)
+        self.journal.round_ended(result, optimizer)
+        self.observer.round_ended(round_end(self.journal.rounds, rounds))
+
+    def _taken(
+        self, net: BlockNet, current: Round, frozen: frozenset[str], carried: dict[str, Any] | None
+    ) -> tuple[RoundResult | None, dict[str, Any] | None, RoundState | None]:
+        """Stand where another run stood in this round: its result and optimizer, or the state to go on from."""
+        trunk = self.trunks.find(net, current, frozen, carried)
+        if trunk is None:
+            return None, None, None
+        net.load_state_dict(trunk.net)
+        for event in trunk.events(self.journal.total_step):
+            self._epoch_ended(event)
+            self.observer.epoch_ended(event)
+        return trunk.result_of(current), trunk.optimizer, trunk.state()
+
+    def _train_round(
+        self,
+        net: BlockNet,
+        current: Round,
+        frozen: frozenset[str],
+        resumed: RoundState | None,
+        carried: dict[str, Any] | None,
+    ) -> tuple[RoundResult, dict[str, Any] | None]:
         try:
-            result, optimizer = train_round(
+            return train_round(
                 net,
                 self.task,
-                context.round,
+                current,
                 self.experiment.trainer,
-                surroundings=self._surroundings(net),
+                surroundings=self._surroundings(net, current),
                 frozen=frozen,
                 resume=resumed,
-                carried=self.journal.optimizer if carry else None,
+                carried=carried,
             )
         except Interrupted:
             # Nobody may take the run for resumable whose last checkpoint could not be written.
@@ -208,10 +251,12 @@ class _Run:
             with contextlib.suppress(StoreError):
                 self.journal.write()
             raise
-        self.journal.round_ended(result, optimizer if carry else None)
-        self.observer.round_ended(round_end(self.journal.rounds, rounds))
 
-    def _surroundings(self, net: BlockNet) -> Surroundings:
+    def _epoch_ended(self, event: EpochEnd) -> None:
+        self.journal.epoch_ended(event)
+        self.trunks.epoch_ended(event)
+
+    def _surroundings(self, net: BlockNet, current: Round) -> Surroundings:
         return Surroundings(
             seed=self.experiment.seed,
             precision=self.experiment.precision,
@@ -220,7 +265,8 @@ class _Run:
             observer=self.observer,
             interrupt=self.interrupt,
             save=partial(self._save, net),
-            epoch_ended=self.journal.epoch_ended,
+            limit_reached=partial(self.trunks.limit_reached, net, current),
+            epoch_ended=self._epoch_ended,
         )
 
     def _save(self, net: BlockNet, state: RoundState) -> None:
@@ -275,6 +321,9 @@ def run_result(
         "rounds": len(journal.rounds),
         "steps": journal.total_step,
         "wall_seconds": seconds,
+        # Taken from other runs (see `trunks`): in `steps`, and not in `wall_seconds`.
+        "shared_steps": sum(row.get("shared_steps", 0) for row in journal.rounds),
+        "shared_seconds": sum(row.get("shared_seconds", 0.0) for row in journal.rounds),
         "attempts": attempts,
         "weights_sha256": weights_sha256(net),
         "device": device_name(parts.device),

@@ -31,6 +31,8 @@ class Journal:
         self.history: list[dict[str, Any]] = []
         self.optimizer: dict[str, Any] | None = None
         """The optimizer's state at the end of the last round."""
+        self.branch: dict[str, Any] = {}
+        """Where the running round stands among the rounds that runs share (see `trunks`)."""
         self.problems: list[str] = []
         """Lines about checkpoints that were found torn."""
         self._writer = BackgroundWriter()
@@ -59,6 +61,7 @@ class Journal:
         net.load_state_dict(checkpoint["net"])
         self.rounds, self.history = checkpoint["rounds"], checkpoint["history"]
         self.optimizer = checkpoint["last_optimizer"]
+        self.branch = checkpoint.get("branch") or {}
         self._seconds_before = checkpoint["seconds"]
         torch.set_num_threads(checkpoint["threads"])
         return RoundState(**checkpoint["round"])
@@ -76,6 +79,7 @@ class Journal:
                 "rounds": self.rounds,
                 "history": self.history,
                 "last_optimizer": self.optimizer,
+                "branch": self.branch,
                 "seconds": self.seconds,
                 "threads": torch.get_num_threads(),
             }
@@ -102,8 +106,9 @@ class Journal:
         self.history.append(row)
 
     def round_ended(self, result: RoundResult, optimizer: Mapping[str, Any] | None) -> None:
-        """Keep a round's line."""
-        self.rounds.append(asdict(result))
+        """Keep a round's line; of a shared round it also says whose it is."""
+        self.rounds.append({**asdict(result), **self.branch.get("shared", {})})
+        self.branch = {}
         self.optimizer = None if optimizer is None else dict(optimizer)
         self._writer.submit(partial(self._write, list(self.rounds), list(self.history)))
 

@@ -121,4 +121,4 @@ def outcomes(store: Store) -> dict[str, Any]:
 
 def _rows(path: Path) -> list[dict[str, Any]]:
     rows = [json.loads(line) for line in path.read_text().splitlines()]
-    return [{key: value for key, value in row.items() if "second" not in key} for row in rows]
+    return [{key: value for key, value in row.items() if not ("second" in key or "shared" in key)} for row in rows]

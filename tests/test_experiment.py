@@ -25,7 +25,7 @@ from reinit_bench.training.loop import Diverged
 from reinit_bench.training.observer import Observer, RunStart
 
 METHODS = ("bl", "welsr", "dsd", "wels", "fc", "lw")
-VOLATILE = {"wall_seconds", "attempts", "seconds"}
+VOLATILE = {"wall_seconds", "attempts", "seconds", "shared_from", "shared_steps", "shared_seconds"}
 
 
 def steady(value: Any) -> Any:

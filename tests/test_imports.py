@@ -15,11 +15,12 @@ PACKAGE = Path(reinit_bench.__file__).parent
 LAYERS = [
     {"settings"},
     {"randomness", "config", "rounds", "conf_dir", "provenance"},
-    {"store"},
+    {"store", "sharing"},
     {"lease"},
     {"data", "models"},
     {"methods", "training"},
     {"journal", "reporting", "diagnostics"},
+    {"trunks"},
     {"experiment"},
     {"sweep", "analysis", "doctor"},
     {"compose"},

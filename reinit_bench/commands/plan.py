@@ -16,6 +16,7 @@ def command(words: Words = None, json: Annotated[bool, typer.Option("--json", he
     from reinit_bench.store import Store
     from reinit_bench.sweep.cost import Rates, cost_line
     from reinit_bench.sweep.report import cost_left, plan_json, plan_table
+    from reinit_bench.sweep.saving import saving_line, saving_of
 
     plan, rates = plan_of(words), Rates.of(Store(split_results_dir(words)[0]))
     if json:
@@ -24,3 +25,6 @@ def command(words: Words = None, json: Annotated[bool, typer.Option("--json", he
     console = Console()
     console.print(plan_table(plan, "Plan", rates))
     console.out(cost_line(cost_left(plan.runs, rates)), highlight=False)
+    saved = saving_line(saving_of(plan.to_run(), rates))
+    if saved:
+        console.out(saved, highlight=False)

@@ -40,21 +40,23 @@ class LogLines(Observer):
         self.console = console
         self.clock = clock
         self.title = "run"
-        self.first_step = 0
+        self.total_step = 0
         self.pace = Pace(1, 1, clock)
         self._last_epoch_line = 0.0
 
     def run_started(self, event: RunStart) -> None:
         self.title = event.title
-        self.first_step = event.first_step
+        self.total_step = event.first_step
         self.pace = Pace(event.rounds, event.steps_per_round, self.clock)
         self._last_epoch_line = self.clock()
         self.say(start_line(event))
 
     def step_done(self, round_index: int, step: int) -> None:
+        self.total_step += 1
         self.pace.advance(round_index, step)
 
     def epoch_ended(self, event: EpochEnd) -> None:
+        self.total_step = event.total_step  # steps that another run took are not told one by one
         now = self.clock()
         if now - self._last_epoch_line >= SECONDS_BETWEEN_EPOCH_LINES:
             self._last_epoch_line = now
@@ -67,7 +69,7 @@ class LogLines(Observer):
         self.close()
         # What went wrong is said by the command line, on standard error.
         if event.state != "failed":
-            self.say(end_line(event, self.title, self.first_step + self.pace.taken))
+            self.say(end_line(event, self.title, self.total_step))
 
     def close(self) -> None:
         """Leave the terminal as it was; may be called at any time, and more than once."""
@@ -98,11 +100,13 @@ class LiveProgress(LogLines):
         self._live.start(refresh=True)
 
     def step_done(self, round_index: int, step: int) -> None:
+        self.total_step += 1
         self.pace.advance(round_index, step)
         if self.clock() - self._drawn_at >= SECONDS_BETWEEN_REDRAWS:
             self._draw()
 
     def epoch_ended(self, event: EpochEnd) -> None:
+        self.total_step = event.total_step
         self._epoch = event
         if self.clock() - self._drawn_at >= SECONDS_BETWEEN_REDRAWS:
             self._draw()

@@ -55,7 +55,7 @@ class Rates:
                 continue
             on = CPU if result["device"] == "cpu" else GPU
             seconds[_step_setting(experiment, on)] += float(result["wall_seconds"])
-            steps[_step_setting(experiment, on)] += float(result["steps"])
+            steps[_step_setting(experiment, on)] += float(result["steps"]) - float(result.get("shared_steps") or 0)
             per_run[_length_setting(experiment)].append(float(result["steps"]))
         measured = {key: seconds[key] / count for key, count in steps.items() if count}
         return cls(measured, {key: sum(counts) / len(counts) for key, counts in per_run.items()})
@@ -77,9 +77,14 @@ def modelled_steps(experiment: Experiment) -> float:
     planned = len(method.get("schedule") or ()) or int(experiment.model.get("_blocks_") or 1)
     rounds = planned * int(method.get("repeats") or 1)
     alone = int(method.get("_rounds_") or rounds)
+    return alone * first_round_steps(experiment, trainer.max_steps * rounds / alone)
+
+
+def first_round_steps(experiment: Experiment, limit: float) -> float:
+    """Steps of one round: until convergence or its limit."""
+    trainer = experiment.trainer
     examples = experiment.dataset.get("train_examples") or experiment.dataset.get("train_count") or EXAMPLES
-    epoch = max(1.0, examples * (1 - trainer.validation_fraction) / trainer.batch_size)
-    return alone * min(trainer.max_steps * rounds / alone, EPOCHS_OF_A_ROUND * epoch)
+    return min(limit, EPOCHS_OF_A_ROUND * max(1.0, examples * (1 - trainer.validation_fraction) / trainer.batch_size))
 
 
 def modelled_step_seconds(experiment: Experiment, on: str) -> float:
@@ -153,12 +158,16 @@ def cost_line(cost: Cost) -> str:
     """`about 5,310 GPU-hours left; step times measured for 96 of 2,448 runs, else by a stated model`."""
     if not cost.runs:
         return "nothing left to run"
-    names = {GPU: "GPU-hours", CPU: "hours of one process on a CPU"}
-    hours = " and ".join(f"{_rounded(cost.hours[on])} {names[on]}" for on in (GPU, CPU) if on in cost.hours)
     return (
-        f"about {hours} left; step times measured for {cost.measured:,} of {cost.runs:,} runs, "
+        f"about {hours_line(cost.hours)} left; step times measured for {cost.measured:,} of {cost.runs:,} runs, "
         "the rest by the model that reinit_bench/sweep/cost.py states"
     )
+
+
+def hours_line(hours: Mapping[str, float]) -> str:
+    """`5,310 GPU-hours and 2.1 hours of one process on a CPU`."""
+    names = {GPU: "GPU-hours", CPU: "hours of one process on a CPU"}
+    return " and ".join(f"{_rounded(hours[on])} {names[on]}" for on in (GPU, CPU) if on in hours)
 
 
 def _rounded(hours: float) -> str:

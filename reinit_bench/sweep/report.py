@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Container, Iterable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from reinit_bench.settings import ConfigError
 from reinit_bench.store import Store
 from reinit_bench.sweep.cost import Cost, Rates, cost_of
 from reinit_bench.sweep.plan import STATES, Plan, PlannedRun, state_of
+from reinit_bench.sweep.saving import saving_of
 from reinit_bench.sweep.slurm.queue import active_tasks
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times as fast, where there is one
@@ -59,6 +61,7 @@ def plan_json(plan: Plan, rates: Rates) -> str:
         groups.append({"dataset": dataset, "model": model, **states, "hours_left": cost_left(members, rates).hours})
     cost = cost_left(plan.runs, rates)
     whole = {"hours_left": cost.hours, "runs_with_measured_step_time": cost.measured}
+    whole["shared_rounds"] = asdict(saving_of(plan.to_run(), rates))
     return json.dumps(
         {"runs": len(plan.runs), "states": plan.counts, **whole, "groups": groups, "each": runs}, indent=1
     )

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from reinit_bench.config import Experiment
     from reinit_bench.data.task import Task
+    from reinit_bench.sharing import Others
     from reinit_bench.training.interrupt import Interrupt
 
 
@@ -94,20 +95,23 @@ def work(connection: Connection, threads: int | None, gpu: str | None) -> None:
         while not interrupt.requested:
             observer.send("ready")
             try:
-                configs = connection.recv()
+                served = connection.recv()
             except (EOFError, OSError):
                 return
-            if configs is None:
+            if served is None:
                 return
+            configs, others = served
             if threads is not None:
                 torch.set_num_threads(threads)
             if len(configs) == 1:
-                _run(configs[0], tasks, observer, interrupt)
+                _run(configs[0], others, tasks, observer, interrupt)
             else:
                 _run_pack(configs, observer, interrupt)
 
 
-def _run(config: Mapping[str, Any], tasks: TaskCache, observer: PipeObserver, interrupt: Interrupt) -> None:
+def _run(
+    config: Mapping[str, Any], others: Others, tasks: TaskCache, observer: PipeObserver, interrupt: Interrupt
+) -> None:
     """One run; whatever happens to it is told, and never ends the worker."""
     from reinit_bench.config import Execution, Experiment
     from reinit_bench.experiment import run_experiment
@@ -119,7 +123,9 @@ def _run(config: Mapping[str, Any], tasks: TaskCache, observer: PipeObserver, in
         observer.run_id = experiment.run_id
         logger = logger_observer(execution.logger, Path(execution.results_dir))
         watched = Observers(*filter(None, [logger]), observer)
-        result = run_experiment(experiment, execution, observer=watched, interrupt=interrupt, load=tasks.load)
+        result = run_experiment(
+            experiment, execution, observer=watched, interrupt=interrupt, load=tasks.load, others=others
+        )
         _tell_end(observer, result)
     except (Exception, KeyboardInterrupt) as error:
         _tell_end(observer, error)

@@ -31,6 +31,23 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
     Raises:
         StoreError: the file system refuses; the checkpoints that were there remain.
     """
+    incoming = folder / INCOMING
+    write_checkpoint(incoming, state)
+    try:
+        newest = folder / NAME
+        if newest.exists():
+            newest.replace(folder / PREVIOUS)
+        incoming.replace(newest)
+    except OSError as error:
+        raise StoreError(f"cannot write {folder / NAME}: {error.strerror or error}") from error
+
+
+def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write one checkpoint file in one step, with the hash that `read_checkpoint` checks.
+
+    Raises:
+        StoreError: the file system refuses.
+    """
     buffer = io.BytesIO()
     torch.save(state, buffer)
     payload = buffer.getbuffer()
@@ -40,15 +57,7 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
         for part in (_MAGIC, digest, payload):
             stream.write(part)
 
-    incoming = folder / INCOMING
-    write_atomically(incoming, write)
-    try:
-        newest = folder / NAME
-        if newest.exists():
-            newest.replace(folder / PREVIOUS)
-        incoming.replace(newest)
-    except OSError as error:
-        raise StoreError(f"cannot write {folder / NAME}: {error.strerror or error}") from error
+    write_atomically(path, write)
 
 
 def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:

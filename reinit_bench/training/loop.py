@@ -93,6 +93,8 @@ class Surroundings:
         compile: what compiles the step, see `step.backend_of`.
         total_step: steps of the whole run before this round.
         save: writes a checkpoint of the given state.
+        limit_reached: gets the state when the step limit ends the round, before anything that only a limit brings
+            about; a round with a higher limit can go on from it as from a checkpoint.
         epoch_ended: keeps a line of the curve.
     """
 
@@ -103,6 +105,7 @@ class Surroundings:
     observer: Observer = field(default_factory=Observer)
     interrupt: Interrupt = field(default_factory=Interrupt)
     save: Callable[[RoundState], None] = lambda state: None
+    limit_reached: Callable[[RoundState], None] = lambda state: None
     epoch_ended: Callable[[EpochEnd], None] = lambda event: None
 
 
@@ -178,6 +181,8 @@ class _RoundTraining:
         converged = False
         while not converged and self.state.step < self.round.max_steps:
             self._train_epoch()
+            if self.state.step == self.round.max_steps:
+                self.around.limit_reached(self._brought_up_to_date())
             converged = self._end_epoch()
         if self.trainer.round_weights == "best":
             self.net.load_state_dict(self.state.best)
@@ -238,12 +243,16 @@ class _RoundTraining:
         self.correct.zero_()
 
     def _save(self) -> None:
+        self.around.save(self._brought_up_to_date())
+        self.saved_step = self.state.step
+
+    def _brought_up_to_date(self) -> RoundState:
+        """The state with all that lies elsewhere while steps are taken."""
         self._read_device()
         self.state.stopping = self.stopping.to_dict()
         self.state.optimizer = self.optimizer.state_dict()
         self.state.seconds = time.perf_counter() - self.started
-        self.around.save(self.state)
-        self.saved_step = self.state.step
+        return self.state
 
     def _end_epoch(self) -> bool:
         """Validate, keep the best weights, lower the learning rate; returns whether the round has converged."""

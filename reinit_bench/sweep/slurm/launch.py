@@ -21,6 +21,7 @@ from reinit_bench.sweep.slurm.batch import Batch, batches_dir, new_folder
 from reinit_bench.sweep.slurm.executor import PackExecutor
 from reinit_bench.sweep.slurm.options import Options, Resources
 from reinit_bench.sweep.slurm.packing import Load, loads_by_class
+from reinit_bench.sweep.waiting import remove_leftovers
 
 LOCK_SECONDS = 60.0
 
@@ -41,6 +42,7 @@ def run_on_slurm(configs: Iterable[Mapping[str, Any]], options: Options, console
         plan = make_plan(frozen)
         todo = plan.to_run(options.retry)
         console.out(summary_line(plan), highlight=False)
+        remove_leftovers(results_dir, {run.experiment.group_id for run in plan.runs if run.state != "done"})
         submitted = submit(todo, options, results_dir, console) if todo else []
     if options.wait:
         wait(frozen, options, console)
