@@ -222,7 +222,7 @@ def _feed(found: Any, value: Any) -> None:
     if isinstance(value, Tensor):
         flat = value.detach().cpu().contiguous().reshape(-1)
         found.update(f"{value.dtype}{tuple(value.shape)}".encode())
-        found.update(memoryview(flat.view(torch.uint8).numpy()))
+        found.update(flat.view(torch.uint8).numpy().data)
     elif isinstance(value, Mapping):
         found.update(f"{{{len(value)}".encode())
         for name, item in value.items():
