@@ -6,7 +6,7 @@ the nearest to what the paper shows, and says which.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,7 +52,12 @@ def plain_runs(collection: Collection) -> pd.DataFrame:
 
 
 def panels(
-    collection: Collection, runs: pd.DataFrame, *, free: Sequence[str] = (), wanted: Mapping[str, Any] = MAIN
+    collection: Collection,
+    runs: pd.DataFrame,
+    *,
+    free: Sequence[str] = (),
+    wanted: Mapping[str, Any] = MAIN,
+    usable: Callable[[pd.DataFrame], bool] = lambda runs: True,
 ) -> list[Panel]:
     """One panel per dataset and architecture, in the paper's order, others after.
 
@@ -60,6 +65,7 @@ def panels(
         runs: rows of the collection's frame.
         free: settings that may differ within a panel.
         wanted: settings that are preferred; then the paper's are, then the setting with the most runs.
+        usable: whether runs of one setting can make a panel at all.
     """
     loose = ("method", "dataset_label", "train_examples", "model", *free)
     settings = [name for name in collection.settings if name not in loose and not name.startswith("method.")]
@@ -68,8 +74,9 @@ def panels(
     found = []
     for (dataset, model), group in labelled.groupby(["panel_dataset", "model"], sort=False):
         parts = [part for _, part in group.groupby(varying, dropna=False)] if varying else [group]
-        best = min(parts, key=lambda part: _distance(part, wanted, free))
-        found.append(Panel(str(dataset), str(model), best.drop(columns="panel_dataset")))
+        best = min(filter(usable, parts), key=lambda part: _distance(part, wanted, free), default=None)
+        if best is not None:
+            found.append(Panel(str(dataset), str(model), best.drop(columns="panel_dataset")))
     return sorted(found, key=lambda panel: (*_place(panel.dataset, paper.DATASETS), *_place(panel.model, paper.MODELS)))
 
 

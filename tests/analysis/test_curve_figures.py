@@ -200,3 +200,12 @@ def test_a_torn_file_is_named_and_the_other_runs_are_drawn(shelf: Shelf) -> None
     with pytest.warns(UserWarning, match=r"diagnostics\.npz cannot be read"):
         figure = figure5.draw(collect(shelf.results_dir))
     assert legend(figure) == ["BL"]
+
+
+def test_budgets_are_shown_where_they_are_and_not_where_the_paper_would_have_them(shelf: Shelf) -> None:
+    """Runs with augmentation, as in Table 2, have one budget here; those without have two."""
+    shelf.add("digits", "scnn", "lw", 0.5, trainer__max_steps=100)
+    for budget in (50, 100):
+        shelf.add("digits", "scnn", "lw", 0.6, trainer__max_steps=budget, augmentation__name="none")
+    (panel,) = figure4.budgeted(collect(shelf.results_dir), "figure4")
+    assert panel.runs["augmentation"].tolist() == ["none", "none"]

@@ -38,7 +38,7 @@ def budgeted(collection: Collection, figure: str) -> list[Panel]:
         NothingToDraw: there is none.
     """
     runs = plain_runs(collection)
-    several = [panel for panel in panels(collection, runs, free=(BUDGET,)) if _several(panel.runs)]
+    several = panels(collection, runs, free=(BUDGET,), usable=_several)
     if not several:
         raise NothingToDraw(
             f"{figure}: no method with finished runs at two step budgets or more in {collection.results_dir}; "
