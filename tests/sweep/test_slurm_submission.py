@@ -209,8 +209,7 @@ def test_a_run_longer_than_the_target_is_alone_and_the_longest_come_first(plan_s
     assert [[run.experiment.method["name"] for run in load.runs] for load in loads] == [
         ["welsr"],
         ["dsd", "wels", "fc"],
-        ["bl"],
-        ["lw"],
+        ["bl", "lw"],
     ]
 
 

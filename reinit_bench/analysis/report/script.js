@@ -182,7 +182,15 @@
   };
 
   const tables = [...fixed.filter((table) => table.closest("#tables")), grid("results"), grid("runs", openable)];
-  const apply = () => { const filter = chosen(); for (const table of tables) table.hide(filter); };
+  let applied = new URLSearchParams(new FormData(filters)).toString();
+  const apply = () => {
+    // Leaving the search box fires "change" too: rows made anew under the pointer would lose its click.
+    const now = new URLSearchParams(new FormData(filters)).toString();
+    if (now === applied) return;
+    applied = now;
+    const filter = chosen();
+    for (const table of tables) table.hide(filter);
+  };
   for (const event of ["input", "change"]) filters.addEventListener(event, apply);
   filters.addEventListener("reset", () => setTimeout(apply));
   filters.addEventListener("submit", (event) => event.preventDefault());
