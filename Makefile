@@ -7,7 +7,7 @@ PREPARE_STAMP := .venv-prepare/.installed
 CHECKED := reinit_bench launchers tests benchmarks
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-prepare test-slurm test-fast lint format tables figures report bench bench-gpu clean
+.PHONY: help setup demo test test-long test-prepare test-slurm test-fast lint format tables figures report bench bench-gpu clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -25,8 +25,11 @@ demo: setup ## Run the main job on the embedded digits (about two minutes) and p
 	$(BIN)/reinit-bench -m study=demo
 	$(BIN)/reinit-bench tables 2
 
-test: setup ## Run all tests that need no system packages (under 8 minutes)
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slurm and not prepare"
+test: setup ## Run all tests that need no system packages, but the longest (under 8 minutes)
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slurm and not prepare and not long"
+
+test-long: setup ## Run the longest tests: whole sweeps with real kills, every method with every model
+	$(BIN)/python -m pytest -n auto --dist loadfile -m long
 
 test-prepare: $(PREPARE_STAMP) ## Run the tests that prepare datasets with TensorFlow, in an environment of its own
 	$(BIN)/python -m pytest -m prepare

@@ -76,6 +76,7 @@ def check(results: Path, experiments: Sequence[Experiment]) -> list[list[int]]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("settings", [MID_EPOCH, CONVERGING], ids=["limit in mid-epoch", "converged before the limit"])
 def test_every_method_ends_bit_equal(tmp_path: Path, settings: tuple[str, ...]) -> None:
     """The baseline, the longest, comes last and goes on from the others' round."""
@@ -99,6 +100,7 @@ def test_larger_budgets_go_on_where_smaller_ones_ended(tmp_path: Path, method: s
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_where_rounds_converge_all_of_them_serve_larger_budgets(tmp_path: Path) -> None:
     settings = ("method=lw", "trainer.patience_epochs=2", "trainer.lr=1e-5")
     budgets = [tiny(*settings, f"trainer.max_steps={steps}") for steps in (50, 60, 40)]
@@ -274,6 +276,7 @@ def started(experiment: Experiment, results: Path) -> Any:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_kill_9_in_the_middle_of_writing_a_trunk(tmp_path: Path) -> None:
     """The victim is killed as soon as the temporary file of a trunk is there; whether whole or not, all ends well."""
     leader, follower = (tiny(f"method={name}", *MID_EPOCH, "model.width=1") for name in ("fc", "wels"))
@@ -291,6 +294,7 @@ def test_kill_9_in_the_middle_of_writing_a_trunk(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_two_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
     experiments = [tiny(f"method={name}", *MID_EPOCH) for name in ("fc", "wels", "bl")]
     processes = [started(experiment, tmp_path) for experiment in experiments]

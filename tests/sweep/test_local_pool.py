@@ -14,7 +14,7 @@ from sweeping import LONG, Sweep, outcomes, wait_for
 
 from reinit_bench.training.interrupt import EXIT_INTERRUPTED
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(900)]
 
 THREE = (*LONG, "method=bl,fc,lw", "hydra.launcher.workers=2", "hydra.launcher.threads=1", "trainer.max_steps=120")
 

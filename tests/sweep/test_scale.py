@@ -10,6 +10,7 @@ from simulated_study import study_on
 
 
 @pytest.mark.slow
+@pytest.mark.long
 def test_the_whole_grid_in_bad_weather(tmp_path: Path) -> None:
     """Each GPU is preempted every five hours and fails every fifty; after 20 requeues a task waits for a daily user."""
     weather = Weather(preempted_per_hour=0.2, killed_per_hour=0.02)

@@ -135,6 +135,7 @@ def shared_steps(results: Path) -> list[int]:
 
 
 @pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.timeout(900)
 def test_a_plan_counts_what_a_sweep_then_shares(plan_of: PlanOf, tmp_path: Path) -> None:
     """Two budgets of three methods: 8 and 32 steps, the baseline's four times that, and LW on its own."""
