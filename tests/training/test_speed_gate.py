@@ -118,7 +118,7 @@ def test_end_accuracies_over_seeds_are_indistinguishable(tmp_path: Path, monkeyp
 def small(model: str, method: str, *, steps: int) -> Experiment:
     """A network of a tenth of its width on 32x32 pixels.
 
-    So thin a resnet50 does not settle at the paper's learning rate: its losses would tell rounding magnified, not errors.
+    So thin a resnet50 does not settle at the paper's learning rate: its losses would tell of rounding, not of errors.
     """
     return tiny(
         f"model={model}",
