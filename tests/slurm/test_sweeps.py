@@ -87,7 +87,7 @@ def test_sigterm_and_a_requeue_go_on_from_the_checkpoint(
 
 def test_the_time_limit(on_slurm: Make, cluster: Cluster, tmp_path: Path) -> None:
     """A limit of one minute: SLURM looks twice a minute, sends USR2 before it, and the task is queued again."""
-    run = (*LONG, "method=lw", "trainer.max_steps=4000", "trainer.checkpoint_every=50")
+    run = (*LONG, "method=lw", "trainer.max_steps=2500", "trainer.checkpoint_every=50")
     sweep = on_slurm(*run, "hydra.launcher.minutes=1", "hydra.launcher.signal_seconds=30")
     reference = Sweep(tmp_path / "reference", *run, "hydra.launcher.threads=1")
     beside = reference.start()
