@@ -6,13 +6,15 @@ one. **Done means a `result.json` that validates**; nothing else does.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import secrets
 import time
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -220,3 +222,15 @@ def validated_result(content: bytes, path: Path) -> dict[str, Any]:
     if not isinstance(result["config"], dict):
         raise corrupt("config is not an object")
     return result
+
+
+@contextmanager
+def no_garbage_collection() -> Iterator[None]:
+    """Thousands of small dicts that all stay: looking among them for garbage is a tenth of the time and finds none."""
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if before:
+            gc.enable()

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +12,7 @@ import pandas as pd
 
 from reinit_bench.config import Experiment
 from reinit_bench.settings import ConfigError
-from reinit_bench.store import CorruptResult, Store
+from reinit_bench.store import CorruptResult, Store, no_garbage_collection
 
 SHORT_NAMES: Mapping[str, str] = {
     "dataset.name": "dataset",
@@ -83,22 +81,10 @@ def collect(results_dir: Path | str) -> Collection:
         ConfigError: `results_dir` is a file. A folder that does not exist is an empty store.
     """
     store = Store(Path(results_dir))
-    with _no_garbage_collection():
+    with no_garbage_collection():
         runs, unfinished, corrupt = _read(store)
         frame, settings = _frame(runs)
     return Collection(store.results_dir, frame, settings, unfinished, tuple(corrupt))
-
-
-@contextmanager
-def _no_garbage_collection() -> Iterator[None]:
-    """Thousands of small dicts that all stay: looking among them for garbage is a tenth of the time and finds none."""
-    before = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if before:
-            gc.enable()
 
 
 def _read(store: Store) -> tuple[list[dict[str, Any]], int, list[str]]:

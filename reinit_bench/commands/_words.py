@@ -27,10 +27,11 @@ def split_results_dir(words: Sequence[str] | None) -> tuple[Path, list[str]]:
 def plan_of(words: Sequence[str] | None) -> Plan:
     """The plan of the sweep that the words describe, as `reinit-bench -m` would run it."""
     from reinit_bench.compose import composer, sweep_jobs
+    from reinit_bench.store import no_garbage_collection
     from reinit_bench.sweep.plan import make_plan
 
     # A sweep's command line can be pasted as it is: where it runs does not change what it would run.
     given = [word for word in words or [] if not word.startswith(("hydra.", "hydra/"))]
-    with composer() as compose:
+    with no_garbage_collection(), composer() as compose:
         jobs = sweep_jobs(compose.study_of(given), given)
         return make_plan((compose.compose(overrides) for overrides in jobs), strict=False)
