@@ -47,7 +47,9 @@ def history_of(collection: Collection, run_id: str) -> pd.DataFrame:
     """The run's curve: a row per epoch with `round`, `epoch`, `step`, `train_accuracy` and more; empty without one."""
     path = Store(collection.results_dir).run(run_id).path / "history.jsonl"
     try:
-        return pd.DataFrame([json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()])
+        history = pd.DataFrame([json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()])
+        # A file without these columns was not written by a run, and is no reason to draw nothing at all.
+        return history if {"round", "epoch", "train_accuracy"} <= set(history.columns) else pd.DataFrame()
     except FileNotFoundError:
         return pd.DataFrame()
     except (OSError, ValueError) as error:

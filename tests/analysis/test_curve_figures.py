@@ -13,6 +13,7 @@ from shelves import Shelf
 from reinit_bench.analysis.collect import collect
 from reinit_bench.analysis.figures import NothingToDraw, drawers, figure4, figure5, figure6, figure7, figure8
 from reinit_bench.analysis.panels import Panel, of_one_dataset, panels, plain_runs
+from reinit_bench.analysis.per_run import history_of
 
 NUMBERS = tuple(range(4, 13))
 
@@ -209,3 +210,9 @@ def test_budgets_are_shown_where_they_are_and_not_where_the_paper_would_have_the
         shelf.add("digits", "scnn", "lw", 0.6, trainer__max_steps=budget, augmentation__name="none")
     (panel,) = figure4.budgeted(collect(shelf.results_dir), "figure4")
     assert panel.runs["augmentation"].tolist() == ["none", "none"]
+
+
+def test_a_curve_that_no_run_wrote_is_none(shelf: Shelf) -> None:
+    path = shelf.add("digits", "scnn", "lw", 0.5)
+    (path.parent / "history.jsonl").write_text('{"total_step": 1, "train_accuracy": 0.5}\n')
+    assert history_of(collect(shelf.results_dir), path.parent.name).empty

@@ -19,7 +19,13 @@ pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 TWELVE = (*TINY, "dataset.train_examples=40,50,60", "image_size=8,12", "method=bl,lw")
 TWO = (*LONG, "method=fc,lw")
-APART = (*LONG, "method=lw", "dataset.train_examples=50,60", "hydra.launcher.cpus=4")
+APART = (
+    *LONG,
+    "method=lw",
+    "dataset.train_examples=50,60",
+    "hydra.launcher.cpus=4",
+    "hydra.launcher.threads=1",
+)
 """Two runs that share no data, each in a task that takes a whole node."""
 
 Make = Callable[..., Sweep]
