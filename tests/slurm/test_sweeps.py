@@ -192,7 +192,7 @@ def test_a_failing_run_fails_alone_and_its_task_says_so(on_slurm: Make, cluster:
     printed = sweep.run("hydra.launcher.wait=true", "hydra.launcher.poll_seconds=1", code=1)
     assert "2 done, 1 failed" in printed
     (job,) = {status["slurm_job"] for status in sweep.statuses().values()}
-    assert cluster.states()[job] == "FAILED"
+    wait_for(lambda: cluster.states()[job] == "FAILED", "the task's end, with a failure")
     status = sweep.ask("status")
     assert "1 failed: " in status
     # Failures are tried again unless the user says otherwise.
