@@ -6,9 +6,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from functools import cache, cached_property, lru_cache
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeVar
 
 from reinit_bench.settings import ABSENT, OUTSIDE_IDENTITY, ConfigError, Settings, checked, setting
 
@@ -20,6 +20,9 @@ SECTIONS = ("dataset", "model", "method", "augmentation", "dropout", "initialize
 
 _PLAIN = ("seed", "image_size", "precision")
 _EXECUTION = ("results_dir", "device", "compile", "logger", "study", "diagnostics", "share_rounds")
+Part = TypeVar("Part")
+_MADE: dict[tuple[type, str], Any] = {}
+_DROPOUT_RATE = setting(0.0, least=0, below=1).metadata
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +99,7 @@ class Experiment:
             self, "image_size", checked("image_size", self.image_size, int | None, _metadata("image_size"))
         )
         checked("precision", self.precision, str, _metadata("precision"))
-        checked("dropout.rate", self.dropout.get("rate"), float, setting(0.0, least=0, below=1).metadata)
+        checked("dropout.rate", self.dropout.get("rate"), float, _DROPOUT_RATE)
         smallest = self.model.get("_min_image_size_")
         if smallest is not None and (self.image_size is None or self.image_size < smallest):
             raise ConfigError(
@@ -119,7 +122,7 @@ class Experiment:
         unknown = sorted(key for key in config["trainer"] if key not in known and not key.startswith("_"))
         if unknown:
             raise ConfigError(f"trainer has no field {unknown[0]!r}; its fields are {', '.join(sorted(known))}")
-        trainer = _trainer(tuple((key, value) for key, value in config["trainer"].items() if key in known))
+        trainer = _made(Trainer, {key: value for key, value in config["trainer"].items() if key in known})
         rest = {key: config[key] for key in _PLAIN if key in config}
         return cls(**{name: config[name] for name in SECTIONS}, trainer=trainer, **rest)
 
@@ -186,13 +189,16 @@ class Execution:
         study = config.get("study")
         name = study.get("name") if isinstance(study, Mapping) else study
         given = {key: config[key] for key in _EXECUTION if key in config and key != "study"}
-        return cls(**given, study=name)
+        return _made(cls, {**given, "study": name})
 
 
-@lru_cache(maxsize=256)
-def _trainer(values: tuple[tuple[str, Any], ...]) -> Trainer:
-    """Trainers are frozen and a study has few of them: each is checked once."""
-    return Trainer(**dict(values))
+def _made(kind: type[Part], values: Mapping[str, Any]) -> Part:
+    """`kind(**values)`, made and checked once: it is frozen, and thousands of runs of a study have few of them."""
+    key = kind, repr(values)
+    if key not in _MADE:
+        _MADE[key] = kind(**values)
+    part: Part = _MADE[key]
+    return part
 
 
 @cache

@@ -60,8 +60,10 @@ def _picture(plan: Plan, results_dir: Path) -> Group:
 
 def _unprepared(plan: Plan) -> list[str]:
     """Which datasets the runs still need, and the command that gets them."""
-    from reinit_bench.data.prepare import preparable, readiness
+    waiting = {run.experiment.dataset["name"] for run in plan.runs if run.state != "done"}
+    if not waiting:
+        return []
+    from reinit_bench.data.prepare import options, readiness
 
-    waiting = {run.experiment.dataset["name"] for run in plan.runs if run.state != "done"} & set(preparable())
-    names = sorted(name for name in waiting if readiness(name) != "ready")
+    names = sorted(name for name in waiting & set(options()) if readiness(name) != "ready")
     return [f"datasets not ready: reinit-bench prepare dataset={','.join(names)}"] if names else []

@@ -33,7 +33,7 @@ class PlannedRun:
     Attributes:
         config: the resolved configuration, execution part included; a worker composes nothing.
         state: one of `STATES`.
-        status: what the run's `status.json` says.
+        status: what the run's `status.json` says; of a done run nothing, it is not read.
     """
 
     experiment: Experiment
@@ -107,31 +107,33 @@ def make_plan(
 
 
 def _looked_up(runs: Sequence[PlannedRun], queued: Mapping[str, Task] | None, strict: bool) -> Iterable[PlannedRun]:
-    stores: dict[Path, Store] = {}
-    on_the_way: dict[Path, Mapping[str, Task]] = {}
+    places: dict[Path, tuple[Store, Mapping[str, Task]]] = {}
     for run in runs:
         folder = Execution.from_dict(run.config).results_dir
-        if folder not in stores:
-            stores[folder] = Store(folder)
-            on_the_way[folder] = active_tasks(folder, strict=strict) if queued is None else queued
-        state, status = state_of(run.run_id, stores[folder], on_the_way[folder].get(run.run_id))
+        if folder not in places:
+            tasks = active_tasks(folder, strict=strict) if queued is None else queued
+            places[folder] = Store(folder), tasks
+        store, tasks = places[folder]
+        state, status = state_of(run.run_id, store, tasks.get(run.run_id))
         yield replace(run, state=state, status=status)
 
 
 def state_of(run_id: str, store: Store, task: Task | None = None) -> tuple[str, dict[str, Any]]:
-    """A run's state and what its `status.json` says.
+    """A run's state and what its `status.json` says; that file is not read where the run is done.
 
     Args:
         task: the SLURM task that has the run to do, where there is one.
     """
     folder = store.run(run_id)
-    status = folder.status()
     try:
         if folder.result() is not None:
-            return "done", status
+            return "done", {}
+        status = folder.status()
+        if status.get("state") == "done" and folder.result() is not None:
+            return "done", {}  # it ended between the two readings
     except CorruptResult as error:
         # Not done, and not silently missing either: a worker sets it aside and runs it again.
-        return "failed", {**status, "error": str(error), "error_kind": "CorruptResult"}
+        return "failed", {**folder.status(), "error": str(error), "error_kind": "CorruptResult"}
     state = status.get("state")
     if state == "running" and is_alive(status):
         return "running", status
