@@ -3,14 +3,16 @@
     python benchmarks/collect.py [--runs 2448] [--repeats 3]
 
 Writes the paper's whole grid (one seed) as synthetic run folders, then times fresh processes in turn, imports included:
-ours (every run validated; all tables built and written) and the plain way (json.load, json_normalize and concat, one
-groupby; nothing validated). Prints the median of each and their ratio. Then, once each: a process that draws and writes
-every figure that these runs can fill, and `reinit-bench report`. Takes about three minutes on two cores.
+`reinit-bench tables` (every run validated; all tables built, written and printed) and the plain way (json.load,
+json_normalize and concat, one groupby; nothing validated). Prints the median of each and their ratio. Then, once each:
+a process that draws and writes every figure that these runs can fill, and `reinit-bench report`. Takes about three
+minutes on two cores.
 """
 
 from __future__ import annotations
 
 import argparse
+import csv
 import json
 import random
 import resource
@@ -34,16 +36,6 @@ TARGET_SECONDS = 3.0
 FIGURES_TARGET_SECONDS = 60.0
 REPORT_SECONDS = 60.0
 CONF = Path(__file__).resolve().parents[1] / "conf"
-
-OURS = """
-import sys
-from reinit_bench.analysis.collect import collect
-from reinit_bench.analysis.tables import build_tables, write
-collection = collect(sys.argv[1])
-for table in build_tables(collection):
-    write(table, sys.argv[1] + "/tables")
-print(len(collection.frame))
-"""
 
 PLAIN = """
 import json, sys
@@ -150,21 +142,28 @@ def write_run(folder: Path, run_id: str, experiment: Experiment, draw: random.Ra
     (folder / "result.json").write_text(json.dumps(result, indent=1))
 
 
-def seconds(program: str, results: Path, expected: int) -> tuple[float, float]:
-    """Wall and processor time of a fresh process that runs `program` on the folder, which must find all runs."""
+def seconds(*words: str) -> tuple[float, float, str]:
+    """Wall and processor time of a fresh Python process, and what it printed."""
     began, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run([sys.executable, "-c", program, str(results)], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True)
     elapsed, after = time.perf_counter() - began, resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert int(done.stdout) == expected, done.stdout
-    return elapsed, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return elapsed, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime, done.stdout
 
 
-def report(results: Path) -> tuple[float, float]:
-    """Seconds of `reinit-bench report` in a fresh process, and the page's size in MB."""
-    began = time.perf_counter()
-    command = [sys.executable, "-m", "reinit_bench.cli", "report", f"results_dir={results}"]
-    subprocess.run(command, capture_output=True, check=True)
-    return time.perf_counter() - began, (results / "report.html").stat().st_size / 1e6
+def tables(results: Path, expected: int) -> tuple[float, float]:
+    """As `seconds`, of `reinit-bench tables`, which must have found all runs."""
+    elapsed, processor, _ = seconds("-m", "reinit_bench.cli", "tables", f"results_dir={results}")
+    with (results / "tables" / "table2.csv").open(newline="") as stream:
+        held = sum(int(row["n"]) for row in csv.DictReader(stream))
+    assert 0 < held <= expected, held
+    return elapsed, processor
+
+
+def program(text: str, results: Path, expected: int) -> tuple[float, float]:
+    """As `seconds`, of a program that prints how many runs it found."""
+    elapsed, processor, printed = seconds("-c", text, str(results))
+    assert int(printed) == expected, printed
+    return elapsed, processor
 
 
 def main() -> None:
@@ -180,11 +179,12 @@ def main() -> None:
             write_run(results / "runs" / run_id, run_id, experiment, draw)
         times: dict[str, list[tuple[float, float]]] = {"ours": [], "plain": []}
         for _ in range(arguments.repeats):
-            for name, program in (("ours", OURS), ("plain", PLAIN)):
-                times[name].append(seconds(program, results, len(chosen)))
-        drawing = seconds(FIGURES, results, len(chosen))
+            times["ours"].append(tables(results, len(chosen)))
+            times["plain"].append(program(PLAIN, results, len(chosen)))
+        drawing = program(FIGURES, results, len(chosen))
         drawn = sorted(path.stem for path in (results / "figures").glob("*.png"))
-        report_seconds, megabytes = report(results)
+        report_seconds, _, _ = seconds("-m", "reinit_bench.cli", "report", f"results_dir={results}")
+        megabytes = (results / "report.html").stat().st_size / 1e6
     ours, plain = ([statistics.median(kind) for kind in zip(*times[name], strict=True)] for name in ("ours", "plain"))
     print(f"{len(chosen)} runs into all tables, fresh process, median of {arguments.repeats}: wall, processor time")
     print(f"  ours   {ours[0]:6.2f} s {ours[1]:6.2f} s   (target {TARGET_SECONDS:g} s on an idle machine)")

@@ -6,9 +6,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from reinit_bench.settings import ABSENT, OUTSIDE_IDENTITY, ConfigError, Settings, checked, setting
 
@@ -22,6 +22,7 @@ _PLAIN = ("seed", "image_size", "precision")
 _EXECUTION = ("results_dir", "device", "compile", "logger", "study", "diagnostics", "share_rounds")
 Part = TypeVar("Part")
 _MADE: dict[tuple[type, str], Any] = {}
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 _DROPOUT_RATE = setting(0.0, least=0, below=1).metadata
 
 
@@ -133,20 +134,27 @@ class Experiment:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What tells this experiment from every other: the configuration without names of code, paths and labels."""
-        sections = {name: _section_identity(getattr(self, name)) for name in SECTIONS}
-        rest = {"seed": self.seed, "image_size": self.image_size, "precision": self.precision}
-        return {"protocol": PROTOCOL_VERSION, **sections, "trainer": _settings_identity(self.trainer), **rest}
+        parts = {name: part.content for name, part in self._parts.items()}
+        return {"protocol": PROTOCOL_VERSION, **parts, **{name: getattr(self, name) for name in _PLAIN}}
 
     @cached_property
     def run_id(self) -> str:
         """16 hex digits of the SHA-256 of the identity in canonical JSON."""
-        return _digest(self.identity)
+        plain = {"protocol": PROTOCOL_VERSION, **{name: getattr(self, name) for name in _PLAIN}}
+        texts = {name: _canonical_json(value) for name, value in plain.items()}
+        return _digest(texts | {name: part.text for name, part in self._parts.items()})
 
     @cached_property
     def group_id(self) -> str:
         """As the run id, of all but the method and the step budget: runs with equal ones may have rounds in common."""
         trainer = {key: value for key, value in self.identity["trainer"].items() if key != "max_steps"}
-        return _digest({**self.identity, "method": None, "trainer": trainer})
+        common = {**self.identity, "method": None, "trainer": trainer}
+        return _digest({name: _canonical_json(value) for name, value in common.items()})
+
+    @cached_property
+    def _parts(self) -> dict[str, _Part]:
+        sections = {name: _section_part(getattr(self, name)) for name in SECTIONS}
+        return {**sections, "trainer": _trainer_part(self.trainer)}
 
     @property
     def title(self) -> str:
@@ -211,6 +219,31 @@ def _metadata(name: str) -> Mapping[str, Any]:
     return next(spec.metadata for spec in fields(Experiment) if spec.name == name)
 
 
+class _Part(NamedTuple):
+    """What a section adds to the identity, and that in canonical JSON."""
+
+    content: dict[str, Any]
+    text: str
+
+
+_SECTION_PARTS: dict[str, _Part] = {}
+
+
+def _section_part(section: Mapping[str, Any]) -> _Part:
+    """Worked out once for all sections that say the same: thousands of runs of a study are put together from few."""
+    said = repr(section)
+    if said not in _SECTION_PARTS:
+        content = _section_identity(section)
+        _SECTION_PARTS[said] = _Part(content, _canonical_json(content))
+    return _SECTION_PARTS[said]
+
+
+@lru_cache(maxsize=256)
+def _trainer_part(trainer: Trainer) -> _Part:
+    content = _settings_identity(trainer)
+    return _Part(content, _canonical_json(content))
+
+
 def _section_identity(section: Mapping[str, Any]) -> dict[str, Any]:
     """A section without descriptive keys, paths, and fields at the value that their absence meant."""
     absent = section.get("_absent_") or {}
@@ -232,9 +265,14 @@ def _settings_identity(settings: Settings) -> dict[str, Any]:
     return kept
 
 
-def _digest(identity: Mapping[str, Any]) -> str:
-    text = json.dumps(_canonical(identity), sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def _digest(texts: Mapping[str, str]) -> str:
+    """16 hex digits of an object in canonical JSON; `texts` are its values as such, by key."""
+    text = ",".join(f'"{name}":{texts[name]}' for name in sorted(texts))
+    return hashlib.sha256(f"{{{text}}}".encode()).hexdigest()[:16]
+
+
+def _canonical_json(value: Any) -> str:
+    return _CANONICAL.encode(_canonical(value))
 
 
 def _canonical(value: Any) -> Any:

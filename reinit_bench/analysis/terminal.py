@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich import box
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.padding import Padding
 from rich.table import Table as RichTable
@@ -51,15 +52,17 @@ def _print_notes(notes: Sequence[str], console: Console) -> None:
 def _grid(table: Table) -> RichTable:
     grid = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False)
     grid.add_column("\n ".join(table.headings[:2]), min_width=_name_width(table), overflow="fold")
-    for heading in table.headings[2:]:
-        grid.add_column(heading, justify="right", no_wrap=True)
-    for column in table.columns:
-        grid.add_column(column, justify="right", no_wrap=True)
+    lines = {id(row): _line(row) for row in table.rows}
+    heads = [*table.headings[2:], *table.columns]
+    for place, head in enumerate(heads, start=1):
+        # The width that it needs anyway: to find it, rich would measure every cell three times.
+        width = max(cell_len(head), *(line[place].cell_len for line in lines.values()))
+        grid.add_column(head, justify="right", no_wrap=True, width=width)
     for group in table.groups():
         if len(table.headings) > 1:
             grid.add_row(Text(group[0].headings[0], style="bold"))
         for row in group:
-            grid.add_row(*_line(row), style="dim" if row.published else None)
+            grid.add_row(*lines[id(row)], style="dim" if row.published else None)
         grid.add_section()
     return grid
 

@@ -12,16 +12,18 @@ from reinit_bench.settings import ConfigError
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which tables; results_dir=DIR")]
 
+_NEEDED = ("reinit_bench.analysis.tables", "statsmodels.stats.multitest")
+
 
 def command(words: Names = None, source: Source = "runs") -> None:
     """Write the tables to RESULTS_DIR/tables as Markdown, LaTeX and CSV, and print them."""
+    results_dir, names = split_results_dir(words)
+    collection = collection_of(source, results_dir, _NEEDED if not names else ())
     from rich.console import Console
 
     from reinit_bench.analysis.tables import build_tables, write
     from reinit_bench.analysis.terminal import show
 
-    results_dir, names = split_results_dir(words)
-    collection = collection_of(source, results_dir)
     built = build_tables(collection, names or None)
     for table in built:
         write(table, folder_of(source, results_dir, "tables"))

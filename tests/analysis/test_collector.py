@@ -123,9 +123,7 @@ def test_a_damaged_result_among_good_ones_is_named_with_what_to_do(shelf: Any, h
 def test_a_result_that_cannot_be_read_is_named(shelf: Any) -> None:
     path = shelf.results_dir / "runs" / "odd" / "result.json"
     path.mkdir(parents=True)
-    assert collect(shelf.results_dir).corrupt == (
-        f"{path} cannot be read: Is a directory; make it a file that you may read",
-    )
+    assert collect(shelf.results_dir).corrupt == (f"{path} cannot be read: Is a directory; make it readable",)
 
 
 def test_a_store_that_does_not_exist_is_empty_and_a_file_is_an_error(tmp_path: Path) -> None:
