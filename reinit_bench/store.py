@@ -6,6 +6,7 @@ one. **Done means a `result.json` that validates**; nothing else does.
 
 from __future__ import annotations
 
+import atexit
 import gc
 import json
 import os
@@ -230,6 +231,7 @@ def no_garbage_collection() -> Iterator[None]:
     """Thousands of small dicts that all stay: looking among them for garbage is a tenth of the time and finds none."""
     before = gc.isenabled()
     gc.disable()
+    atexit.register(gc.freeze)  # nor is it looked for when the process ends
     try:
         yield
     finally:

@@ -143,6 +143,12 @@ def _row(result: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def records(runs: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows as plain dicts, None in place of NaN; several times as fast as pandas' own, which boxes each value."""
+    columns = [runs[name].astype(object).where(runs[name].notna(), None).tolist() for name in runs]
+    return [dict(zip(runs.columns, values, strict=True)) for values in zip(*columns, strict=True)]
+
+
 def _label(section: Mapping[str, Any]) -> str:
     return str(section.get("_label_") or str(section["name"]).upper())
 

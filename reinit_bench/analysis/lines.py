@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from reinit_bench.analysis import paper
-from reinit_bench.analysis.collect import setting_name
+from reinit_bench.analysis.collect import records, setting_name
 
 _METHOD = "method."
 
@@ -92,14 +92,13 @@ def labels(runs: pd.DataFrame, settings: Sequence[str]) -> list[str]:
     # Most settings are the same in all runs; only the others can tell runs of one dataset and model apart.
     told = ("train_examples", "model", "method")
     candidates = [name for name in settings if name not in told and runs[name].nunique(dropna=False) > 1]
-    columns = runs[[*keys, "method", *candidates]].astype(object)
     # Plain dicts: pandas would take a millisecond for each of some thousand small questions.
-    records = columns.where(columns.notna(), None).to_dict("records")
+    told_by = records(runs[[*keys, "method", *candidates]])
     groups: dict[tuple[Any, ...], list[Mapping[Any, Any]]] = defaultdict(list)
-    for run in records:
+    for run in told_by:
         groups[tuple(run[key] for key in keys)].append(run)
     varying = {key: _varying(group, candidates) for key, group in groups.items()}
-    return [_label(run, varying[tuple(run[key] for key in keys)]) for run in records]
+    return [_label(run, varying[tuple(run[key] for key in keys)]) for run in told_by]
 
 
 def _varying(group: Sequence[Mapping[Any, Any]], candidates: Sequence[str]) -> dict[str, set[str]]:

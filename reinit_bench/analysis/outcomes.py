@@ -7,7 +7,7 @@ the method's own; it is the unit of Table 3's tests, of Figure 3's tree and of t
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 import pandas as pd
 
 from reinit_bench.analysis import paper
-from reinit_bench.analysis.collect import SHORT_NAMES, Collection, setting_name
+from reinit_bench.analysis.collect import SHORT_NAMES, Collection, records, setting_name
 from reinit_bench.analysis.method_defaults import method_defaults
 
 DESIGN = ("dataset", "examples", "model", "augmentation", "dropout_rate", "initializer")
@@ -36,7 +36,7 @@ _NEEDED = ("dataset_label", "train_examples", "dataset.num_classes", "method", "
 _DIGITS = (1297, 10)
 """Training examples and classes of scikit-learn's digits, which the paper has not."""
 
-Record = Mapping[Hashable, Any]
+Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,9 +116,8 @@ def _by_setting(runs: pd.DataFrame, settings: Sequence[str]) -> tuple[list[_Sett
     shared = [name for name in varying if name not in own and name != "method"]
     # What is the same in all runs cannot make one variant or setting nearer than another.
     columns = list(dict.fromkeys(name for name in (*_NEEDED, *varying) if name in runs))
-    records = runs[columns].astype(object).where(runs[columns].notna(), None).to_dict("records")
     groups: dict[tuple[Any, ...], dict[str, dict[tuple[Any, ...], list[Record]]]] = {}
-    for run in records:
+    for run in records(runs[columns]):
         key = (run["dataset_label"], *(run[name] for name in shared))
         variants = groups.setdefault(key, {}).setdefault(run["method"], defaultdict(list))
         variants[tuple(run[name] for name in own)].append(run)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,7 +18,14 @@ _NEEDED = ("reinit_bench.analysis.tables", "statsmodels.stats.multitest")
 
 def command(words: Names = None, source: Source = "runs") -> None:
     """Write the tables to RESULTS_DIR/tables as Markdown, LaTeX and CSV, and print them."""
+    from reinit_bench.store import no_garbage_collection
+
     results_dir, names = split_results_dir(words)
+    with no_garbage_collection():
+        _tables(results_dir, names, source)
+
+
+def _tables(results_dir: Path, names: list[str], source: str) -> None:
     collection = collection_of(source, results_dir, _NEEDED if not names else ())
     from rich.console import Console
 
