@@ -43,13 +43,15 @@ def _hydra(words: list[str]) -> int:
     """One run, or with -m a sweep."""
     import hydra
 
-    from reinit_bench.compose import CONFIG_NAME
+    from reinit_bench.compose import CONFIG_NAME, as_axes
     from reinit_bench.conf_dir import conf_dir
 
     sys.path.append(os.getcwd())  # a user's own method or model may lie in the folder that they work in
     composed: list[DictConfig] = []
     # Hydra only composes: run inside its task, an error would get Hydra's own lines around ours.
     app = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=CONFIG_NAME)(composed.append)
+    if {"-m", "--multirun"}.intersection(words):
+        words = as_axes(words)
     before = sys.argv
     sys.argv = [before[0], *words]
     try:

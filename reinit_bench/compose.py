@@ -12,6 +12,7 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
+from hydra.errors import OverrideParseException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
@@ -220,6 +221,26 @@ def sweep_jobs(study: Study, overrides: Sequence[str]) -> list[list[str]]:
     chosen = axes.pop("study", [])
     study_choice = [f"study={name}" for name in chosen]
     return [[*study_choice, *texts, *as_typed] for texts in overrides_of(study.points(axes))]
+
+
+def as_axes(words: Sequence[str]) -> list[str]:
+    """A sweep's command line with each field set in a section, `method.selection=network`, as an axis of one value.
+
+    Before any run, Hydra composes what no run is: every group at its default, with all fields set that are no axes. A
+    default need not have the field: only the methods that are swept over.
+    """
+    return [_as_axis(word) for word in words]
+
+
+def _as_axis(word: str) -> str:
+    key, equals, value = word.partition("=")
+    if word.startswith("-") or not equals or "." not in key or key.startswith("hydra."):
+        return word
+    try:
+        override = parsed(word)
+    except OverrideParseException:
+        return word  # for Hydra to refuse in its own words
+    return f"{key}=choice({value})" if _is_plain(override) and not override.is_sweep_override() else word
 
 
 def _is_plain(override: Override) -> bool:

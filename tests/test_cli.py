@@ -56,6 +56,8 @@ BAD_INPUT = [
     (["tables", "two"], "there is no table two; the tables are 1, 2, 3, 3-one-sided, "),
     (["plan", "study=nope"], "study=nope: there is no such study; choose one of "),
     (["plan", "method=lww"], "method=lww: there is no such method"),
+    (["-m", "method=lw,fc", "method.selection=network"], "there is no field method.selection; the fields there are "),
+    (["-m", "study=demo", "trainer.lr=-1"], "trainer.lr must be a number above 0; got -1"),
 ]
 
 
@@ -72,6 +74,17 @@ def test_bad_input_is_one_clear_line(
     assert err.count("\n") == 1
     assert "Traceback" not in out + err
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sweep_sets_fields_that_only_its_own_options_have(tmp_path: Path) -> None:
+    # lw, the default method, has no such field.
+    done = run("-m", *TINY, "method=welsr,dsd", "method.selection=network", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    results = [json.loads(path.read_text()) for path in tmp_path.glob("**/result.json")]
+    assert {(one["config"]["method"]["name"], one["config"]["method"]["selection"]) for one in results} == {
+        ("welsr", "network"),
+        ("dsd", "network"),
+    }
 
 
 def test_the_full_error_is_there_for_who_asks(tmp_path: Path) -> None:
