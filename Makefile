@@ -65,8 +65,13 @@ report: setup ## Write one page of all tables, figures and runs to results/repor
 	$(BIN)/reinit-bench report
 
 bench: setup ## Measure speed on the CPU beside plain baselines (under 10 minutes)
-	@for script in step round pack shared synthetic collect data; do \
-		echo "== benchmarks/$$script.py"; $(BIN)/python benchmarks/$$script.py || exit 1; done
+	$(BIN)/python benchmarks/step.py --pairs 2
+	$(BIN)/python benchmarks/round.py --epochs 20
+	$(BIN)/python benchmarks/pack.py
+	$(BIN)/python benchmarks/shared.py --max-steps 30
+	$(BIN)/python benchmarks/synthetic.py 100
+	$(BIN)/python benchmarks/collect.py --repeats 2
+	$(BIN)/python benchmarks/data.py
 	@$(BIN)/python benchmarks/latest.py
 
 bench-gpu: setup ## Measure speed on a GPU beside plain baselines

@@ -1,6 +1,6 @@
 """How time and memory grow, on the CPU: with steps, images, image size, rounds, runs and workers; with the batch.
 
-    python benchmarks/scaling.py [--repeats 3] [--only steps,memory-batch] [--out docs]
+    python benchmarks/scaling.py [--repeats 2] [--only steps,memory-batch] [--out docs]
 
 Every time is that of whole experiments on digits: of `run_experiment` in this process with one thread, or, for runs and
 workers, of `reinit-bench -m`. Points are measured in turns and their least time is kept, since what else the machine
@@ -11,7 +11,8 @@ Memory is counted and measured. Counted: the bytes of all tensors alive at the p
 them without data (torch's fake tensors), which works for batches that no machine at hand could hold; workspaces of
 libraries are not in it. Measured: the growth of a fresh process's resident memory over the same steps.
 
-Writes `scaling.png` and `scaling.csv` to `--out`. About six minutes on two cores.
+Writes `scaling.csv` and `scaling.png` to `--out`; with `--only` the other panels stay as the file has them. About ten
+minutes on two cores; Linux only.
 """
 
 from __future__ import annotations
@@ -51,6 +52,8 @@ from reinit_bench.training.step import TrainingStep
 MODELS: dict[str, type[Architecture]] = {"scnn": Scnn, "mobilenet": MobileNet, "resnet50": ResNet50, "vgg16": Vgg16}
 SMALL = ["method=bl", "image_size=16", "trainer.batch_size=64", "trainer.patience_epochs=10000", "model.width=0.5"]
 PER_GIB = 1 / 2**30
+Found = dict[str, dict[str, list[float]]]
+"""By panel and curve, the value at each point."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,9 +116,9 @@ def rounds(count: int) -> dict[str, float]:
 def sweep(runs: int, workers: int) -> dict[str, float]:
     """Seconds of a sweep on the command line."""
     with tempfile.TemporaryDirectory() as folder:
-        words = [*SMALL, "method=lw", "trainer.max_steps=100", f"seed={','.join(map(str, range(runs)))}"]
+        words = [*SMALL, "method=lw", "trainer.max_steps=40", f"seed={','.join(map(str, range(runs)))}"]
         where = [f"results_dir={folder}", "logger=none", "device=cpu", "diagnostics=false"]
-        pool = ["hydra/launcher=local", f"hydra.launcher.workers={workers}"]
+        pool = ["hydra/launcher=local", f"hydra.launcher.workers={workers}", "hydra.launcher.threads=1"]
         began = time.perf_counter()
         command = [sys.executable, "-m", "reinit_bench.cli", "-m", *words[1:], *where, *pool]
         subprocess.run(command, check=True, capture_output=True)
@@ -181,14 +184,14 @@ def measured(model: str, side: int, batch: int) -> float:
 
 def grow(model: str, side: int, batch: int) -> None:
     """The body of the measuring process: one small step first, for what is loaded once."""
-    import resource
-
     import psutil
 
     train_twice(model, side, 2, "fp32")
     before = psutil.Process().memory_info().rss
     train_twice(model, side, batch, "fp32")
-    print(json.dumps(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 - before))
+    # Not getrusage: its highest value is the parent's where that is larger.
+    highest = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    print(json.dumps(int(highest.split()[1]) * 1024 - before))
 
 
 def memory_of_batch(batch: int) -> dict[str, float]:
@@ -209,12 +212,23 @@ def memory_at_full_size(batch: int) -> dict[str, float]:
 
 PANELS = (
     Panel(name="steps", x="steps", y="seconds", values=(40, 80, 160, 320), measure=steps),
-    Panel(name="images", x="training images, 30 epochs", y="seconds", values=(180, 360, 720, 1400), measure=images),
+    Panel(name="images", x="training images, 30 epochs", y="seconds", values=(162, 324, 648, 1296), measure=images),
     Panel(name="pixels", x="pixels, 100 steps", y="seconds", values=(256, 576, 1024, 2304), measure=pixels),
     Panel(name="rounds", x="rounds (K x N), 20 steps each", y="seconds", values=(4, 8, 16, 32), measure=rounds),
-    Panel(name="runs", x="runs, two workers", y="seconds", values=(2, 4, 8, 16), measure=lambda n: sweep(n, 2)),
     Panel(
-        name="workers", x="workers, 8 runs", y="seconds", values=(1, 2), measure=lambda n: sweep(8, n), linear=False
+        name="runs",
+        x="runs, two workers of one thread",
+        y="seconds",
+        values=(2, 4, 8, 16),
+        measure=lambda n: sweep(n, 2),
+    ),
+    Panel(
+        name="workers",
+        x="workers of one thread, 8 runs",
+        y="seconds",
+        values=(1, 2),
+        measure=lambda n: sweep(8, n),
+        linear=False,
     ),
     Panel(
         name="memory-batch",
@@ -240,9 +254,9 @@ PANELS = (
 )
 
 
-def measure_all(panels: Sequence[Panel], repeats: int) -> dict[str, dict[str, list[float]]]:
-    """By panel and curve, the least value at each point."""
-    found: dict[str, dict[str, list[float]]] = {}
+def measure_all(panels: Sequence[Panel], repeats: int) -> Found:
+    """The least value at each point."""
+    found: Found = {}
     for panel in panels:
         turns = 1 if panel.name.startswith("memory") else repeats
         points: list[list[Mapping[str, float]]] = [[] for _ in panel.values]
@@ -255,6 +269,27 @@ def measure_all(panels: Sequence[Panel], repeats: int) -> dict[str, dict[str, li
             shown = "  ".join(f"{x:,}: {y:.3g}" for x, y in zip(panel.values, values, strict=True))
             print(f"{panel.name:14s} {curve:10s} {panel.y:8s} {shown}   {verdict(panel, values)}", flush=True)
     return found
+
+
+def read(path: Path) -> Found:
+    """What an earlier call measured of panels that are the same."""
+    found: Found = {}
+    if path.exists():
+        with path.open(newline="") as stream:
+            for row in csv.DictReader(stream):
+                found.setdefault(row["panel"], {}).setdefault(row["curve"], []).append(float(row["value"]))
+    return {panel.name: found[panel.name] for panel in PANELS if panel.name in found}
+
+
+def write(found: Found, path: Path) -> None:
+    """One row a point."""
+    with path.open("w", newline="") as stream:
+        rows = csv.writer(stream)
+        rows.writerow(("panel", "curve", "x", "value", "unit"))
+        for panel in PANELS:
+            for curve, values in found.get(panel.name, {}).items():
+                points = zip(panel.values, values, strict=True)
+                rows.writerows((panel.name, curve, x, f"{y:.4g}", panel.y) for x, y in points)
 
 
 def line(x: Sequence[int], y: Sequence[float]) -> tuple[float, float, float]:
@@ -272,7 +307,7 @@ def verdict(panel: Panel, values: Sequence[float]) -> str:
     return f"{slope:.3g} each, {intercept:.2g} fixed, off the line {off:.0%}"
 
 
-def draw(panels: Sequence[Panel], found: Mapping[str, Mapping[str, Sequence[float]]], path: Path) -> None:
+def draw(panels: Sequence[Panel], found: Found, path: Path) -> None:
     """One small plot a panel, the fitted lines dashed."""
     columns = min(3, len(panels))
     height = -(-len(panels) // columns)
@@ -300,7 +335,7 @@ def draw(panels: Sequence[Panel], found: Mapping[str, Mapping[str, Sequence[floa
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=2)
     parser.add_argument("--only", default=",".join(panel.name for panel in PANELS), help="panels, with commas")
     parser.add_argument("--out", type=Path, default=Path("docs"))
     parser.add_argument("--grow", nargs=3, help=argparse.SUPPRESS)
@@ -317,16 +352,9 @@ def main() -> None:
     matplotlib.use("Agg")
     if any(not panel.name.startswith("memory") for panel in panels):
         whole_run("trainer.max_steps=5")  # loads kernels
-    found = measure_all(panels, arguments.repeats)
-    draw(panels, found, arguments.out / "scaling.png")
-    with (arguments.out / "scaling.csv").open("w", newline="") as stream:
-        rows = csv.writer(stream)
-        rows.writerow(("panel", "curve", "x", "value", "unit"))
-        for panel in panels:
-            for curve, values in found[panel.name].items():
-                rows.writerows(
-                    (panel.name, curve, x, f"{y:.4g}", panel.y) for x, y in zip(panel.values, values, strict=True)
-                )
+    found = {**read(arguments.out / "scaling.csv"), **measure_all(panels, arguments.repeats)}
+    write(found, arguments.out / "scaling.csv")
+    draw([panel for panel in PANELS if panel.name in found], found, arguments.out / "scaling.png")
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
     python benchmarks/shared.py [--model scnn] [--max-steps 60] [--seeds 1] [--repeats 1]
 
-Both are the same command line on one worker of one thread (digits, augmented; every round goes to its step limit), but
-for `share_rounds`. Of M methods of R rounds each whose first round is the same, (1 + M (R - 1)) / (M R) of the rounds
-are left; the baseline's one long round counts as R; LW's first round is its own. The results must be equal to the bit.
+Both are the same command line on one worker of one thread (200 digits, augmented; every round goes to its step limit),
+but for `share_rounds`. Of M methods of R rounds each whose first round is the same, (1 + M (R - 1)) / (M R) of the
+rounds are left; the baseline's one long round counts as R; LW's first round is its own. The results must be equal to
+the bit.
 """
 
 from __future__ import annotations
@@ -44,7 +45,8 @@ def main() -> None:
     arguments = parser.parse_args()
     words = [
         *(f"model={arguments.model}", f"method={','.join(METHODS)}", f"method.repeats={arguments.repeats}"),
-        *(f"trainer.max_steps={arguments.max_steps}", "trainer.patience_epochs=100000", "augmentation=mild"),
+        *("dataset.train_examples=200", "image_size=16", "augmentation=mild", "trainer=quick"),
+        *(f"trainer.max_steps={arguments.max_steps}", "trainer.patience_epochs=100000"),
         *(f"seed={','.join(map(str, range(arguments.seeds)))}", "logger=none", "device=cpu", "diagnostics=false"),
         *("hydra.launcher.workers=1", "hydra.launcher.threads=1"),
     ]
