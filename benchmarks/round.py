@@ -23,7 +23,8 @@ import torch
 from reinit_bench.compose import composer
 from reinit_bench.config import Execution, Experiment
 from reinit_bench.data.task import Task, load_task
-from reinit_bench.experiment import Parts, build_network, run_experiment
+from reinit_bench.experiment import run_experiment
+from reinit_bench.parts import Parts, build_network
 from reinit_bench.training.observer import EpochEnd, Observer, RoundEnd
 from reinit_bench.training.optimizer import make_optimizer
 from reinit_bench.training.step import TrainingStep

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
-import hashlib
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
@@ -20,21 +17,20 @@ from reinit_bench.data.task import Task, load_task
 from reinit_bench.diagnostics import leave_diagnostics
 from reinit_bench.journal import Journal
 from reinit_bench.lease import Lease
-from reinit_bench.methods.base import Context, Reinitializer, reinitialize
-from reinit_bench.methods.layerwise import frobenius
-from reinit_bench.models.blocknet import BlockNet, kernel_names
-from reinit_bench.models.initializers import Initializer, initialize
-from reinit_bench.models.layers import Architecture
-from reinit_bench.provenance import git_commit, slurm_job, versions
+from reinit_bench.methods.base import Context, reinitialize
+from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.parts import Parts, build_network, initial_norms
+from reinit_bench.provenance import slurm_job
 from reinit_bench.randomness import stream
+from reinit_bench.result import finished_result, round_end, run_result
 from reinit_bench.rounds import Round
-from reinit_bench.settings import ConfigError, instantiate
+from reinit_bench.settings import ConfigError
 from reinit_bench.sharing import Others
-from reinit_bench.store import CorruptResult, RunFolder, Store, StoreError, write_json
-from reinit_bench.training.device import choose_device, set_up_arithmetic
+from reinit_bench.store import RunFolder, Store, StoreError, write_json
+from reinit_bench.training.device import set_up_arithmetic
 from reinit_bench.training.interrupt import Interrupt, Interrupted
 from reinit_bench.training.loop import RoundResult, RoundState, Surroundings, train_round
-from reinit_bench.training.observer import EpochEnd, Observer, RoundEnd, RunEnd, RunStart
+from reinit_bench.training.observer import EpochEnd, Observer, RunEnd, RunStart
 from reinit_bench.trunks import Trunks
 
 LoadTask = Callable[[Experiment, torch.device], Task]
@@ -82,16 +78,6 @@ def run_experiment(
     return result
 
 
-def finished_result(folder: RunFolder) -> dict[str, Any] | None:
-    """The result of a finished run; one that does not validate is set aside with a warning, and the run not done."""
-    try:
-        return folder.result()
-    except CorruptResult as error:
-        aside = folder.set_aside_corrupt_result()
-        warnings.warn(f"{error}; kept as {aside.name}, running again", stacklevel=2)
-        return None
-
-
 @contextlib.contextmanager
 def held(folder: RunFolder, observer: Observer) -> Iterator[Lease]:
     """Hold the run's lease; leave how it ended in `status.json` and tell the observer where it ended badly."""
@@ -108,28 +94,6 @@ def held(folder: RunFolder, observer: Observer) -> Iterator[Lease]:
         lease.release(state, error=_last_lines(error))
         raise
     lease.release("done")
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What an experiment's sections describe, built; building them checks their settings."""
-
-    method: Reinitializer
-    architecture: Architecture
-    initializer: Initializer
-    device: torch.device
-
-    @classmethod
-    def of(cls, experiment: Experiment, execution: Execution) -> Parts:
-        """Build every part; a dataset and an augmentation are checked too, and built again where they are loaded."""
-        instantiate(experiment.dataset, "dataset")
-        instantiate(experiment.augmentation, "augmentation")
-        return cls(
-            method=instantiate(experiment.method, "method"),
-            architecture=instantiate(experiment.model, "model"),
-            initializer=instantiate(experiment.initializer, "initializer"),
-            device=choose_device(execution.device),
-        )
 
 
 class _Run:
@@ -299,75 +263,6 @@ class _Run:
         return run_result(
             self.experiment, self.execution, self.parts, self.journal, net, self.lease.attempt, self.journal.seconds
         )
-
-
-def run_result(
-    experiment: Experiment,
-    execution: Execution,
-    parts: Parts,
-    journal: Journal,
-    net: BlockNet,
-    attempts: int,
-    seconds: float,
-) -> dict[str, Any]:
-    """The content of `result.json`: the last round's accuracies are the run's."""
-    last = journal.rounds[-1]
-    return {
-        "run_id": experiment.run_id,
-        "test_accuracy": last["test_accuracy"],
-        "validation_accuracy": last["validation_accuracy"],
-        "train_accuracy": last["train_accuracy"],
-        "test_loss": last["test_loss"],
-        "rounds": len(journal.rounds),
-        "steps": journal.total_step,
-        "wall_seconds": seconds,
-        # Taken from other runs (see `trunks`): in `steps`, and not in `wall_seconds`.
-        "shared_steps": sum(row.get("shared_steps", 0) for row in journal.rounds),
-        "shared_seconds": sum(row.get("shared_seconds", 0.0) for row in journal.rounds),
-        "attempts": attempts,
-        "weights_sha256": weights_sha256(net),
-        "device": device_name(parts.device),
-        "study": execution.study,
-        "versions": versions(),
-        "git_commit": git_commit(),
-        "config": experiment.to_dict(),
-    }
-
-
-def initial_norms(net: BlockNet) -> dict[str, float]:
-    """Each kernel's Frobenius norm; taken at initialization, it is what rescaling goes back to."""
-    parameters = dict(net.named_parameters())
-    return {name: frobenius(parameters[name]) for name in kernel_names(net)}
-
-
-def build_network(parts: Parts, experiment: Experiment, task: Task) -> BlockNet:
-    """The experiment's network, initialized from its seed, on the task's device, channels last."""
-    net = parts.architecture.build(task.input_shape, task.num_classes, float(experiment.dropout["rate"]))
-    initialize(net, parts.initializer, experiment.seed, "initialize")
-    if len(task.input_shape) == 3:
-        net = net.to(memory_format=torch.channels_last)
-    return net.to(task.device)
-
-
-def weights_sha256(net: BlockNet) -> str:
-    """A hash of every value in the state dict, in order."""
-    digest = hashlib.sha256()
-    for name, value in net.state_dict().items():
-        digest.update(name.encode())
-        digest.update(value.detach().cpu().contiguous().numpy().tobytes())
-    return digest.hexdigest()
-
-
-def device_name(device: torch.device) -> str:
-    """What trained: the GPU's name, or `cpu`."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"
-
-
-def round_end(rows: Sequence[Mapping[str, Any]], rounds: int) -> RoundEnd:
-    """The event of the last of these rounds, as the journal keeps them."""
-    last, names = rows[-1], {spec.name for spec in dataclasses.fields(RoundEnd)}
-    values = {name: value for name, value in last.items() if name in names}
-    return RoundEnd(round=last["index"], rounds=rounds, total_step=sum(row["steps"] for row in rows), **values)
 
 
 def _last_lines(error: BaseException, count: int = 15) -> str:

@@ -19,8 +19,9 @@ LAYERS = [
     {"lease"},
     {"data", "models"},
     {"methods", "training"},
+    {"parts"},
     {"journal", "reporting", "diagnostics"},
-    {"trunks"},
+    {"result", "trunks"},
     {"experiment"},
     {"sweep", "analysis", "doctor"},
     {"compose"},
@@ -33,7 +34,7 @@ LAYERS = [
 FORBIDDEN = {
     "methods": {"data", "training"},
     "training": {"methods"},
-    "analysis": {"training", "methods", "models", "experiment"},
+    "analysis": {"training", "methods", "models", "parts", "experiment"},
 }
 KNOW_HYDRA = {"cli.py", "compose.py"}
 

@@ -20,12 +20,14 @@ from torch import Tensor
 from reinit_bench.config import Execution, Experiment
 from reinit_bench.data.task import Task, load_task
 from reinit_bench.diagnostics import leave_diagnostics
-from reinit_bench.experiment import Parts, build_network, finished_result, held, initial_norms, run_result
+from reinit_bench.experiment import held
 from reinit_bench.journal import Journal
 from reinit_bench.lease import Lease
 from reinit_bench.methods.base import Context, reinitialize
 from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.parts import Parts, build_network, initial_norms
 from reinit_bench.randomness import stream
+from reinit_bench.result import finished_result, run_result
 from reinit_bench.rounds import Round
 from reinit_bench.settings import ConfigError
 from reinit_bench.store import RunFolder, Store, write_json

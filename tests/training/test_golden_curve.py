@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from reinit_bench.config import Execution
 from reinit_bench.data.task import Task, load_task
-from reinit_bench.experiment import Parts, build_network
 from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.parts import Parts, build_network
 from reinit_bench.randomness import stream
 from reinit_bench.rounds import Round
 from reinit_bench.training.loop import Surroundings, train_round
