@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from reinit_bench.analysis.kept_rows import KeptRows
 from reinit_bench.config import Experiment
 from reinit_bench.settings import ConfigError
 from reinit_bench.store import CorruptResult, Store, no_garbage_collection
@@ -77,6 +79,8 @@ class Collection:
 def collect(results_dir: Path | str) -> Collection:
     """Read all runs of a results folder; only those whose `result.json` validates enter the frame.
 
+    What was read before and has not changed is taken from `.collected.json` in the folder (see `KeptRows`).
+
     Raises:
         ConfigError: `results_dir` is a file. A folder that does not exist is an empty store.
     """
@@ -87,24 +91,34 @@ def collect(results_dir: Path | str) -> Collection:
     return Collection(store.results_dir, frame, settings, unfinished, tuple(corrupt))
 
 
-def _read(store: Store) -> tuple[list[dict[str, Any]], int, list[str]]:
+def _read(store: Store) -> tuple[list[Mapping[str, Any]], int, list[str]]:
     """The rows of the finished runs, how many are not finished, and a line for each result that cannot be used."""
-    runs: list[dict[str, Any]] = []
+    runs: list[Mapping[str, Any]] = []
     corrupt: list[str] = []
     unfinished = 0
+    kept = KeptRows(store.results_dir, Path(__file__))
     for run_id in store.run_ids():
         try:
-            result = store.read_result(run_id)
-            if result is None:
-                unfinished += 1
-            else:
-                runs.append(_row(result))
+            # Before the reading: a result that is changed meanwhile is read again the next time.
+            found = os.stat(f"{store.runs_dir}/{run_id}/result.json")
+            row = kept.row(run_id, found)
+            if row is None:
+                result = store.read_result(run_id)
+                if result is None:  # it was deleted just now
+                    unfinished += 1
+                    continue
+                row = _row(result)
+                kept.add(run_id, found, row)
+            runs.append(row)
+        except FileNotFoundError:
+            unfinished += 1
         except CorruptResult as error:
             corrupt.append(str(error))
         except OSError as error:
             corrupt.append(f"{_file(store, run_id)} cannot be read: {error.strerror or error}; make it readable")
         except ConfigError as error:
             corrupt.append(f"{_file(store, run_id)} cannot be used: {error}; delete it and run the experiment again")
+    kept.save()
     return runs, unfinished, corrupt
 
 
@@ -162,7 +176,7 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
             yield f"{prefix}{key}", json.dumps(value) if isinstance(value, (list, tuple)) else value
 
 
-def _frame(runs: list[dict[str, Any]]) -> tuple[pd.DataFrame, tuple[str, ...]]:
+def _frame(runs: Sequence[Mapping[str, Any]]) -> tuple[pd.DataFrame, tuple[str, ...]]:
     first = (*_FROM_RESULT, *_ALWAYS_THERE)
     further = sorted({name for run in runs for name in run}.difference(first))
     described = {*_FROM_RESULT, *_DESCRIPTIONS, "seed"}

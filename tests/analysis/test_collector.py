@@ -1,6 +1,8 @@
 """The collector: only finished, valid runs, every setting a column, everything else named."""
 
+import errno
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +12,9 @@ import pandas as pd
 import pytest
 
 from reinit_bench.analysis.collect import collect, setting_name
+from reinit_bench.analysis.kept_rows import FILE
 from reinit_bench.settings import ConfigError
+from reinit_bench.store import Store
 
 
 def test_a_finished_run_is_one_row_with_every_setting(shelf: Any) -> None:
@@ -124,6 +128,71 @@ def test_a_result_that_cannot_be_read_is_named(shelf: Any) -> None:
     path = shelf.results_dir / "runs" / "odd" / "result.json"
     path.mkdir(parents=True)
     assert collect(shelf.results_dir).corrupt == (f"{path} cannot be read: Is a directory; make it readable",)
+
+
+def reading(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The ids of runs whose results are read from now on."""
+    read: list[str] = []
+    whole = Store.read_result
+
+    def noted(store: Store, run_id: str) -> dict[str, Any] | None:
+        read.append(run_id)
+        return whole(store, run_id)
+
+    monkeypatch.setattr(Store, "read_result", noted)
+    return read
+
+
+def test_only_new_and_changed_results_are_read_again(shelf: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = shelf.add("digits", "scnn", "welsr", 0.5, method__schedule=[1, 2])
+    gone = shelf.add("digits", "scnn", "bl", 0.25)
+    before = collect(shelf.results_dir).frame
+    read = reading(monkeypatch)
+    pd.testing.assert_frame_equal(collect(shelf.results_dir).frame, before)
+    assert read == []
+    new = shelf.add("digits", "scnn", "bl", 0.75, seed=1)
+    first.write_text(first.read_text().replace('"test_accuracy": 0.5', '"test_accuracy": 0.6'))
+    gone.unlink()
+    after = collect(shelf.results_dir)
+    assert sorted(read) == sorted(path.parent.name for path in (first, new))
+    assert sorted(after.frame["test_accuracy"]) == [0.6, 0.75]
+    assert after.unfinished == 1
+    shutil.copytree(shelf.results_dir, shelf.results_dir.parent / "copy", ignore=shutil.ignore_patterns(".collected*"))
+    fresh = collect(shelf.results_dir.parent / "copy").frame
+    pd.testing.assert_frame_equal(after.frame, fresh)
+
+
+def test_what_is_damaged_is_named_every_time(shelf: Any) -> None:
+    path = shelf.add("digits", "scnn", "bl", 0.5)
+    collect(shelf.results_dir)
+    damaged(path, "torn")
+    named = collect(shelf.results_dir)
+    assert named.frame.empty
+    assert "is corrupt" in named.corrupt[0]
+    assert collect(shelf.results_dir).corrupt == named.corrupt
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"code": "x", "rows": {}}', '{"rows": 3}'])
+def test_rows_that_other_code_kept_or_that_are_damaged_are_read_again(
+    shelf: Any, content: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = shelf.add("digits", "scnn", "bl", 0.5)
+    (shelf.results_dir / FILE).write_text(content)
+    read = reading(monkeypatch)
+    assert len(collect(shelf.results_dir).frame) == 1
+    assert read == [path.parent.name]
+
+
+def test_a_store_that_cannot_be_written_is_read(shelf: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf.add("digits", "scnn", "bl", 0.5)
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refuse)
+        assert len(collect(shelf.results_dir).frame) == 1
+    assert not (shelf.results_dir / FILE).exists()
 
 
 def test_a_store_that_does_not_exist_is_empty_and_a_file_is_an_error(tmp_path: Path) -> None:
