@@ -65,10 +65,10 @@ report: setup ## Write one page of all tables, figures and runs to results/repor
 	$(BIN)/reinit-bench report
 
 bench: setup ## Measure speed on the CPU beside plain baselines (under 10 minutes)
-	$(BIN)/python benchmarks/step.py --pairs 2
-	$(BIN)/python benchmarks/round.py --epochs 20
-	$(BIN)/python benchmarks/pack.py
-	$(BIN)/python benchmarks/shared.py --max-steps 30
+	$(BIN)/python benchmarks/step.py --pairs 2 --epochs 1
+	$(BIN)/python benchmarks/round.py
+	$(BIN)/python benchmarks/pack.py --alone 2
+	$(BIN)/python benchmarks/shared.py
 	$(BIN)/python benchmarks/synthetic.py 100
 	$(BIN)/python benchmarks/collect.py --repeats 2
 	$(BIN)/python benchmarks/data.py
