@@ -24,6 +24,7 @@ Part = TypeVar("Part")
 _MADE: dict[tuple[type, str], Any] = {}
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 _DROPOUT_RATE = setting(0.0, least=0, below=1).metadata
+_KEYS = frozenset((*SECTIONS, "trainer", *_PLAIN, *_EXECUTION))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,9 +111,9 @@ class Experiment:
     @classmethod
     def from_dict(cls, config: Mapping[str, Any]) -> Experiment:
         """The experiment that a resolved configuration describes; keys of the execution are passed over."""
-        strange = sorted(key for key in config if key not in (*SECTIONS, "trainer", *_PLAIN, *_EXECUTION))
+        strange = config.keys() - _KEYS
         if strange:
-            raise ConfigError(f"there is no field {strange[0]!r}; sections and fields are those of --cfg job")
+            raise ConfigError(f"there is no field {min(strange)!r}; sections and fields are those of --cfg job")
         missing = [name for name in (*SECTIONS, "trainer") if not isinstance(config.get(name), Mapping)]
         if missing:
             raise ConfigError(f"the configuration has no section {missing[0]!r}")
@@ -120,7 +121,7 @@ class Experiment:
             if not isinstance(config[name].get("name"), str):
                 raise ConfigError(f"section {name!r} has no name")
         known = _trainer_fields()
-        unknown = sorted(key for key in config["trainer"] if key not in known and not key.startswith("_"))
+        unknown = sorted(key for key in config["trainer"].keys() - known if not key.startswith("_"))
         if unknown:
             raise ConfigError(f"trainer has no field {unknown[0]!r}; its fields are {', '.join(sorted(known))}")
         trainer = _made(Trainer, {key: value for key, value in config["trainer"].items() if key in known})
