@@ -13,6 +13,7 @@ from made import grid
 
 from reinit_bench.analysis.collect import Collection, collect
 from reinit_bench.analysis.figures import NothingToDraw
+from reinit_bench.analysis.kept_rows import FILE
 from reinit_bench.analysis.report import build_page, html, write
 from reinit_bench.analysis.report.curves import POINTS, curve, kept
 from reinit_bench.analysis.report.page import Page, Picture, Progress, Trouble
@@ -190,7 +191,7 @@ def test_the_file_is_written_in_one_step(shelf: Any) -> None:
     fill(shelf)
     path = write(page_of(shelf.results_dir), shelf.results_dir)
     assert path == shelf.results_dir / "report.html"
-    assert {one.name for one in shelf.results_dir.iterdir()} == {"report.html", "runs"}
+    assert {one.name for one in shelf.results_dir.iterdir()} == {"report.html", "runs", FILE}
 
 
 def test_a_lead_that_may_be_chance_is_no_lead() -> None:
