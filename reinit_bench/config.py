@@ -20,7 +20,7 @@ SECTIONS = ("dataset", "model", "method", "augmentation", "dropout", "initialize
 
 _PLAIN = ("seed", "image_size", "precision")
 _EXECUTION = ("results_dir", "device", "compile", "logger", "study", "diagnostics", "share_rounds")
-Part = TypeVar("Part")
+T = TypeVar("T")
 _MADE: dict[tuple[type, str], Any] = {}
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 _DROPOUT_RATE = setting(0.0, least=0, below=1).metadata
@@ -135,7 +135,7 @@ class Experiment:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What tells this experiment from every other: the configuration without names of code, paths and labels."""
-        parts = {name: part.content for name, part in self._parts.items()}
+        parts = {name: section.content for name, section in self._sections.items()}
         return {"protocol": PROTOCOL_VERSION, **parts, **{name: getattr(self, name) for name in _PLAIN}}
 
     @cached_property
@@ -143,7 +143,7 @@ class Experiment:
         """16 hex digits of the SHA-256 of the identity in canonical JSON."""
         plain = {"protocol": PROTOCOL_VERSION, **{name: getattr(self, name) for name in _PLAIN}}
         texts = {name: _canonical_json(value) for name, value in plain.items()}
-        return _digest(texts | {name: part.text for name, part in self._parts.items()})
+        return _digest(texts | {name: section.text for name, section in self._sections.items()})
 
     @cached_property
     def group_id(self) -> str:
@@ -153,9 +153,9 @@ class Experiment:
         return _digest({name: _canonical_json(value) for name, value in common.items()})
 
     @cached_property
-    def _parts(self) -> dict[str, _Part]:
-        sections = {name: _section_part(getattr(self, name)) for name in SECTIONS}
-        return {**sections, "trainer": _trainer_part(self.trainer)}
+    def _sections(self) -> dict[str, _SectionIdentity]:
+        sections = {name: _identity_of(getattr(self, name)) for name in SECTIONS}
+        return {**sections, "trainer": _identity_of_trainer(self.trainer)}
 
     @property
     def title(self) -> str:
@@ -201,13 +201,13 @@ class Execution:
         return _made(cls, {**given, "study": name})
 
 
-def _made(kind: type[Part], values: Mapping[str, Any]) -> Part:
+def _made(kind: type[T], values: Mapping[str, Any]) -> T:
     """`kind(**values)`, made and checked once: it is frozen, and thousands of runs of a study have few of them."""
     key = kind, repr(values)
     if key not in _MADE:
         _MADE[key] = kind(**values)
-    part: Part = _MADE[key]
-    return part
+    made: T = _MADE[key]
+    return made
 
 
 @cache
@@ -220,29 +220,29 @@ def _metadata(name: str) -> Mapping[str, Any]:
     return next(spec.metadata for spec in fields(Experiment) if spec.name == name)
 
 
-class _Part(NamedTuple):
+class _SectionIdentity(NamedTuple):
     """What a section adds to the identity, and that in canonical JSON."""
 
     content: dict[str, Any]
     text: str
 
 
-_SECTION_PARTS: dict[str, _Part] = {}
+_SECTIONS_KNOWN: dict[str, _SectionIdentity] = {}
 
 
-def _section_part(section: Mapping[str, Any]) -> _Part:
+def _identity_of(section: Mapping[str, Any]) -> _SectionIdentity:
     """Worked out once for all sections that say the same: thousands of runs of a study are put together from few."""
     said = repr(section)
-    if said not in _SECTION_PARTS:
+    if said not in _SECTIONS_KNOWN:
         content = _section_identity(section)
-        _SECTION_PARTS[said] = _Part(content, _canonical_json(content))
-    return _SECTION_PARTS[said]
+        _SECTIONS_KNOWN[said] = _SectionIdentity(content, _canonical_json(content))
+    return _SECTIONS_KNOWN[said]
 
 
 @lru_cache(maxsize=256)
-def _trainer_part(trainer: Trainer) -> _Part:
+def _identity_of_trainer(trainer: Trainer) -> _SectionIdentity:
     content = _settings_identity(trainer)
-    return _Part(content, _canonical_json(content))
+    return _SectionIdentity(content, _canonical_json(content))
 
 
 def _section_identity(section: Mapping[str, Any]) -> dict[str, Any]:
