@@ -53,7 +53,7 @@ BAD_INPUT = [
         "No such option: --form; a sub-command's words and options: reinit-bench NAME ",
     ),
     (["tables", "3", "--from", "papers"], "--from takes runs (finished runs) or paper (the published tables); got 'pa"),
-    (["tables", "two"], "there is no table two; the tables are 1, 2, 3, 3-one-sided, "),
+    (["tables", "two"], "there is no table two; the tables are 1, 1-readings, 1-readings-cells, 2, 3, "),
     (["plan", "study=nope"], "study=nope: there is no such study; choose one of "),
     (["plan", "method=lww"], "method=lww: there is no such method"),
     (["-m", "method=lw,fc", "method.selection=network"], "there is no field method.selection; the fields there are "),

@@ -72,19 +72,6 @@ def verdicts(runs: pd.DataFrame) -> list[Verdict]:
     return sorted((one for one in found if one is not None), key=lambda one: one.changed)
 
 
-def markdown(found: list[Verdict]) -> str:
-    """One line a reading."""
-    lines = [
-        "| reading | cells | n | default | reading | change | by seeds alone | verdict |",
-        "|:--|--:|--:|--:|--:|--:|--:|:--|",
-    ]
-    for one in found:
-        change = f"{one.reading - one.default:+.2f} ± {one.error:.2f}"
-        numbers = f"{one.cells} | {one.n} | {one.default:.2f} | {one.reading:.2f} | {change} | ± {one.by_seeds:.2f}"
-        lines.append(f"| `{one.changed}` | {numbers} | {one.words} |")
-    return "\n".join(lines)
-
-
 def _verdict(
     name: str,
     default: Mapping[_Cell, pd.Series],

@@ -1,20 +1,16 @@
-"""The readings of the paper that Table 1 tells apart, each with its distance from the published values.
-
-python -m reinit_bench.analysis.readings [RESULTS_DIR]      after reinit-bench -m study=readings
-"""
+"""The readings of the paper that Table 1 tells apart, each with its distance from the published values."""
 
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from reinit_bench.analysis import paper, reading_verdicts
-from reinit_bench.analysis.collect import collect, setting_name
+from reinit_bench.analysis import paper
+from reinit_bench.analysis.collect import setting_name
 from reinit_bench.analysis.lines import typed
 from reinit_bench.analysis.synthetic import SETTINGS
 
@@ -56,20 +52,11 @@ def readings(frame: pd.DataFrame) -> list[Reading]:
 def with_changes(frame: pd.DataFrame) -> pd.DataFrame:
     """The runs that change at most one of Table 1's settings, with a column `changed`."""
     runs = frame[(frame["dataset"] == "synthetic") & frame["method"].isin(list(paper.LETTERS))]
+    if "dataset.alpha" not in runs:  # there is no run on these data
+        runs = runs.assign(**{"dataset.alpha": float("nan")})
     # Empty text where several settings are changed at once: that is no reading of its own.
     changed = pd.Series([_changed(row) for row in runs.to_dict("records")], index=runs.index, dtype=object)
     return runs.assign(changed=changed)[~changed.isin(["", *_PARTS])]
-
-
-def markdown(found: list[Reading]) -> str:
-    """One line a reading."""
-    lines = ["| method | alpha | reading | n | ours | paper | difference in spreads |", "|:--|--:|:--|--:|--:|--:|--:|"]
-    for one in found:
-        off = "—" if math.isnan(one.difference) else f"{one.difference:+.2f} ± {one.error:.2f}"
-        theirs = "—" if math.isnan(one.published) else f"{one.published:.1f}"
-        ours = f"{one.mean:.1f} ± {one.std:.1f}"
-        lines.append(f"| {one.method} | {one.alpha:g} | {one.changed} | {one.n} | {ours} | {theirs} | {off} |")
-    return "\n".join(lines)
 
 
 def _changed(row: Mapping[Hashable, Any]) -> str:
@@ -94,10 +81,3 @@ def _summaries(runs: pd.DataFrame) -> Iterator[Reading]:
             unit = math.hypot(std, spread)
             off, error = (mean - theirs) / unit, std / math.sqrt(len(group)) / unit
             yield Reading(str(method), float(str(alpha)), str(changed), len(group), mean, std, theirs, off, error)
-
-
-if __name__ == "__main__":
-    found = collect(sys.argv[1] if len(sys.argv) > 1 else "results").frame
-    print(reading_verdicts.markdown(reading_verdicts.verdicts(with_changes(found))))
-    print()
-    print(markdown(readings(found)))

@@ -1,12 +1,8 @@
-"""The search for what Table 4 leaves out: each combination of settings with its distance from the published values.
-
-python -m reinit_bench.analysis.search [RESULTS_DIR]      after reinit-bench -m study=table4_search
-"""
+"""The search for what Table 4 leaves out: each combination of settings with its distance from the published values."""
 
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +10,6 @@ from typing import Any
 import pandas as pd
 
 from reinit_bench.analysis import paper
-from reinit_bench.analysis.collect import collect
 from reinit_bench.analysis.synthetic import SETTINGS, selected
 
 KINDS = ("baseline", "rescaling", "lw")
@@ -92,20 +87,6 @@ def combinations(frame: pd.DataFrame) -> list[Combination]:
     return sorted(found, key=lambda one: one.distance)
 
 
-def markdown(found: list[Combination]) -> str:
-    """One line a combination."""
-    lines = [
-        "| learning rate | steps | examples a step | examples | form | lambda layers | distance | at L2 = 0 | above |",
-        "|--:|--:|--:|--:|:--|:--|--:|--:|--:|",
-    ]
-    for one in found:
-        lines.append(
-            f"| {one.lr:g} | {one.steps} | {one.batch} | {one.examples} | {one.form} | "
-            f"{'yes' if one.lambdas else 'no'} | {one.distance:.1f} | {one.without:.1f} | {one.penalized:.1f} |"
-        )
-    return "\n".join(lines)
-
-
 def _kind(run: Mapping[Hashable, Any]) -> str:
     if run["method"] == "bl":
         return "baseline"
@@ -150,7 +131,3 @@ def _combination(runs: pd.DataFrame, values: Any, form: str, lambdas: bool) -> C
 
 def _root_mean(squares: list[float]) -> float:
     return math.sqrt(sum(squares) / len(squares))
-
-
-if __name__ == "__main__":
-    print(markdown(combinations(collect(sys.argv[1] if len(sys.argv) > 1 else "results").frame)))

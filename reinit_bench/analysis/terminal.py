@@ -61,7 +61,8 @@ def _grid(table: Table) -> RichTable:
             grid.add_row(Text(group[0].headings[0], style="bold"))
         for row in group:
             grid.add_row(Text(_name(row)), numbers[id(row)], style="dim" if row.published else None)
-        grid.add_section()
+        if len(table.headings) > 1:
+            grid.add_section()
     return grid
 
 

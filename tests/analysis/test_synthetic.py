@@ -9,12 +9,14 @@ import pytest
 from shelves import LABELS, Shelf
 
 from reinit_bench.analysis.collect import collect
+from reinit_bench.analysis.layout import Table
 from reinit_bench.analysis.reading_verdicts import verdicts
 from reinit_bench.analysis.readings import readings, with_changes
 from reinit_bench.analysis.search import combinations
 from reinit_bench.analysis.table_penalty import table4
 from reinit_bench.analysis.table_synthetic import table1
 from reinit_bench.analysis.table_synthetic_ablation import ablation_synthetic
+from reinit_bench.analysis.tables import build_tables
 
 SECTION = {
     "image_size": None,
@@ -168,3 +170,48 @@ def test_a_reading_is_sure_only_beyond_the_noise_of_both_sides(add: Any, shelf: 
     assert (near.changed, near.words) == ("method.layerwise=true", "cannot be told apart")
     # |68 - 68.6| and |40 - 68.6| over sqrt(2.68^2 + 2.1^2)
     assert (round(far.default, 3), round(far.reading, 2)) == (0.176, 8.39)
+
+
+def texts(table: Table) -> list[tuple[str | None, ...]]:
+    """Each row's headings and cells as printed, the spread after a ±."""
+    return [
+        (*row.headings, *(f"{cell.text}±{cell.spread}" if cell.spread else cell.text for cell in row.cells))
+        for row in table.rows
+    ]
+
+
+def test_readings_as_tables(add: Any, shelf: Shelf) -> None:
+    for seed, accuracy in enumerate((0.5, 0.6)):
+        add("fc", 1.0, accuracy, seed)
+        add("fc", 1.0, accuracy + 0.2, seed, method__extent="head")
+        add("bl", 0.5, 0.2, seed)  # a cell that our copy of the paper has lost
+    cells, whole = build_tables(collect(shelf.results_dir), ["1-readings-cells", "1-readings"])
+    # (75 - 68.6) / sqrt(7.07^2 + 2.1^2), and 7.07 / sqrt(2) of the same
+    assert texts(cells) == [
+        ("bl", "default", "0.5", "2", "20.0±0.0", None, None),
+        ("fc", "default", "1", "2", "55.0±7.1", "68.6", "-1.84±0.68"),
+        ("fc", "method.extent=head", "1", "2", "75.0±7.1", "68.6", "+0.87±0.68"),
+    ]
+    ((name, places, seeds, default, reading, *_, verdict),) = texts(whole)
+    assert (name, places, seeds, default, reading) == ("method.extent=head", "1", "2", "1.84", "0.87")
+    assert verdict == "cannot be told apart"
+
+
+def test_the_search_as_a_table(add: Any, shelf: Shelf) -> None:
+    add_penalties(add, 0.6)
+    add_penalties(add, 0.5, lr=0.3)
+    (table,) = build_tables(collect(shelf.results_dir), ["4-search"])
+    # Squares of the differences from the 18 published values: 4427 and 4525 at 60%, 2427 and 9605 at 50%.
+    assert texts(table) == [
+        ("1", "1500", "256", "256", "sgd", "no", "22.3", "38.4", "17.4"),
+        ("0.3", "1500", "256", "256", "sgd", "no", "25.9", "28.4", "25.3"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "study"), [("1-readings", "readings"), ("1-readings-cells", "readings"), ("4-search", "table4_search")]
+)
+def test_a_table_without_runs_says_how_to_get_them(shelf: Shelf, name: str, study: str) -> None:
+    (table,) = build_tables(collect(shelf.results_dir), [name])
+    assert table.rows == ()
+    assert table.notes[0].endswith(f"start with: reinit-bench -m study={study}")
