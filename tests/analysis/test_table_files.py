@@ -1,6 +1,7 @@
 """Tables as text and as files: exact Markdown, LaTeX, CSV and terminal output; discovery and writing."""
 
 import io
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -209,3 +210,20 @@ def test_a_new_file_is_a_new_table(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     sys.modules.pop("reinit_bench.analysis.table_of_mine")
     assert {"2", "6", "7", "99"} <= set(found)
     assert found["99"](None) == "mine"  # type: ignore[arg-type]
+
+
+def test_the_command_writes_and_prints_all_tables_or_only_writes_them(shelf: Any) -> None:
+    shelf.add("cifar10", "scnn", "bl", 0.815)
+    words = [sys.executable, "-m", "reinit_bench.cli", "tables", f"results_dir={shelf.results_dir}"]
+    # In a process of its own, where runs are read beside the imports.
+    loud, quiet = (subprocess.run([*words, *more], capture_output=True, text=True) for more in ([], ["--quiet"]))
+    assert (loud.returncode, quiet.returncode, quiet.stdout, loud.stderr, quiet.stderr) == (0, 0, "", "", "")
+    assert "81.5" in loud.stdout
+    assert "| CIFAR10 | scnn | 1 | 81.5 |" in (shelf.results_dir / "tables" / "table2.md").read_text()
+    (shelf.results_dir / "runs" / "torn").mkdir()
+    (shelf.results_dir / "runs" / "torn" / "result.json").write_text("{")
+    torn = subprocess.run([*words, "--quiet"], capture_output=True, text=True)
+    assert torn.returncode == 1
+    assert torn.stderr.startswith("error: ")
+    assert "torn/result.json is corrupt" in torn.stderr
+    assert torn.stderr.count("\n") == 1
