@@ -33,6 +33,7 @@ from typing import Any
 import matplotlib
 import numpy as np
 import torch
+from gpu_step import MODELS
 from matplotlib import pyplot as plt
 from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
@@ -42,14 +43,8 @@ from torch.utils._pytree import tree_map_only
 from reinit_bench.compose import composer
 from reinit_bench.config import Execution, Experiment
 from reinit_bench.experiment import run_experiment
-from reinit_bench.models.layers import Architecture
-from reinit_bench.models.mobilenet import MobileNet
-from reinit_bench.models.resnet50 import ResNet50
-from reinit_bench.models.scnn import Scnn
-from reinit_bench.models.vgg16 import Vgg16
 from reinit_bench.training.step import TrainingStep
 
-MODELS: dict[str, type[Architecture]] = {"scnn": Scnn, "mobilenet": MobileNet, "resnet50": ResNet50, "vgg16": Vgg16}
 SMALL = ["method=bl", "image_size=16", "trainer.batch_size=64", "trainer.patience_epochs=10000", "model.width=0.5"]
 PER_GIB = 1 / 2**30
 Found = dict[str, dict[str, list[float]]]

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import latest
+from pack import DEMO
 
 METHODS, ALIKE = ("bl", "welsr", "dsd", "wels", "fc", "lw"), 5
 
@@ -45,7 +46,7 @@ def main() -> None:
     arguments = parser.parse_args()
     words = [
         *(f"model={arguments.model}", f"method={','.join(METHODS)}", f"method.repeats={arguments.repeats}"),
-        *("dataset.train_examples=200", "image_size=16", "augmentation=mild", "trainer=quick"),
+        *DEMO,
         *(f"trainer.max_steps={arguments.max_steps}", "trainer.patience_epochs=100000"),
         *(f"seed={','.join(map(str, range(arguments.seeds)))}", "logger=none", "device=cpu", "diagnostics=false"),
         *("hydra.launcher.workers=1", "hydra.launcher.threads=1"),
