@@ -13,6 +13,7 @@ from pathlib import Path
 
 import reinit_bench
 from reinit_bench.conf_dir import conf_dir
+from reinit_bench.provenance import COMPILED
 
 PACKAGES = ("torch", "hydra-core", "submitit", "wandb", "numpy", "pandas", "scikit-learn")
 
@@ -33,6 +34,7 @@ def findings(results_dir: Path) -> Iterator[Finding]:
     for name in PACKAGES:
         yield _package(name)
     yield _gpu()
+    yield _convolutions()
     yield _slurm()
     yield _wandb()
     yield _results(results_dir)
@@ -51,6 +53,14 @@ def _gpu() -> Finding:
     if not answer:
         return Finding(False, "GPU", "none found; runs use the CPU (device=auto)")
     return Finding(True, "GPU", "; ".join(answer.splitlines()))
+
+
+def _convolutions() -> Finding:
+    if not COMPILED.exists():
+        return Finding(
+            False, "convolutions", "torch's own; ours for the CPU need Linux, x86-64 and a C compiler when installing"
+        )
+    return Finding(True, "convolutions", "ours are compiled; processors with AVX2 but without AVX512 use them")
 
 
 def _slurm() -> Finding:

@@ -11,6 +11,9 @@ from pathlib import Path
 
 import reinit_bench
 
+COMPILED = Path(__file__).with_name("models") / "libconvolution_cpu.so"
+"""The convolutions that the installation compiles where it can (`hatch_build.py`)."""
+
 PACKAGES = ("torch", "numpy", "scikit-learn")
 
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import platform
+import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -21,6 +24,8 @@ def test_an_installed_wheel_runs_from_an_empty_folder(tmp_path: Path) -> None:
     build = [*pip, "wheel", "--no-deps", "--no-build-isolation", "--wheel-dir", str(wheels), str(REPOSITORY)]
     subprocess.run(build, check=True)
     (wheel,) = wheels.glob("*.whl")
+    compiles = platform.system() == "Linux" and platform.machine() == "x86_64" and shutil.which("cc") is not None
+    assert wheel.name.endswith("-py3-none-linux_x86_64.whl" if compiles else "-py3-none-any.whl")
     # Its dependencies are those of this environment; the package itself must come from the wheel.
     subprocess.run([*pip, "install", "--no-deps", "--target", str(installed), str(wheel)], check=True)
 
@@ -39,3 +44,28 @@ def test_an_installed_wheel_runs_from_an_empty_folder(tmp_path: Path) -> None:
     assert "Nothing can be concluded" in run(command, "report")
     assert "<h2>Runs</h2>" in (empty / "results" / "report.html").read_text()
     assert {path.name for path in empty.iterdir()} == {"results"}
+
+
+@pytest.mark.slow
+def test_without_a_compiler_the_wheel_is_built_without_the_convolutions(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    tracked = subprocess.run(["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
+    for name in tracked.splitlines():
+        (source / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(REPOSITORY / name, source / name)
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "--disable-pip-version-check",
+        "wheel",
+        "-v",
+        "--no-deps",
+        "--no-build-isolation",
+    ]
+    env = {**os.environ, "CC": "false"}
+    done = subprocess.run([*pip, "--wheel-dir", tmp_path, source], env=env, capture_output=True, text=True, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    assert wheel.name.endswith("-py3-none-any.whl")
+    assert not [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".so")]
+    assert "convolutions on the CPU are torch's" in done.stdout + done.stderr

@@ -1,6 +1,7 @@
-"""Convolutions, computed otherwise where the library is slow: small images on the CPU.
+"""Convolutions, computed otherwise where torch's are slow: on the CPU 3x3 windows, and small images.
 
-Late in a network of small images a layer sees one to sixteen pixels and hundreds of channels. There the library's
+Most 3x3 convolutions are `convolution_cpu`'s.
+Late in a network of small images a layer sees one to sixteen pixels and hundreds of channels. There torch's
 gradients of depthwise kernels take fifty times as long as the few products that they are, and a pointwise convolution
 three times as long as the matrix product that it is (mobilenet at 32x32, batch 256: over a third of the step).
 """
@@ -13,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from reinit_bench.models import convolution_cpu
+
 _FEW_PIXELS = 16
 """Up to so many output pixels a pointwise convolution is taken as a matrix product."""
 _TAPS_PIXELS = 4
@@ -23,15 +26,23 @@ class Conv(nn.Conv2d):
     """As `nn.Conv2d`; the same function up to rounding."""
 
     def forward(self, x: Tensor) -> Tensor:
-        if x.is_cpu and self.bias is None and not torch.compiler.is_compiling():
+        if x.is_cpu and not torch.compiler.is_compiling():
+            if self._is_common() and convolution_cpu.serves(x, self.weight):
+                return convolution_cpu.convolution(x, self.weight, self.bias)
             height, width = x.shape[2:]
             across, down = self.stride
-            if self.kernel_size == (1, 1) and self.groups == 1:
+            if self.bias is not None:
+                pass
+            elif self.kernel_size == (1, 1) and self.groups == 1:
                 if -(-height // across) * -(-width // down) <= _FEW_PIXELS:
                     return pointwise(x[:, :, ::across, ::down], self.weight)
             elif self.groups == self.in_channels == self.out_channels and height * width <= _TAPS_PIXELS:
                 return depthwise(x, self.weight, self.stride, self.padding)
         return super().forward(x)
+
+    def _is_common(self) -> bool:
+        """Whether this is the convolution of most blocks: 3x3, stride 1, "same" padding, all channels together."""
+        return (self.kernel_size, self.stride, self.padding, self.groups) == ((3, 3), (1, 1), (1, 1), 1)
 
 
 def pointwise(x: Tensor, weight: Tensor) -> Tensor:

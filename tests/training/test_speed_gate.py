@@ -73,6 +73,27 @@ def test_losses_of_the_baseline_are_those_of_the_plain_network(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("model", ["scnn", "vgg16"])
+def test_losses_of_wide_networks_are_those_of_the_plain_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    """Wide enough for the compiled convolutions, where there are any; the first eight steps, as above."""
+    experiment = tiny(
+        f"model={model}",
+        "method=lw",
+        f"model.width={1 if model == 'scnn' else 0.25}",
+        "dataset.train_examples=40",
+        "image_size=32",
+        "trainer.batch_size=16",
+        "trainer.max_steps=2",
+        "trainer.lr=0.0003",
+    )
+    ours, plain = both(tmp_path, experiment, monkeypatch)
+    assert len(ours[0]) == len(plain[0]) >= 8
+    assert ours[0][:8] == pytest.approx(plain[0][:8], rel=TOLERANCE)
+
+
+@pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("model", MODELS)
@@ -99,15 +120,19 @@ def test_losses_of_a_compiled_network_are_those_of_the_plain_one(
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_end_accuracies_over_seeds_are_indistinguishable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten seeds of mobilenet on digits, most of whose layers go other ways than the plain network's.
+@pytest.mark.parametrize("model", ["mobilenet", "scnn"])
+def test_end_accuracies_over_seeds_are_indistinguishable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str
+) -> None:
+    """Ten seeds on digits of the two models most of whose layers go other ways than the plain network's.
 
     Rounding may tip single runs, so the means are compared: they must agree within two standard errors of the paired
     differences, or within half a percentage point.
     """
     differences = []
     for seed in range(10):
-        words = ("model=mobilenet", "method=lw", "image_size=16", "trainer.max_steps=12", "trainer.lr=0.02")
+        words = (f"model={model}", "method=lw", "image_size=16", "trainer.max_steps=12", "trainer.lr=0.02")
+        words += ("model.width=1",) if model == "scnn" else ()
         experiment = tiny(*words, "dataset.train_examples=300", "trainer.batch_size=32", f"seed={seed}")
         ours, plain = both(tmp_path / str(seed), experiment, monkeypatch)
         assert plain[1] > 0.2, "the runs must have learned something"
