@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -20,6 +21,8 @@ from reinit_bench.settings import ConfigError, instantiate
 
 EVALUATION_BATCH = 1000
 SMALL_IMAGE = 64
+KEPT_BYTES = 64 * 2**20
+"""Up to this size a split's inputs are kept as evaluation sees them, and not made anew for every batch."""
 SPLITS = ("train", "validation", "test")
 
 
@@ -39,6 +42,7 @@ class Task:
     mean: Tensor
     std: Tensor
     augmentation: Augmentation
+    _kept: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -55,7 +59,7 @@ class Task:
         size = self.image_size
         enlarged = None if size is None else self.augmentation.enlarged_size(size)
         if size is None or enlarged is None:
-            return self._scaled(self.train.take(positions)), self.train.labels[positions]
+            return self.plain_batch(positions)
         images = (self.train_enlarged or self.train).take(positions)
         if images.shape[-2:] == (enlarged, enlarged):
             # Cropping moves pixels and scaling changes each alone, so the cheaper order gives the same bits.
@@ -66,7 +70,10 @@ class Task:
 
     def plain_batch(self, positions: Tensor) -> tuple[Tensor, Tensor]:
         """The training examples at `positions` (int64, on the device), as evaluation sees them."""
-        return self._scaled(self.train.take(positions)), self.train.labels[positions]
+        kept = self._whole("train")
+        if kept is None:
+            return self._scaled(self.train.take(positions)), self.train.labels[positions]
+        return kept.index_select(0, positions).permute(0, 3, 1, 2), self.train.labels[positions]
 
     def batches(self, split: str, size: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """One split (train, validation or test) in order, without augmentation, `size` examples at a time.
@@ -77,13 +84,28 @@ class Task:
         chosen: Split = getattr(self, split)
         if size is None:
             size = EVALUATION_BATCH if (self.image_size or 0) <= SMALL_IMAGE else EVALUATION_BATCH // 4
+        kept = self._whole(split)
         for start in range(0, len(chosen), size):
-            yield self._scaled(chosen.span(start, start + size)), chosen.labels[start : start + size]
+            if kept is None:
+                inputs = self._scaled(chosen.span(start, start + size))
+            else:
+                inputs = kept[start : start + size].permute(0, 3, 1, 2)
+            yield inputs, chosen.labels[start : start + size]
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Inputs of `count` random training examples (all, where there are fewer), without augmentation."""
         positions = torch.randperm(len(self.train), generator=generator)[:count]
         return self._scaled(self.train.take(positions))
+
+    def _whole(self, split: str) -> Tensor | None:
+        """All images of a small split as evaluation sees them, (n, height, width, channels); else None."""
+        chosen: Split = getattr(self, split)
+        if self.image_size is None or 4 * len(chosen) * math.prod(self.input_shape) > KEPT_BYTES:
+            return None
+        if split not in self._kept:
+            images = self._scaled(chosen.span(0, len(chosen)))
+            self._kept[split] = images.permute(0, 2, 3, 1).contiguous()
+        return self._kept[split]
 
     def _scaled(self, inputs: Tensor) -> Tensor:
         """Inputs as the network sees them in evaluation."""

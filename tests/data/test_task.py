@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -138,3 +139,32 @@ def test_what_fits_is_judged_by_the_gpus_free_memory(monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 10 * free))
     assert fits((examples, None), torch.device("cuda"))
     assert not fits((examples, examples), torch.device("cuda"))
+
+
+@pytest.mark.parametrize("augmentation", ["Augmentation", "Mild"])
+def test_small_splits_are_scaled_once_to_the_same_bits(
+    photos: Tfds, make_experiment: Make, monkeypatch: pytest.MonkeyPatch, augmentation: str
+) -> None:
+    scaled = []
+    real = Task._standardized
+    monkeypatch.setattr(Task, "_standardized", lambda task, images: (scaled.append(len(images)), real(task, images))[1])
+
+    def served(dataset: dict[str, object], size: int | None) -> list[torch.Tensor]:
+        experiment = make_experiment(dataset, *([] if size is None else [size]))
+        target = f"reinit_bench.data.augment.{augmentation}"
+        task = load_task(dataclasses.replace(experiment, augmentation={"_target_": target}), CPU)
+        found = [batch(task, 3, 0, 3), task.plain_batch(torch.tensor([1]))]
+        scaled.clear()
+        for _ in range(2):
+            found += [part for split in ("train", "validation", "test") for part in task.batches(split, 7)]
+        return [inputs.contiguous() for inputs, _ in found]
+
+    for dataset, size in ((DIGITS, 13), (PHOTOS, None)):
+        kept = served(dataset, size)
+        assert len(scaled) <= 3
+        with monkeypatch.context() as patch:
+            patch.setattr("reinit_bench.data.task.KEPT_BYTES", 0)
+            anew = served(dataset, size)
+            assert len(scaled) > 3
+        assert len(kept) == len(anew)
+        assert all(torch.equal(mine, other) for mine, other in zip(kept, anew, strict=True))
