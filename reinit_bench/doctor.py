@@ -34,7 +34,7 @@ def findings(results_dir: Path) -> Iterator[Finding]:
     for name in PACKAGES:
         yield _package(name)
     yield _gpu()
-    yield _convolutions()
+    yield _compiled()
     yield _slurm()
     yield _wandb()
     yield _results(results_dir)
@@ -55,12 +55,12 @@ def _gpu() -> Finding:
     return Finding(True, "GPU", "; ".join(answer.splitlines()))
 
 
-def _convolutions() -> Finding:
+def _compiled() -> Finding:
     if not COMPILED.exists():
         return Finding(
-            False, "convolutions", "torch's own; ours for the CPU need Linux, x86-64 and a C compiler when installing"
+            False, "compiled", "no layers for the CPU; they need Linux, x86-64 and a C compiler on installing"
         )
-    return Finding(True, "convolutions", "ours are compiled; processors with AVX2 but without AVX512 use them")
+    return Finding(True, "compiled", "convolutions and norms for the CPU, used where there is AVX2 and no AVX512")
 
 
 def _slurm() -> Finding:

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import reinit_bench
 
-COMPILED = Path(__file__).with_name("models") / "libconvolution_cpu.so"
-"""The convolutions that the installation compiles where it can (`hatch_build.py`)."""
+COMPILED = Path(__file__).with_name("models") / "libcompiled.so"
+"""The layers in C that the installation compiles where it can (`hatch_build.py`)."""
 
 PACKAGES = ("torch", "numpy", "scikit-learn")
 

@@ -47,7 +47,7 @@ def test_an_installed_wheel_runs_from_an_empty_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_without_a_compiler_the_wheel_is_built_without_the_convolutions(tmp_path: Path) -> None:
+def test_without_a_compiler_the_wheel_is_built_without_compiled_layers(tmp_path: Path) -> None:
     source = tmp_path / "source"
     tracked = subprocess.run(["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
     for name in tracked.splitlines():
@@ -68,4 +68,4 @@ def test_without_a_compiler_the_wheel_is_built_without_the_convolutions(tmp_path
     (wheel,) = tmp_path.glob("*.whl")
     assert wheel.name.endswith("-py3-none-any.whl")
     assert not [name for name in zipfile.ZipFile(wheel).namelist() if name.endswith(".so")]
-    assert "convolutions on the CPU are torch's" in done.stdout + done.stderr
+    assert "layers on the CPU are torch's own" in done.stdout + done.stderr

@@ -2,9 +2,9 @@
 
 Three ways to compute the same function, chosen by where the input lies:
 
-- plain: PyTorch's group norm. On the CPU nothing tried was faster (blocks that fit the cache, layer norm over the
-  flattened image); the ReLU is taken in place, which spares a pass over memory and changes no bit. In a compiled
-  network too: the compiler fuses it with its neighbours.
+- plain: PyTorch's group norm; the ReLU is taken in place, which spares a pass over memory and changes no bit. In a
+  compiled network too: the compiler fuses it with its neighbours.
+- cpu: for channels-last images on the CPU, compiled at installation where that can be, see `norm_cpu`.
 - triton: own kernels for channels-last images on a CUDA device, see `norm_triton`.
 """
 
@@ -19,7 +19,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-KINDS = ("auto", "plain", "triton")
+from reinit_bench.models import norm_cpu
+
+_MANY_VALUES = 2**18
+"""On the CPU below this many values in a batch, calling the compiled functions costs more than they save."""
+
+KINDS = ("auto", "plain", "cpu", "triton")
 _forced = "auto"
 
 
@@ -41,6 +46,8 @@ class Norm(nn.GroupNorm):
             from reinit_bench.models.norm_triton import group_norm
 
             return group_norm(x, self.weight, self.bias, self.eps, self.relu)
+        if uses_compiled(x, self.weight):
+            return norm_cpu.group_norm(x, self.weight, self.bias, self.eps, self.relu)
         return plain_norm(x, self.weight, self.bias, self.eps, relu=self.relu)
 
     def extra_repr(self) -> str:
@@ -61,6 +68,13 @@ def uses_triton(x: Tensor) -> bool:
     if _forced == "triton":
         return True
     return x.is_cuda and not torch.compiler.is_compiling() and has_triton()
+
+
+def uses_compiled(x: Tensor, weight: Tensor) -> bool:
+    """Whether the functions that the installation compiled compute the norm of `x`."""
+    if torch.compiler.is_compiling() or not norm_cpu.serves(x, weight):
+        return False
+    return _forced == "cpu" or (_forced == "auto" and x.numel() >= _MANY_VALUES)
 
 
 @functools.cache

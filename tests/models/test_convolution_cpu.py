@@ -10,11 +10,11 @@ from torch import Tensor
 from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.nn import functional
 
-from reinit_bench.models import convolution_cpu
+from reinit_bench.models import compiled, convolution_cpu
 from reinit_bench.models.convolution import Conv
 
 pytestmark = pytest.mark.skipif(
-    convolution_cpu.library() is None, reason="not compiled, or a processor for which torch's convolutions are taken"
+    compiled.library() is None, reason="not compiled, or a processor for which torch's convolutions are taken"
 )
 
 
@@ -132,5 +132,5 @@ def test_a_layer_takes_it_where_it_serves(monkeypatch: pytest.MonkeyPatch) -> No
     for other in (Conv(32, 32, 3, padding=1, stride=2), Conv(32, 32, 3, padding=1, groups=2), Conv(32, 32, 3)):
         expected = functional.conv2d(x, other.weight, other.bias, other.stride, other.padding, groups=other.groups)
         assert torch.equal(other(x), expected)
-    monkeypatch.setattr(convolution_cpu, "library", lambda: None)
+    monkeypatch.setattr(compiled, "library", lambda: None)
     assert torch.equal(same(x), library)
