@@ -69,7 +69,7 @@ bench: setup ## Measure speed on the CPU beside plain baselines (under 10 minute
 	$(BIN)/python benchmarks/round.py
 	$(BIN)/python benchmarks/pack.py --alone 2
 	$(BIN)/python benchmarks/shared.py
-	$(BIN)/python benchmarks/synthetic.py 100
+	$(BIN)/python benchmarks/synthetic.py 60
 	$(BIN)/python benchmarks/collect.py --repeats 2
 	$(BIN)/python benchmarks/data.py
 	@$(BIN)/python benchmarks/latest.py

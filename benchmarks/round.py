@@ -31,6 +31,8 @@ from reinit_bench.training.optimizer import make_optimizer
 from reinit_bench.training.step import TrainingStep
 
 TARGET = 0.95
+EXAMPLES = 1138
+"""A tenth is held out; what is left are whole batches of 256, as the bare steps' are."""
 EVERY, BARE = 4, 1
 """Steps of the run between two breaks, and the bare steps that fill a break."""
 
@@ -95,6 +97,7 @@ def main() -> None:
         words = [
             f"model={arguments.model}",
             "method=bl",
+            f"dataset.train_examples={EXAMPLES}",
             f"image_size={arguments.image_size}",
             f"trainer.batch_size={arguments.batch}",
             f"trainer.checkpoint_every={arguments.checkpoint_every}",
