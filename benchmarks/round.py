@@ -1,13 +1,15 @@
 """What a whole round costs over its bare steps: data, validation, checkpoints, logging, in one run.
 
     python benchmarks/round.py [--model scnn] [--image-size 32] [--batch 256] [--epochs 60] [--checkpoint-every 50]
+                               [--bare 1]
 
 One run of digits through `run_experiment`, as any run is made, of 60 epochs: with the paper's trainer no round can
 converge sooner (`trainer.patience_epochs`). Between its steps the clock is stopped now and then for a bare step:
-forward, backward and update of a second network on one batch that is ready in memory. Both so see the same machine.
-`whole` counts everything that the round does until its result is there, evaluating the training and test splits at its
-end included; validation alone must cost about the share of the validation split times a third of a step (a forward
-pass), which is printed as `validation`.
+forward, backward and update of a second network on one batch that is ready in memory. Both so see the same machine; one
+bare step in four of the run's is quick and noisy, `--bare 4` slow and less so. `whole` counts everything that the round
+does until its result is there, evaluating the training and test splits at its end included; validation alone must cost
+about the share of the validation split times a third of a step (a forward pass), which is printed as `validation`. The
+second row needs no other network: the share of the whole that is the run's own forward and backward passes and updates.
 """
 
 from __future__ import annotations
@@ -16,10 +18,13 @@ import argparse
 import statistics
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import latest
 import torch
+from torch.optim.optimizer import register_optimizer_step_post_hook
 
 from reinit_bench.compose import composer
 from reinit_bench.config import Execution, Experiment
@@ -33,8 +38,8 @@ from reinit_bench.training.step import TrainingStep
 TARGET = 0.95
 EXAMPLES = 1138
 """A tenth is held out; what is left are whole batches of 256, as the bare steps' are."""
-EVERY, BARE = 4, 1
-"""Steps of the run between two breaks, and the bare steps that fill a break."""
+EVERY = 4
+"""Steps of the run between two breaks."""
 
 
 class Bare:
@@ -57,21 +62,44 @@ class Bare:
 class Break(Observer):
     """Stops the clock after every few steps for bare ones."""
 
-    def __init__(self, bare: Bare, examples: int) -> None:
-        self.bare, self.examples = bare, examples
+    def __init__(self, bare: Bare, examples: int, at_once: int) -> None:
+        self.bare, self.examples, self.at_once = bare, examples, at_once
         self.bare_times: list[float] = []
         self.out = 0.0
         self.started = self.whole = 0.0
         self.trained = 0
+        self.in_steps, self.step_began = 0.0, 0.0
+        self.resting = False
+
+    @contextmanager
+    def timing(self) -> Iterator[None]:
+        """Add up the run's own forward and backward passes and updates."""
+        real = TrainingStep.__call__
+
+        def call(step: TrainingStep, inputs: torch.Tensor, labels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            self.step_began = time.perf_counter()
+            return real(step, inputs, labels)
+
+        def updated(*_: object) -> None:
+            if self.started and not self.resting:
+                self.in_steps += time.perf_counter() - self.step_began
+
+        TrainingStep.__call__ = call
+        hook = register_optimizer_step_post_hook(updated)
+        yield
+        hook.remove()
+        TrainingStep.__call__ = real
 
     def step_done(self, round_index: int, step: int) -> None:
         if not self.started or step % EVERY:
             return
         began = time.perf_counter()
-        for _ in range(BARE):
+        self.resting = True
+        for _ in range(self.at_once):
             before = time.perf_counter()
             self.bare.take()
             self.bare_times.append(time.perf_counter() - before)
+        self.resting = False
         self.out += time.perf_counter() - began
 
     def epoch_ended(self, event: EpochEnd) -> None:
@@ -91,6 +119,7 @@ def main() -> None:
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--epochs", type=int, default=60)
     parser.add_argument("--checkpoint-every", type=int, default=50)
+    parser.add_argument("--bare", type=int, default=1, help=f"bare steps after every {EVERY} of the run")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as folder, composer() as compose:
@@ -110,9 +139,10 @@ def main() -> None:
         blocks = bare.net.num_blocks
         words[-1] = f"trainer.max_steps={-(-arguments.epochs * per_epoch // blocks)}"
         experiment = Experiment.from_dict(compose.compose([*words, f"trainer.patience_epochs={10 * arguments.epochs}"]))
-        watch = Break(bare, len(task.train))
+        watch = Break(bare, len(task.train), arguments.bare)
         bare.take()
-        run_experiment(experiment, Execution(results_dir=Path(folder), device="cpu"), observer=watch)
+        with watch.timing():
+            run_experiment(experiment, Execution(results_dir=Path(folder), device="cpu"), observer=watch)
     # The mean, as of the whole: what the machine does besides falls on both alike.
     bare_rate = len(bare.labels) / statistics.fmean(watch.bare_times)
     whole_rate = watch.trained / watch.whole
@@ -120,8 +150,14 @@ def main() -> None:
     share = len(task.validation) / len(task.train) / 3
     print(f"{title}: {watch.trained} images in {watch.whole:.1f} s; validation alone costs about {share:.1%}")
     ratio = whole_rate / bare_rate
+    within = watch.in_steps / watch.whole
     latest.merge(
-        [latest.row(f"whole round over bare steps: {title}", whole_rate, bare_rate, ratio, TARGET, "images/s")]
+        [
+            latest.row(f"whole round over bare steps: {title}", whole_rate, bare_rate, ratio, TARGET, "images/s"),
+            latest.row(
+                f"share of a whole round that is its steps: {title}", watch.in_steps, watch.whole, within, TARGET, "s"
+            ),
+        ]
     )
 
 
