@@ -47,7 +47,8 @@ def test_an_installed_wheel_runs_from_an_empty_folder(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_without_a_compiler_the_wheel_is_built_without_compiled_layers(tmp_path: Path) -> None:
+@pytest.mark.parametrize("compiler", ["false", "/no/such/compiler"])
+def test_without_a_compiler_the_wheel_is_built_without_compiled_layers(tmp_path: Path, compiler: str) -> None:
     source = tmp_path / "source"
     tracked = subprocess.run(["git", "ls-files"], cwd=REPOSITORY, capture_output=True, text=True, check=True).stdout
     for name in tracked.splitlines():
@@ -63,7 +64,7 @@ def test_without_a_compiler_the_wheel_is_built_without_compiled_layers(tmp_path:
         "--no-deps",
         "--no-build-isolation",
     ]
-    env = {**os.environ, "CC": "false"}
+    env = {**os.environ, "CC": compiler}
     done = subprocess.run([*pip, "--wheel-dir", tmp_path, source], env=env, capture_output=True, text=True, check=True)
     (wheel,) = tmp_path.glob("*.whl")
     assert wheel.name.endswith("-py3-none-any.whl")

@@ -77,12 +77,10 @@ def _forward(x: Tensor, taps: Tensor, bias: Tensor | None) -> Tensor:
     outputs = taps.shape[2]
     y = torch.empty((count, outputs, height, width), memory_format=torch.channels_last)
     kernel = _transformation() @ taps.unflatten(2, (-1, PANEL)).transpose(1, 2).reshape(len(taps), -1)
-    at_bias = None if bias is None else bias.detach().contiguous()
-
     x = x.detach()  # threads of their own know no `no_grad`
 
     def part(first: int, images: int) -> None:
-        arguments = (x[first:], kernel, at_bias, y[first:], images, height, width, inputs, outputs)
+        arguments = (x[first:], kernel, bias, y[first:], images, height, width, inputs, outputs)
         call("winograd", *arguments)
 
     in_threads(part, count, 1)
