@@ -67,11 +67,11 @@ report: setup ## Write one page of all tables, figures and runs to results/repor
 bench: setup ## Measure speed on the CPU beside plain baselines (under 10 minutes)
 	$(BIN)/python benchmarks/step.py --pairs 2 --epochs 1
 	$(BIN)/python benchmarks/round.py
-	$(BIN)/python benchmarks/pack.py --alone 2
+	$(BIN)/python benchmarks/pack.py --alone 1
 	$(BIN)/python benchmarks/shared.py
-	$(BIN)/python benchmarks/synthetic.py 60
-	$(BIN)/python benchmarks/collect.py --repeats 2
-	$(BIN)/python benchmarks/data.py
+	$(BIN)/python benchmarks/synthetic.py 40
+	$(BIN)/python benchmarks/collect.py --repeats 1
+	$(BIN)/python benchmarks/data.py --pairs 2
 	@$(BIN)/python benchmarks/latest.py
 
 bench-gpu: setup ## Measure speed on a GPU beside plain baselines
