@@ -14,7 +14,7 @@ help: ## Show this list
 
 setup: $(STAMP) ## Make .venv and install the project in it
 
-$(STAMP): pyproject.toml constraints.txt hatch_build.py $(wildcard reinit_bench/models/*.c)
+$(STAMP): pyproject.toml constraints.txt hatch_build.py $(wildcard reinit_bench/models/*.[ch])
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "error: Python 3.11 or newer is needed; name one with: make $(or $(MAKECMDGOALS),setup) PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)

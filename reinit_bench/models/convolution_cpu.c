@@ -7,20 +7,13 @@
  * Sums are taken in an order that depends on the shapes alone, so that results do not depend on how the caller splits
  * images or channels among threads. Functions that can fail return 1 when memory is out, else 0.
  */
-#include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
-typedef int64_t i64;
-typedef float vector __attribute__((vector_size(32)));
-typedef float unaligned __attribute__((vector_size(32), aligned(4), may_alias));
+#include "vector.h"
 
-#define LANES 8
 #define PANEL 16 /* columns that one pass of the matrix product works on: two vectors */
 #define POINTS 16 /* of a transformed 4x4 tile */
-#define INLINE static inline __attribute__((always_inline))
-#define LOAD(from) (*(const unaligned *)(from))
-#define STORE(to, value) (*(unaligned *)(to) = (value))
 
 typedef struct {
     i64 height, width, inputs, outputs;

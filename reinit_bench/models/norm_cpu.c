@@ -4,18 +4,12 @@
  * are a multiple of 16. Each image is computed alone: results do not depend on how images are split among threads.
  */
 #include <math.h>
-#include <stdint.h>
 
-typedef int64_t i64;
-typedef float vector __attribute__((vector_size(32)));
-typedef float unaligned __attribute__((vector_size(32), aligned(4), may_alias));
+#include "vector.h"
+
 typedef int32_t mask __attribute__((vector_size(32)));
 
-#define LANES 8
 #define RUN 1024 /* floats that are summed in single precision before they go into a double */
-#define LOAD(from) (*(const unaligned *)(from))
-#define STORE(to, value) (*(unaligned *)(to) = (value))
-#define INLINE static inline __attribute__((always_inline))
 
 INLINE vector all(float s) {
     return (vector){s, s, s, s, s, s, s, s};
