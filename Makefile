@@ -14,7 +14,7 @@ help: ## Show this list
 
 setup: $(STAMP) ## Make .venv and install the project in it
 
-$(STAMP): pyproject.toml constraints.txt hatch_build.py $(wildcard reinit_bench/models/*.[ch])
+$(STAMP): pyproject.toml constraints.txt hatch_build.py $(wildcard reinit_bench/kernels/*.[ch])
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 		echo "error: Python 3.11 or newer is needed; name one with: make $(or $(MAKECMDGOALS),setup) PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)
@@ -34,10 +34,10 @@ test-long: setup ## Run the longest tests: whole sweeps with real kills, every m
 test-prepare: $(PREPARE_STAMP) ## Run the tests that prepare datasets with TensorFlow, in an environment of its own
 	$(BIN)/python -m pytest -m prepare
 
-$(PREPARE_STAMP): $(STAMP) reinit_bench/data/prepare_env.py
+$(PREPARE_STAMP): $(STAMP) reinit_bench/data/preparing/environment.py
 	$(PYTHON) -m venv .venv-prepare
 	.venv-prepare/bin/python -m pip install --quiet --disable-pip-version-check \
-		$$($(BIN)/python -c 'from reinit_bench.data.prepare_env import REQUIREMENTS; print(*REQUIREMENTS)')
+		$$($(BIN)/python -c 'from reinit_bench.data.preparing.environment import REQUIREMENTS; print(*REQUIREMENTS)')
 	@touch $@
 
 test-slurm: setup ## Run the tests on a real SLURM of two nodes, set up on this machine (needs root and apt-get)
@@ -68,7 +68,6 @@ bench: setup ## Measure speed on the CPU beside plain baselines (under 10 minute
 	$(BIN)/python benchmarks/step.py --pairs 2 --epochs 1
 	$(BIN)/python benchmarks/round.py
 	$(BIN)/python benchmarks/pack.py --alone 1
-	$(BIN)/python benchmarks/shared.py
 	$(BIN)/python benchmarks/synthetic.py 40
 	$(BIN)/python benchmarks/collect.py --repeats 1
 	$(BIN)/python benchmarks/data.py --pairs 2

@@ -14,8 +14,8 @@ from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-MODELS = Path("reinit_bench", "models")
-SOURCES, LIBRARY = (MODELS / "convolution_cpu.c", MODELS / "norm_cpu.c"), MODELS / "libcompiled.so"
+KERNELS = Path("reinit_bench", "kernels")
+SOURCES, LIBRARY = (KERNELS / "convolution_cpu.c", KERNELS / "norm_cpu.c"), KERNELS / "libcompiled.so"
 # Not -march=native: a cluster's nodes share one installation. Not -ffast-math: a loss that is NaN must stay so.
 FLAGS = ("-O3", "-mavx2", "-mfma", "-shared", "-fPIC")
 

@@ -31,7 +31,7 @@ import yaml
 
 from reinit_bench.analysis import paper
 from reinit_bench.analysis.kept_rows import FILE
-from reinit_bench.config import Experiment
+from reinit_bench.core.config import Experiment
 
 TARGET_SECONDS = 3.0
 FIGURES_TARGET_SECONDS = 60.0
@@ -154,7 +154,7 @@ def seconds(*words: str) -> tuple[float, float, str]:
 def tables(results: Path, expected: int) -> tuple[float, float]:
     """As `seconds`, of `reinit-bench tables`, which must have found all runs."""
     (results / FILE).unlink(missing_ok=True)
-    elapsed, processor, _ = seconds("-m", "reinit_bench.cli", "tables", "--quiet", f"results_dir={results}")
+    elapsed, processor, _ = seconds("-m", "reinit_bench", "tables", "--quiet", f"results_dir={results}")
     with (results / "tables" / "table2.csv").open(newline="") as stream:
         held = sum(int(row["n"]) for row in csv.DictReader(stream))
     assert 0 < held <= expected, held
@@ -185,7 +185,7 @@ def main() -> None:
             times["plain"].append(program(PLAIN, results, len(chosen)))
         drawing = program(FIGURES, results, len(chosen))
         drawn = sorted(path.stem for path in (results / "figures").glob("*.png"))
-        report_seconds, _, _ = seconds("-m", "reinit_bench.cli", "report", f"results_dir={results}")
+        report_seconds, _, _ = seconds("-m", "reinit_bench", "report", f"results_dir={results}")
         megabytes = (results / "report.html").stat().st_size / 1e6
     ours, plain = ([statistics.median(kind) for kind in zip(*times[name], strict=True)] for name in ("ours", "plain"))
     print(f"{len(chosen)} runs into all tables, fresh process, median of {arguments.repeats}: wall, processor time")

@@ -17,8 +17,8 @@ import latest
 from rich.console import Console
 from rich.table import Table
 
-from reinit_bench.compose import composer, sweep_jobs
-from reinit_bench.config import Experiment
+from reinit_bench.cli.compose import composer, sweep_jobs
+from reinit_bench.core.config import Experiment
 from reinit_bench.sweep.cost import modelled_steps
 
 STUDY = ("study=paper",)

@@ -31,10 +31,10 @@ from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
-from reinit_bench.compose import composer
-from reinit_bench.config import Experiment
+from reinit_bench.cli.compose import composer
+from reinit_bench.core.config import Experiment
+from reinit_bench.core.randomness import stream
 from reinit_bench.data.task import Task, load_task
-from reinit_bench.randomness import stream
 from reinit_bench.training.device import set_up_arithmetic
 
 BATCH, SIZE, ENLARGED, CLASSES = 256, 224, 248, 8

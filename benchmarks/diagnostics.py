@@ -15,10 +15,10 @@ from typing import Any
 
 import torch
 
-from reinit_bench import experiment
-from reinit_bench.compose import composer
-from reinit_bench.config import Execution, Experiment
+from reinit_bench.cli.compose import composer
+from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.diagnostics import leave_diagnostics
+from reinit_bench.run import experiment
 
 SETTINGS = ("dataset=digits", "dataset.train_examples=200", "image_size=16", "trainer=quick", "augmentation=mild")
 MODELS = {

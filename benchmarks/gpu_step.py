@@ -34,10 +34,10 @@ from plain import plain_twin
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
+from reinit_bench.kernels.norm import norm_kind
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.models.layers import Architecture
 from reinit_bench.models.mobilenet import MobileNet
-from reinit_bench.models.norm import norm_kind
 from reinit_bench.models.resnet50 import ResNet50
 from reinit_bench.models.scnn import Scnn
 from reinit_bench.models.vgg16 import Vgg16

@@ -27,7 +27,7 @@ def seconds(*words: str) -> float:
     """Wall time of one command line."""
     environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
     began = time.perf_counter()
-    subprocess.run([sys.executable, "-m", "reinit_bench.cli", *words], check=True, capture_output=True, env=environment)
+    subprocess.run([sys.executable, "-m", "reinit_bench", *words], check=True, capture_output=True, env=environment)
     return time.perf_counter() - began
 
 

@@ -13,8 +13,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from reinit_bench.models.convolution import Conv
-from reinit_bench.models.norm import Norm
+from reinit_bench.kernels.convolution import Conv
+from reinit_bench.kernels.norm import Norm
 
 
 def plain_twin(net: nn.Module, *, batch_norm: bool = False) -> nn.Module:

@@ -24,9 +24,10 @@ from typing import TypeVar
 from hydra import compose as hydra_compose
 from omegaconf import OmegaConf
 
-from reinit_bench.compose import composer, sweep_jobs
-from reinit_bench.config import Experiment
-from reinit_bench.store import Store, write_json
+from reinit_bench.cli.compose import composer, sweep_jobs
+from reinit_bench.core.config import Experiment
+from reinit_bench.store.files import write_json
+from reinit_bench.store.store import Store
 
 STUDY = ("study=paper",)
 TARGET_RATIO = 10.0
@@ -70,7 +71,7 @@ def fill(results_dir: Path) -> None:
 
 def command_seconds(name: str, results_dir: Path, rounds: int) -> float:
     """The median time of a sub-command in a fresh process."""
-    words = [sys.executable, "-m", "reinit_bench.cli", name, *STUDY, f"results_dir={results_dir}"]
+    words = [sys.executable, "-m", "reinit_bench", name, *STUDY, f"results_dir={results_dir}"]
     return statistics.median(
         timed(lambda: subprocess.run(words, check=True, capture_output=True))[0] for _ in range(rounds)
     )

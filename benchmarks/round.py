@@ -26,11 +26,11 @@ import latest
 import torch
 from torch.optim.optimizer import register_optimizer_step_post_hook
 
-from reinit_bench.compose import composer
-from reinit_bench.config import Execution, Experiment
+from reinit_bench.cli.compose import composer
+from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.data.task import Task, load_task
-from reinit_bench.experiment import run_experiment
-from reinit_bench.parts import Parts, build_network
+from reinit_bench.run.components import Parts, build_network
+from reinit_bench.run.experiment import run_experiment
 from reinit_bench.training.observer import EpochEnd, Observer, RoundEnd
 from reinit_bench.training.optimizer import make_optimizer
 from reinit_bench.training.step import TrainingStep

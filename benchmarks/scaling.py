@@ -40,9 +40,9 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
-from reinit_bench.compose import composer
-from reinit_bench.config import Execution, Experiment
-from reinit_bench.experiment import run_experiment
+from reinit_bench.cli.compose import composer
+from reinit_bench.core.config import Execution, Experiment
+from reinit_bench.run.experiment import run_experiment
 from reinit_bench.training.step import TrainingStep
 
 SMALL = ["method=bl", "image_size=16", "trainer.batch_size=64", "trainer.patience_epochs=10000", "model.width=0.5"]
@@ -115,7 +115,7 @@ def sweep(runs: int, workers: int) -> dict[str, float]:
         where = [f"results_dir={folder}", "logger=none", "device=cpu", "diagnostics=false"]
         pool = ["hydra/launcher=local", f"hydra.launcher.workers={workers}", "hydra.launcher.threads=1"]
         began = time.perf_counter()
-        command = [sys.executable, "-m", "reinit_bench.cli", "-m", *words[1:], *where, *pool]
+        command = [sys.executable, "-m", "reinit_bench", "-m", *words[1:], *where, *pool]
         subprocess.run(command, check=True, capture_output=True)
         return {"seconds": time.perf_counter() - began}
 

@@ -34,9 +34,9 @@ def measure(arguments: argparse.Namespace, kind: str, threads: int | None) -> No
     """Train as `kind` does and print images per second; the body of a measuring process."""
     import torch
 
-    from reinit_bench.config import Execution
+    from reinit_bench.core.config import Execution
     from reinit_bench.data.task import load_task
-    from reinit_bench.parts import Parts, build_network
+    from reinit_bench.run.components import Parts, build_network
     from reinit_bench.training.device import set_up_arithmetic
 
     if threads is not None:
@@ -57,8 +57,8 @@ def measure(arguments: argparse.Namespace, kind: str, threads: int | None) -> No
 
 def experiment_of(arguments):
     """The digits experiment that all train."""
-    from reinit_bench.compose import composer
-    from reinit_bench.config import Experiment
+    from reinit_bench.cli.compose import composer
+    from reinit_bench.core.config import Experiment
 
     with composer() as compose:
         config = compose.compose(
@@ -90,7 +90,7 @@ def ours(experiment, task, net):
     import queue
     import threading
 
-    from reinit_bench.rounds import Round
+    from reinit_bench.core.rounds import Round
     from reinit_bench.training.loop import Surroundings, train_round
 
     go, ended = queue.Queue(), queue.Queue()

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from reinit_bench.compose import composer, sweep_jobs
+from reinit_bench.cli.compose import composer, sweep_jobs
 from reinit_bench.sweep.local import make_pool
 from reinit_bench.sweep.plan import make_plan
 

@@ -4,8 +4,12 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from reinit_bench.cli.compose import Composer
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start
 if not Path("/dev/nvidiactl").exists():
@@ -27,3 +31,12 @@ def one_torch_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def hydra_composer() -> Iterator[Composer]:
+    """One composer for all tests that compose."""
+    from reinit_bench.cli.compose import composer
+
+    with composer() as built:
+        yield built

@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from reinit_bench.compose import composer
-from reinit_bench.config import Experiment
+from reinit_bench.cli.compose import composer
+from reinit_bench.core.config import Experiment
 
 TINY = (
     "dataset.train_examples=60",

@@ -12,7 +12,7 @@ from typing import Any
 
 from small import TINY
 
-from reinit_bench.store import RunFolder, Store
+from reinit_bench.store.store import RunFolder, Store
 
 PATIENCE_SECONDS = 400.0
 """How long a test waits for what must come; a busy machine may need much of it."""
@@ -31,7 +31,7 @@ class Sweep:
     def command(self, *more: str) -> list[str]:
         """What a user would type."""
         words = [*self.overrides, f"results_dir={self.results_dir}", *more]
-        return [sys.executable, "-m", "reinit_bench.cli", "-m", *words]
+        return [sys.executable, "-m", "reinit_bench", "-m", *words]
 
     def start(self, *more: str) -> subprocess.Popen[str]:
         """Begin it, in a session of its own as in a terminal of its own."""
@@ -53,7 +53,14 @@ class Sweep:
 
     def ask(self, command: str, *more: str) -> str:
         """What a sub-command such as `status` says of this sweep."""
-        words = [sys.executable, "-m", "reinit_bench.cli", command, *self.overrides, f"results_dir={self.results_dir}"]
+        words = [
+            sys.executable,
+            "-m",
+            "reinit_bench.cli.main",
+            command,
+            *self.overrides,
+            f"results_dir={self.results_dir}",
+        ]
         done = subprocess.run([*words, *more], capture_output=True, text=True, timeout=PATIENCE_SECONDS)
         assert done.returncode == 0, done.stderr
         return done.stdout
@@ -121,4 +128,4 @@ def outcomes(store: Store) -> dict[str, Any]:
 
 def _rows(path: Path) -> list[dict[str, Any]]:
     rows = [json.loads(line) for line in path.read_text().splitlines()]
-    return [{key: value for key, value in row.items() if not ("second" in key or "shared" in key)} for row in rows]
+    return [{key: value for key, value in row.items() if "second" not in key} for row in rows]

@@ -12,31 +12,31 @@ import pytest
 import reinit_bench
 
 PACKAGE = Path(reinit_bench.__file__).parent
-LAYERS = [
-    {"settings"},
-    {"randomness", "config", "rounds", "conf_dir", "provenance"},
-    {"store", "sharing"},
-    {"lease"},
-    {"data", "models"},
-    {"methods", "training"},
-    {"parts"},
-    {"journal", "reporting", "diagnostics"},
-    {"result", "trunks"},
-    {"experiment"},
-    {"sweep", "analysis", "doctor"},
-    {"compose"},
-    {"commands"},
-    {"help"},
-    {"cli"},
-]
-"""From the bottom up: a module imports from layers below its own, or from its own part."""
+LAYERS = (
+    "core",
+    "store",
+    "data",
+    "analysis",
+    "kernels",
+    "models",
+    "methods",
+    "training",
+    "diagnostics",
+    "reporting",
+    "run",
+    "sweep",
+    "cli",
+)
+"""The packages from the bottom up: each imports from packages before it, or from itself."""
 
 FORBIDDEN = {
-    "methods": {"data", "training"},
+    "analysis": {"data"},
+    "methods": {"data"},
     "training": {"methods"},
-    "analysis": {"training", "methods", "models", "parts", "experiment"},
 }
-KNOW_HYDRA = {"cli.py", "compose.py"}
+"""What lies below and is none of a package's business all the same."""
+
+KNOW_HYDRA = {"cli/main.py", "cli/compose.py"}
 
 
 def part_of(path: Path) -> str:
@@ -57,23 +57,28 @@ def imported(path: Path, *, lazy: bool = True) -> set[str]:
     return found
 
 
-def parts_imported(path: Path) -> set[str]:
+def packages_imported(path: Path) -> set[str]:
     inside = {name.split(".")[1] for name in imported(path) if name.startswith("reinit_bench.")}
-    return {name for name in inside if (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file()}
+    return {name for name in inside if (PACKAGE / name).is_dir()}
 
 
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 
+def test_every_package_has_its_layer_and_nothing_else_lies_at_the_root() -> None:
+    found = {path.name for path in PACKAGE.iterdir() if path.name not in ("__pycache__", "conf", "paper")}
+    assert found == {"__init__.py", "__main__.py", *LAYERS}
+
+
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
-def test_imports_go_one_way(path: Path) -> None:
-    rank = {name: level for level, names in enumerate(LAYERS) for name in names}
+def test_imports_go_down(path: Path) -> None:
     own = part_of(path)
     if own == "__init__":
-        assert parts_imported(path) == set()
+        assert packages_imported(path) == set()
         return
-    for other in parts_imported(path) - {own}:
-        assert rank[other] < rank[own], f"{own} imports {other}, which lies above it or beside it"
+    rank = LAYERS.index(own) if own != "__main__" else len(LAYERS)
+    for other in packages_imported(path) - {own}:
+        assert LAYERS.index(other) < rank, f"{own} imports {other}, which lies above it"
         assert other not in FORBIDDEN.get(own, set()), f"{own} must not import {other}"
 
 
@@ -93,7 +98,7 @@ def test_hydra_stays_at_the_edge() -> None:
 )
 def test_what_answers_at_once_loads_no_torch(words: list[str], tmp_path: Path) -> None:
     script = (
-        "import sys; from reinit_bench.cli import main; code = main(sys.argv[1:]);"
+        "import sys; from reinit_bench.cli.main import main; code = main(sys.argv[1:]);"
         "print('LOADED', sorted({'torch', 'sklearn', 'wandb', 'tensorflow'} & set(sys.modules)), code)"
     )
     done = subprocess.run(
@@ -103,6 +108,6 @@ def test_what_answers_at_once_loads_no_torch(words: list[str], tmp_path: Path) -
 
 
 def test_help_does_not_even_load_hydra() -> None:
-    script = "import sys; from reinit_bench.cli import main; main(['--help']); print('hydra' in sys.modules)"
+    script = "import sys; from reinit_bench.cli.main import main; main(['--help']); print('hydra' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False"

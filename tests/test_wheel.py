@@ -34,7 +34,7 @@ def test_an_installed_wheel_runs_from_an_empty_folder(tmp_path: Path) -> None:
         done = subprocess.run([sys.executable, *words], cwd=empty, env=env, capture_output=True, text=True, check=True)
         return done.stdout
 
-    where = "import reinit_bench, reinit_bench.conf_dir as c; print(reinit_bench.__file__, c.conf_dir())"
+    where = "import reinit_bench, reinit_bench.core.conf_dir as c; print(reinit_bench.__file__, c.conf_dir())"
     for place in run("-c", where).split():
         assert Path(place).is_relative_to(installed)
     command = str(installed / "bin" / "reinit-bench")

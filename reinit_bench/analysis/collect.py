@@ -12,9 +12,9 @@ from typing import Any
 import pandas as pd
 
 from reinit_bench.analysis.kept_rows import KeptRows
-from reinit_bench.config import Experiment
-from reinit_bench.settings import ConfigError
-from reinit_bench.store import CorruptResult, Store, no_garbage_collection
+from reinit_bench.core.config import Experiment
+from reinit_bench.core.settings import ConfigError
+from reinit_bench.store.store import CorruptResult, Store, no_garbage_collection
 
 SHORT_NAMES: Mapping[str, str] = {
     "dataset.name": "dataset",

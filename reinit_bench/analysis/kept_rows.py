@@ -12,8 +12,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from reinit_bench import config, settings, store
-from reinit_bench.store import StoreError, write_text
+from reinit_bench.core import config, settings
+from reinit_bench.store import store
+from reinit_bench.store.files import StoreError, write_text
 
 FILE = ".collected.json"
 """In the results folder; it may be deleted at any time."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from reinit_bench.conf_dir import conf_dir
+from reinit_bench.core.conf_dir import conf_dir
 
 
 @cache

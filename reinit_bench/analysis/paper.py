@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from reinit_bench.settings import ConfigError
+from reinit_bench.core.settings import ConfigError
 
 DATASETS = (
     "OXFORD-IIIT",

@@ -12,7 +12,8 @@ from typing import Any
 import pandas as pd
 
 from reinit_bench.analysis.collect import Collection
-from reinit_bench.store import RunFolder, Store, StoreError
+from reinit_bench.store.files import StoreError
+from reinit_bench.store.store import RunFolder, Store
 
 
 def diagnostics_of(collection: Collection, run_id: str) -> Mapping[str, Any]:

@@ -18,8 +18,8 @@ from reinit_bench import analysis
 from reinit_bench.analysis import render
 from reinit_bench.analysis.collect import Collection
 from reinit_bench.analysis.layout import Table
-from reinit_bench.settings import ConfigError
-from reinit_bench.store import StoreError, write_text
+from reinit_bench.core.settings import ConfigError
+from reinit_bench.store.files import StoreError, write_text
 
 Builder = Callable[[Collection], Table]
 

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from reinit_bench.settings import ConfigError, Settings, setting
+from reinit_bench.core.settings import ConfigError, Settings, setting
 
 
 def resize(images: Tensor, size: int) -> Tensor:

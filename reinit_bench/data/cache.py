@@ -18,8 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.source import Examples
-from reinit_bench.settings import ConfigError
 
 FORMAT = 1
 """Raised when the layout of a cache changes; a cache of another format is made again."""

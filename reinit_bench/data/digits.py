@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from sklearn.datasets import load_digits
 
+from reinit_bench.core.randomness import stream
 from reinit_bench.data.source import Dataset, Examples, Source
 from reinit_bench.data.splits import stratified
-from reinit_bench.randomness import stream
 
 TEST_EXAMPLES = 500
 

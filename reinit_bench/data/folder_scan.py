@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from reinit_bench.settings import ConfigError
+from reinit_bench.core.settings import ConfigError
 
 
 @dataclass(frozen=True)

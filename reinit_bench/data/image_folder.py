@@ -11,12 +11,12 @@ import numpy as np
 from filelock import FileLock
 from rich.console import Console
 
+from reinit_bench.core.settings import ConfigError, setting
 from reinit_bench.data.cache import Cache, CacheWriter, CorruptCache
-from reinit_bench.data.fill import fill
 from reinit_bench.data.folder_scan import Listing, scan
 from reinit_bench.data.locations import data_dir
+from reinit_bench.data.preparing.fill import fill
 from reinit_bench.data.source import Dataset, Source
-from reinit_bench.settings import ConfigError, setting
 
 Files = Sequence[tuple[str, int]]
 
@@ -126,8 +126,8 @@ def _split(listing: Listing, test_fraction: float) -> tuple[Files, Files]:
     """The folder's own splits, or a fixed stratified one."""
     if listing.test is not None:
         return listing.train, listing.test
+    from reinit_bench.core.randomness import stream
     from reinit_bench.data.splits import stratified
-    from reinit_bench.randomness import stream
 
     labels = np.array([number for _, number in listing.train])
     count = round(len(labels) * test_fraction)

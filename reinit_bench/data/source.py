@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from reinit_bench.settings import Settings, setting
+from reinit_bench.core.settings import Settings, setting
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from reinit_bench.settings import ConfigError
+from reinit_bench.core.settings import ConfigError
 
 
 def stratified(labels: np.ndarray, count: int, generator: torch.Generator) -> tuple[np.ndarray, np.ndarray]:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from reinit_bench.core.randomness import stream
+from reinit_bench.core.settings import ConfigError, setting
 from reinit_bench.data.source import Dataset, Examples, Source
-from reinit_bench.randomness import stream
-from reinit_bench.settings import ConfigError, setting
 
 BITS = 3
 CLASSES = 2**BITS

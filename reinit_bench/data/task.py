@@ -10,14 +10,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from reinit_bench.config import Experiment
+from reinit_bench.core.config import Experiment
+from reinit_bench.core.randomness import stream
+from reinit_bench.core.settings import ConfigError, instantiate
 from reinit_bench.data.augment import Augmentation, resize
 from reinit_bench.data.residency import Split, fits, place
 from reinit_bench.data.source import Dataset, Source
 from reinit_bench.data.splits import stratified, training_subset
 from reinit_bench.data.tfds_source import NotPrepared
-from reinit_bench.randomness import stream
-from reinit_bench.settings import ConfigError, instantiate
 
 EVALUATION_BATCH = 1000
 SMALL_IMAGE = 64

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from reinit_bench.core.settings import ConfigError, setting
 from reinit_bench.data.cache import CorruptCache
 from reinit_bench.data.locations import data_dir
 from reinit_bench.data.preparing.job import Job
 from reinit_bench.data.source import Dataset, Examples, Source
-from reinit_bench.settings import ConfigError, setting
 
 PHOTO_SIZES = (224, 248)
 """The usual sizes of cached photos: those of the paper's networks and of its augmentation."""
@@ -159,7 +159,7 @@ class Tfds(Source):
     def _prepare(self) -> None:
         from rich.console import Console
 
-        from reinit_bench.data.prepare_env import run_jobs
+        from reinit_bench.data.preparing.environment import run_jobs
 
         outcomes = run_jobs(self.distinct_jobs, Console(stderr=True))
         if problems := [error for error in outcomes.values() if error is not None]:

@@ -20,7 +20,8 @@ import torch
 
 from reinit_bench.data.task import Task
 from reinit_bench.models.blocknet import BlockNet
-from reinit_bench.store import RunFolder, StoreError
+from reinit_bench.store.files import StoreError
+from reinit_bench.store.store import RunFolder
 
 Measure = Callable[[BlockNet, Task, int], Iterable[tuple[str, Any]]]
 """Yields names and values (numbers, arrays or tensors) for a trained network, its task and the run's seed."""

@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from reinit_bench.core.randomness import stream
 from reinit_bench.data.splits import stratified
 from reinit_bench.data.task import Task
 from reinit_bench.models.blocknet import BlockNet
-from reinit_bench.randomness import stream
 
 SIGMAS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
 """Standard deviations of the noise. Ours: the figure's axis cannot be read off the text."""

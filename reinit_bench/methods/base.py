@@ -9,11 +9,11 @@ from typing import ClassVar, TypeAlias
 import torch
 from torch import Tensor
 
+from reinit_bench.core.randomness import stream
+from reinit_bench.core.rounds import Round
+from reinit_bench.core.settings import Settings, setting
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.models.initializers import Initializer, initial_values
-from reinit_bench.randomness import stream
-from reinit_bench.rounds import Round
-from reinit_bench.settings import Settings, setting
 
 Mask: TypeAlias = Mapping[str, Tensor]
 """The s of equation (1): for each parameter's name a bool tensor of its shape, true where it is redrawn.

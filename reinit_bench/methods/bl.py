@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reinit_bench.core.rounds import Round
 from reinit_bench.methods.base import Reinitializer
-from reinit_bench.rounds import Round
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from reinit_bench.core.settings import setting
 from reinit_bench.methods.base import Context, Mask
 from reinit_bench.methods.subset import SubsetMethod, smallest_mask
 from reinit_bench.models.blocknet import BlockNet
-from reinit_bench.settings import setting
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reinit_bench.core.settings import setting
 from reinit_bench.methods.base import Context, Mask, Reinitializer, whole
 from reinit_bench.methods.layerwise import fill_lambda, rescale
 from reinit_bench.models.blocknet import BlockNet
-from reinit_bench.settings import setting
 
 
 def last_conv_block(net: BlockNet) -> int:

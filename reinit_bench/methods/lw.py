@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from reinit_bench.core.rounds import Round
+from reinit_bench.core.settings import ConfigError, setting
 from reinit_bench.methods.base import Context, Mask, Reinitializer, whole
 from reinit_bench.methods.layerwise import fill_lambda, rescale
 from reinit_bench.models.blocknet import BlockNet
-from reinit_bench.rounds import Round
-from reinit_bench.settings import ConfigError, setting
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,9 +10,9 @@ from fractions import Fraction
 import torch
 from torch import Tensor
 
+from reinit_bench.core.settings import setting
 from reinit_bench.methods.base import Mask, Reinitializer
 from reinit_bench.models.blocknet import BlockNet, kernel_names
-from reinit_bench.settings import setting
 
 Choose = Callable[[Tensor, int, str], Tensor]
 """From values (n,), how many to choose, and the group's name: a bool tensor (n,) on the values' device."""

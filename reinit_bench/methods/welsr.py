@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from reinit_bench.core.settings import setting
 from reinit_bench.methods.base import Context, Mask
 from reinit_bench.methods.subset import SubsetMethod, random_mask
 from reinit_bench.models.blocknet import BlockNet
-from reinit_bench.settings import setting
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -10,9 +10,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from reinit_bench.core.randomness import stream
+from reinit_bench.core.settings import Settings, setting
 from reinit_bench.models.blocknet import is_kernel
-from reinit_bench.randomness import stream
-from reinit_bench.settings import Settings, setting
 
 # The standard deviation of a standard normal cut at two standard deviations; the cut takes 4 * density / mass of its
 # variance.

@@ -15,10 +15,10 @@ from typing import ClassVar
 
 from torch import Tensor, nn
 
+from reinit_bench.core.settings import ConfigError, Settings, setting
+from reinit_bench.kernels.convolution import Conv
+from reinit_bench.kernels.norm import Norm
 from reinit_bench.models.blocknet import BlockNet, Dropout
-from reinit_bench.models.convolution import Conv
-from reinit_bench.models.norm import Norm
-from reinit_bench.settings import ConfigError, Settings, setting
 
 
 def sequence(**modules: nn.Module) -> nn.Sequential:

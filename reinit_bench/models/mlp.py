@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from reinit_bench.core.settings import ConfigError, checked
 from reinit_bench.models.blocknet import BlockNet, Dropout
 from reinit_bench.models.layers import Architecture, sequence
-from reinit_bench.settings import ConfigError, checked
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -54,7 +54,6 @@ def round_line(event: RoundEnd) -> str:
     words = [f"round {event.round}/{event.rounds}", f"block {event.block}" if event.block else ""]
     words.append(f"{event.steps} steps")
     words += accuracies(train=event.train_accuracy, validation=event.validation_accuracy, test=event.test_accuracy)
-    words.append(f"shared with run {event.shared_from}" if event.shared_from else "")
     return GAP.join(filter(None, [*words, duration(event.seconds)]))
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, ClassVar
 
+from reinit_bench.core.settings import ConfigError, Settings, setting
 from reinit_bench.reporting import wandb_account
 from reinit_bench.reporting.wandb_logger import WandbLogger
-from reinit_bench.settings import ConfigError, Settings, setting
 
 
 @dataclass(frozen=True, kw_only=True)

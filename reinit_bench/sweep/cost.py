@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from reinit_bench.config import Experiment
-from reinit_bench.settings import ConfigError
-from reinit_bench.store import CorruptResult, Store
+from reinit_bench.core.config import Experiment
+from reinit_bench.core.settings import ConfigError
+from reinit_bench.store.store import CorruptResult, Store
 
 CPU, GPU = "cpu", "gpu"
 FLOPS_PER_SECOND = {GPU: 60e12, CPU: 25e9}
@@ -55,7 +55,7 @@ class Rates:
                 continue
             on = CPU if result["device"] == "cpu" else GPU
             seconds[_step_setting(experiment, on)] += float(result["wall_seconds"])
-            steps[_step_setting(experiment, on)] += float(result["steps"]) - float(result.get("shared_steps") or 0)
+            steps[_step_setting(experiment, on)] += float(result["steps"])
             per_run[_length_setting(experiment)].append(float(result["steps"]))
         measured = {key: seconds[key] / count for key, count in steps.items() if count}
         return cls(measured, {key: sum(counts) / len(counts) for key, counts in per_run.items()})

@@ -10,12 +10,10 @@ from typing import Any
 
 from rich.console import Console
 
-from reinit_bench.config import Execution
+from reinit_bench.core.settings import checked
 from reinit_bench.reporting.sweep_console import SweepDisplay
-from reinit_bench.settings import checked
 from reinit_bench.sweep.plan import Plan, PlannedRun, SweepFailed, make_plan, summary_line
 from reinit_bench.sweep.pool import Outcome, Pool
-from reinit_bench.sweep.waiting import remove_leftovers
 from reinit_bench.training.interrupt import Interrupted
 
 
@@ -45,8 +43,6 @@ def run_locally(
     plan = make_plan(configs)
     todo = plan.to_run(retry)
     console.out(summary_line(plan), highlight=False)
-    for folder in {Execution.from_dict(run.config).results_dir for run in plan.runs}:
-        remove_leftovers(folder, {run.experiment.group_id for run in plan.runs if run.state != "done"})
     if not todo:
         return plan
     pool = make_pool(todo, workers, threads)

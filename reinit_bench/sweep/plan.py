@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reinit_bench.config import Execution, Experiment
-from reinit_bench.lease import is_alive
-from reinit_bench.settings import ConfigError
-from reinit_bench.store import CorruptResult, Store
+from reinit_bench.core.config import Execution, Experiment
+from reinit_bench.core.settings import ConfigError
+from reinit_bench.store.lease import is_alive
+from reinit_bench.store.store import CorruptResult, Store
 from reinit_bench.sweep.slurm.queue import Task, active_tasks
 
 STATES = ("done", "running", "queued", "interrupted", "failed", "missing")

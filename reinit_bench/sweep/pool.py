@@ -5,22 +5,21 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any, cast
 
-from reinit_bench.config import Execution
-from reinit_bench.lease import record_death
-from reinit_bench.settings import ConfigError
-from reinit_bench.sharing import Others
-from reinit_bench.store import Store
-from reinit_bench.sweep.packs import Pack, packs_of
+from reinit_bench.core.config import Execution
+from reinit_bench.core.settings import ConfigError
+from reinit_bench.store.lease import record_death
+from reinit_bench.store.store import Store
+from reinit_bench.sweep.jobs import Pack, packs_of
 from reinit_bench.sweep.plan import PlannedRun
-from reinit_bench.sweep.waiting import Waiting
 from reinit_bench.sweep.worker import work
 from reinit_bench.training.interrupt import SIGNALS
 
@@ -76,9 +75,9 @@ class Pool:
 
     def run(self, runs: Sequence[PlannedRun], notify: Notify) -> Outcome:
         """Run all of `runs`; returns when all have ended or, after an interrupt, when all have written a checkpoint."""
-        packs, outcome = packs_of(runs, gpu=bool(self.gpus)), Outcome()
-        with closing(Waiting(packs)) as waiting, self._forwarding_signals():
-            for number in range(min(self.count, len(packs))):
+        waiting, outcome = deque(packs_of(runs, gpu=bool(self.gpus))), Outcome()
+        with self._forwarding_signals():
+            for number in range(min(self.count, len(waiting))):
                 self._start(self.gpus[number % len(self.gpus)] if self.gpus else None)
             while self._workers:
                 for ready in wait([worker.connection for worker in self._workers]):
@@ -100,7 +99,7 @@ class Pool:
         theirs.close()
         self._workers.append(_Worker(process, ours, gpu))
 
-    def _hear(self, worker: _Worker, waiting: Waiting, outcome: Outcome, notify: Notify) -> None:
+    def _hear(self, worker: _Worker, waiting: deque[Pack], outcome: Outcome, notify: Notify) -> None:
         try:
             kind, run_id, values = worker.connection.recv()
         except (EOFError, OSError):
@@ -112,27 +111,21 @@ class Pool:
             return
         run = worker.runs[run_id]
         notify(run, kind, values)
-        waiting.heard(run, kind, values)
         if kind in ENDINGS:
-            if kind != "interrupted":
-                waiting.ended(run)
             outcome.ended[kind].append(run)
             if "why" in values:
                 outcome.causes[run_id] = values["why"]
             del worker.runs[run_id]
 
-    def _serve(self, worker: _Worker, waiting: Waiting) -> None:
-        pack: Pack = ()
-        others = Others()
-        if waiting and not self.stopping:
-            pack, others = waiting.take()
+    def _serve(self, worker: _Worker, waiting: deque[Pack]) -> None:
+        pack = waiting.popleft() if waiting and not self.stopping else ()
         worker.runs = {run.run_id: run for run in pack}
         try:
-            worker.connection.send(([run.config for run in pack], others) if pack else None)
+            worker.connection.send([run.config for run in pack] or None)
         except OSError:
             return  # it died meanwhile; its end of the pipe says so next
 
-    def _bury(self, worker: _Worker, waiting: Waiting, outcome: Outcome, notify: Notify) -> None:
+    def _bury(self, worker: _Worker, waiting: deque[Pack], outcome: Outcome, notify: Notify) -> None:
         """A worker's end of the pipe is closed: it has left, or was killed in the middle of a run."""
         worker.process.join()
         worker.connection.close()
@@ -145,20 +138,21 @@ class Pool:
         if waiting and not self.stopping and len(self._workers) < self.count:
             self._start(worker.gpu)
 
-    def _crashed(self, worker: _Worker, run: PlannedRun, waiting: Waiting, outcome: Outcome, notify: Notify) -> None:
+    def _crashed(
+        self, worker: _Worker, run: PlannedRun, waiting: deque[Pack], outcome: Outcome, notify: Notify
+    ) -> None:
         why = _death(worker.process.exitcode)
         self._crashes[run.run_id] = self._crashes.get(run.run_id, 0) + 1
         if self.stopping:
             outcome.ended["interrupted"].append(run)
         elif self._crashes[run.run_id] <= CRASHES_ALLOWED:
             notify(run, "warning", {"text": f"{why}; going on from its checkpoint"})
-            waiting.put_back(run)
+            waiting.appendleft((run,))
         else:
             record_death(Store(Execution.from_dict(run.config).results_dir).run(run.run_id), why)
             notify(run, "failed", {"why": why})
             outcome.ended["failed"].append(run)
             outcome.causes[run.run_id] = why
-            waiting.ended(run)
 
     @contextmanager
     def _forwarding_signals(self) -> Iterator[None]:

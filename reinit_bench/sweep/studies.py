@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from reinit_bench.settings import ConfigError
+from reinit_bench.core.settings import ConfigError
 
 Point = dict[str, Any]
 """One run's place in a study: a group's option or a field's value for each axis."""

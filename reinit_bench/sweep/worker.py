@@ -24,9 +24,8 @@ from reinit_bench.training.observer import EpochEnd, Observer, RoundEnd, RunStar
 if TYPE_CHECKING:
     import torch
 
-    from reinit_bench.config import Experiment
+    from reinit_bench.core.config import Experiment
     from reinit_bench.data.task import Task
-    from reinit_bench.sharing import Others
     from reinit_bench.training.interrupt import Interrupt
 
 
@@ -95,27 +94,24 @@ def work(connection: Connection, threads: int | None, gpu: str | None) -> None:
         while not interrupt.requested:
             observer.send("ready")
             try:
-                served = connection.recv()
+                configs = connection.recv()
             except (EOFError, OSError):
                 return
-            if served is None:
+            if configs is None:
                 return
-            configs, others = served
             if threads is not None:
                 torch.set_num_threads(threads)
             if len(configs) == 1:
-                _run(configs[0], others, tasks, observer, interrupt)
+                _run(configs[0], tasks, observer, interrupt)
             else:
                 _run_pack(configs, observer, interrupt)
 
 
-def _run(
-    config: Mapping[str, Any], others: Others, tasks: TaskCache, observer: PipeObserver, interrupt: Interrupt
-) -> None:
+def _run(config: Mapping[str, Any], tasks: TaskCache, observer: PipeObserver, interrupt: Interrupt) -> None:
     """One run; whatever happens to it is told, and never ends the worker."""
-    from reinit_bench.config import Execution, Experiment
-    from reinit_bench.experiment import run_experiment
+    from reinit_bench.core.config import Execution, Experiment
     from reinit_bench.reporting.loggers import logger_observer
+    from reinit_bench.run.experiment import run_experiment
     from reinit_bench.training.observer import Observers
 
     try:
@@ -123,9 +119,7 @@ def _run(
         observer.run_id = experiment.run_id
         logger = logger_observer(execution.logger, Path(execution.results_dir))
         watched = Observers(*filter(None, [logger]), observer)
-        result = run_experiment(
-            experiment, execution, observer=watched, interrupt=interrupt, load=tasks.load, others=others
-        )
+        result = run_experiment(experiment, execution, observer=watched, interrupt=interrupt, load=tasks.load)
         _tell_end(observer, result)
     except (Exception, KeyboardInterrupt) as error:
         _tell_end(observer, error)
@@ -133,8 +127,8 @@ def _run(
 
 def _run_pack(configs: Sequence[Mapping[str, Any]], observer: PipeObserver, interrupt: Interrupt) -> None:
     """Runs that differ only in the seed, side by side; the pack's progress is told as that of its first run."""
-    from reinit_bench.config import Execution, Experiment
-    from reinit_bench.sweep.seed_batches import run_seeds
+    from reinit_bench.core.config import Execution, Experiment
+    from reinit_bench.run.seeds import run_seeds
 
     experiments = [Experiment.from_dict(config) for config in configs]
     left = [experiment.run_id for experiment in experiments]
@@ -167,7 +161,7 @@ def _tell_end(
     Args:
         pack: None for a run of its own; in a pack empty, and with its last run the test accuracies of all.
     """
-    from reinit_bench.lease import RunHeld
+    from reinit_bench.store.lease import RunHeld
     from reinit_bench.training.interrupt import Interrupted
 
     if not isinstance(what, BaseException):

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from reinit_bench.config import Trainer
+from reinit_bench.core.config import Trainer
 from reinit_bench.data.task import Task
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.training.batched_layers import CrossEntropy, DenseLayer

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from reinit_bench.config import Trainer
+from reinit_bench.core.config import Trainer
 from reinit_bench.models.blocknet import BlockNet
 
 # The operations behind autograd's own backward passes: nothing else gives the same bits.

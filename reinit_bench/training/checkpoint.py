@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from reinit_bench.store import StoreError, write_atomically
+from reinit_bench.store.files import StoreError, write_atomically
 
 NAME = "checkpoint.pt"
 INCOMING = "checkpoint.pt.incoming"

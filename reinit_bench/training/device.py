@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager
 
 import torch
 
-from reinit_bench.settings import ConfigError
+from reinit_bench.core.settings import ConfigError
 
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _LARGEST = 2**30

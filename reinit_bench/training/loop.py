@@ -11,11 +11,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reinit_bench.config import Trainer
+from reinit_bench.core.config import Trainer
+from reinit_bench.core.randomness import stream
+from reinit_bench.core.rounds import Round
 from reinit_bench.data.task import Task
 from reinit_bench.models.blocknet import BlockNet
-from reinit_bench.randomness import stream
-from reinit_bench.rounds import Round
 from reinit_bench.training.evaluate import Metrics, evaluate
 from reinit_bench.training.interrupt import Interrupt, Interrupted
 from reinit_bench.training.observer import EpochEnd, Observer
@@ -93,8 +93,6 @@ class Surroundings:
         compile: what compiles the step, see `step.backend_of`.
         total_step: steps of the whole run before this round.
         save: writes a checkpoint of the given state.
-        limit_reached: gets the state when the step limit ends the round, before anything that only a limit brings
-            about; a round with a higher limit can go on from it as from a checkpoint.
         epoch_ended: keeps a line of the curve.
     """
 
@@ -105,7 +103,6 @@ class Surroundings:
     observer: Observer = field(default_factory=Observer)
     interrupt: Interrupt = field(default_factory=Interrupt)
     save: Callable[[RoundState], None] = lambda state: None
-    limit_reached: Callable[[RoundState], None] = lambda state: None
     epoch_ended: Callable[[EpochEnd], None] = lambda event: None
 
 
@@ -181,8 +178,6 @@ class _RoundTraining:
         converged = False
         while not converged and self.state.step < self.round.max_steps:
             self._train_epoch()
-            if self.state.step == self.round.max_steps:
-                self.around.limit_reached(self._brought_up_to_date())
             converged = self._end_epoch()
         if self.trainer.round_weights == "best":
             self.net.load_state_dict(self.state.best)

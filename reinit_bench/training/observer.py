@@ -57,9 +57,6 @@ class RoundEnd:
     test_accuracy: float
     train_loss: float
     seconds: float
-    """Spent by this run."""
-    shared_from: str | None = None
-    """The run that trained this round, or its beginning, where this one took it from there."""
 
 
 @dataclass(frozen=True, kw_only=True)

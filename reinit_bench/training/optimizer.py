@@ -7,7 +7,7 @@ from collections.abc import Set
 import torch
 from torch import nn
 
-from reinit_bench.config import Trainer
+from reinit_bench.core.config import Trainer
 from reinit_bench.models.blocknet import is_kernel
 
 

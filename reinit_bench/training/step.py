@@ -16,8 +16,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from reinit_bench.core.settings import ConfigError
 from reinit_bench.models.blocknet import Dropout
-from reinit_bench.settings import ConfigError
 from reinit_bench.training.device import autocast
 
 Forward = Callable[[nn.Module, Tensor, Tensor, str], tuple[Tensor, Tensor]]

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from reinit_bench.config import Experiment
+from reinit_bench.core.config import Experiment
 
 LABELS = {"oxford_iiit": "OXFORD-IIIT", "cifar10": "CIFAR10", "digits": "DIGITS"}
 METHODS: dict[str, dict[str, Any]] = {

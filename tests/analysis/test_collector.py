@@ -13,8 +13,8 @@ import pytest
 
 from reinit_bench.analysis.collect import collect, setting_name
 from reinit_bench.analysis.kept_rows import FILE
-from reinit_bench.settings import ConfigError
-from reinit_bench.store import Store
+from reinit_bench.core.settings import ConfigError
+from reinit_bench.store.store import Store
 
 
 def test_a_finished_run_is_one_row_with_every_setting(shelf: Any) -> None:

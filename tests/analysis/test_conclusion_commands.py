@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from reinit_bench.cli import main
+from reinit_bench.cli.main import main
 
 
 def names(folder: Path) -> list[str]:

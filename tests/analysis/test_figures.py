@@ -11,7 +11,7 @@ from reinit_bench.analysis import figures
 from reinit_bench.analysis.collect import Collection, collect
 from reinit_bench.analysis.figures import NothingToDraw, drawers, table1, write
 from reinit_bench.analysis.layout import Table
-from reinit_bench.settings import ConfigError
+from reinit_bench.core.settings import ConfigError
 
 
 def test_an_unknown_figure_names_those_that_there_are() -> None:

@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from reinit_bench.analysis import paper
-from reinit_bench.conf_dir import conf_dir
-from reinit_bench.settings import ConfigError
+from reinit_bench.core.conf_dir import conf_dir
+from reinit_bench.core.settings import ConfigError
 
 
 @pytest.mark.parametrize(("number", "empty"), [(2, 12), (6, 0), (7, 24)])

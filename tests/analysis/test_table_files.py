@@ -16,8 +16,8 @@ from reinit_bench.analysis.collect import collect
 from reinit_bench.analysis.layout import Cell, Row, Table
 from reinit_bench.analysis.tables import build_tables, builders, write
 from reinit_bench.analysis.terminal import show
-from reinit_bench.settings import ConfigError
-from reinit_bench.store import StoreError
+from reinit_bench.core.settings import ConfigError
+from reinit_bench.store.files import StoreError
 
 
 @pytest.fixture
@@ -214,7 +214,7 @@ def test_a_new_file_is_a_new_table(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_the_command_writes_and_prints_all_tables_or_only_writes_them(shelf: Any) -> None:
     shelf.add("cifar10", "scnn", "bl", 0.815)
-    words = [sys.executable, "-m", "reinit_bench.cli", "tables", f"results_dir={shelf.results_dir}"]
+    words = [sys.executable, "-m", "reinit_bench", "tables", f"results_dir={shelf.results_dir}"]
     # In a process of its own, where runs are read beside the imports.
     loud, quiet = (subprocess.run([*words, *more], capture_output=True, text=True) for more in ([], ["--quiet"]))
     assert (loud.returncode, quiet.returncode, quiet.stdout, loud.stderr, quiet.stderr) == (0, 0, "", "", "")

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 from small_photos import PHOTOS, write_photos
 
-from reinit_bench.config import Experiment
+from reinit_bench.core.config import Experiment
+from reinit_bench.core.settings import instantiate
 from reinit_bench.data.tfds_source import Tfds
-from reinit_bench.settings import instantiate
 
 
 @pytest.fixture

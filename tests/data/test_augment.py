@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from reinit_bench.core.randomness import stream
+from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.augment import Augmentation, Mild
-from reinit_bench.randomness import stream
-from reinit_bench.settings import ConfigError
 
 
 def coordinates(count: int, side: int) -> torch.Tensor:

@@ -24,16 +24,16 @@ from archives import MINIATURES, Miniature
 from filelock import FileLock
 from rich.console import Console
 
-from reinit_bench.compose import composer
-from reinit_bench.config import Execution, Experiment
+from reinit_bench.cli.compose import composer
+from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.data.pixels import decode, resize
-from reinit_bench.data.prepare import prepare, source
-from reinit_bench.data.prepare_env import VARIABLE, run_jobs, worker_command
+from reinit_bench.data.preparing.command import prepare, source
 from reinit_bench.data.preparing.draw import draw_per_class
+from reinit_bench.data.preparing.environment import VARIABLE, run_jobs, worker_command
 from reinit_bench.data.preparing.job import Job
 from reinit_bench.data.task import load_task
 from reinit_bench.data.tfds_source import Tfds
-from reinit_bench.experiment import run_experiment
+from reinit_bench.run.experiment import run_experiment
 
 pytestmark = [pytest.mark.prepare, pytest.mark.slow, pytest.mark.timeout(600)]
 

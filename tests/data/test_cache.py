@@ -10,12 +10,12 @@ import pytest
 import torch
 from small_photos import PHOTOS, write_photos
 
-from reinit_bench.config import Experiment
+from reinit_bench.core.config import Experiment
+from reinit_bench.core.settings import ConfigError, instantiate
 from reinit_bench.data import cache as cache_module
 from reinit_bench.data.cache import Cache, CacheWriter, CorruptCache, file_sha256
 from reinit_bench.data.task import load_task
 from reinit_bench.data.tfds_source import NotPrepared, Tfds
-from reinit_bench.settings import ConfigError, instantiate
 
 
 def change(path: Path, *, keep_time: bool = False) -> None:

@@ -4,8 +4,8 @@ import random
 
 import pytest
 
+from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.preparing.draw import draw_per_class
-from reinit_bench.settings import ConfigError
 
 KEYS = [(number, f"image_{index:04d}.jpg") for number in range(3) for index in range(1, 9)]
 

@@ -10,14 +10,14 @@ import torch
 from archives import photo
 from PIL import Image
 
-from reinit_bench.compose import composer
-from reinit_bench.config import Experiment
+from reinit_bench.cli.compose import composer
+from reinit_bench.core.config import Experiment
+from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.folder_scan import folder_content, scan
 from reinit_bench.data.image_folder import ImageFolder
 from reinit_bench.data.pixels import decode, resize
 from reinit_bench.data.source import Dataset
 from reinit_bench.data.task import load_task
-from reinit_bench.settings import ConfigError
 
 pytestmark = pytest.mark.usefixtures("data_folder")
 

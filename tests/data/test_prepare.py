@@ -14,15 +14,15 @@ import yaml
 from rich.console import Console
 from small_photos import PHOTOS, write_photos
 
-from reinit_bench.config import Experiment
-from reinit_bench.data import prepare as prepare_module
-from reinit_bench.data import prepare_env
-from reinit_bench.data.prepare import command, options, preparable, readiness, section, source
-from reinit_bench.data.prepare_env import REQUIREMENTS, VARIABLE, prepare_python, run_jobs
+from reinit_bench.core.config import Experiment
+from reinit_bench.core.settings import ConfigError, instantiate
+from reinit_bench.data.preparing import command as prepare_module
+from reinit_bench.data.preparing import environment as prepare_env
+from reinit_bench.data.preparing.command import command, options, preparable, readiness, section, source
+from reinit_bench.data.preparing.environment import REQUIREMENTS, VARIABLE, prepare_python, run_jobs
 from reinit_bench.data.preparing.job import Job
 from reinit_bench.data.task import load_task
 from reinit_bench.data.tfds_source import Tfds
-from reinit_bench.settings import ConfigError, instantiate
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -179,7 +179,7 @@ def test_every_option_is_found() -> None:
 
 def test_neither_torch_nor_tensorflow_is_imported_to_answer() -> None:
     code = (
-        "import sys, reinit_bench.data.prepare as p; [p.readiness(n) for n in p.options()]; "
+        "import sys, reinit_bench.data.preparing.command as p; [p.readiness(n) for n in p.options()]; "
         "print(sorted({m.split('.')[0] for m in sys.modules} & {'torch', 'tensorflow', 'hydra'}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -189,7 +189,7 @@ def test_neither_torch_nor_tensorflow_is_imported_to_answer() -> None:
 def test_training_never_imports_tensorflow() -> None:
     code = (
         "import sys; sys.modules.update(tensorflow=None, tensorflow_datasets=None); "
-        "import reinit_bench.experiment, reinit_bench.data.tfds_source, reinit_bench.data.image_folder"
+        "import reinit_bench.run.experiment, reinit_bench.data.tfds_source, reinit_bench.data.image_folder"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

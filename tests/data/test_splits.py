@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from reinit_bench.core.randomness import stream
+from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.splits import stratified, training_subset
-from reinit_bench.randomness import stream
-from reinit_bench.settings import ConfigError
 
 LABELS = np.array([0] * 50 + [1] * 30 + [2] * 20)
 

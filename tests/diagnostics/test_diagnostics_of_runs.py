@@ -14,13 +14,14 @@ from small import composed, tiny
 from torch import nn
 
 from reinit_bench import diagnostics
-from reinit_bench.config import Execution, Experiment
+from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.data.task import Task, load_task
 from reinit_bench.diagnostics import diagnose, found, leave_diagnostics
-from reinit_bench.experiment import run_experiment
 from reinit_bench.models.blocknet import BlockNet
-from reinit_bench.parts import Parts, build_network
-from reinit_bench.store import RunFolder, Store, StoreError
+from reinit_bench.run.components import Parts, build_network
+from reinit_bench.run.experiment import run_experiment
+from reinit_bench.store.files import StoreError
+from reinit_bench.store.store import RunFolder, Store
 from reinit_bench.training.interrupt import Interrupt, Interrupted
 from reinit_bench.training.observer import Observer
 

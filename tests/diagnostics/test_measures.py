@@ -11,9 +11,9 @@ import torch
 from by_hand import dense, one_layer, task_of
 from torch import nn
 
+from reinit_bench.core.randomness import stream
 from reinit_bench.diagnostics import diagnose, margins, sharpness, weights
 from reinit_bench.models.blocknet import BlockNet, Dropout
-from reinit_bench.randomness import stream
 
 IDENTITY = [[1.0, 0.0], [0.0, 1.0]]
 

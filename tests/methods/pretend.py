@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
+from reinit_bench.core.randomness import stream
+from reinit_bench.core.rounds import Round
 from reinit_bench.methods.base import Context, Mask, Reinitializer, reinitialize
 from reinit_bench.methods.layerwise import frobenius
 from reinit_bench.models.blocknet import BlockNet, kernel_names
@@ -14,8 +16,6 @@ from reinit_bench.models.initializers import HeNormal, initialize
 from reinit_bench.models.mlp import Mlp
 from reinit_bench.models.mobilenet import MobileNet
 from reinit_bench.models.scnn import Scnn
-from reinit_bench.randomness import stream
-from reinit_bench.rounds import Round
 
 SHAPES = {"scnn": (1, 8, 8), "mlp": (7,), "mobilenet": (1, 8, 8)}
 ARCHITECTURES = {"scnn": Scnn(width=1 / 16), "mlp": Mlp(hidden=(12, 9)), "mobilenet": MobileNet(width=1 / 32)}

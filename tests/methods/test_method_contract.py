@@ -12,11 +12,11 @@ import yaml
 from pretend import PretendRun, changed_names, same, state
 from torch import Tensor
 
-from reinit_bench.conf_dir import conf_dir
+from reinit_bench.core.conf_dir import conf_dir
+from reinit_bench.core.settings import ConfigError, instantiate
 from reinit_bench.methods.base import Context, Mask, Reinitializer, reinitialize
 from reinit_bench.models.blocknet import kernel_names
 from reinit_bench.models.initializers import HeNormal
-from reinit_bench.settings import ConfigError, instantiate
 
 MAX_STEPS = 7
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from reinit_bench.core.settings import ConfigError
 from reinit_bench.methods.bl import Baseline
 from reinit_bench.methods.dsd import Dsd
 from reinit_bench.methods.fc import Fc
 from reinit_bench.methods.lw import Lw
 from reinit_bench.methods.wels import Wels
 from reinit_bench.methods.welsr import Welsr
-from reinit_bench.settings import ConfigError
 
 SHARE = "method.fraction must be a number above 0 and at most 1; got "
 RANDOM = "method.selection must be one of tensor, network, bernoulli; got "

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from reinit_bench.core.rounds import Round
+from reinit_bench.core.settings import ConfigError
 from reinit_bench.methods.base import Reinitializer
 from reinit_bench.methods.bl import Baseline
 from reinit_bench.methods.dsd import Dsd
@@ -11,8 +13,6 @@ from reinit_bench.methods.fc import Fc
 from reinit_bench.methods.lw import Lw
 from reinit_bench.methods.wels import Wels
 from reinit_bench.methods.welsr import Welsr
-from reinit_bench.rounds import Round
-from reinit_bench.settings import ConfigError
 
 MAX_STEPS = 100
 

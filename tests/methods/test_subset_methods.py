@@ -9,12 +9,12 @@ import torch
 from pretend import PretendRun, changed_names, same
 from torch import Tensor
 
+from reinit_bench.core.randomness import stream
 from reinit_bench.methods.dsd import Dsd
 from reinit_bench.methods.subset import SubsetMethod, random_mask, share
 from reinit_bench.methods.wels import Wels
 from reinit_bench.methods.welsr import Welsr
 from reinit_bench.models.blocknet import kernel_names
-from reinit_bench.randomness import stream
 
 every_method = pytest.mark.parametrize("kind", [Wels, Welsr, Dsd])
 both_random = pytest.mark.parametrize("kind", [Wels, Welsr])

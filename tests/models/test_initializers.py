@@ -8,10 +8,10 @@ import torch
 import yaml
 from torch import nn
 
+from reinit_bench.core.settings import ConfigError, instantiate
 from reinit_bench.models.blocknet import BlockNet, is_kernel
 from reinit_bench.models.initializers import HeNormal, Initializer, XavierUniform, fans, initial_values, initialize
 from reinit_bench.models.scnn import Scnn
-from reinit_bench.settings import ConfigError, instantiate
 
 YAMLS = sorted((Path(__file__).parents[2] / "conf" / "initializer").glob("*.yaml"))
 BIG = torch.empty(512, 256, 3, 3, device="meta")

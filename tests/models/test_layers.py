@@ -3,9 +3,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from reinit_bench.core.settings import ConfigError
+from reinit_bench.kernels.norm import Norm
 from reinit_bench.models.layers import Architecture, GlobalAveragePool, conv, pooled_stages, sequence
-from reinit_bench.models.norm import Norm
-from reinit_bench.settings import ConfigError
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 4, 5), (2, 7)])

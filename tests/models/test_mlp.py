@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
+from reinit_bench.core.settings import ConfigError
 from reinit_bench.models.mlp import Mlp
-from reinit_bench.settings import ConfigError
 
 
 def test_every_layer_is_a_block_and_nothing_is_above(meta, block_shapes) -> None:

@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from reinit_bench.core.settings import ConfigError
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.models.mobilenet import MobileNet
-from reinit_bench.settings import ConfigError
 
 # (inputs, outputs) of the separable layers of Howard et al. (2017), Table 1, without the five of 512 at 14x14.
 SEPARABLE = ((32, 64), (64, 128), (128, 128), (128, 256), (256, 256), (256, 512), (512, 1024), (1024, 1024))

@@ -12,10 +12,10 @@ import torch.nn.functional as F  # noqa: N812
 import yaml
 from torch import Tensor, nn
 
+from reinit_bench.core.settings import ConfigError, instantiate
 from reinit_bench.models.blocknet import BlockNet, Dropout
 from reinit_bench.models.initializers import HeNormal, initialize
 from reinit_bench.models.layers import Architecture
-from reinit_bench.settings import ConfigError, instantiate
 
 YAMLS = sorted((Path(__file__).parents[2] / "conf" / "model").glob("*.yaml"))
 IMAGE_YAMLS = [path for path in YAMLS if yaml.safe_load(path.read_text())["_min_image_size_"] is not None]

@@ -8,10 +8,10 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
+from reinit_bench.core.settings import ConfigError
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.models.initializers import HeNormal, initialize
 from reinit_bench.models.resnet50 import ResNet50
-from reinit_bench.settings import ConfigError
 
 FIRST_OF_STAGE = (1, 4, 8, 14)
 FILTERS = [256] * 3 + [512] * 4 + [1024] * 6 + [2048] * 3

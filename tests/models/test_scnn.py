@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
+from reinit_bench.core.settings import ConfigError
 from reinit_bench.models.scnn import Scnn
-from reinit_bench.settings import ConfigError
 
 PARAMETERS = {
     f"blocks.{k}.{layer}.{what}" for k in range(4) for layer in ("conv", "norm") for what in ("weight", "bias")

@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 from torch import nn
 
+from reinit_bench.core.settings import ConfigError
 from reinit_bench.models.vgg16 import Vgg16
-from reinit_bench.settings import ConfigError
 
 FILTERS = (64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512)
 AT_224 = (224, 112, 112, 56, 56, 56, 28, 28, 28, 14, 14, 14, 7)

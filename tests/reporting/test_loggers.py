@@ -10,9 +10,9 @@ import pytest
 import yaml
 
 import reinit_bench
+from reinit_bench.core.settings import ConfigError
 from reinit_bench.reporting import wandb_account
 from reinit_bench.reporting.loggers import LoggerSettings, logger_observer, wandb_mode
-from reinit_bench.settings import ConfigError
 
 ROOT = Path(reinit_bench.__file__).parents[1]
 

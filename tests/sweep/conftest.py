@@ -1,19 +1,13 @@
-"""What the sweep's tests share: one composer for all of them."""
+"""What the sweep's tests share: plans from overrides."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import pytest
 
-from reinit_bench.compose import Composer, composer, sweep_jobs
+from reinit_bench.cli.compose import Composer, sweep_jobs
 from reinit_bench.sweep.plan import Plan, make_plan
-
-
-@pytest.fixture(scope="session")
-def hydra_composer() -> Iterator[Composer]:
-    with composer() as built:
-        yield built
 
 
 @pytest.fixture

@@ -17,8 +17,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from reinit_bench.config import Experiment
-from reinit_bench.store import Store, write_json
+from reinit_bench.core.config import Experiment
+from reinit_bench.store.files import write_json
+from reinit_bench.store.store import Store
 from reinit_bench.sweep.slurm.batch import batches_dir, read_batch
 
 STUBS = {

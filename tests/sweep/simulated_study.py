@@ -11,8 +11,8 @@ from pathlib import Path
 from rich.console import Console
 from simulated_cluster import SimulatedCluster, Weather
 
-from reinit_bench.compose import composer, sweep_jobs
-from reinit_bench.config import Experiment
+from reinit_bench.cli.compose import composer, sweep_jobs
+from reinit_bench.core.config import Experiment
 from reinit_bench.sweep.cost import GPU, Rates
 from reinit_bench.sweep.slurm.launch import run_on_slurm
 from reinit_bench.sweep.slurm.options import Options

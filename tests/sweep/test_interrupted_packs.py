@@ -15,13 +15,13 @@ import pytest
 import torch
 from small import composed
 
-from reinit_bench.config import Execution, Experiment
-from reinit_bench.sweep.seed_batches import run_seeds
+from reinit_bench.core.config import Execution, Experiment
+from reinit_bench.run.seeds import run_seeds
 
 SETTINGS = ("dataset=synthetic", "dataset.test_examples=100", "method=lw", "logger=none")
 # One worker: the short pack is done before the long one begins.
 COMMAND = (
-    *(sys.executable, "-m", "reinit_bench.cli", "-m"),
+    *(sys.executable, "-m", "reinit_bench", "-m"),
     *(*SETTINGS, "trainer.max_steps=20,2000", "seed=0,1", "hydra.launcher.workers=1", "hydra.launcher.threads=1"),
 )
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from reinit_bench.analysis.collect import collect
 from reinit_bench.analysis.table_synthetic import TABLES
-from reinit_bench.sweep.packs import packs_of
+from reinit_bench.sweep.jobs import packs_of
 from reinit_bench.sweep.plan import Plan
 from reinit_bench.sweep.pool import Pool
 

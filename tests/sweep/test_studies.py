@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from reinit_bench.conf_dir import conf_dir
-from reinit_bench.settings import ConfigError
+from reinit_bench.core.conf_dir import conf_dir
+from reinit_bench.core.settings import ConfigError
 from reinit_bench.sweep.studies import Study, override_text, overrides_of
 
 COUNTS = {

@@ -7,9 +7,9 @@ import copy
 import torch
 from torch import nn
 
+from reinit_bench.kernels.convolution import Conv
+from reinit_bench.kernels.norm import Norm
 from reinit_bench.models.blocknet import BlockNet
-from reinit_bench.models.convolution import Conv
-from reinit_bench.models.norm import Norm
 
 
 def plain_twin(net: BlockNet) -> BlockNet:

@@ -10,15 +10,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from reinit_bench.config import Trainer
+from reinit_bench.core.config import Trainer
+from reinit_bench.core.randomness import stream
+from reinit_bench.core.rounds import Round
 from reinit_bench.data.augment import Augmentation
 from reinit_bench.data.residency import Split
 from reinit_bench.data.task import Task
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.models.initializers import HeNormal, initialize
 from reinit_bench.models.mlp import Mlp
-from reinit_bench.randomness import stream
-from reinit_bench.rounds import Round
 from reinit_bench.training.interrupt import Interrupt
 from reinit_bench.training.loop import RoundResult, RoundState, Surroundings, train_round
 from reinit_bench.training.observer import EpochEnd, Observer

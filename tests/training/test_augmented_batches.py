@@ -8,12 +8,12 @@ import torch
 from rig import SEED, Watcher, equal, split, task_of, train
 from torch import Tensor, nn
 
-from reinit_bench.config import Trainer
+from reinit_bench.core.config import Trainer
+from reinit_bench.core.randomness import derive, stream
 from reinit_bench.data.augment import Augmentation
 from reinit_bench.data.task import Task
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.models.layers import GlobalAveragePool
-from reinit_bench.randomness import derive, stream
 
 
 @dataclass(frozen=True, kw_only=True)

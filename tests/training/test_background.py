@@ -10,11 +10,12 @@ import torch
 from rig import mlp
 from small import tiny
 
-from reinit_bench import journal as journal_module
-from reinit_bench.config import Execution
-from reinit_bench.experiment import run_experiment
-from reinit_bench.journal import Journal
-from reinit_bench.store import RunFolder, StoreError
+from reinit_bench.core.config import Execution
+from reinit_bench.run import recorder as journal_module
+from reinit_bench.run.experiment import run_experiment
+from reinit_bench.run.recorder import Journal
+from reinit_bench.store.files import StoreError
+from reinit_bench.store.store import RunFolder
 from reinit_bench.training.background import BackgroundWriter, snapshot
 from reinit_bench.training.checkpoint import read_checkpoint, save_checkpoint
 from reinit_bench.training.interrupt import Interrupt, Interrupted

@@ -13,7 +13,7 @@ import pytest
 import torch
 from rig import equal
 
-from reinit_bench.store import StoreError
+from reinit_bench.store.files import StoreError
 from reinit_bench.training.checkpoint import (
     INCOMING,
     NAME,

@@ -10,7 +10,7 @@ import pytest
 import torch
 from rig import Watcher, mlp, train, vector_task
 
-from reinit_bench.settings import ConfigError
+from reinit_bench.core.settings import ConfigError
 from reinit_bench.training.device import autocast, choose_device, keep_freed_memory, set_up_arithmetic
 from reinit_bench.training.evaluate import evaluate
 

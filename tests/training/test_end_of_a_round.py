@@ -8,9 +8,9 @@ import pytest
 import torch
 from rig import TRAINER, ScriptValidation, Watcher, equal, mlp, split, task_of, train, vector_task, weights
 
+from reinit_bench.core.randomness import stream
 from reinit_bench.data.task import Task
 from reinit_bench.models.blocknet import BlockNet
-from reinit_bench.randomness import stream
 from reinit_bench.training.evaluate import evaluate
 from reinit_bench.training.interrupt import Interrupted
 from reinit_bench.training.loop import Diverged

@@ -9,9 +9,9 @@ import torch
 from rig import SEED, TRAINER, Watcher, equal, mlp, split, task_of, train, vector_task, weights
 from torch import Tensor, nn
 
-from reinit_bench.config import Trainer
+from reinit_bench.core.config import Trainer
+from reinit_bench.core.randomness import stream
 from reinit_bench.models.blocknet import BlockNet, Dropout
-from reinit_bench.randomness import stream
 
 
 class Seen(nn.Module):

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from small import tiny
 
-from reinit_bench.config import Execution
-from reinit_bench.experiment import run_experiment
-from reinit_bench.store import Store
+from reinit_bench.core.config import Execution
+from reinit_bench.run.experiment import run_experiment
+from reinit_bench.store.store import Store
 
 BLOCKS = {"mobilenet": 7, "vgg16": 13, "resnet50": 16}
 

@@ -7,12 +7,12 @@ import torch
 from small import tiny
 from torch import Tensor, nn
 
-from reinit_bench.config import Execution
+from reinit_bench.core.config import Execution
+from reinit_bench.core.randomness import stream
+from reinit_bench.core.rounds import Round
 from reinit_bench.data.task import Task, load_task
 from reinit_bench.models.blocknet import BlockNet
-from reinit_bench.parts import Parts, build_network
-from reinit_bench.randomness import stream
-from reinit_bench.rounds import Round
+from reinit_bench.run.components import Parts, build_network
 from reinit_bench.training.loop import Surroundings, train_round
 from reinit_bench.training.observer import EpochEnd
 

@@ -9,7 +9,7 @@ import torch
 from rig import TRAINER, ScriptValidation, Watcher, equal, mlp, split, task_of, train, vector_task, weights
 from torch import nn
 
-from reinit_bench.config import Trainer
+from reinit_bench.core.config import Trainer
 from reinit_bench.data.task import Task
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.models.scnn import Scnn

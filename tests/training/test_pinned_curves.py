@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from small import tiny
 
-from reinit_bench.config import Execution
-from reinit_bench.experiment import run_experiment
+from reinit_bench.core.config import Execution
+from reinit_bench.run.experiment import run_experiment
 from reinit_bench.training.observer import EpochEnd, Observer
 
 # Four rounds of three steps, with augmentation and dropout: every named stream of a run has its part in them.

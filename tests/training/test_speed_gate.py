@@ -15,13 +15,13 @@ import torch
 from plain_twin import plain_twin
 from small import tiny
 
-from reinit_bench import experiment as experiment_module
-from reinit_bench.config import Execution, Experiment
+from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.data.task import Task
-from reinit_bench.experiment import run_experiment
+from reinit_bench.kernels.norm import Norm
 from reinit_bench.models.blocknet import BlockNet
-from reinit_bench.models.norm import Norm
-from reinit_bench.parts import Parts, build_network
+from reinit_bench.run import experiment as experiment_module
+from reinit_bench.run.components import Parts, build_network
+from reinit_bench.run.experiment import run_experiment
 from reinit_bench.training.observer import EpochEnd, Observer
 
 METHODS = ["bl", "welsr", "dsd", "wels", "fc", "lw"]

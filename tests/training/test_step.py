@@ -13,11 +13,11 @@ from small import composed, tiny
 from torch import Tensor, nn
 from torch._dynamo.utils import counters
 
-from reinit_bench.config import Execution, Experiment
-from reinit_bench.experiment import run_experiment
+from reinit_bench.core.config import Execution, Experiment
+from reinit_bench.core.settings import ConfigError
 from reinit_bench.models.blocknet import BlockNet, Dropout
 from reinit_bench.models.scnn import Scnn
-from reinit_bench.settings import ConfigError
+from reinit_bench.run.experiment import run_experiment
 from reinit_bench.training import step as step_module
 from reinit_bench.training.observer import EpochEnd, Observer
 from reinit_bench.training.step import OutOfMemory, TrainingStep, backend_of, compiled_forward

@@ -29,7 +29,7 @@ class LocalLauncher(Launcher):
         self.hydra_context = hydra_context
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from reinit_bench.compose import Composer
+        from reinit_bench.cli.compose import Composer
         from reinit_bench.sweep.local import run_locally
 
         assert self.hydra_context is not None

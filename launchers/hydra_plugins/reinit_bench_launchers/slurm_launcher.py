@@ -25,7 +25,7 @@ class SlurmLauncher(Launcher):
         self.hydra_context = hydra_context
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
-        from reinit_bench.compose import Composer
+        from reinit_bench.cli.compose import Composer
         from reinit_bench.sweep.slurm.launch import run_on_slurm
         from reinit_bench.sweep.slurm.options import Options
 

@@ -26,7 +26,7 @@ class StudySweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Any:
-        from reinit_bench.compose import Composer, sweep_jobs
+        from reinit_bench.cli.compose import Composer, sweep_jobs
 
         assert self.hydra_context is not None
         assert self.launcher is not None

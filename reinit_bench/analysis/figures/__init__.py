@@ -18,8 +18,8 @@ from matplotlib.figure import Figure
 
 from reinit_bench.analysis.collect import Collection
 from reinit_bench.analysis.figures.style import RC
-from reinit_bench.settings import ConfigError
-from reinit_bench.store import StoreError, write_atomically
+from reinit_bench.core.settings import ConfigError
+from reinit_bench.store.files import StoreError, write_atomically
 
 Drawer = Callable[[Collection], Figure]
 

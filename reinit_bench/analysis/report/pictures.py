@@ -13,7 +13,7 @@ from reinit_bench.analysis.collect import Collection
 from reinit_bench.analysis.figures import Drawer, drawers
 from reinit_bench.analysis.figures.style import RC
 from reinit_bench.analysis.report.page import Picture
-from reinit_bench.settings import ConfigError
+from reinit_bench.core.settings import ConfigError
 
 DPI = 150
 """A figure of the page's width is 1,050 pixels wide."""

@@ -8,7 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from reinit_bench.analysis.report.page import Page
-from reinit_bench.store import StoreError, write_text
+from reinit_bench.store.files import StoreError, write_text
 
 _FOLDER = Path(__file__).parent
 

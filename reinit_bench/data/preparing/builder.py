@@ -12,10 +12,10 @@ from typing import Any
 import tensorflow_datasets as tfds
 from rich.console import Console
 
+from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.preparing.downloads import Cancelled, Downloads, download_progress, downloads_through
 from reinit_bench.data.preparing.fetch import Unfetched
 from reinit_bench.data.preparing.job import Job
-from reinit_bench.settings import ConfigError
 
 
 def open_builder(job: Job, work: Path) -> Any:

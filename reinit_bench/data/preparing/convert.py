@@ -11,11 +11,11 @@ import tensorflow_datasets as tfds
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress
 
+from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.cache import Cache, CacheWriter
-from reinit_bench.data.fill import fill
 from reinit_bench.data.preparing.draw import draw_per_class
+from reinit_bench.data.preparing.fill import fill
 from reinit_bench.data.preparing.job import Job
-from reinit_bench.settings import ConfigError
 
 Record = tuple[bytes, int]
 """An encoded image and its class number."""

@@ -11,6 +11,7 @@ from typing import Any
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 from tensorflow_datasets.core.download import checksums, downloader, resource
 
+from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.cache import file_sha256
 from reinit_bench.data.locations import manual_dir
 from reinit_bench.data.preparing.fetch import (
@@ -24,7 +25,6 @@ from reinit_bench.data.preparing.fetch import (
     vouched_sha256,
 )
 from reinit_bench.data.preparing.job import Job
-from reinit_bench.settings import ConfigError
 
 
 class Downloads:

@@ -6,7 +6,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable
 
-from reinit_bench.settings import ConfigError
+from reinit_bench.core.settings import ConfigError
 
 Key = tuple[int, str]
 """Class number and file name of an image: unique in its dataset."""

@@ -13,9 +13,9 @@ from typing import Any
 from filelock import FileLock, Timeout
 from rich.console import Console
 
+from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.cache import Cache, CorruptCache
 from reinit_bench.data.preparing.job import Job
-from reinit_bench.settings import ConfigError
 
 
 def main(text: str) -> int:

@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from reinit_bench.settings import ConfigError
-from reinit_bench.store import StoreError, write_json, write_lines
+from reinit_bench.core.settings import ConfigError
+from reinit_bench.store.files import StoreError, write_json, write_lines
 
 PREFIX = "reinit-bench"
 CANCELLED = "cancelled.json"

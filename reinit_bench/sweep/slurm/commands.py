@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from reinit_bench.settings import ConfigError
+from reinit_bench.core.settings import ConfigError
 
 ENDED = frozenset(
     {

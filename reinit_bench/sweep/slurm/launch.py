@@ -11,9 +11,10 @@ from typing import Any
 from filelock import FileLock, Timeout
 from rich.console import Console
 
-from reinit_bench.config import Execution
-from reinit_bench.settings import ConfigError
-from reinit_bench.store import Store, StoreError
+from reinit_bench.core.config import Execution
+from reinit_bench.core.settings import ConfigError
+from reinit_bench.store.files import StoreError
+from reinit_bench.store.store import Store
 from reinit_bench.sweep.cost import CPU, GPU, Rates
 from reinit_bench.sweep.plan import Plan, PlannedRun, SweepFailed, make_plan, summary_line
 from reinit_bench.sweep.slurm import commands
@@ -21,7 +22,6 @@ from reinit_bench.sweep.slurm.batch import Batch, batches_dir, new_folder
 from reinit_bench.sweep.slurm.executor import PackExecutor
 from reinit_bench.sweep.slurm.options import Options, Resources
 from reinit_bench.sweep.slurm.packing import Load, loads_by_class
-from reinit_bench.sweep.waiting import remove_leftovers
 
 LOCK_SECONDS = 60.0
 
@@ -42,7 +42,6 @@ def run_on_slurm(configs: Iterable[Mapping[str, Any]], options: Options, console
         plan = make_plan(frozen)
         todo = plan.to_run(options.retry)
         console.out(summary_line(plan), highlight=False)
-        remove_leftovers(results_dir, {run.experiment.group_id for run in plan.runs if run.state != "done"})
         submitted = submit(todo, options, results_dir, console) if todo else []
     if options.wait:
         wait(frozen, options, console)

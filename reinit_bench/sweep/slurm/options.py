@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
-from reinit_bench.config import Experiment
-from reinit_bench.settings import ConfigError, Settings, setting
+from reinit_bench.core.config import Experiment
+from reinit_bench.core.settings import ConfigError, Settings, setting
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
-from reinit_bench.sharing import family_of, round_limit
 from reinit_bench.sweep.plan import PlannedRun
 from reinit_bench.sweep.slurm.options import Options, Resources
 
@@ -25,8 +24,7 @@ def loads_by_class(
     """Pack runs into loads, and group the loads by the resources that they ask for: one array (or more) for each.
 
     A worker keeps its data and its compiled model from run to run, so a load's runs share dataset, model, image size,
-    batch size and precision. Runs that may have rounds in common lie side by side, the smallest budget first. The
-    longest loads come first, so that a sweep does not end with one of them alone.
+    batch size and precision. The longest loads come first, so that a sweep does not end with one of them alone.
 
     Args:
         seconds_of: the expected time of a run on such resources.
@@ -39,7 +37,7 @@ def loads_by_class(
     classes: dict[Resources, list[Load]] = {}
     for resources, timed in groups.values():
         workers = options.workers or max(resources.gpus, 1)
-        classes.setdefault(resources, []).extend(_filled(_side_by_side(timed), options.target_minutes * 60.0 * workers))
+        classes.setdefault(resources, []).extend(_filled(timed, options.target_minutes * 60.0 * workers))
     return [(each, sorted(loads, key=lambda load: -load.seconds)) for each, loads in classes.items()]
 
 
@@ -48,20 +46,6 @@ def _shared(run: PlannedRun) -> list[object]:
     e = run.experiment
     size = (e.image_size, e.precision, e.trainer.batch_size, e.model.get("width"))
     return [e.dataset["name"], e.dataset.get("train_examples"), e.model["name"], *size]
-
-
-def _side_by_side(timed: Sequence[tuple[PlannedRun, float]]) -> list[tuple[PlannedRun, float]]:
-    """Groups and their families in the order of their first runs; within a family, by the limit of the first round."""
-    first: dict[object, int] = {}
-    for number, (run, _) in enumerate(timed):
-        for key in (run.experiment.group_id, family_of(run.experiment)):
-            first.setdefault(key, number)
-
-    def place(each: tuple[PlannedRun, float]) -> tuple[int, int, int]:
-        one = each[0].experiment
-        return first[one.group_id], first[family_of(one)], round_limit(one)
-
-    return sorted(timed, key=place)
 
 
 def _filled(timed: Sequence[tuple[PlannedRun, float]], target_seconds: float) -> list[Load]:

@@ -14,9 +14,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from reinit_bench.lease import STALE_SECONDS
-from reinit_bench.provenance import slurm_job
-from reinit_bench.settings import ConfigError
+from reinit_bench.core.provenance import slurm_job
+from reinit_bench.core.settings import ConfigError
+from reinit_bench.store.lease import STALE_SECONDS
 from reinit_bench.sweep.local import visible_gpus
 from reinit_bench.sweep.plan import Plan, PlannedRun, make_plan
 from reinit_bench.sweep.pool import Outcome, Pool

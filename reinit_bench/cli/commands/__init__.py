@@ -1,0 +1,46 @@
+"""The sub-commands: one file each, found by being there. None of them imports torch, so that they answer at once.
+
+A file offers `command`, a function that Typer makes a command of; its docstring's first line is the help. The file's
+name is the command's, with a dash for each underscore.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+
+from reinit_bench.core.settings import ConfigError
+
+
+def summaries() -> dict[str, str]:
+    """Each sub-command's name and the first line of its file, without importing any."""
+    files = sorted(path for path in Path(__file__).parent.glob("*.py") if not path.name.startswith("_"))
+    return {
+        path.stem.replace("_", "-"): (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0]
+        for path in files
+    }
+
+
+def run_command(words: Sequence[str]) -> int:
+    """Run one sub-command; returns its exit code.
+
+    Raises:
+        ConfigError: there is no such sub-command.
+    """
+    name = words[0]
+    if name not in summaries():
+        raise ConfigError(
+            f"there is no sub-command {name!r}; choose one of {', '.join(summaries())}, or set fields with name=value"
+        )
+    import typer
+
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    module = import_module(f"{__name__}.{name.replace('-', '_')}")
+    app.command(name=name)(module.command)
+    try:
+        code = app(list(words[1:]), prog_name=f"reinit-bench {name}", standalone_mode=False)
+    except typer.Exit as stop:
+        return stop.exit_code
+    return int(code or 0)

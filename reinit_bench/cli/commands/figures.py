@@ -1,0 +1,31 @@
+"""The paper's figures from finished runs, as PNG and PDF."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from reinit_bench.cli.commands._source import Source, collection_of, folder_of
+from reinit_bench.cli.commands._words import split_results_dir
+
+Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which figures; results_dir=DIR")]
+
+
+def command(words: Names = None, source: Source = "runs") -> None:
+    """Draw figures to RESULTS_DIR/figures as PNG and PDF."""
+    from reinit_bench.analysis.figures import NothingToDraw, drawers, write
+
+    results_dir, names = split_results_dir(words)
+    chosen = drawers(names or None, from_paper=source == "paper")
+    collection = collection_of(source, results_dir)
+    for name, draw in chosen.items():
+        try:
+            figure = draw(collection)
+        except NothingToDraw as missing:
+            if names:
+                raise
+            print(missing)  # the others can still be drawn
+            continue
+        for path in write(figure, name, folder_of(source, results_dir, "figures")):
+            print(path)

@@ -1,0 +1,28 @@
+"""What a run wrote on SLURM: the lines of its task's log."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from reinit_bench.cli.commands._words import split_results_dir
+from reinit_bench.core.settings import ConfigError
+
+RunId = Annotated[list[str], typer.Argument(metavar="RUN_ID", help="The run's id or its beginning; results_dir=DIR")]
+
+
+def command(words: RunId) -> None:
+    """Print the path of the log that a run's SLURM task wrote, and the run's part of it."""
+    from reinit_bench.sweep.slurm.logs import lines_of, logs_of
+
+    results_dir, others = split_results_dir(words)
+    if len(others) != 1:
+        raise ConfigError("log takes one run id, as `reinit-bench status` prints them")
+    found = logs_of(results_dir, others[0])
+    for run_id, path in found:
+        print(path)
+        for line in lines_of(path, run_id):
+            print(f"  {line}")
+    if not found:
+        raise ConfigError(f"no SLURM task under {results_dir} has written about run {others[0]}")

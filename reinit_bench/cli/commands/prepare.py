@@ -1,0 +1,20 @@
+"""Download datasets, cache them for training, and check the caches."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Datasets = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="dataset=NAME[,NAME...]|all", help="Which datasets; dataset.FIELD=VALUE sets their fields"),
+]
+Check = Annotated[bool, typer.Option("--check", help="Only verify the hashes of what is there.")]
+
+
+def command(words: Datasets = None, check: Check = False) -> int:
+    """Download datasets, cache them for training, and check the caches."""
+    from reinit_bench.data.preparing import command as prepare
+
+    return prepare.command(words or [], check=check)

@@ -1,0 +1,73 @@
+"""One HTML page of all tables, figures and runs, which opens without a network."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from itertools import takewhile
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reinit_bench.cli.commands._words import split_results_dir
+from reinit_bench.core.settings import ConfigError
+
+if TYPE_CHECKING:
+    from reinit_bench.analysis.report.page import Progress
+    from reinit_bench.sweep.plan import Plan
+
+Words = Annotated[list[str] | None, typer.Argument(metavar="[results_dir=DIR]", help="Where the runs are")]
+
+
+def command(words: Words = None) -> None:
+    """Write RESULTS_DIR/report.html: the verdict, all tables, figures and runs, and what is missing."""
+    from reinit_bench.analysis.collect import collect
+    from reinit_bench.analysis.report import build_page, write
+    from reinit_bench.analysis.report.page import Trouble
+    from reinit_bench.sweep.status import cause, stored_plan
+
+    results_dir, others = split_results_dir(words)
+    if others:
+        raise ConfigError(f"report takes results_dir=DIR only; got {' '.join(others)}")
+    collection = collect(results_dir)
+    done = set(collection.frame["run_id"])
+    unfinished = stored_plan(results_dir, but=done)
+    troubles = [
+        Trouble(run_id=run.run_id, title=run.experiment.title, state=run.state, cause=cause(run))
+        for run in sorted(unfinished.runs, key=lambda run: run.state)
+    ]
+    studies = sorted(_studies(done, unfinished), key=lambda one: (not one.begun, one.study))
+    page = build_page(collection, studies=studies, troubles=troubles)
+    path = write(page, results_dir)
+    print(page.verdict.sentence)
+    print(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+    if collection.corrupt:
+        raise ConfigError("; ".join(collection.corrupt))
+
+
+def _studies(done: set[str], unfinished: Plan) -> Iterator[Progress]:
+    """How much of each study in conf/study is there; distinct runs, by state."""
+    from reinit_bench.analysis.report.page import Progress
+    from reinit_bench.cli.compose import composer, sweep_jobs
+    from reinit_bench.core.conf_dir import conf_dir
+    from reinit_bench.core.config import Experiment
+    from reinit_bench.sweep.plan import STATES
+
+    states = {**{run.run_id: run.state for run in unfinished.runs}, **dict.fromkeys(done, "done")}
+    with composer() as compose:
+        for path in sorted((conf_dir() / "study").glob("*.yaml")):
+            study = compose.study_of([f"study={path.stem}"])
+            if study.is_one_run:
+                continue
+            jobs = sweep_jobs(study, [f"study={path.stem}"])
+            runs = {Experiment.from_dict(compose.compose(overrides)).run_id for overrides in jobs}
+            found = Counter(states.get(run_id, "missing") for run_id in runs)
+            yield Progress(study=path.stem, about=_about(path), counts={state: found[state] for state in STATES})
+
+
+def _about(path: Path) -> str:
+    """The first sentence of the comment that opens an option's file; indented lines are commands."""
+    lines = path.read_text(encoding="utf-8").splitlines()
+    words = takewhile(lambda line: line.startswith("# ") and not line.startswith("#  "), lines)
+    return " ".join(line[2:].strip() for line in words).partition(". ")[0]

@@ -1,0 +1,69 @@
+"""How runs stand: done, running, queued, interrupted, failed, missing; and why they failed."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from reinit_bench.cli.commands._words import Words, plan_of, split_results_dir
+
+if TYPE_CHECKING:
+    from rich.console import Console, Group
+
+    from reinit_bench.sweep.plan import Plan
+
+
+def command(
+    words: Words = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay, and look again every few seconds.")] = False,
+    seconds: Annotated[float, typer.Option(help="With --watch: how often to look.", min=0.1)] = 10.0,
+) -> None:
+    """How runs stand and why they failed: of a sweep (study=demo), or of everything in the results folder."""
+    from rich.console import Console
+
+    from reinit_bench.sweep.status import stored_plan
+
+    results_dir, others = split_results_dir(words)
+    plan, console = plan_of(words) if others else stored_plan(results_dir), Console()
+    if not plan.runs:
+        console.out(f"no runs in {results_dir}; start with: reinit-bench -m study=demo", highlight=False)
+    elif watch:
+        _watch(plan, results_dir, seconds, console)
+    else:
+        console.print(_picture(plan, results_dir))
+
+
+def _watch(plan: Plan, results_dir: Path, seconds: float, console: Console) -> None:
+    """Redraw until every run is done, or Ctrl-C."""
+    from rich.live import Live
+
+    with Live(_picture(plan, results_dir), console=console, auto_refresh=False) as live:
+        while plan.counts["done"] < len(plan.runs):
+            time.sleep(seconds)
+            plan = plan.looked_up_again()
+            live.update(_picture(plan, results_dir), refresh=True)
+
+
+def _picture(plan: Plan, results_dir: Path) -> Group:
+    from rich.console import Group
+    from rich.text import Text
+
+    from reinit_bench.sweep.slurm.trouble import silent_tasks
+    from reinit_bench.sweep.status import plan_table, trouble
+
+    lines = [*trouble(plan), *silent_tasks(results_dir), *_unprepared(plan)]
+    return Group(plan_table(plan, "Status"), *(Text(line) for line in lines))
+
+
+def _unprepared(plan: Plan) -> list[str]:
+    """Which datasets the runs still need, and the command that gets them."""
+    waiting = {run.experiment.dataset["name"] for run in plan.runs if run.state != "done"}
+    if not waiting:
+        return []
+    from reinit_bench.data.preparing.command import options, readiness
+
+    names = sorted(name for name in waiting & set(options()) if readiness(name) != "ready")
+    return [f"datasets not ready: reinit-bench prepare dataset={','.join(names)}"] if names else []

@@ -1,0 +1,266 @@
+"""From what a user types to resolved configurations: with the plugins the only code that knows Hydra."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import cache
+from typing import Any, cast
+
+from hydra import initialize_config_dir
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from hydra.errors import OverrideParseException
+from hydra.types import RunMode
+from omegaconf import OmegaConf
+
+from reinit_bench.core.conf_dir import conf_dir
+from reinit_bench.core.settings import ConfigError
+from reinit_bench.data.folder_scan import folder_content
+from reinit_bench.sweep.studies import Study, overrides_of
+
+CONFIG_NAME = "config"
+
+# A folder of images is known by its content: conf/dataset/image_folder.yaml asks for it.
+OmegaConf.register_new_resolver("folder_content", folder_content, replace=True)
+
+_GLOBAL = "dataset"
+"""The group whose options may bring fields outside their section, an image size for example."""
+
+
+@cache
+def parsed(text: str) -> Override:
+    """One override as Hydra's grammar reads it."""
+    override: Override = OverridesParser.create().parse_overrides([text])[0]
+    return override
+
+
+class Composer:
+    """Composes many configurations quickly, each equal to what Hydra itself would compose.
+
+    Hydra parses and copies every group file for every configuration. But an option whose file has no defaults of its
+    own contributes just what the file says, so each file is read once and the sections are put together on a base that
+    Hydra composed. Whatever does not fit that (an option with defaults, added or deleted keys, values taken from other
+    fields) goes to Hydra whole.
+    """
+
+    def __init__(self, loader: ConfigLoader, config_name: str = CONFIG_NAME) -> None:
+        self.loader = loader
+        self.config_name = config_name
+        self.groups = {name for name in loader.list_groups("") if name != "hydra"}
+        self._by_hydra: dict[tuple[str, ...], dict[str, Any]] = {}
+        self._files: dict[tuple[str, str], _File | None] = {}
+        self._bases: dict[tuple[str, ...], dict[str, Any]] = {}
+
+    def compose(self, overrides: Sequence[str]) -> dict[str, Any]:
+        """The resolved configuration, without Hydra's own node, as plain dicts, to be read only: sections are shared.
+
+        Raises:
+            hydra.errors.HydraException: an override names no group, option or field.
+        """
+        plain = self._assembled([parsed(text) for text in overrides])
+        return self.by_hydra(overrides) if plain is None else plain
+
+    def study_of(self, overrides: Sequence[str]) -> Study:
+        """The study that the overrides choose; without one, a study of a single empty grid.
+
+        Raises:
+            ConfigError: there is no such study, it is malformed, or there are several at once.
+        """
+        chosen = [text for text in overrides if parsed(text).key_or_group == "study"]
+        name = parsed(chosen[0]).value() if chosen else "none"
+        if len(chosen) > 1 or not isinstance(name, str):
+            raise ConfigError(f"study takes one name at a time; got {' '.join(chosen)}")
+        return Study.from_dict(self._study_section(name), self._study_section)
+
+    def by_hydra(self, overrides: Sequence[str]) -> dict[str, Any]:
+        """As `compose`, by Hydra alone."""
+        config = self.loader.load_configuration(self.config_name, list(overrides), run_mode=RunMode.RUN)
+        plain = OmegaConf.to_container(
+            OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"]), resolve=True
+        )
+        assert isinstance(plain, dict)
+        return {str(key): value for key, value in plain.items()}
+
+    def _study_section(self, name: str) -> Mapping[str, Any]:
+        file = self._file("study", name)
+        if file is None or file.reaches_out:
+            section: Mapping[str, Any] = self.by_hydra([f"study={name}"])["study"]
+            return section
+        return file.content
+
+    def _assembled(self, overrides: Sequence[Override]) -> dict[str, Any] | None:
+        """The configuration put together from files; None where that would not be exact."""
+        choices: dict[str, str] = {}
+        values: list[tuple[str, Any]] = []
+        for override in overrides:
+            if not _is_plain(override):
+                return None
+            key, value = override.key_or_group, override.value()
+            if key in self.groups:
+                if not isinstance(value, str):
+                    return None
+                choices[key] = value
+            elif not key.startswith("hydra"):
+                values.append((key, value))
+        config = self._chosen(choices)
+        return config if config is not None and all(_set(config, key, value) for key, value in values) else None
+
+    def _chosen(self, choices: dict[str, str]) -> dict[str, Any] | None:
+        """The configuration with these options and no field set by hand; None where only Hydra can tell."""
+        config = self._base(choices.pop(_GLOBAL, None), choices)
+        if config is None:
+            return None
+        for group, option in choices.items():
+            file = self._file(group, option)
+            if file is None:
+                return None
+            section = self._one_option(group, option) if file.reaches_out else file.content
+            if section is None:
+                return None
+            config[group] = section
+        return config
+
+    def _base(self, dataset: str | None, choices: Mapping[str, str]) -> dict[str, Any] | None:
+        """Everything at its default, with one dataset, which may bring fields outside its section.
+
+        Datasets whose files set the same fields differ in nothing else, so one of them is composed for all.
+        """
+        if dataset is None:
+            return dict(self._composed())
+        file = self._file(_GLOBAL, dataset)
+        if file is None or any(group in file.content for group in choices):
+            return None
+        if file.has_defaults or file.package != "_global_" or not self._is_flat(file.content):
+            return dict(self._composed(f"{_GLOBAL}={dataset}"))
+        kind = tuple(sorted(file.content))
+        if kind not in self._bases:
+            self._bases[kind] = self._composed(f"{_GLOBAL}={dataset}")
+        return {**self._bases[kind], **file.content}
+
+    def _is_flat(self, content: Mapping[str, Any]) -> bool:
+        """Whether a dataset's file sets nothing but its own section and plain fields."""
+        return _GLOBAL in content and not any(isinstance(content[key], dict) for key in content if key != _GLOBAL)
+
+    def _one_option(self, group: str, option: str) -> dict[str, Any] | None:
+        """The section of an option with defaults of its own; None where the option changes anything outside it."""
+        composed, base = self._composed(f"{group}={option}"), self._composed()
+        same = {**composed, group: None} == {**base, group: None}
+        return composed[group] if same else None
+
+    def _composed(self, *overrides: str) -> dict[str, Any]:
+        if overrides not in self._by_hydra:
+            self._by_hydra[overrides] = self.by_hydra(overrides)
+        return self._by_hydra[overrides]
+
+    def _file(self, group: str, option: str) -> _File | None:
+        """An option's file; None where there is none, or it takes values from elsewhere."""
+        if (group, option) not in self._files:
+            self._files[group, option] = self._read(f"{group}/{option}")
+        return self._files[group, option]
+
+    def _read(self, path: str) -> _File | None:
+        for source in self.loader.get_sources():
+            if source.available() and source.is_config(path):
+                found = source.load_config(path)
+                content = OmegaConf.to_container(cast(Any, found.config), resolve=False)
+                package = found.header.get("package")
+                return None if _interpolates(content) else _File(cast(dict[str, Any], content), package)
+        return None
+
+
+class _File:
+    """What one option's file says, and whether that is all that the option does."""
+
+    def __init__(self, content: dict[str, Any], package: str | None) -> None:
+        self.has_defaults = "defaults" in content
+        self.content, self.package = content, package
+
+    @property
+    def reaches_out(self) -> bool:
+        """It builds on other files, or sets what lies outside its section: Hydra must say what comes out."""
+        return self.has_defaults or self.package is not None
+
+
+def _interpolates(value: Any) -> bool:
+    if isinstance(value, dict):
+        return any(_interpolates(item) for item in value.values())
+    if isinstance(value, list):
+        return any(_interpolates(item) for item in value)
+    return isinstance(value, str) and "${" in value
+
+
+def _set(config: dict[str, Any], key: str, value: Any) -> bool:
+    """Set a field that exists by its dotted path; whether there was one, and a plain value to set it to.
+
+    The sections on the way are copied: other configurations have them too.
+    """
+    *path, last = key.split(".")
+    node: Any = config
+    for name in path:
+        if not isinstance(node.get(name), dict):
+            return False
+        node[name] = dict(node[name])
+        node = node[name]
+    if last not in node or isinstance(node[last], dict) or isinstance(value, Mapping):
+        return False
+    if isinstance(value, str) and "$" in value:
+        return False  # an interpolation, for Hydra to resolve
+    node[last] = value
+    return True
+
+
+def sweep_jobs(study: Study, overrides: Sequence[str]) -> list[list[str]]:
+    """The overrides of every run of a sweep: the study's points, with the overrides' axes in place of the study's."""
+    read = [(text, parsed(text)) for text in overrides]
+    # What is not a plain `axis=value` (added or deleted keys) goes to every run as it was typed.
+    as_typed = [text for text, override in read if not _is_plain(override)]
+    axes = {override.key_or_group: _values(override) for _, override in read if _is_plain(override)}
+    chosen = axes.pop("study", [])
+    study_choice = [f"study={name}" for name in chosen]
+    return [[*study_choice, *texts, *as_typed] for texts in overrides_of(study.points(axes))]
+
+
+def as_axes(words: Sequence[str]) -> list[str]:
+    """A sweep's command line with each field set in a section, `method.selection=network`, as an axis of one value.
+
+    Before any run, Hydra composes what no run is: every group at its default, with all fields set that are no axes. A
+    default need not have the field: only the methods that are swept over.
+    """
+    return [_as_axis(word) for word in words]
+
+
+def _as_axis(word: str) -> str:
+    key, equals, value = word.partition("=")
+    if word.startswith("-") or not equals or "." not in key or key.startswith("hydra."):
+        return word
+    try:
+        override = parsed(word)
+    except OverrideParseException:
+        return word  # for Hydra to refuse in its own words
+    return f"{key}=choice({value})" if _is_plain(override) and not override.is_sweep_override() else word
+
+
+def _is_plain(override: Override) -> bool:
+    return not (override.is_add() or override.is_force_add() or override.is_delete() or override.package)
+
+
+def _values(override: Override) -> list[Any]:
+    """The values that a user gave an axis: one, or the elements of a sweep (which come as override text)."""
+    if not override.is_sweep_override():
+        return [override.value()]
+    return [parsed(f"x={item}").value() if isinstance(item, str) else item for item in override.sweep_iterator()]
+
+
+@contextmanager
+def composer() -> Iterator[Composer]:
+    """A composer outside a Hydra run, for sub-commands; a Hydra that the caller has open is left as it is."""
+    before = GlobalHydra.instance().hydra
+    GlobalHydra.instance().clear()
+    try:
+        with initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="reinit-bench"):
+            yield Composer(GlobalHydra.instance().config_loader())
+    finally:
+        GlobalHydra.instance().hydra = before  # asked for anew: Hydra has put another instance in its place

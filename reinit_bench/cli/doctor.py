@@ -1,0 +1,113 @@
+"""What works on this machine and what does not, without importing torch."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import reinit_bench
+from reinit_bench.core.conf_dir import conf_dir
+from reinit_bench.core.provenance import COMPILED
+
+PACKAGES = ("torch", "hydra-core", "submitit", "wandb", "numpy", "pandas", "scikit-learn")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the doctor's: whether it is fine, what it is about, and what was found (and what to do)."""
+
+    fine: bool
+    subject: str
+    text: str
+
+
+def findings(results_dir: Path) -> Iterator[Finding]:
+    """All checks, one after the other."""
+    yield Finding(True, "reinit-bench", f"{reinit_bench.__version__}, groups in {conf_dir()}")
+    yield Finding(True, "python", platform.python_version())
+    for name in PACKAGES:
+        yield _package(name)
+    yield _gpu()
+    yield _compiled()
+    yield _slurm()
+    yield _wandb()
+    yield _results(results_dir)
+    yield _datasets()
+
+
+def _package(name: str) -> Finding:
+    try:
+        return Finding(True, name, version(name))
+    except PackageNotFoundError:
+        return Finding(False, name, f"not installed; pip install {name}")
+
+
+def _gpu() -> Finding:
+    answer = _output("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader")
+    if not answer:
+        return Finding(False, "GPU", "none found; runs use the CPU (device=auto)")
+    return Finding(True, "GPU", "; ".join(answer.splitlines()))
+
+
+def _compiled() -> Finding:
+    if not COMPILED.exists():
+        return Finding(
+            False, "compiled", "no layers for the CPU; they need Linux, x86-64 and a C compiler on installing"
+        )
+    return Finding(True, "compiled", "convolutions and norms for the CPU, used where there is AVX2 and no AVX512")
+
+
+def _slurm() -> Finding:
+    if shutil.which("sbatch") is None:
+        return Finding(False, "SLURM", "no sbatch on this machine; sweeps run here (hydra/launcher=local)")
+    nodes = _output("sinfo", "--noheader", "--format=%D nodes %P")
+    if not nodes:
+        return Finding(False, "SLURM", "sbatch is installed, but sinfo gets no answer from the controller")
+    return Finding(True, "SLURM", "; ".join(nodes.splitlines()))
+
+
+def _wandb() -> Finding:
+    from reinit_bench.reporting import wandb_account
+
+    if wandb_account.is_configured():
+        return Finding(True, "W&B", "a key is configured; logger=auto logs online")
+    return Finding(False, "W&B", "no key; logger=auto logs nothing, logger=wandb logs offline (`wandb login` sets one)")
+
+
+def _results(results_dir: Path) -> Finding:
+    place = results_dir
+    while not place.exists() and place != place.parent:
+        place = place.parent
+    if not place.is_dir():
+        return Finding(False, "results", f"{place} is not a folder; give results_dir a folder")
+    if not os.access(place, os.W_OK):
+        return Finding(False, "results", f"{place} is not writable; give results_dir another folder")
+    free = shutil.disk_usage(place).free / 2**30
+    return Finding(True, "results", f"{results_dir.resolve()}, {free:.0f} GiB free")
+
+
+def _datasets() -> Finding:
+    from reinit_bench.data.preparing.command import preparable, readiness
+
+    states: dict[str, list[str]] = {}
+    for name in preparable():
+        states.setdefault(readiness(name), []).append(name)
+    text = "; ".join(f"{state}: {', '.join(names)}" for state, names in sorted(states.items()))
+    fine = set(states) == {"ready"}
+    return Finding(fine, "datasets", text if fine else f"{text} (reinit-bench prepare dataset=NAME)")
+
+
+def _output(*words: str) -> str:
+    """What a command prints; empty where it is not there, fails, or hangs."""
+    if shutil.which(words[0]) is None:
+        return ""
+    try:
+        return subprocess.run(words, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""

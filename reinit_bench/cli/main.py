@@ -1,0 +1,175 @@
+"""The command `reinit-bench`: a bare word first is a sub-command; everything else is Hydra's."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+import warnings
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from reinit_bench.core.settings import ConfigError
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+    from reinit_bench.core.config import Execution, Experiment
+
+FULL_ERROR = "HYDRA_FULL_ERROR"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code.
+
+    0: all is well; 1: an error, said in one line; 2: the command line could not be read; 75: interrupted, a checkpoint
+    is written and the same command goes on from it.
+    """
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    warnings.showwarning = _one_line_warning
+    if any(word in ("-h", "--help") for word in words[:1]):
+        from reinit_bench.cli.help import help_text
+
+        print(help_text())
+        return 0
+    if words and re.fullmatch(r"[a-z][a-z-]*", words[0]):
+        from reinit_bench.cli.commands import run_command
+
+        return _guarded(lambda: run_command(words))
+    return _guarded(lambda: _hydra(words))
+
+
+def _hydra(words: list[str]) -> int:
+    """One run, or with -m a sweep."""
+    import hydra
+
+    from reinit_bench.cli.compose import CONFIG_NAME, as_axes
+    from reinit_bench.core.conf_dir import conf_dir
+
+    sys.path.append(os.getcwd())  # a user's own method or model may lie in the folder that they work in
+    composed: list[DictConfig] = []
+    # Hydra only composes: run inside its task, an error would get Hydra's own lines around ours.
+    app = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=CONFIG_NAME)(composed.append)
+    if {"-m", "--multirun"}.intersection(words):
+        words = as_axes(words)
+    before = sys.argv
+    sys.argv = [before[0], *words]
+    try:
+        app()
+    finally:
+        sys.argv = before
+    for config in composed:  # none after a sweep, --cfg or the like
+        _run_composed(config)
+    return 0
+
+
+def _run_composed(config: DictConfig) -> None:
+    """One experiment in this process."""
+    from omegaconf import OmegaConf
+
+    from reinit_bench.core.config import Execution, Experiment
+    from reinit_bench.sweep.studies import Study
+
+    plain = OmegaConf.to_container(config, resolve=True)
+    assert isinstance(plain, dict)
+    resolved = {str(key): value for key, value in plain.items()}
+    if not Study.from_dict(resolved["study"], lambda name: {"name": name}).is_one_run:
+        raise ConfigError(f"study={resolved['study']['name']} is many runs; add -m to run them all")
+    _run_one(Experiment.from_dict(resolved), Execution.from_dict(resolved))
+
+
+def _run_one(experiment: Experiment, execution: Execution) -> None:
+    from reinit_bench.reporting.lines import accuracies
+    from reinit_bench.store.store import Store
+
+    folder = Store(execution.results_dir).run(experiment.run_id)
+    if (folder.path / "result.json").exists():
+        from reinit_bench.store.store import CorruptResult
+
+        try:
+            result = folder.result()
+        except CorruptResult:
+            result = None  # said, and set aside, by the run
+        if result is not None:
+            words = accuracies(test=result["test_accuracy"], validation=result["validation_accuracy"])
+            print("  ".join([f"{experiment.title}: already done:", *words, str(folder.path)]))
+            return
+    from reinit_bench.reporting.console import console_observer
+    from reinit_bench.reporting.loggers import logger_observer
+    from reinit_bench.run.experiment import run_experiment
+    from reinit_bench.training.interrupt import interrupt_on_signals
+    from reinit_bench.training.observer import Observers
+
+    display, logger = console_observer(), logger_observer(execution.logger, execution.results_dir)
+    try:
+        with interrupt_on_signals() as interrupt:
+            # The display last: its closing line is to be the last one.
+            watchers = Observers(*filter(None, [logger]), display)
+            run_experiment(experiment, execution, observer=watchers, interrupt=interrupt)
+    finally:
+        display.close()
+        if logger is not None:
+            logger.close()
+
+
+def _guarded(run: Callable[[], int | None]) -> int:
+    """Call `run`; whatever goes wrong becomes one line on standard error and an exit code.
+
+    Hydra itself is asked for its exceptions (HYDRA_FULL_ERROR), so that this is the only place that words them; a user
+    who sets the variable gets the traceback.
+    """
+    wants_traceback = os.environ.get(FULL_ERROR, "0") not in ("", "0")
+    os.environ[FULL_ERROR] = "1"
+    try:
+        return run() or 0
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 1
+    except Exception as error:
+        from reinit_bench.training.interrupt import EXIT_INTERRUPTED, Interrupted
+
+        if isinstance(error, Interrupted):
+            return EXIT_INTERRUPTED
+        if wants_traceback:
+            raise
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        return 1
+    finally:
+        if not wants_traceback:
+            os.environ.pop(FULL_ERROR, None)
+
+
+def one_line(error: Exception) -> str:
+    """What went wrong, what is allowed, what to do; without a traceback."""
+    from hydra.errors import MissingConfigException
+    from omegaconf import DictConfig
+    from omegaconf.errors import OmegaConfBaseException
+
+    if isinstance(error, MissingConfigException) and error.options is not None and error.missing_cfg_file:
+        group, _, option = str(error.missing_cfg_file).rpartition("/")
+        allowed = ", ".join(error.options)
+        if option and allowed:
+            return f"{group}={option}: there is no such {group}; choose one of {allowed}"
+    cause = error.__cause__
+    if isinstance(cause, OmegaConfBaseException) and cause.full_key and isinstance(cause.parent_node, DictConfig):
+        fields = ", ".join(str(key) for key in cause.parent_node if not str(key).startswith("_"))
+        return f"there is no field {cause.full_key}; the fields there are {fields}"
+    text = " ".join(str(error).split()) or type(error).__name__
+    if hasattr(error, "format_message"):  # of the command line's own parser
+        return f"{text.rstrip('.')}; a sub-command's words and options: reinit-bench NAME --help"
+    if isinstance(error, (ConfigError, OSError, ValueError)) or type(error).__module__.startswith(
+        ("hydra", "omegaconf", "reinit_bench")
+    ):
+        return text
+    return f"{type(error).__name__}: {text} (HYDRA_FULL_ERROR=1 shows where)"
+
+
+def _one_line_warning(message: Warning | str, *where: Any, **more: Any) -> None:
+    print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,12 @@
+"""Where the configuration lies: inside an installed package, or beside the package in a checkout."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def conf_dir() -> Path:
+    """The folder of Hydra groups."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "conf"
+    return inside if inside.is_dir() else package.parent / "conf"

@@ -1,0 +1,277 @@
+"""One experiment, frozen: its parts, their validation and its run id. Knows neither torch nor Hydra."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from functools import cache, cached_property, lru_cache
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+from reinit_bench.core.settings import ABSENT, OUTSIDE_IDENTITY, ConfigError, Settings, checked, setting
+
+PROTOCOL_VERSION = 1
+"""Part of every run id: raised when a change of the code changes what the same configuration means."""
+
+SECTIONS = ("dataset", "model", "method", "augmentation", "dropout", "initializer")
+"""The parts of an experiment that are chosen by name, one yaml per option."""
+
+_PLAIN = ("seed", "image_size", "precision")
+_EXECUTION = ("results_dir", "device", "compile", "logger", "study", "diagnostics")
+T = TypeVar("T")
+_MADE: dict[tuple[type, str], Any] = {}
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+_DROPOUT_RATE = setting(0.0, least=0, below=1).metadata
+_KEYS = frozenset((*SECTIONS, "trainer", *_PLAIN, *_EXECUTION))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trainer(Settings):
+    """How one round is trained (Section 3 and Appendix B.1; PROTOCOL.md's readings are the defaults)."""
+
+    section: ClassVar[str] = "trainer"
+
+    lr: float = setting(0.003, above=0)
+    """SGD's initial learning rate, of every round."""
+    momentum: float = setting(0.9, least=0, below=1)
+    """SGD's momentum."""
+    weight_decay: float = setting(1e-5, least=0)
+    """Penalty on kernels (not on biases or norms)."""
+    weight_decay_form: str = setting("l2", choices=("l2", "sgd"))
+    """l2: the loss gains weight_decay * sum(w^2), whose gradient is 2 * weight_decay * w; sgd: weight_decay * w."""
+    batch_size: int = setting(256, least=1)
+    """Examples per step; a training split smaller than this is one batch, an epoch's last batch may be smaller."""
+    max_steps: int = setting(100_000, least=1)
+    """Most steps of one round; the baseline may take rounds * max_steps in its only round."""
+    plateau_epochs: int = setting(20, least=1)
+    """The learning rate is halved when the validation error has not improved for this many epochs."""
+    lr_factor: float = setting(0.5, above=0, most=1)
+    """What the learning rate is multiplied by on a plateau."""
+    patience_epochs: int = setting(60, least=1)
+    """A round has converged when the validation error has not improved for this many epochs."""
+    validation_fraction: float = setting(0.1, least=0, below=1)
+    """Share of the training split kept for validation; 0: none, and then no early stopping and no halving."""
+    round_weights: str = setting("best", choices=("best", "last"))
+    """Which weights end a round: the best on validation, or the last."""
+    optimizer_between_rounds: str = setting("fresh", choices=("fresh", "carry"))
+    """Whether momentum and learning rate start anew in each round or are carried over."""
+    checkpoint_every: int = setting(1000, least=1, outside_identity=True)
+    """Steps between checkpoints within a round (one more is written at every round's start)."""
+    micro_batch: int | None = setting(None, least=1, outside_identity=True)
+    """Examples that go through the network at once, to save memory; null: the whole batch. The same up to rounding."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.validation_fraction == 0 and self.round_weights == "best":
+            raise ConfigError(
+                "trainer.round_weights=best needs a validation split; "
+                "set trainer.round_weights=last or a trainer.validation_fraction above 0"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Experiment:
+    """dataset x model x method x augmentation x dropout x initializer x trainer x seed x image size x precision.
+
+    The mappings are sections as written in conf/: `_target_`, `name`, hyperparameters, and descriptive keys that begin
+    with an underscore.
+
+    Raises:
+        ConfigError: a part is missing, mistyped or out of range, or the images are too small for the model.
+    """
+
+    dataset: Mapping[str, Any]
+    model: Mapping[str, Any]
+    method: Mapping[str, Any]
+    augmentation: Mapping[str, Any]
+    dropout: Mapping[str, Any]
+    initializer: Mapping[str, Any]
+    trainer: Trainer
+    seed: int = setting(0, least=0)
+    image_size: int | None = setting(None, least=1)
+    """Side of the square images that the model sees, in pixels; null for data that are not images."""
+    precision: str = setting("fp32", choices=("fp32", "bf16"))
+    """fp32, or bf16: forward and backward passes under autocast to bfloat16, weights and norms in fp32."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "seed", checked("seed", self.seed, int, _metadata("seed")))
+        object.__setattr__(
+            self, "image_size", checked("image_size", self.image_size, int | None, _metadata("image_size"))
+        )
+        checked("precision", self.precision, str, _metadata("precision"))
+        checked("dropout.rate", self.dropout.get("rate"), float, _DROPOUT_RATE)
+        smallest = self.model.get("_min_image_size_")
+        if smallest is not None and (self.image_size is None or self.image_size < smallest):
+            raise ConfigError(
+                f"model {self.model['name']} needs image_size of at least {smallest}; got {self.image_size}"
+            )
+
+    @classmethod
+    def from_dict(cls, config: Mapping[str, Any]) -> Experiment:
+        """The experiment that a resolved configuration describes; keys of the execution are passed over."""
+        strange = config.keys() - _KEYS
+        if strange:
+            raise ConfigError(f"there is no field {min(strange)!r}; sections and fields are those of --cfg job")
+        missing = [name for name in (*SECTIONS, "trainer") if not isinstance(config.get(name), Mapping)]
+        if missing:
+            raise ConfigError(f"the configuration has no section {missing[0]!r}")
+        for name in SECTIONS:
+            if not isinstance(config[name].get("name"), str):
+                raise ConfigError(f"section {name!r} has no name")
+        known = _trainer_fields()
+        unknown = sorted(key for key in config["trainer"].keys() - known if not key.startswith("_"))
+        if unknown:
+            raise ConfigError(f"trainer has no field {unknown[0]!r}; its fields are {', '.join(sorted(known))}")
+        trainer = _made(Trainer, {key: value for key, value in config["trainer"].items() if key in known})
+        rest = {key: config[key] for key in _PLAIN if key in config}
+        return cls(**{name: config[name] for name in SECTIONS}, trainer=trainer, **rest)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain nested dicts, fit for YAML and JSON; `from_dict` gives the experiment back."""
+        return asdict(self)
+
+    @cached_property
+    def identity(self) -> dict[str, Any]:
+        """What tells this experiment from every other: the configuration without names of code, paths and labels."""
+        parts = {name: section.content for name, section in self._sections.items()}
+        return {"protocol": PROTOCOL_VERSION, **parts, **{name: getattr(self, name) for name in _PLAIN}}
+
+    @cached_property
+    def run_id(self) -> str:
+        """16 hex digits of the SHA-256 of the identity in canonical JSON."""
+        plain = {"protocol": PROTOCOL_VERSION, **{name: getattr(self, name) for name in _PLAIN}}
+        texts = {name: _canonical_json(value) for name, value in plain.items()}
+        return _digest(texts | {name: section.text for name, section in self._sections.items()})
+
+    @cached_property
+    def _sections(self) -> dict[str, _SectionIdentity]:
+        sections = {name: _identity_of(getattr(self, name)) for name in SECTIONS}
+        return {**sections, "trainer": _identity_of_trainer(self.trainer)}
+
+    @property
+    def title(self) -> str:
+        """The experiment in a few words, for people: `digits scnn lw seed 0`."""
+        extra = [
+            self.augmentation["name"] if self.augmentation["name"] != "none" else "",
+            f"dropout {self.dropout['rate']:g}" if self.dropout["rate"] else "",
+        ]
+        words = [self.dataset["name"], self.model["name"], self.method["name"], *filter(None, extra)]
+        return f"{' '.join(words)} seed {self.seed}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Execution:
+    """Where and how an experiment runs: never part of its identity."""
+
+    results_dir: Path = Path("results")
+    device: str = setting("auto", choices=("auto", "cpu", "cuda"))
+    compile: str = setting("auto", choices=("auto", "none", "inductor", "aot_eager", "eager"))
+    """What compiles the step: auto is inductor on a GPU, none on the CPU; the last two are for looking for mistakes."""
+    logger: Mapping[str, Any] = field(default_factory=lambda: {"name": "none"})
+    study: str | None = None
+    diagnostics: bool = True
+    """Whether margins, sharpness and sizes are measured at the run's end; never changes the result."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "results_dir", Path(self.results_dir).expanduser())
+        for spec in fields(self):
+            if spec.name in ("device", "compile"):
+                checked(spec.name, getattr(self, spec.name), str, spec.metadata)
+        checked("diagnostics", self.diagnostics, bool, {})
+        checked("logger", self.logger.get("name"), str, {"choices": ("auto", "wandb", "none")})
+
+    @classmethod
+    def from_dict(cls, config: Mapping[str, Any]) -> Execution:
+        """The execution part of a resolved configuration."""
+        study = config.get("study")
+        name = study.get("name") if isinstance(study, Mapping) else study
+        given = {key: config[key] for key in _EXECUTION if key in config and key != "study"}
+        return _made(cls, {**given, "study": name})
+
+
+def _made(kind: type[T], values: Mapping[str, Any]) -> T:
+    """`kind(**values)`, made and checked once: it is frozen, and thousands of runs of a study have few of them."""
+    key = kind, repr(values)
+    if key not in _MADE:
+        _MADE[key] = kind(**values)
+    made: T = _MADE[key]
+    return made
+
+
+@cache
+def _trainer_fields() -> frozenset[str]:
+    return frozenset(spec.name for spec in fields(Trainer))
+
+
+@cache
+def _metadata(name: str) -> Mapping[str, Any]:
+    return next(spec.metadata for spec in fields(Experiment) if spec.name == name)
+
+
+class _SectionIdentity(NamedTuple):
+    """What a section adds to the identity, and that in canonical JSON."""
+
+    content: dict[str, Any]
+    text: str
+
+
+_SECTIONS_KNOWN: dict[str, _SectionIdentity] = {}
+
+
+def _identity_of(section: Mapping[str, Any]) -> _SectionIdentity:
+    """Worked out once for all sections that say the same: thousands of runs of a study are put together from few."""
+    said = repr(section)
+    if said not in _SECTIONS_KNOWN:
+        content = _section_identity(section)
+        _SECTIONS_KNOWN[said] = _SectionIdentity(content, _canonical_json(content))
+    return _SECTIONS_KNOWN[said]
+
+
+@lru_cache(maxsize=256)
+def _identity_of_trainer(trainer: Trainer) -> _SectionIdentity:
+    content = _settings_identity(trainer)
+    return _SectionIdentity(content, _canonical_json(content))
+
+
+def _section_identity(section: Mapping[str, Any]) -> dict[str, Any]:
+    """A section without descriptive keys, paths, and fields at the value that their absence meant."""
+    absent = section.get("_absent_") or {}
+    outside = set(section.get("_outside_identity_") or ())
+    return {
+        key: value
+        for key, value in section.items()
+        if not key.startswith("_") and key not in outside and not (key in absent and value == absent[key])
+    }
+
+
+def _settings_identity(settings: Settings) -> dict[str, Any]:
+    kept = {}
+    for spec in fields(settings):
+        value = getattr(settings, spec.name)
+        if spec.metadata.get(OUTSIDE_IDENTITY) or (ABSENT in spec.metadata and value == spec.metadata[ABSENT]):
+            continue
+        kept[spec.name] = value
+    return kept
+
+
+def _digest(texts: Mapping[str, str]) -> str:
+    """16 hex digits of an object in canonical JSON; `texts` are its values as such, by key."""
+    text = ",".join(f'"{name}":{texts[name]}' for name in sorted(texts))
+    return hashlib.sha256(f"{{{text}}}".encode()).hexdigest()[:16]
+
+
+def _canonical_json(value: Any) -> str:
+    return _CANONICAL.encode(_canonical(value))
+
+
+def _canonical(value: Any) -> Any:
+    """Numbers that are equal are written alike (1 and 1.0), tuples as lists."""
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if value is None or isinstance(value, (str, int)):  # most values: before the slower question for a Mapping
+        return value
+    if isinstance(value, Mapping):
+        return {key: _canonical(item) for key, item in value.items()}
+    return [_canonical(item) for item in value] if isinstance(value, (list, tuple)) else value

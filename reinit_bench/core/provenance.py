@@ -1,0 +1,57 @@
+"""Which code and which machine made a result."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import reinit_bench
+
+COMPILED = Path(reinit_bench.__file__).parent / "kernels" / "libcompiled.so"
+"""The layers in C that the installation compiles where it can (`hatch_build.py`)."""
+
+PACKAGES = ("torch", "numpy", "scikit-learn")
+
+
+@cache
+def git_commit() -> str | None:
+    """The commit of the checkout that the package lies in, with `+dirty` where it differs; None outside a checkout."""
+    root = Path(reinit_bench.__file__).resolve().parent.parent
+    if not (root / ".git").exists():
+        return None
+    try:
+        head = _git(root, "rev-parse", "HEAD")
+        return f"{head}+dirty" if _git(root, "status", "--porcelain", "--untracked-files=no") else head
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(root: Path, *words: str) -> str:
+    done = subprocess.run(["git", *words], cwd=root, capture_output=True, text=True, check=True, timeout=30)
+    return done.stdout.strip()
+
+
+@cache
+def _installed() -> tuple[tuple[str, str], ...]:
+    found = []
+    for name in PACKAGES:
+        try:
+            found.append((name, version(name)))
+        except PackageNotFoundError:
+            continue
+    return tuple(found)
+
+
+def versions() -> dict[str, str]:
+    """Versions of the package, of Python and of what computes."""
+    return {"reinit_bench": reinit_bench.__version__, "python": platform.python_version(), **dict(_installed())}
+
+
+def slurm_job() -> str | None:
+    """The SLURM job (array task included) that this process runs in; None outside SLURM."""
+    array, task = os.environ.get("SLURM_ARRAY_JOB_ID"), os.environ.get("SLURM_ARRAY_TASK_ID")
+    return f"{array}_{task}" if array and task else os.environ.get("SLURM_JOB_ID")

@@ -1,0 +1,138 @@
+"""`reinit-bench prepare`: download datasets, cache them, and check the caches. Imports neither torch nor TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+from rich.console import Console
+
+from reinit_bench.core.conf_dir import conf_dir
+from reinit_bench.core.settings import ConfigError, instantiate
+from reinit_bench.data.cache import disk_bytes
+from reinit_bench.data.preparing.environment import run_jobs
+from reinit_bench.data.tfds_source import NotPrepared, Tfds
+
+TARGET = f"{Tfds.__module__}.{Tfds.__qualname__}"
+
+
+def command(arguments: Sequence[str], *, check: bool = False, console: Console | None = None) -> int:
+    """The sub-command: `dataset=cifar10`, `dataset=cifar10,cassava`, `dataset=all`, and overrides of their fields
+    such as `dataset.corruption=fog`.
+
+    Args:
+        check: verify the hashes of what is there, and change nothing.
+
+    Returns:
+        The exit code: 0 when every named dataset is ready.
+
+    Raises:
+        ConfigError: an argument is none of these, or names no dataset.
+    """
+    names: list[str] = []
+    overrides: dict[str, Any] = {}
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
+        if key == "dataset" and equals:
+            names += value.split(",")
+        elif key.startswith("dataset.") and equals:
+            overrides[key.removeprefix("dataset.")] = yaml.safe_load(value)
+        else:
+            raise ConfigError(
+                f"prepare takes dataset=NAME[,NAME...], dataset=all and dataset.FIELD=VALUE; got {argument!r}"
+            )
+    if not names:
+        raise ConfigError(f"which dataset? dataset=all, or dataset= one of {', '.join(preparable())}")
+    chosen = preparable() if names == ["all"] else list(dict.fromkeys(names))
+    return prepare(chosen, overrides=overrides, check=check, console=console)
+
+
+def prepare(
+    names: Sequence[str],
+    *,
+    overrides: Mapping[str, Any] | None = None,
+    check: bool = False,
+    console: Console | None = None,
+) -> int:
+    """Prepare the datasets (options of conf/dataset), or only check them; a failure does not stop the others.
+
+    Returns:
+        0 when all are ready, 1 otherwise; each failure is printed.
+    """
+    console = console or Console(stderr=True)
+    sources = {name: source(name, overrides) for name in names}
+    jobs = {} if check else {job.title: job for each in sources.values() if each for job in each.distinct_jobs}
+    outcomes = run_jobs(list(jobs.values()), console)
+    failed = 0
+    for name, dataset in sources.items():
+        if dataset is None:
+            console.out(f"{name}: nothing to prepare")
+            continue
+        problem = _problem(dataset, outcomes, hashes=check)
+        failed += problem is not None
+        if problem is None:
+            size = sum(disk_bytes(job.cache.path) for job in dataset.distinct_jobs)
+            problem = f"ready in {dataset.jobs['test'].root} ({size / 1e6:,.0f} MB)"
+        console.out(f"{name}: {problem}", highlight=False)
+    return 1 if failed else 0
+
+
+def readiness(name: str) -> str:
+    """`ready`, `missing` or `corrupt`, judged by the manifest and the files' sizes; quick."""
+    dataset = source(name)
+    try:
+        if dataset is not None:
+            dataset.check(hashes=False)
+    except NotPrepared as error:
+        return error.state
+    except ConfigError:
+        return "corrupt"
+    return "ready"
+
+
+def preparable() -> list[str]:
+    """The options of conf/dataset that are prepared by this command, sorted."""
+    return [name for name in options() if source(name) is not None]
+
+
+def options() -> list[str]:
+    """All options of conf/dataset, sorted."""
+    return sorted(path.stem for path in (conf_dir() / "dataset").glob("*.yaml"))
+
+
+def section(name: str) -> dict[str, Any]:
+    """The section `dataset` that conf/dataset/<name>.yaml describes.
+
+    Raises:
+        ConfigError: there is no such option.
+    """
+    path = conf_dir() / "dataset" / f"{name}.yaml"
+    if not path.is_file():
+        raise ConfigError(f"there is no dataset {name!r}; there are {', '.join(options())}")
+    content = yaml.safe_load(path.read_text())
+    return content.get("dataset", content)
+
+
+def source(name: str, overrides: Mapping[str, Any] | None = None) -> Tfds | None:
+    """The dataset of an option with fields replaced; None for one that needs no preparing.
+
+    Raises:
+        ConfigError: there is no such option or field.
+    """
+    described = section(name)
+    if described.get("_target_") != TARGET:
+        return None
+    return instantiate({**described, **(overrides or {})}, "dataset")
+
+
+def _problem(dataset: Tfds, outcomes: Mapping[str, str | None], *, hashes: bool) -> str | None:
+    """What keeps a dataset from being ready."""
+    for job in dataset.distinct_jobs:
+        if error := outcomes.get(job.title):
+            return error
+    try:
+        dataset.check(hashes=hashes)
+    except ConfigError as error:
+        return str(error)
+    return None

@@ -1,0 +1,110 @@
+"""The Python that has TensorFlow: datasets are prepared there, by a process of its own; training never imports it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+
+from filelock import FileLock
+from rich.console import Console
+
+from reinit_bench.core.settings import ConfigError
+from reinit_bench.data.preparing.job import Job
+
+VARIABLE = "REINIT_BENCH_PREPARE_PYTHON"
+
+REQUIREMENTS = (
+    "tensorflow-cpu==2.21.0",
+    "tensorflow-datasets==4.9.10",
+    "importlib_resources>=6.4",
+    "scipy>=1.13",
+    "pillow>=11",
+    "filelock>=3.15",
+    "rich>=13.7",
+)
+"""What preparing needs; the extra `reinit-bench[prepare]` is the same list."""
+
+LAUNCH = Path(__file__).with_name("launch.py")
+
+
+def run_jobs(jobs: Sequence[Job], console: Console) -> dict[str, str | None]:
+    """Make caches in an environment that has TensorFlow; that environment is made where there is none.
+
+    Returns:
+        What went wrong (None: nothing) with each job, by its title; a failure does not stop the others.
+
+    Raises:
+        ConfigError: there is no such environment and none can be made.
+    """
+    if not jobs:
+        return {}
+    python = prepare_python(Path(jobs[0].root), console)
+    # Each job ends with a line on standard output; everything else goes to standard error as it comes.
+    done = subprocess.run(worker_command(python, jobs), stdout=subprocess.PIPE, text=True, env=_environment())
+    outcomes = dict(json.loads(line) for line in done.stdout.splitlines() if line.startswith("["))
+    return {
+        job.title: outcomes.get(job.title, f"{job.title}: preparing ended with code {done.returncode}") for job in jobs
+    }
+
+
+def worker_command(python: Path, jobs: Sequence[Job]) -> list[str]:
+    """The command that does the jobs. -P: the script's folder is not a place to import from."""
+    return [str(python), "-P", str(LAUNCH), json.dumps([asdict(job) for job in jobs])]
+
+
+def prepare_python(root: Path, console: Console) -> Path:
+    """The interpreter that prepares: the variable's, this one if it has what is needed, or one of an environment made
+    below `root`."""
+    chosen = os.environ.get(VARIABLE)
+    if chosen:
+        if not Path(chosen).is_file():
+            raise ConfigError(f"{VARIABLE} is {chosen}, which is no file; give it the path of a Python")
+        return Path(chosen)
+    if all(find_spec(name) for name in ("tensorflow", "tensorflow_datasets", "importlib_resources")):
+        return Path(sys.executable)
+    version = hashlib.sha256("\n".join((sys.version, *REQUIREMENTS)).encode()).hexdigest()[:8]
+    return _isolated(root / f"prepare-env-{version}", console)
+
+
+def _isolated(folder: Path, console: Console) -> Path:
+    """The interpreter of the environment in `folder`; made there if it is not complete."""
+    python, complete = folder / "bin" / "python", folder / "complete"
+    if complete.exists():
+        return python
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(folder.with_suffix(".lock")):
+        if complete.exists():
+            return python
+        console.out(f"making an environment with TensorFlow in {folder} (about 2 GB; once)")
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            _run([sys.executable, "-m", "venv", str(folder)])
+            _run([str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *REQUIREMENTS])
+        except ConfigError:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+        complete.touch()
+    return python
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        last = done.stdout.strip().splitlines()[-1:] or [f"code {done.returncode}"]
+        raise ConfigError(
+            f"cannot make the environment that prepares datasets: `{' '.join(command[1:4])}` failed: {last[0]}; "
+            f"where there is no network, set {VARIABLE} to a Python that has {', '.join(REQUIREMENTS[:2])}"
+        )
+
+
+def _environment() -> dict[str, str]:
+    """This process's environment without what would mix its libraries into another Python's."""
+    return {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}

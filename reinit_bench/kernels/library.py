@@ -1,0 +1,83 @@
+"""The functions in C that the installation compiles (`hatch_build.py`), for layers where torch is slow on the CPU.
+
+Where the library is missing (no compiler at installation) or the processor is one for which nothing was measured,
+torch's own are taken: the same functions up to rounding.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import itertools
+import platform
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+import torch
+from torch import Tensor
+
+from reinit_bench.core.provenance import COMPILED
+
+PANEL = 16
+"""The functions take numbers of channels that are multiples of this: two vectors of the processor."""
+
+
+@functools.cache
+def library() -> ctypes.CDLL | None:
+    """The compiled functions; None where there are none for this processor."""
+    if torch.backends.cpu.get_cpu_capability() != "AVX2" or platform.machine() not in ("x86_64", "AMD64"):
+        return None  # with AVX512 torch's own have vectors of twice the length, which ours would not use
+    try:
+        return ctypes.CDLL(str(COMPILED))
+    except OSError:
+        return None
+
+
+def takes(x: Tensor, weight: Tensor) -> bool:
+    """Whether there is a library, and these can be handed to it: memory of the CPU, in fp32."""
+    # A tensor of another type (a fake one, a wrapped one) has no memory to hand out.
+    if type(x) is not Tensor or not x.is_cpu or x.dtype is not torch.float32 or weight.dtype is not torch.float32:
+        return False
+    return library() is not None
+
+
+def call(name: str, *arguments: Tensor | float | None) -> None:
+    """Call a function of the library: tensors are handed over as pointers, integers as int64_t, floats as double.
+
+    Raises:
+        MemoryError: it found no memory for its intermediate values.
+    """
+    functions = library()
+    assert functions is not None
+    if functions[name](*map(_word, arguments)):
+        raise MemoryError(f"no memory for {name}")
+
+
+def _word(value: Tensor | float | None) -> ctypes.c_void_p | ctypes.c_int64 | ctypes.c_double | None:
+    if value is None:
+        return None
+    if isinstance(value, Tensor):
+        return ctypes.c_void_p(value.data_ptr())
+    return ctypes.c_int64(value) if isinstance(value, int) else ctypes.c_double(value)
+
+
+def in_threads(part: Callable[[int, int], None], count: int, multiple: int = 1) -> None:
+    """Call `part(first, how many)` over `count`, cut at multiples into one piece for each of torch's threads.
+
+    `part` may run in a thread that knows nothing of `torch.no_grad`.
+    """
+    threads = min(torch.get_num_threads(), count // multiple)
+    if threads <= 1:
+        part(0, count)
+        return
+    cuts = [count * number // threads // multiple * multiple for number in range(threads)] + [count]
+    pieces = [(first, end - first) for first, end in itertools.pairwise(cuts)]
+    others = [_executor(threads).submit(part, *piece) for piece in pieces[1:]]
+    part(*pieces[0])
+    for other in others:
+        other.result()
+
+
+@functools.cache
+def _executor(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads - 1, "compiled")

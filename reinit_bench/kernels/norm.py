@@ -1,0 +1,95 @@
+"""The norm of every architecture: GroupNorm with one group, with the ReLU that follows it where there is one.
+
+Three ways to compute the same function, chosen by where the input lies:
+
+- plain: PyTorch's group norm; the ReLU is taken in place, which spares a pass over memory and changes no bit. In a
+  compiled network too: the compiler fuses it with its neighbours.
+- cpu: for channels-last images on the CPU, compiled at installation where that can be, see `norm_cpu`.
+- triton: own kernels for channels-last images on a CUDA device, see `norm_triton`.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from reinit_bench.kernels import norm_cpu
+
+_MANY_VALUES = 2**18
+"""On the CPU below this many values in a batch, calling the compiled functions costs more than they save."""
+
+KINDS = ("auto", "plain", "cpu", "triton")
+_forced = "auto"
+
+
+class Norm(nn.GroupNorm):
+    """The paper's layer norm: mean and variance of each example over (C, H, W) or (C,), scale and shift per channel.
+
+    Args:
+        channels: number of channels C.
+        epsilon: added to the variance.
+        relu: whether a ReLU follows.
+    """
+
+    def __init__(self, channels: int, epsilon: float, *, relu: bool = False) -> None:
+        super().__init__(1, channels, eps=epsilon)
+        self.relu = relu
+
+    def forward(self, x: Tensor) -> Tensor:
+        if uses_triton(x):
+            from reinit_bench.kernels.norm_triton import group_norm
+
+            return group_norm(x, self.weight, self.bias, self.eps, self.relu)
+        if uses_compiled(x, self.weight):
+            return norm_cpu.group_norm(x, self.weight, self.bias, self.eps, self.relu)
+        return plain_norm(x, self.weight, self.bias, self.eps, relu=self.relu)
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, relu={self.relu}"
+
+
+def plain_norm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: float, *, relu: bool) -> Tensor:
+    """The norm by PyTorch's own operations; what every other way is held to."""
+    normalized = functional.group_norm(x, 1, weight, bias, epsilon)
+    # The norm's backward pass needs its input, not its output, which may therefore be overwritten.
+    return functional.relu_(normalized) if relu else normalized
+
+
+def uses_triton(x: Tensor) -> bool:
+    """Whether the own kernels compute the norm of `x`."""
+    if _forced == "plain" or x.dim() != 4 or not x.is_contiguous(memory_format=torch.channels_last):
+        return False
+    if _forced == "triton":
+        return True
+    return x.is_cuda and not torch.compiler.is_compiling() and has_triton()
+
+
+def uses_compiled(x: Tensor, weight: Tensor) -> bool:
+    """Whether the functions that the installation compiled compute the norm of `x`."""
+    if torch.compiler.is_compiling() or not norm_cpu.serves(x, weight):
+        return False
+    return _forced == "cpu" or (_forced == "auto" and x.numel() >= _MANY_VALUES)
+
+
+@functools.cache
+def has_triton() -> bool:
+    """Whether Triton is installed."""
+    return importlib.util.find_spec("triton") is not None
+
+
+@contextmanager
+def norm_kind(kind: str) -> Iterator[None]:
+    """Compute every norm the given way, of `KINDS`; for tests and benchmarks."""
+    global _forced
+    assert kind in KINDS, kind
+    before, _forced = _forced, kind
+    try:
+        yield
+    finally:
+        _forced = before

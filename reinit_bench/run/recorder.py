@@ -1,0 +1,123 @@
+"""The journal: what a run writes down while it runs, and how it is found again after a cut."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from functools import partial
+from typing import Any
+
+import torch
+
+from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.store.files import write_lines
+from reinit_bench.store.store import RunFolder
+from reinit_bench.training.background import BackgroundWriter, snapshot
+from reinit_bench.training.checkpoint import latest_checkpoint, remove_checkpoints, save_checkpoint
+from reinit_bench.training.loop import RoundResult, RoundState
+from reinit_bench.training.observer import EpochEnd
+
+
+class Journal:
+    """Rounds and curve of one run, in memory and on disk.
+
+    The checkpoint holds all of it, so that `rounds.jsonl` and `history.jsonl` can be written anew from it: lines that a
+    killed process wrote after its last checkpoint are made again, not twice.
+    """
+
+    def __init__(self, folder: RunFolder) -> None:
+        self.folder = folder
+        self.rounds: list[dict[str, Any]] = []
+        self.history: list[dict[str, Any]] = []
+        self.optimizer: dict[str, Any] | None = None
+        """The optimizer's state at the end of the last round."""
+        self.problems: list[str] = []
+        """Lines about checkpoints that were found torn."""
+        self._writer = BackgroundWriter()
+        self._seconds_before = 0.0
+        self._started = time.perf_counter()
+
+    @property
+    def total_step(self) -> int:
+        """Steps of all finished rounds."""
+        return sum(row["steps"] for row in self.rounds)
+
+    @property
+    def seconds(self) -> float:
+        """Time spent on this run, by earlier attempts too, as far as their checkpoints tell."""
+        return self._seconds_before + time.perf_counter() - self._started
+
+    def restore(self, net: BlockNet, device: torch.device) -> RoundState | None:
+        """Go back to the newest whole checkpoint: the network's weights, the journal, and the running round's state.
+
+        Also sets the number of threads that the run began with: on the CPU it decides the order of summation, and with
+        it the last bits of every result.
+        """
+        checkpoint, self.problems = latest_checkpoint(self.folder.path, device)
+        if checkpoint is None:
+            return None
+        net.load_state_dict(checkpoint["net"])
+        self.rounds, self.history = checkpoint["rounds"], checkpoint["history"]
+        self.optimizer = checkpoint["last_optimizer"]
+        self._seconds_before = checkpoint["seconds"]
+        torch.set_num_threads(checkpoint["threads"])
+        return RoundState(**checkpoint["round"])
+
+    def save(self, net: BlockNet, state: RoundState) -> None:
+        """Write a checkpoint and, after it, the curve as far as the checkpoint knows it; both in the background.
+
+        Raises:
+            StoreError: the checkpoint before this one could not be written.
+        """
+        content = snapshot(
+            {
+                "net": net.state_dict(),
+                "round": vars(state),
+                "rounds": self.rounds,
+                "history": self.history,
+                "last_optimizer": self.optimizer,
+                "seconds": self.seconds,
+                "threads": torch.get_num_threads(),
+            }
+        )
+
+        def write() -> None:
+            save_checkpoint(self.folder.path, content)
+            self._write(content["rounds"], content["history"])
+
+        self._writer.submit(write)
+
+    def wait(self) -> None:
+        """Return when all that was saved is on disk.
+
+        Raises:
+            StoreError: it could not be written.
+        """
+        self._writer.wait()
+
+    def epoch_ended(self, event: EpochEnd) -> None:
+        """Keep a line of the curve."""
+        row = {key: value for key, value in asdict(event).items() if key != "losses"}
+        row["train_loss"] = sum(event.losses) / len(event.losses)
+        self.history.append(row)
+
+    def round_ended(self, result: RoundResult, optimizer: Mapping[str, Any] | None) -> None:
+        """Keep a round's line."""
+        self.rounds.append(asdict(result))
+        self.optimizer = None if optimizer is None else dict(optimizer)
+        self._writer.submit(partial(self._write, list(self.rounds), list(self.history)))
+
+    def write(self) -> None:
+        """Write `rounds.jsonl` and `history.jsonl` now."""
+        self.wait()
+        self._write(self.rounds, self.history)
+
+    def _write(self, rounds: list[dict[str, Any]], history: list[dict[str, Any]]) -> None:
+        write_lines(self.folder.path / "rounds.jsonl", rounds)
+        write_lines(self.folder.path / "history.jsonl", history)
+
+    def close(self) -> None:
+        """Remove what only a running experiment needs."""
+        self.wait()
+        remove_checkpoints(self.folder.path)

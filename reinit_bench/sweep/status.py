@@ -1,0 +1,133 @@
+"""How runs stand, for people and as JSON."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Container, Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.table import Table
+
+from reinit_bench.core.config import Experiment
+from reinit_bench.core.settings import ConfigError
+from reinit_bench.store.store import Store
+from reinit_bench.sweep.cost import Cost, Rates, cost_of
+from reinit_bench.sweep.plan import STATES, Plan, PlannedRun, state_of
+from reinit_bench.sweep.slurm.queue import active_tasks
+
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times as fast, where there is one
+
+
+def plan_table(plan: Plan, title: str, rates: Rates | None = None) -> Table:
+    """Counts by state for each dataset and model, and their sums; with `rates` also the hours that are left."""
+    table = Table(title=f"{title}: {len(plan.runs):,} runs", title_justify="left")
+    table.add_column("dataset")
+    table.add_column("model")
+    shown = [state for state in STATES if plan.counts[state]]
+    for column in (*shown, "all", *(["hours left"] if rates else [])):
+        table.add_column(column, justify="right")
+    for (dataset, model), runs in _groups(plan).items():
+        table.add_row(dataset, model, *_cells(runs, shown, rates))
+    table.add_section()
+    table.add_row("all", "", *_cells(plan.runs, shown, rates))
+    return table
+
+
+def _cells(runs: Sequence[PlannedRun], shown: Sequence[str], rates: Rates | None) -> list[str]:
+    counts = Counter(run.state for run in runs)
+    cells = [f"{counts[state]:,}" if counts[state] else "" for state in shown]
+    hours = [f"{sum(cost_left(runs, rates).hours.values()):,.1f}"] if rates else []
+    return [*cells, f"{len(runs):,}", *hours]
+
+
+def cost_left(runs: Iterable[PlannedRun], rates: Rates) -> Cost:
+    """What the runs that are not done will take, from their beginning."""
+    left = (run for run in runs if run.state != "done")
+    return cost_of(((run.experiment, str(run.config.get("device", "auto"))) for run in left), rates)
+
+
+def plan_json(plan: Plan, rates: Rates) -> str:
+    """The plan as JSON: counts and hours, by group too, and each run with its id, title and state."""
+    runs = [{"run_id": run.run_id, "title": run.experiment.title, "state": run.state} for run in plan.runs]
+    groups = []
+    for (dataset, model), members in _groups(plan).items():
+        counts = Counter(run.state for run in members)
+        states = {state: counts[state] for state in STATES}
+        groups.append({"dataset": dataset, "model": model, **states, "hours_left": cost_left(members, rates).hours})
+    cost = cost_left(plan.runs, rates)
+    whole = {"hours_left": cost.hours, "runs_with_measured_step_time": cost.measured}
+    return json.dumps(
+        {"runs": len(plan.runs), "states": plan.counts, **whole, "groups": groups, "each": runs}, indent=1
+    )
+
+
+def trouble(plan: Plan, most: int = 20, last_lines: int = 3) -> list[str]:
+    """Failures by cause, and for each failed or interrupted run what it is and its error's last lines.
+
+    Args:
+        most: so many runs are shown one by one.
+        last_lines: lines of each error.
+    """
+    failed, cut = plan.in_state("failed"), plan.in_state("interrupted")
+    kinds = Counter(run.error_kind for run in failed)
+    lines = [f"{count} failed: {kind}" for kind, count in kinds.most_common()]
+    for run in [*failed, *cut][:most]:
+        why = cause(run)
+        lines.append(f"{run.state}: {run.experiment.title} (run {run.run_id}){': ' + why if why else ''}")
+        where = [run.status[key] for key in ("host", "slurm_job") if run.status.get(key)]
+        if run.state == "failed":
+            lines += [f"  {line}" for line in _error_lines(run)[-last_lines:-1]]
+            lines += [f"  on {', job '.join(where)}"] if where else []
+    left_out = len(failed) + len(cut) - most
+    return [*lines, f"and {left_out} more"] if left_out > 0 else lines
+
+
+def cause(run: PlannedRun) -> str:
+    """The last line of what went wrong; empty where nothing is known to have."""
+    return (_error_lines(run) or [""])[-1]
+
+
+def _error_lines(run: PlannedRun) -> list[str]:
+    return str(run.status.get("error") or "").strip().splitlines()
+
+
+def stored_plan(results_dir: Path, but: Container[str] = ()) -> Plan:
+    """Every run that the results folder holds, or that a SLURM task has to do; `but` those with these ids."""
+    store, tasks = Store(results_dir), active_tasks(results_dir, strict=False)
+    configs = {run_id: _stored_config(store, run_id) for run_id in store.run_ids() if run_id not in but}
+    for task in {id(task): task for run_id, task in tasks.items() if run_id not in configs}.values():
+        pack = zip(task.run_ids, task.batch.configs(task.index), strict=True)
+        configs |= {run_id: config for run_id, config in pack if run_id not in but}
+    runs = []
+    for run_id, config in configs.items():
+        try:
+            experiment = Experiment.from_dict(config)
+        except (ConfigError, TypeError):
+            continue  # a folder that is being made, or no run's
+        state, status = state_of(run_id, store, tasks.get(run_id))
+        config = {**config, "results_dir": str(results_dir)}
+        runs.append(PlannedRun(experiment=experiment, config=config, state=state, status=status))
+    return Plan(runs=tuple(runs))
+
+
+def _stored_config(store: Store, run_id: str) -> dict[str, Any]:
+    """A run's configuration, from its result where there is one (JSON is read much faster than YAML)."""
+    try:
+        result = store.read_result(run_id)
+        if result is not None:
+            config: dict[str, Any] = result["config"]
+            return config
+        read = yaml.load((store.run(run_id).path / "config.yaml").read_bytes(), Loader=_LOADER)
+        return read if isinstance(read, dict) else {}
+    except (OSError, yaml.YAMLError, ConfigError):
+        return {}
+
+
+def _groups(plan: Plan) -> dict[tuple[str, str], list[PlannedRun]]:
+    groups: dict[tuple[str, str], list[PlannedRun]] = {}
+    for run in plan.runs:
+        groups.setdefault((run.experiment.dataset["name"], run.experiment.model["name"]), []).append(run)
+    return groups

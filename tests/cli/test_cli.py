@@ -1,0 +1,206 @@
+"""The command as its user types it: in a process of its own, from an empty folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+from small import TINY, tiny
+
+from reinit_bench.cli.main import main
+
+COMMAND = [sys.executable, "-m", "reinit_bench"]
+
+
+def run(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    env = {**os.environ, **environment}
+    return subprocess.run([*COMMAND, *words], capture_output=True, text=True, cwd=cwd, env=env, timeout=240)
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 120
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < deadline, f"{path} never came"
+        time.sleep(0.01)
+
+
+BAD_INPUT = [
+    (["method=lww"], "method=lww: there is no such method; choose one of bl, dsd, fc, lw, wels, welsr"),
+    (["dataset=nope"], "dataset=nope: there is no such dataset; choose one of caltech101, "),
+    (["dropout=0.3.1"], "dropout=0.3.1: there is no such dropout; choose one of none, p25, p50"),
+    (["study=nope", "-m"], "study=nope: there is no such study; choose one of "),
+    (["image_size=7", "model=vgg16"], "model vgg16 needs image_size of at least 32; got 7"),
+    (["trainer.lr=-1"], "trainer.lr must be a number above 0; got -1"),
+    (["seed=x"], "seed must be a whole number of at least 0; got 'x'"),
+    (["trainer.lrr=1"], "there is no field trainer.lrr; the fields there are lr, momentum, "),
+    (["+nope=1"], "there is no field 'nope'"),
+    (["method=wels", "method.fraction=2"], "method.fraction must be a number above 0 and at most 1; got 2"),
+    (["study=demo"], "study=demo is many runs; add -m to run them all"),
+    (["device=cuda"], "device=cuda, but torch finds no CUDA device here; use device=auto or device=cpu"),
+    (["tabels"], "there is no sub-command 'tabels'; choose one of cancel, doctor, "),
+    (["tables", "9"], "there is no table 9; the tables are "),
+    (["figures", "figur3"], "there is no figure 'figur3'; the figures are "),
+    (
+        ["tables", "3", "--form", "paper"],
+        "No such option: --form; a sub-command's words and options: reinit-bench NAME ",
+    ),
+    (["tables", "3", "--from", "papers"], "--from takes runs (finished runs) or paper (the published tables); got 'pa"),
+    (["tables", "two"], "there is no table two; the tables are 1, 1-readings, 1-readings-cells, 2, 3, "),
+    (["plan", "study=nope"], "study=nope: there is no such study; choose one of "),
+    (["plan", "method=lww"], "method=lww: there is no such method"),
+    (["-m", "method=lw,fc", "method.selection=network"], "there is no field method.selection; the fields there are "),
+    (["-m", "study=demo", "trainer.lr=-1"], "trainer.lr must be a number above 0; got -1"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), BAD_INPUT, ids=[" ".join(words) for words, _ in BAD_INPUT])
+def test_bad_input_is_one_clear_line(
+    words: list[str], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("REINIT_BENCH_RESULTS", raising=False)
+    monkeypatch.setattr(GlobalHydra.instance(), "hydra", None)  # other tests of this process keep one open
+    assert main(words) == 1
+    out, err = capfd.readouterr()
+    assert err.startswith(f"error: {message}")
+    assert err.count("\n") == 1
+    assert "Traceback" not in out + err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_sweep_sets_fields_that_only_its_own_options_have(tmp_path: Path) -> None:
+    # lw, the default method, has no such field.
+    done = run("-m", *TINY, "method=welsr,dsd", "method.selection=network", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    results = [json.loads(path.read_text()) for path in tmp_path.glob("**/result.json")]
+    assert {(one["config"]["method"]["name"], one["config"]["method"]["selection"]) for one in results} == {
+        ("welsr", "network"),
+        ("dsd", "network"),
+    }
+
+
+def test_the_full_error_is_there_for_who_asks(tmp_path: Path) -> None:
+    done = run("trainer.lr=-1", cwd=tmp_path, HYDRA_FULL_ERROR="1")
+    assert done.returncode != 0
+    assert "Traceback" in done.stderr
+    assert "ConfigError: trainer.lr must be a number above 0" in done.stderr
+
+
+def test_a_results_folder_that_is_a_file(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("mine")
+    done = run("results_dir=taken", *TINY, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (1, "error: taken is not a folder; give results_dir a folder\n")
+    assert (tmp_path / "taken").read_text() == "mine"
+
+
+@pytest.mark.slow
+def test_one_run_then_again_then_its_table(tmp_path: Path) -> None:
+    first = run(*TINY, cwd=tmp_path, REINIT_BENCH_RESULTS="mine")
+    run_id = tiny().run_id
+    assert first.returncode == 0, first.stderr
+    assert first.stderr == ""
+    last = first.stdout.splitlines()[-1]
+    assert last.startswith("digits scnn lw seed 0: test ")
+    assert last.endswith(f"mine/runs/{run_id}")
+    assert {path.name for path in tmp_path.iterdir()} == {"mine"}
+    again = run(*TINY, cwd=tmp_path, REINIT_BENCH_RESULTS="mine")
+    assert again.returncode == 0
+    assert again.stdout.startswith("digits scnn lw seed 0: already done:  test ")
+    accuracy = json.loads((tmp_path / "mine" / "runs" / run_id / "result.json").read_text())["test_accuracy"]
+    tables = run("tables", "6", "results_dir=mine", cwd=tmp_path)
+    assert tables.returncode == 0, tables.stderr
+    csv = (tmp_path / "mine" / "tables" / "table6.csv").read_text().splitlines()
+    assert csv[0] == "dataset,model,method,n,mean,std,published"
+    assert [line for line in csv if line.startswith("DIGITS (60)") and ",lw," in line] == [
+        f"DIGITS (60),scnn,lw,1,{round(100 * accuracy, 4)},,"
+    ]
+
+
+@pytest.mark.slow
+def test_a_corrupt_result_among_good_ones_is_named_and_the_good_ones_are_used(tmp_path: Path) -> None:
+    assert run(*TINY, cwd=tmp_path).returncode == 0
+    broken = tmp_path / "results" / "runs" / ("f" * 16)
+    broken.mkdir()
+    (broken / "result.json").write_text("{")
+    done = run("tables", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"error: results/runs/{'f' * 16}/result.json is corrupt: not JSON")
+    assert "DIGITS (60)" in (tmp_path / "results" / "tables" / "table6.md").read_text()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR2])
+def test_a_signal_writes_a_checkpoint_and_says_so(tmp_path: Path, number: signal.Signals) -> None:
+    words = [*TINY, "trainer.max_steps=400", "trainer.checkpoint_every=1000"]
+    run_id = tiny("trainer.max_steps=400").run_id
+    process = subprocess.Popen(
+        [*COMMAND, *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    folder = tmp_path / "results" / "runs" / run_id
+    wait_for(folder / "checkpoint.pt", process)
+    time.sleep(0.2)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 75, (out, err)
+    assert "interrupted at step" in out.splitlines()[-1]
+    assert out.splitlines()[-1].endswith("the same command goes on from there")
+    assert err == ""
+    assert json.loads((folder / "status.json").read_text())["state"] == "interrupted"
+    again = run(*words, "trainer.checkpoint_every=500", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert "goes on from step" in again.stdout.splitlines()[0]
+
+
+@pytest.mark.slow
+def test_a_sweep_then_the_same_again(tmp_path: Path) -> None:
+    words = ["-m", *TINY, "method=lw,fc", "seed=0,1"]
+    done = run(*words, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == "4 runs: 4 missing"
+    assert done.stdout.splitlines()[-1] == "4 done"
+    started = time.monotonic()
+    again = run(*words, cwd=tmp_path)
+    assert again.stdout == "4 runs: 4 done\n"
+    assert time.monotonic() - started < 60
+    status = run("status", *words[1:], cwd=tmp_path)
+    assert "4 runs" in status.stdout
+    wider = run(*words[:-1], "seed=0,1,2", cwd=tmp_path)
+    assert wider.stdout.splitlines()[0] == "6 runs: 4 done, 2 missing"
+
+
+@pytest.mark.slow
+def test_a_failed_run_of_a_sweep_fails_alone(tmp_path: Path) -> None:
+    done = run("-m", *TINY, "trainer.lr=0.01,1e8", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stdout.splitlines()[-1] == "1 done; 1 failed"
+    assert done.stderr.startswith("error: 1 run failed, 1 of them: the loss became nan in round 1 at step ")
+    status = run("status", cwd=tmp_path)
+    assert "the loss became nan in round 1" in status.stdout
+
+
+@pytest.mark.slow
+def test_a_users_own_method_is_one_file_and_one_yaml(tmp_path: Path) -> None:
+    (tmp_path / "my_methods.py").write_text(
+        "from dataclasses import dataclass\n"
+        "from reinit_bench.methods.base import Reinitializer, whole\n"
+        "@dataclass(frozen=True, kw_only=True)\n"
+        "class HeadOnly(Reinitializer):\n"
+        "    def select(self, net, context):\n"
+        "        return {} if context.round.index == 1 else whole(net, net.names_in_head())\n"
+    )
+    (tmp_path / "conf" / "method").mkdir(parents=True)
+    (tmp_path / "conf" / "method" / "head.yaml").write_text("_target_: my_methods.HeadOnly\nname: head\nrepeats: 1\n")
+    done = run("--config-dir", "conf", "method=head", *TINY, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1].startswith("digits scnn head seed 0: test ")
+    sweep = run("--config-dir", "conf", "-m", "method=head,lw", *TINY, cwd=tmp_path)
+    assert sweep.stdout.splitlines()[0] == "2 runs: 1 done, 1 missing"
+    assert sweep.returncode == 0, sweep.stderr

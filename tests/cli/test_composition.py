@@ -1,0 +1,128 @@
+"""Composition: ours equals Hydra's; studies expand to what they say."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+from hydra.errors import HydraException
+
+from reinit_bench.cli.compose import Composer, composer, sweep_jobs
+from reinit_bench.cli.help import groups, help_text
+from reinit_bench.core.conf_dir import conf_dir
+from reinit_bench.core.config import SECTIONS, Experiment
+from reinit_bench.sweep.plan import make_plan
+from reinit_bench.sweep.studies import override_text, overrides_of
+
+FIELDS = [
+    "seed=3",
+    "trainer.lr=0.003",
+    "trainer.lr=1e-4",
+    "dataset.train_examples=20",
+    "model.width=0.5",
+    "precision=bf16",
+    "results_dir='/a b/c'",
+    "image_size=64",
+    "+trainer.note=x",
+    "dataset.train_examples=null",
+    "method.repeats=2",
+]
+
+
+@pytest.fixture(scope="module")
+def compose() -> Iterator[Composer]:
+    with composer() as ready:
+        yield ready
+
+
+def options() -> list[tuple[str, str]]:
+    return [(group, option) for group, names in groups().items() for option in names if group != "study"]
+
+
+def test_a_random_sample_is_what_hydra_composes(compose: Composer) -> None:
+    draw = random.Random(0)
+    choices = groups()
+    for _ in range(25):
+        picked = [f"{g}={draw.choice(choices[g])}" for g in choices if g != "study" and draw.random() < 0.6]
+        overrides = [*picked, *draw.sample(FIELDS, draw.randint(0, 3))]
+        draw.shuffle(overrides)
+        assert compose.compose(overrides) == compose.by_hydra(overrides), overrides
+
+
+def test_a_trainer_that_was_asked_for_beats_the_one_that_a_dataset_brings(compose: Composer) -> None:
+    assert compose.compose(["dataset=digits"])["trainer"]["batch_size"] == 32
+    assert compose.compose(["trainer=paper", "dataset=digits"])["trainer"]["batch_size"] == 256
+
+
+@pytest.mark.parametrize("override", ["method=nope", "trainer.nope=1", "nope=1", "method.fraction.deep=1"])
+def test_what_is_not_there_is_hydras_error(compose: Composer, override: str) -> None:
+    with pytest.raises(HydraException):
+        compose.compose([override])
+
+
+@pytest.mark.parametrize(("group", "option"), options(), ids=lambda value: str(value))
+def test_every_option_composes_to_a_valid_experiment(compose: Composer, group: str, option: str) -> None:
+    overrides = [f"{group}={option}"]
+    if (group, option) == ("model", "mlp"):
+        overrides.append("image_size=8")
+    config = compose.compose(overrides)
+    if (group, option) == ("dataset", "image_folder"):
+        config["dataset"]["name"] = "mine"
+    assert len(Experiment.from_dict(config).run_id) == 16
+
+
+@pytest.mark.parametrize("path", sorted(conf_dir().glob("*/*.yaml")), ids=lambda p: f"{p.parent.name}/{p.stem}")
+def test_every_option_says_what_it_is(path: Path) -> None:
+    text = path.read_text()
+    assert text.startswith("# "), "an option opens with a comment that says what it is"
+    if path.parent.name in SECTIONS:
+        assert f"name: {path.stem}" in text or path.stem == "image_folder"
+
+
+def test_help_names_every_group_and_option() -> None:
+    text = help_text()
+    for group, names in groups().items():
+        assert f"\n  {group} " in text
+        for name in names:
+            assert name in text
+
+
+def test_values_are_written_as_hydra_reads_them(compose: Composer) -> None:
+    point = {"model.width": 0.5, "method.schedule": [1, 2], "results_dir": "it's a=b, c", "method": "lw", "seed": 1}
+    (overrides,) = overrides_of([point])
+    config = compose.compose(overrides)
+    assert (config["model"]["width"], config["method"]["schedule"], config["seed"]) == (0.5, [1, 2], 1)
+    assert config["results_dir"] == "it's a=b, c"
+    assert [override_text(value) for value in (None, True, 1e-5, "p25")] == ["null", "true", "1e-05", "p25"]
+
+
+def test_the_command_line_narrows_and_widens_a_study(compose: Composer) -> None:
+    words = ["study=demo", "method=lw,fc", "seed=range(0,2)", "trainer.momentum=0"]
+    jobs = sweep_jobs(compose.study_of(words), words)
+    plan = make_plan(compose.compose(job) for job in jobs)
+    assert [(run.experiment.method["name"], run.experiment.seed) for run in plan.runs] == [
+        ("lw", 0),
+        ("lw", 1),
+        ("fc", 0),
+        ("fc", 1),
+    ]
+    assert {run.experiment.trainer.momentum for run in plan.runs} == {0.0}
+    assert {run.config["study"]["name"] for run in plan.runs} == {"demo"}
+
+
+def test_the_demo_is_six_methods_by_three_seeds(compose: Composer) -> None:
+    plan = make_plan(map(compose.compose, sweep_jobs(compose.study_of(["study=demo"]), ["study=demo"])))
+    assert len({(run.experiment.method["name"], run.experiment.seed) for run in plan.runs}) == len(plan.runs) == 18
+    assert {run.experiment.dataset["train_examples"] for run in plan.runs} == {200}
+
+
+def test_a_composer_leaves_an_open_hydra_as_it_was(compose: Composer) -> None:
+    open_before = GlobalHydra.instance().hydra
+    assert open_before is not None
+    with composer() as second:
+        assert second.compose(["seed=7"])["seed"] == 7
+    assert GlobalHydra.instance().hydra is open_before
+    assert compose.by_hydra(["seed=8"])["seed"] == 8

@@ -1,0 +1,145 @@
+"""Seeds trained side by side end exactly as they would alone."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from small import composed
+
+from reinit_bench.core.config import Execution, Experiment
+from reinit_bench.run.experiment import run_experiment
+from reinit_bench.run.seeds import run_seeds
+from reinit_bench.store.lease import Lease, RunHeld
+from reinit_bench.store.store import RunFolder
+from reinit_bench.training.interrupt import Interrupt, Interrupted
+from reinit_bench.training.loop import Diverged
+
+VOLATILE = ("wall_seconds", "seconds")
+SMALL = ("dataset=synthetic", "dataset.test_examples=100", "trainer.max_steps=12")
+
+
+def experiments(*overrides: str, seeds: int = 3) -> list[Experiment]:
+    return [Experiment.from_dict(composed(*SMALL, *overrides, f"seed={seed}")) for seed in range(seeds)]
+
+
+def steady(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [{key: value for key, value in row.items() if key not in VOLATILE} for row in rows]
+
+
+def lines(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+class Endings:
+    """Hears how runs end: by seed."""
+
+    def __init__(self) -> None:
+        self.by_seed: dict[int, Any] = {}
+
+    def __call__(self, experiment: Experiment, what: Any) -> None:
+        assert experiment.seed not in self.by_seed
+        self.by_seed[experiment.seed] = what
+
+
+CASES = [
+    ("method=bl",),
+    ("method=welsr", "method.repeats=2"),
+    ("method=dsd", "method.repeats=2"),
+    ("method=wels", "method.repeats=2"),
+    ("method=fc", "method.repeats=2"),
+    ("method=lw", "method.repeats=2"),
+    ("method=lw", "method.lambda_on_head=true", "trainer.weight_decay=0.01"),
+    ("method=lw", "method.freeze=true", "trainer.momentum=0.9", "trainer.weight_decay=0.01"),
+    ("method=lw", "trainer.weight_decay=0.1", "trainer.weight_decay_form=sgd", "dataset.train_examples=100"),
+]
+
+
+@pytest.mark.parametrize("overrides", CASES, ids=" ".join)
+def test_a_batch_leaves_what_single_runs_leave(overrides: tuple[str, ...], tmp_path: Path) -> None:
+    chosen = experiments(*overrides)
+    together, alone = tmp_path / "together", tmp_path / "alone"
+    endings = Endings()
+    run_seeds(chosen, Execution(results_dir=together, study="table1"), endings)
+    for experiment in chosen:
+        expected = run_experiment(experiment, Execution(results_dir=alone, study="table1"))
+        ours, theirs = (folder / "runs" / experiment.run_id for folder in (together, alone))
+        result = json.loads((ours / "result.json").read_text())
+        assert list(result) == list(expected)
+        assert steady([result]) == steady([json.loads(json.dumps(expected))])
+        assert steady(lines(ours / "rounds.jsonl")) == steady(lines(theirs / "rounds.jsonl"))
+        last_of_rounds = {row["round"]: row for row in lines(theirs / "history.jsonl")}
+        assert lines(ours / "history.jsonl") == list(last_of_rounds.values())
+        assert (ours / "config.yaml").read_bytes() == (theirs / "config.yaml").read_bytes()
+        assert {path.name for path in ours.iterdir()} == {path.name for path in theirs.iterdir()}
+        measured = [RunFolder(folder).diagnostics() or {} for folder in (ours, theirs)]
+        assert len(measured[0]) > 1
+        assert all(np.array_equal(value, measured[1][name]) for name, value in measured[0].items())
+        assert json.loads((ours / "status.json").read_text())["state"] == "done"
+        assert endings.by_seed[experiment.seed]["weights_sha256"] == expected["weights_sha256"]
+
+
+def test_finished_runs_are_not_run_again_and_held_ones_left_alone(tmp_path: Path) -> None:
+    chosen, execution = experiments("method=lw"), Execution(results_dir=tmp_path)
+    finished = run_experiment(chosen[0], execution)
+    folder = tmp_path / "runs" / chosen[1].run_id
+    folder.mkdir()
+    lease = Lease(RunFolder(folder))
+    lease.acquire()
+    endings = Endings()
+    run_seeds(chosen, execution, endings)
+    lease.release("interrupted")
+    assert endings.by_seed[0]["wall_seconds"] == finished["wall_seconds"]
+    assert isinstance(endings.by_seed[1], RunHeld)
+    assert not (folder / "result.json").exists()
+    assert endings.by_seed[2]["steps"] == 36
+
+
+def test_a_run_that_diverges_leaves_the_others_as_they_are_alone(tmp_path: Path) -> None:
+    # At this rate some seeds overflow, some networks die and some live: which, single runs say.
+    chosen = experiments("method=lw", "trainer.lr=4", seeds=8)
+    endings = Endings()
+    run_seeds(chosen, Execution(results_dir=tmp_path / "together"), endings)
+    kinds: set[type] = set()
+    for experiment in chosen:
+        what = endings.by_seed[experiment.seed]
+        status = json.loads((tmp_path / "together" / "runs" / experiment.run_id / "status.json").read_text())
+        alone: dict[str, Any] | Exception
+        try:
+            alone = run_experiment(experiment, Execution(results_dir=tmp_path / "alone"))
+        except (Diverged, ValueError) as error:
+            alone = error
+        kinds.add(type(alone))
+        if isinstance(alone, Exception):
+            assert (type(what), str(what)) == (type(alone), str(alone))
+            assert (status["state"], status["error_kind"]) == ("failed", type(alone).__name__)
+        else:
+            assert what["weights_sha256"] == alone["weights_sha256"]
+            assert status["state"] == "done"
+    assert kinds == {Diverged, ValueError, dict}
+
+
+def test_a_stop_leaves_runs_that_the_next_batch_makes_anew(tmp_path: Path) -> None:
+    chosen, execution = experiments("method=lw"), Execution(results_dir=tmp_path / "stopped")
+    interrupt, endings = Interrupt(), Endings()
+
+    def stop(index: int, rounds: int) -> None:
+        assert rounds == 3
+        if index == 2:
+            interrupt.request("SIGTERM")
+
+    with pytest.raises(Interrupted):
+        run_seeds(chosen, execution, endings, round_begins=stop, interrupt=interrupt)
+    assert all(isinstance(endings.by_seed[seed], Interrupted) for seed in range(3))
+    for experiment in chosen:
+        status = json.loads((tmp_path / "stopped" / "runs" / experiment.run_id / "status.json").read_text())
+        assert status["state"] == "interrupted"
+    again, uncut = Endings(), Endings()
+    run_seeds(chosen, execution, again)
+    run_seeds(chosen, Execution(results_dir=tmp_path / "uncut"), uncut)
+    for seed in range(3):
+        assert again.by_seed[seed]["attempts"] == 2
+        assert again.by_seed[seed]["weights_sha256"] == uncut.by_seed[seed]["weights_sha256"]
