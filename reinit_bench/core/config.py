@@ -190,6 +190,10 @@ class Execution:
         given = {key: config[key] for key in _EXECUTION if key in config and key != "study"}
         return _made(cls, {**given, "study": name})
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, fit for JSON; `from_dict` gives the execution back."""
+        return {**{name: getattr(self, name) for name in _EXECUTION}, "results_dir": str(self.results_dir)}
+
 
 def _made(kind: type[T], values: Mapping[str, Any]) -> T:
     """`kind(**values)`, made and checked once: it is frozen, and thousands of runs of a study have few of them."""

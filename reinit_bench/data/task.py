@@ -14,7 +14,7 @@ from reinit_bench.core.config import Experiment
 from reinit_bench.core.randomness import stream
 from reinit_bench.core.settings import ConfigError, instantiate
 from reinit_bench.data.augment import Augmentation, resize
-from reinit_bench.data.residency import Split, fits, place
+from reinit_bench.data.placement import Split, fits, place
 from reinit_bench.data.source import Dataset, Source
 from reinit_bench.data.splits import stratified, training_subset
 from reinit_bench.data.tfds_source import NotPrepared
@@ -30,7 +30,7 @@ SPLITS = ("train", "validation", "test")
 class Task:
     """Splits, and how a batch is made of them on one device.
 
-    The splits lie on the device where they fit; see `residency`.
+    The splits lie on the device where they fit; see `placement`.
     """
 
     train: Split

@@ -1,4 +1,4 @@
-"""The journal: what a run writes down while it runs, and how it is found again after a cut."""
+"""The recorder: what a run writes down while it runs, and how that is found again after it was cut."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from reinit_bench.training.loop import RoundResult, RoundState
 from reinit_bench.training.observer import EpochEnd
 
 
-class Journal:
+class Recorder:
     """Rounds and curve of one run, in memory and on disk.
 
     The checkpoint holds all of it, so that `rounds.jsonl` and `history.jsonl` can be written anew from it: lines that a
@@ -49,11 +49,14 @@ class Journal:
         return self._seconds_before + time.perf_counter() - self._started
 
     def restore(self, net: BlockNet, device: torch.device) -> RoundState | None:
-        """Go back to the newest whole checkpoint: the network's weights, the journal, and the running round's state.
+        """Go back to the newest whole checkpoint: the network's weights, this recorder, and the running round's state.
+
+        The clock starts here: what was done before is no part of the run's time.
 
         Also sets the number of threads that the run began with: on the CPU it decides the order of summation, and with
         it the last bits of every result.
         """
+        self._started = time.perf_counter()
         checkpoint, self.problems = latest_checkpoint(self.folder.path, device)
         if checkpoint is None:
             return None
@@ -109,9 +112,14 @@ class Journal:
         self._writer.submit(partial(self._write, list(self.rounds), list(self.history)))
 
     def write(self) -> None:
-        """Write `rounds.jsonl` and `history.jsonl` now."""
+        """Write `rounds.jsonl` and `history.jsonl` now, if there is anything to write.
+
+        Raises:
+            StoreError: they, or what was saved before, could not be written.
+        """
         self.wait()
-        self._write(self.rounds, self.history)
+        if self.rounds or self.history:
+            self._write(self.rounds, self.history)
 
     def _write(self, rounds: list[dict[str, Any]], history: list[dict[str, Any]]) -> None:
         write_lines(self.folder.path / "rounds.jsonl", rounds)

@@ -53,13 +53,16 @@ class Lease:
         self._write_lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def acquire(self) -> dict[str, Any]:
-        """Take the lease and start the heartbeat; returns the status that the last attempt left.
+    def acquire(self) -> dict[str, Any] | None:
+        """Take the lease and start the heartbeat, unless the run is done: then return its result and hold nothing.
 
         Raises:
             RunHeld: a living process holds it; the message says who.
         """
         with _file_lock(self.folder.path):
+            result = self.folder.finished_result()
+            if result is not None:
+                return result
             previous = self.folder.status()
             if previous.get("state") == "running" and is_alive(previous):
                 raise RunHeld(
@@ -79,7 +82,7 @@ class Lease:
             self._write()
         self._thread = threading.Thread(target=self._beat, name="lease-heartbeat", daemon=True)
         self._thread.start()
-        return previous
+        return None
 
     @property
     def attempt(self) -> int:

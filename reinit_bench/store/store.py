@@ -11,6 +11,7 @@ import gc
 import json
 import os
 import time
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -141,11 +142,15 @@ class RunFolder:
         for path in self.path.glob(".*.tmp"):
             path.unlink(missing_ok=True)
 
-    def set_aside_corrupt_result(self) -> Path:
-        """Rename a result.json that does not validate, so that the run can be made again and nothing is lost."""
-        aside = self.path / f"result.corrupt-{int(time.time())}.json"
-        (self.path / "result.json").rename(aside)
-        return aside
+    def finished_result(self) -> dict[str, Any] | None:
+        """As `result`, but one that does not validate is set aside with a warning: the run is made again."""
+        try:
+            return self.result()
+        except CorruptResult as error:
+            aside = self.path / f"result.corrupt-{int(time.time())}.json"
+            (self.path / "result.json").rename(aside)
+            warnings.warn(f"{error}; kept as {aside.name}, running again", stacklevel=2)
+            return None
 
 
 def validated_result(content: bytes, run_id: str, path: object) -> dict[str, Any]:

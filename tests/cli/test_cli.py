@@ -190,11 +190,11 @@ def test_a_failed_run_of_a_sweep_fails_alone(tmp_path: Path) -> None:
 def test_a_users_own_method_is_one_file_and_one_yaml(tmp_path: Path) -> None:
     (tmp_path / "my_methods.py").write_text(
         "from dataclasses import dataclass\n"
-        "from reinit_bench.methods.base import Reinitializer, whole\n"
+        "from reinit_bench.methods.base import Reinitializer, full_mask\n"
         "@dataclass(frozen=True, kw_only=True)\n"
         "class HeadOnly(Reinitializer):\n"
         "    def select(self, net, context):\n"
-        "        return {} if context.round.index == 1 else whole(net, net.names_in_head())\n"
+        "        return {} if context.round.index == 1 else full_mask(net, net.names_in_head())\n"
     )
     (tmp_path / "conf" / "method").mkdir(parents=True)
     (tmp_path / "conf" / "method" / "head.yaml").write_text("_target_: my_methods.HeadOnly\nname: head\nrepeats: 1\n")

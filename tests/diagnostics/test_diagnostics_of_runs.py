@@ -16,9 +16,9 @@ from torch import nn
 from reinit_bench import diagnostics
 from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.data.task import Task, load_task
-from reinit_bench.diagnostics import diagnose, found, leave_diagnostics
+from reinit_bench.diagnostics import diagnose, found, write_diagnostics
 from reinit_bench.models.blocknet import BlockNet
-from reinit_bench.run.components import Parts, build_network
+from reinit_bench.run.components import Components, build_network
 from reinit_bench.run.experiment import run_experiment
 from reinit_bench.store.files import StoreError
 from reinit_bench.store.store import RunFolder, Store
@@ -117,7 +117,7 @@ def test_a_network_without_a_dense_layer_has_no_size_and_all_else(tmp_path: Path
     folder = Store(tmp_path).run("0" * 16)
     folder.create()
     with pytest.warns(UserWarning, match="weights: ValueError: the network has no dense layer"):
-        leave_diagnostics(folder, BlockNet([pooled], nn.Identity()), task, 0)
+        write_diagnostics(folder, BlockNet([pooled], nn.Identity()), task, 0)
     arrays = folder.diagnostics()
     assert arrays is not None
     assert "sharpness.loss" in arrays
@@ -127,7 +127,7 @@ def test_a_network_without_a_dense_layer_has_no_size_and_all_else(tmp_path: Path
 @pytest.mark.parametrize("diagnostic", found())
 def test_every_diagnostic_leaves_no_trace_and_repeats_itself(diagnostic: str) -> None:
     experiment = Experiment.from_dict(composed("image_size=8", "model.width=0.25", "dropout=p50", "precision=bf16"))
-    parts = Parts.of(experiment, Execution(device="cpu"))
+    parts = Components.of(experiment, Execution(device="cpu"))
     task = load_task(experiment, parts.device)
     net = build_network(parts, experiment, task).train()
     net.lambda_of(1).fill(torch.tensor(0.5), torch.tensor(2.0))

@@ -14,13 +14,13 @@ from reinit_bench.core.config import Trainer
 from reinit_bench.core.randomness import stream
 from reinit_bench.core.rounds import Round
 from reinit_bench.data.augment import Augmentation
-from reinit_bench.data.residency import Split
+from reinit_bench.data.placement import Split
 from reinit_bench.data.task import Task
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.models.initializers import HeNormal, initialize
 from reinit_bench.models.mlp import Mlp
 from reinit_bench.training.interrupt import Interrupt
-from reinit_bench.training.loop import RoundResult, RoundState, Surroundings, train_round
+from reinit_bench.training.loop import Callbacks, RoundResult, RoundState, train_round
 from reinit_bench.training.observer import EpochEnd, Observer
 
 SEED = 7
@@ -132,16 +132,18 @@ def train(
 ) -> tuple[RoundResult, dict[str, Any]]:
     """One round of at most `steps` steps; its result has no duration, so that results can be compared."""
     watcher = watcher or Watcher(net)
-    surroundings = Surroundings(
-        seed=SEED,
-        precision=precision,
-        total_step=total_step,
-        observer=watcher,
-        interrupt=watcher.interrupt,
-        save=watcher.save,
-    )
     round_ = Round(index=index, block=2, repeat=1, max_steps=steps)
     result, optimizer = train_round(
-        net, task, round_, trainer, surroundings=surroundings, frozen=frozen, resume=resume, carried=carried
+        net,
+        task,
+        round_,
+        trainer,
+        seed=SEED,
+        precision=precision,
+        frozen=frozen,
+        resume=resume,
+        carried=carried,
+        total_step=total_step,
+        callbacks=Callbacks(observer=watcher, interrupt=watcher.interrupt, save=watcher.save),
     )
     return replace(result, seconds=0.0), optimizer

@@ -13,7 +13,7 @@ from small import tiny
 from reinit_bench.core.config import Execution
 from reinit_bench.run import recorder as journal_module
 from reinit_bench.run.experiment import run_experiment
-from reinit_bench.run.recorder import Journal
+from reinit_bench.run.recorder import Recorder
 from reinit_bench.store.files import StoreError
 from reinit_bench.store.store import RunFolder
 from reinit_bench.training.background import BackgroundWriter, snapshot
@@ -70,7 +70,7 @@ def test_a_checkpoint_holds_the_moment_it_was_asked_for(tmp_path: Path, monkeypa
         save_checkpoint(folder, state)
 
     monkeypatch.setattr(journal_module, "save_checkpoint", gated)
-    journal, net = Journal(RunFolder(tmp_path)), mlp()
+    journal, net = Recorder(RunFolder(tmp_path)), mlp()
     before = snapshot(net.state_dict())
     state = RoundState(step=3, losses=[1.0], best=net.state_dict())
     journal.save(net, state)

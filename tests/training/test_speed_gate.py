@@ -19,8 +19,8 @@ from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.data.task import Task
 from reinit_bench.kernels.norm import Norm
 from reinit_bench.models.blocknet import BlockNet
-from reinit_bench.run import experiment as experiment_module
-from reinit_bench.run.components import Parts, build_network
+from reinit_bench.run import components as components_module
+from reinit_bench.run.components import Components, build_network
 from reinit_bench.run.experiment import run_experiment
 from reinit_bench.training.observer import EpochEnd, Observer
 
@@ -47,7 +47,7 @@ def curve(folder: Path, experiment: Experiment, compile_: str = "none") -> tuple
     return observer.losses, result["test_accuracy"]
 
 
-def build_plain(parts: Parts, experiment: Experiment, task: Task) -> BlockNet:
+def build_plain(parts: Components, experiment: Experiment, task: Task) -> BlockNet:
     twin = plain_twin(build_network(parts, experiment, task))
     assert not any(isinstance(module, Norm) for module in twin.modules())
     return twin
@@ -59,7 +59,7 @@ def both(
     """The run as it is, and of the plain network."""
     ours = curve(folder / "ours", experiment, compile_)
     with monkeypatch.context() as patch:
-        patch.setattr(experiment_module, "build_network", build_plain)
+        patch.setattr(components_module, "build_network", build_plain)
         plain = curve(folder / "plain", experiment)
     return ours, plain
 

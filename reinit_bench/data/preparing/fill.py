@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
+from reinit_bench.core.machine import cores
 from reinit_bench.data.pixels import Unreadable, decode, resize
 
 CHUNK = 1024
@@ -45,8 +45,3 @@ def fill(arrays: Mapping[int | None, np.ndarray], images: Iterable[bytes | Path]
         while chunk := list(itertools.islice(rows, CHUNK)):
             list(pool.map(work, (chunk[start : start + BLOCK] for start in range(0, len(chunk), BLOCK))))
     return unreadable
-
-
-def cores() -> int:
-    """The cores that this process may use: on a cluster fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
