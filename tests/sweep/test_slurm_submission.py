@@ -117,7 +117,7 @@ def test_the_script_asks_for_what_the_fields_say(cluster: SimulatedCluster, conf
     # The trap comes before anything that a signal could kill; srun is told the cores, which SLURM does not pass on.
     assert lines.index("module task cuda") > next(i for i, line in enumerate(lines) if line.startswith("trap"))
     assert "srun --cpus-per-task=6" in script
-    assert f"reinit_bench.sweep.slurm.task {batch.folder}" in script
+    assert f"reinit_bench.sweep.slurm.array_task {batch.folder}" in script
 
 
 def test_few_files_however_many_runs(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:

@@ -7,9 +7,8 @@ import copy
 import torch
 from torch import nn
 
-from reinit_bench.kernels.convolution import Conv
-from reinit_bench.kernels.norm import Norm
 from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.models.layers import Conv, Norm
 
 
 def plain_twin(net: BlockNet) -> BlockNet:

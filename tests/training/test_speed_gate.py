@@ -17,8 +17,8 @@ from small import tiny
 
 from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.data.task import Task
-from reinit_bench.kernels.norm import Norm
 from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.models.layers import Norm
 from reinit_bench.run import components as components_module
 from reinit_bench.run.components import Components, build_network
 from reinit_bench.run.experiment import run_experiment

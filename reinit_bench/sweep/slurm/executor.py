@@ -29,7 +29,7 @@ class ArrayExecutor(submitit.SlurmExecutor):
 
     @property
     def _submitit_command_str(self) -> str:
-        task = [self.python, "-u", "-m", "reinit_bench.sweep.slurm.task", shlex.quote(str(self.array.folder))]
+        task = [self.python, "-u", "-m", "reinit_bench.sweep.slurm.array_task", shlex.quote(str(self.array.folder))]
         return " ".join(["srun", f"--cpus-per-task={self.array.cpus}", "--unbuffered", *task])
 
     def submit_tasks(self, resources: Resources, options: Options, max_parallel: int) -> str:
