@@ -76,7 +76,14 @@ class Experiment:
     """dataset x model x method x augmentation x dropout x initializer x trainer x seed x image size x precision.
 
     The mappings are sections as written in conf/: `_target_`, `name`, hyperparameters, and descriptive keys that begin
-    with an underscore.
+    with an underscore. These are what the plan, the tables and the run id need to know of a class without importing it,
+    since importing it takes seconds (torch) and may run a user's code:
+
+    - `_label_`, `_letter_`: its name in tables, and one letter for narrow ones;
+    - `_blocks_`, `_rounds_`: a model's K, and how many rounds a method has if it is not K x N;
+    - `_giga_macs_`: a model's multiply-adds of one forward pass at 224 pixels, in billions;
+    - `_min_image_size_`: the least pixels a side that a model takes;
+    - `_outside_identity_`: fields that are not in the run id; `_absent_`: what the absence of a field meant.
 
     Raises:
         ConfigError: a part is missing, mistyped or out of range, or the images are too small for the model.

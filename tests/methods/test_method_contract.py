@@ -56,6 +56,12 @@ def test_the_yaml_names_itself_and_states_every_default(section: dict[str, Any],
     assert written == {spec.name: getattr(built, spec.name) for spec in fields(built)}
 
 
+def test_the_yaml_states_how_many_rounds_there_are_if_not_k_times_n(
+    section: dict[str, Any], method: Reinitializer
+) -> None:
+    assert len(method.rounds(4, 3, MAX_STEPS)) == section.get("_rounds_", 12)
+
+
 @pytest.mark.parametrize(("blocks", "repeats"), [(4, 1), (3, 3)])
 def test_rounds_are_numbered_from_1_and_share_one_budget(method: Reinitializer, blocks: int, repeats: int) -> None:
     rounds = method.rounds(blocks, repeats, MAX_STEPS)
