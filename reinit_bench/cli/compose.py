@@ -48,6 +48,7 @@ class Composer:
     """
 
     def __init__(self, loader: ConfigLoader, config_name: str = CONFIG_NAME) -> None:
+        folder_content.cache_clear()  # a folder may have changed since the last composer read it
         self.loader = loader
         self.config_name = config_name
         self.groups = {name for name in loader.list_groups("") if name != "hydra"}

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from reinit_bench.core.machine import cores
-from reinit_bench.data.pixels import Unreadable, decode, resize
+from reinit_bench.data.pixels import Decoding, Unreadable, decode, resize
 
 CHUNK = 1024
 """Images whose encoded bytes are held at a time."""
@@ -18,7 +18,7 @@ BLOCK = 32
 """Images that a thread takes at once: a tiny image costs less than handing it over."""
 
 
-def fill(arrays: Mapping[int | None, np.ndarray], images: Iterable[bytes | Path], channels: int) -> dict[int, str]:
+def fill(arrays: Mapping[int | None, np.ndarray], images: Iterable[bytes | Path], decoding: Decoding) -> dict[int, str]:
     """Decode each image and write it, resized, as the next row of every array.
 
     Args:
@@ -33,7 +33,7 @@ def fill(arrays: Mapping[int | None, np.ndarray], images: Iterable[bytes | Path]
     def work(block: list[tuple[int, bytes | Path]]) -> None:
         for row, content in block:
             try:
-                image = decode(content, channels)
+                image = decode(content, decoding)
             except Unreadable as error:
                 unreadable[row] = str(error)
                 continue
