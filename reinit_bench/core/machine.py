@@ -8,12 +8,12 @@ import subprocess
 
 
 def cores() -> int:
-    """The cores that this process may use: on a cluster fewer than the machine has."""
+    """The number of cores that this process may use; on a cluster often fewer than the machine has."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def visible_gpus() -> list[str]:
-    """Numbers of the GPUs that this process may use."""
+    """Ids of the GPUs that this process may use."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
         return [number.strip() for number in chosen.split(",") if number.strip()]

@@ -1,4 +1,4 @@
-"""What an experiment's sections describe, built; and, assembled from that, what is trained."""
+"""Builds the objects that an experiment's sections describe, and assembles from them what is trained."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Components:
 
     @classmethod
     def of(cls, experiment: Experiment, execution: Execution) -> Components:
-        """Build every component; a dataset and an augmentation are checked too, and built again when they are loaded.
+        """Build every component; dataset and augmentation are only checked here, and built when the data are loaded.
 
         Raises:
             ConfigError: a section names no class, or a setting is wrong.
@@ -56,7 +56,7 @@ class Assembly:
     task: Task
     net: BlockNet
     initial_norms: Mapping[str, float]
-    """Each kernel's Frobenius norm at initialization: what rescaling goes back to."""
+    """Each kernel's Frobenius norm at initialization, which rescaling restores."""
     rounds: tuple[Round, ...]
 
     def context(self, current: Round) -> Context:
@@ -84,7 +84,7 @@ def assemble(components: Components, experiment: Experiment, task: Task) -> Asse
 
 
 def build_network(components: Components, experiment: Experiment, task: Task) -> BlockNet:
-    """The experiment's network, initialized from its seed, on the task's device, channels last."""
+    """The experiment's network, initialized from its seed, on the task's device; channels last for images."""
     net = components.architecture.build(task.input_shape, task.num_classes, float(experiment.dropout["rate"]))
     initialize(net, components.initializer, experiment.seed, "initialize")
     if len(task.input_shape) == 3:

@@ -31,16 +31,16 @@ def run_experiment(
     interrupt: Interrupt | None = None,
     load: LoadTask = load_task,
 ) -> dict[str, Any]:
-    """Run one experiment to its end, from wherever an earlier attempt left it; returns its result.
+    """Run one experiment to its end, from where an earlier attempt left off; returns its result.
 
-    A finished one is not run again. `load` gives the task, for callers that keep tasks from run to run.
+    A finished experiment is not run again. `load` provides the task, for callers that reuse tasks between runs.
 
     Raises:
-        Interrupted: a stop was requested; the same call goes on from the checkpoint.
+        Interrupted: a stop was requested; the same call resumes from the checkpoint.
         RunHeld: another process works on it.
-        ConfigError, Diverged: it cannot be run, or it ran away; the cause is kept in `status.json`.
+        ConfigError, Diverged: it cannot be run, or it diverged; once it has begun, `status.json` holds the cause.
     """
-    # Before anything is written: a setting that is out of range must leave nothing behind.
+    # Before anything is written: an invalid setting must not create a run folder.
     components = Components.of(experiment, execution)
     carries = experiment.trainer.optimizer_between_rounds == "carry"
     with life_of(experiment, execution, observer) as life:
@@ -77,7 +77,7 @@ def run_experiment(
             )
             life.round_ended(ended, optimizer if carries else None, len(run.rounds))
             resumed = None
-        # The result is taken before anything is measured: measuring is no part of it.
+        # The result is taken before the diagnostics are measured: they are no part of it.
         result = run_result(run, execution, recorder.rounds, attempts=life.lease.attempt, seconds=recorder.seconds)
         if execution.diagnostics:
             write_diagnostics(life.folder, run.net, run.task, experiment.seed)

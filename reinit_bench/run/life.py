@@ -1,4 +1,4 @@
-"""One life of a run: from the moment it is taken to the state in which it is left, for one run and for many at once."""
+"""One life of a run: from acquiring its lease to the state it is left in; for single runs and for many at once."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ from reinit_bench.training.observer import Observer, RoundEnd, RunEnd, RunStart
 
 
 class Life:
-    """A run in this process's hands: its folder, its lease, its recorder, and whoever watches it.
+    """A run held by this process: its folder, its lease, its recorder and its observer.
 
     Attributes:
-        result: the content of `result.json`; None as long as the run is not done.
+        result: the content of `result.json`; None until the run is done.
     """
 
     def __init__(self, experiment: Experiment, execution: Execution, observer: Observer) -> None:
@@ -40,7 +40,7 @@ class Life:
         self._is_over = self.result is not None
 
     def begin(self, rounds: Sequence[Round], resumed: RoundState | None) -> None:
-        """Tell the observer what is about to be trained, and which rounds an earlier attempt has finished."""
+        """Tell the observer what is about to be trained, and which rounds earlier attempts have finished."""
         for problem in self.recorder.problems:
             warnings.warn(problem, stacklevel=2)
         self.observer.run_started(
@@ -62,7 +62,7 @@ class Life:
 
         Raises:
             ConfigError: another process has taken the run over.
-            StoreError: the checkpoint before this one could not be written.
+            StoreError: the previous checkpoint could not be written.
         """
         if not self.lease.check():
             raise ConfigError(f"run {self.folder.run_id} was taken over by another process; this one stops")
@@ -70,15 +70,15 @@ class Life:
         self.lease.update(round=len(self.recorder.rounds) + 1, step=state.step)
 
     def round_ended(self, result: RoundResult, optimizer: Mapping[str, Any] | None, rounds: int) -> None:
-        """Record a round and tell the observer; `rounds` is how many the run has in all."""
+        """Record a round and tell the observer; `rounds` is the run's total number of rounds."""
         self.recorder.round_ended(result, optimizer)
         self.observer.round_ended(_round_end(self.recorder.rounds, rounds))
 
     def finish(self, result: dict[str, Any]) -> None:
-        """Write `result.json`, which is what makes the run done, and give the lease back.
+        """Write `result.json`, which makes the run done, and release the lease.
 
         Raises:
-            StoreError: something that the run has written so far did not reach the disk, or this did not.
+            StoreError: the result, or something that the run wrote earlier, did not reach the disk.
         """
         self.recorder.wait()
         write_json(self.folder.path / "result.json", result)
@@ -88,10 +88,10 @@ class Life:
         self._release("done")
 
     def fail(self, error: BaseException) -> None:
-        """Keep the curve so far, leave `interrupted` or `failed` in `status.json`, and give the lease back.
+        """Write the curve so far, set `interrupted` or `failed` in `status.json`, and release the lease.
 
         Raises:
-            StoreError: an interrupted run's last checkpoint did not reach the disk, so that it has failed.
+            StoreError: an interrupted run's last checkpoint did not reach the disk, so the run has failed instead.
         """
         if self._is_over:
             return
@@ -99,11 +99,11 @@ class Life:
         try:
             self.recorder.write()
         except StoreError as problem:
-            # The training's own error says more than the disk's; but an interrupted run must be one to go on with.
+            # The training's own error says more than the disk's; but an interrupted run must be one that can resume.
             lost = problem if isinstance(error, Interrupted) else None
         cause = lost or error
         state = "interrupted" if isinstance(cause, (Interrupted, KeyboardInterrupt)) else "failed"
-        # Before the lease goes: whoever takes the run over must find the observers' files closed.
+        # Before the lease is released: whoever takes the run over must find the observers' files closed.
         self._tell_end(state, {"error": str(cause), "kind": type(cause).__name__})
         self.lease.update(error_kind=type(cause).__name__)
         self._release(state, error=_last_lines(cause))
@@ -120,7 +120,7 @@ class Life:
 
 @contextmanager
 def life_of(experiment: Experiment, execution: Execution, observer: Observer | None = None) -> Iterator[Life]:
-    """Take a run, unless it is done (`Life.result`); an error that ends the block also ends the run's life.
+    """Acquire a run, unless it is done (`Life.result`); an error that ends the block also ends the run's life.
 
     Raises:
         RunHeld: another process works on it.
@@ -138,7 +138,7 @@ def life_of(experiment: Experiment, execution: Execution, observer: Observer | N
 
 
 def _round_end(rows: Sequence[Mapping[str, Any]], rounds: int) -> RoundEnd:
-    """The event of the last of these rounds, as the recorder keeps them."""
+    """The event for the last of these rounds, given as the recorder's rows."""
     last, names = rows[-1], {spec.name for spec in dataclasses.fields(RoundEnd)}
     values = {name: value for name, value in last.items() if name in names}
     return RoundEnd(round=last["index"], rounds=rounds, total_step=sum(row["steps"] for row in rows), **values)

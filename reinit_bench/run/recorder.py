@@ -1,4 +1,4 @@
-"""The recorder: what a run writes down while it runs, and how that is found again after it was cut."""
+"""The recorder: what a run writes while it trains, and how that is restored after an interruption."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from reinit_bench.training.observer import EpochEnd
 class Recorder:
     """Rounds and curve of one run, in memory and on disk.
 
-    The checkpoint holds all of it, so that `rounds.jsonl` and `history.jsonl` can be written anew from it: lines that a
-    killed process wrote after its last checkpoint are made again, not twice.
+    The checkpoint holds all of it, and `rounds.jsonl` and `history.jsonl` are rewritten from it: lines that a killed
+    process wrote after its last checkpoint are replaced, not duplicated.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -33,7 +33,7 @@ class Recorder:
         self.optimizer: dict[str, Any] | None = None
         """The optimizer's state at the end of the last round."""
         self.problems: list[str] = []
-        """Lines about checkpoints that were found torn."""
+        """One message for each checkpoint that could not be read."""
         self._writer = BackgroundWriter()
         self._seconds_before = 0.0
         self._started = time.perf_counter()
@@ -45,16 +45,16 @@ class Recorder:
 
     @property
     def seconds(self) -> float:
-        """Time spent on this run, by earlier attempts too, as far as their checkpoints tell."""
+        """Seconds spent on this run, including earlier attempts up to their last checkpoint."""
         return self._seconds_before + time.perf_counter() - self._started
 
     def restore(self, net: BlockNet, device: torch.device) -> RoundState | None:
-        """Go back to the newest whole checkpoint: the network's weights, this recorder, and the running round's state.
+        """Restore the newest intact checkpoint: the network's weights, this recorder, and the running round's state.
 
-        The clock starts here: what was done before is no part of the run's time.
+        The clock starts here: what came before does not count towards the run's time.
 
-        Also sets the number of threads that the run began with: on the CPU it decides the order of summation, and with
-        it the last bits of every result.
+        Also sets the number of threads that the run began with: on the CPU it decides the order of summation, and thus
+        the last bits of every result.
         """
         self._started = time.perf_counter()
         checkpoint, self.problems = latest_checkpoint(self.folder.path, device)
@@ -68,10 +68,10 @@ class Recorder:
         return RoundState(**checkpoint["round"])
 
     def save(self, net: BlockNet, state: RoundState) -> None:
-        """Write a checkpoint and, after it, the curve as far as the checkpoint knows it; both in the background.
+        """Write a checkpoint and then the curve up to that point, both in the background.
 
         Raises:
-            StoreError: the checkpoint before this one could not be written.
+            StoreError: the previous checkpoint could not be written.
         """
         content = snapshot(
             {
@@ -92,7 +92,7 @@ class Recorder:
         self._writer.submit(write)
 
     def wait(self) -> None:
-        """Return when all that was saved is on disk.
+        """Return when everything saved so far is on disk.
 
         Raises:
             StoreError: it could not be written.
@@ -100,13 +100,13 @@ class Recorder:
         self._writer.wait()
 
     def epoch_ended(self, event: EpochEnd) -> None:
-        """Keep a line of the curve."""
+        """Add a row to the curve."""
         row = {key: value for key, value in asdict(event).items() if key != "losses"}
         row["train_loss"] = sum(event.losses) / len(event.losses)
         self.history.append(row)
 
     def round_ended(self, result: RoundResult, optimizer: Mapping[str, Any] | None) -> None:
-        """Keep a round's line."""
+        """Add a round's row."""
         self.rounds.append(asdict(result))
         self.optimizer = None if optimizer is None else dict(optimizer)
         self._writer.submit(partial(self._write, list(self.rounds), list(self.history)))
@@ -115,7 +115,7 @@ class Recorder:
         """Write `rounds.jsonl` and `history.jsonl` now, if there is anything to write.
 
         Raises:
-            StoreError: they, or what was saved before, could not be written.
+            StoreError: they, or something saved earlier, could not be written.
         """
         self.wait()
         if self.rounds or self.history:
@@ -126,6 +126,6 @@ class Recorder:
         write_lines(self.folder.path / "history.jsonl", history)
 
     def close(self) -> None:
-        """Remove what only a running experiment needs."""
+        """Remove the checkpoints, which only a running experiment needs."""
         self.wait()
         remove_checkpoints(self.folder.path)

@@ -20,7 +20,7 @@ def run_result(
     """The content of `result.json`: the last round's accuracies are the run's.
 
     Args:
-        rounds: the recorder's lines, one a round.
+        rounds: the recorder's rows, one per round.
         attempts: how many processes have worked on the run.
         seconds: wall-clock time of all of them.
     """
@@ -54,5 +54,5 @@ def weights_sha256(net: BlockNet) -> str:
 
 
 def device_name(device: torch.device) -> str:
-    """What trained: the GPU's name, or `cpu`."""
+    """The name of the device that trained: the GPU's name, or `cpu`."""
     return torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu"

@@ -1,8 +1,8 @@
 """Seeds of one experiment, trained side by side: what `run_experiment` does, for all of them at once.
 
-Every run ends with the bits and the files that it would have alone, with three exceptions. `history.jsonl` holds the
-last step of each round instead of every step. Seconds are the batch's, shared out evenly. No checkpoints are written: a
-batch takes seconds, and runs of a killed one start anew.
+Every run ends with the same bits and files as if it ran alone, with three exceptions. `history.jsonl` holds the last
+step of each round instead of every step. Seconds are the batch's, divided evenly. No checkpoints are written: a batch
+takes seconds, and the runs of a killed batch start over.
 """
 
 from __future__ import annotations
@@ -33,10 +33,10 @@ from reinit_bench.training.observer import EpochEnd
 from reinit_bench.training.side_by_side import train_side_by_side
 
 Ended = Callable[[Experiment, dict[str, Any] | BaseException], None]
-"""Called when a run has ended, with its result or with what ended it."""
+"""Called when a run has ended, with its result or with the exception that ended it."""
 
 RoundBegins = Callable[[int, int], None]
-"""Called with a round's number and how many there are."""
+"""Called with a round's number and the number of rounds."""
 
 
 def run_seeds(
@@ -47,12 +47,12 @@ def run_seeds(
     round_begins: RoundBegins = lambda index, rounds: None,
     interrupt: Interrupt | None = None,
 ) -> None:
-    """Run experiments that differ only in the seed (`sweep.jobs.can_share` says which may); `ended` hears of each.
+    """Run experiments that differ only in the seed and pass `sweep.jobs.can_train_side_by_side`.
 
-    A run that fails leaves the others going. Finished ones are not run again.
+    `ended` is called once for each of them. A run that fails does not stop the others; a finished one is not run again.
 
     Raises:
-        Interrupted: a stop was requested; `ended` has heard of every run.
+        Interrupted: a stop was requested; `ended` has been called for every run.
     """
     components = Components.of(experiments[0], execution)
     set_up_arithmetic(components.device)
@@ -63,7 +63,7 @@ def run_seeds(
                 batch.take(experiment, lives)
             batch.train(round_begins, interrupt or Interrupt())
     except BaseException as error:
-        # Their lives have ended with the block; what is left is to tell.
+        # Their lives ended with the block; what is left is to report them.
         for member in batch.members:
             ended(member.run.experiment, error)
         raise
@@ -76,11 +76,11 @@ class _Member:
     life: Life
     run: Assembly
     steps: Steps | None = None
-    """What the steps of the running round said."""
+    """What the current round's steps returned."""
 
 
 class _Batch:
-    """The runs that are still going, and what they have in common."""
+    """The runs that are still in training, and what they have in common."""
 
     def __init__(self, components: Components, execution: Execution, ended: Ended) -> None:
         self.components, self.execution, self.ended = components, execution, ended
@@ -88,7 +88,7 @@ class _Batch:
         self.started = time.perf_counter()
 
     def take(self, experiment: Experiment, lives: ExitStack) -> None:
-        """Begin a run, or say at once what came of it."""
+        """Begin a run, or report at once that it is done, held or failed."""
         try:
             life = lives.enter_context(life_of(experiment, self.execution))
         except ConfigError as error:  # another process works on it
@@ -129,7 +129,7 @@ class _Batch:
         self._each(lambda member: _end_round(member, current, seconds))
 
     def _each(self, step: Callable[[_Member], object]) -> None:
-        """Do `step` for every run; one for which it fails leaves the batch."""
+        """Call `step` for every run; a run for which it fails leaves the batch."""
         for member in list(self.members):
             try:
                 step(member)
