@@ -11,8 +11,8 @@ import time
 from pathlib import Path
 
 import pytest
+from factories import TINY, tiny_experiment
 from hydra.core.global_hydra import GlobalHydra
-from small import TINY, tiny
 
 from reinit_bench.cli.main import main
 
@@ -104,7 +104,7 @@ def test_a_results_folder_that_is_a_file(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_one_run_then_again_then_its_table(tmp_path: Path) -> None:
     first = run(*TINY, cwd=tmp_path, REINIT_BENCH_RESULTS="mine")
-    run_id = tiny().run_id
+    run_id = tiny_experiment().run_id
     assert first.returncode == 0, first.stderr
     assert first.stderr == ""
     last = first.stdout.splitlines()[-1]
@@ -140,7 +140,7 @@ def test_a_corrupt_result_among_good_ones_is_named_and_the_good_ones_are_used(tm
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR2])
 def test_a_signal_writes_a_checkpoint_and_says_so(tmp_path: Path, number: signal.Signals) -> None:
     words = [*TINY, "trainer.max_steps=400", "trainer.checkpoint_every=1000"]
-    run_id = tiny("trainer.max_steps=400").run_id
+    run_id = tiny_experiment("trainer.max_steps=400").run_id
     process = subprocess.Popen(
         [*COMMAND, *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from archives import photo
+from miniature_archives import photo
 from PIL import Image
 
 from reinit_bench.cli.compose import composer

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small import composed, tiny
+from factories import make_config, tiny_experiment
 from torch import nn
 
 from reinit_bench import diagnostics
@@ -46,7 +46,7 @@ def files(results: Path, experiment: Experiment) -> dict[str, Any]:
 
 
 def test_a_run_with_diagnostics_ends_as_one_without(tmp_path: Path) -> None:
-    experiment = tiny(*MUCH)
+    experiment = tiny_experiment(*MUCH)
     run_experiment(experiment, Execution(results_dir=tmp_path / "with"))
     run_experiment(experiment, Execution(results_dir=tmp_path / "without", diagnostics=False))
     assert files(tmp_path / "with", experiment) == files(tmp_path / "without", experiment)
@@ -60,7 +60,7 @@ def test_a_run_with_diagnostics_ends_as_one_without(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("cut", [9, 31])
 def test_a_resumed_run_leaves_the_same_diagnostics(tmp_path: Path, cut: int) -> None:
-    experiment = tiny(*MUCH)
+    experiment = tiny_experiment(*MUCH)
     run_experiment(experiment, Execution(results_dir=tmp_path / "uncut"))
 
     class Cut(Observer):
@@ -90,7 +90,7 @@ def test_a_diagnostic_that_fails_is_said_and_recorded_and_the_others_kept(
         raise ValueError("no such\nthing")
 
     monkeypatch.setattr(diagnostics, "found", lambda: {"broken": broken, "margins": diagnostics.margins.measure})
-    experiment = tiny("method=bl")
+    experiment = tiny_experiment("method=bl")
     with pytest.warns(UserWarning, match=r"has lost a diagnostic, not its result: broken: ValueError: no such thing$"):
         result = run_experiment(experiment, Execution(results_dir=tmp_path))
     assert Store(tmp_path).read_result(experiment.run_id) == result
@@ -104,14 +104,14 @@ def test_a_file_that_cannot_be_written_does_not_lose_the_run(tmp_path: Path, mon
         raise StoreError("cannot write diagnostics.npz: disk full")
 
     monkeypatch.setattr(RunFolder, "write_diagnostics", full)
-    experiment = tiny("method=bl")
+    experiment = tiny_experiment("method=bl")
     with pytest.warns(UserWarning, match="disk full"):
         run_experiment(experiment, Execution(results_dir=tmp_path))
     assert Store(tmp_path).read_result(experiment.run_id) is not None
 
 
 def test_a_network_without_a_dense_layer_has_no_size_and_all_else(tmp_path: Path) -> None:
-    experiment = tiny()
+    experiment = tiny_experiment()
     task = load_task(experiment, torch.device("cpu"))
     pooled = nn.Sequential(nn.Conv2d(1, 10, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     folder = Store(tmp_path).run("0" * 16)
@@ -126,7 +126,7 @@ def test_a_network_without_a_dense_layer_has_no_size_and_all_else(tmp_path: Path
 
 @pytest.mark.parametrize("diagnostic", found())
 def test_every_diagnostic_leaves_no_trace_and_repeats_itself(diagnostic: str) -> None:
-    experiment = Experiment.from_dict(composed("image_size=8", "model.width=0.25", "dropout=p50", "precision=bf16"))
+    experiment = Experiment.from_dict(make_config("image_size=8", "model.width=0.25", "dropout=p50", "precision=bf16"))
     parts = Parts.of(experiment, Execution(device="cpu"))
     task = load_task(experiment, parts.device)
     net = build_network(parts, experiment, task).train()

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from small import tiny
+from factories import tiny_experiment
 
 from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.core.settings import ConfigError
@@ -47,7 +47,7 @@ def contents(results: Path, experiment: Experiment) -> tuple[Any, Any, Any]:
 
 
 def test_a_finished_run_leaves_all_that_is_promised(tmp_path: Path) -> None:
-    experiment = tiny("method=lw")
+    experiment = tiny_experiment("method=lw")
     result = run_experiment(experiment, Execution(results_dir=tmp_path, study="demo"))
     folder = tmp_path / "runs" / experiment.run_id
     assert {path.name for path in folder.iterdir()} - {".lock"} == {
@@ -85,12 +85,12 @@ def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
             raise AssertionError("it was run again")
 
     execution = Execution(results_dir=tmp_path)
-    first = run_experiment(tiny("method=bl"), execution)
-    assert run_experiment(tiny("method=bl"), execution, observer=Started()) == first
+    first = run_experiment(tiny_experiment("method=bl"), execution)
+    assert run_experiment(tiny_experiment("method=bl"), execution, observer=Started()) == first
 
 
 def test_a_corrupt_result_is_set_aside_and_made_again(tmp_path: Path) -> None:
-    experiment, execution = tiny("method=fc"), Execution(results_dir=tmp_path)
+    experiment, execution = tiny_experiment("method=fc"), Execution(results_dir=tmp_path)
     first = run_experiment(experiment, execution)
     folder = tmp_path / "runs" / experiment.run_id
     (folder / "result.json").write_text('{"run_id": "torn')
@@ -101,7 +101,7 @@ def test_a_corrupt_result_is_set_aside_and_made_again(tmp_path: Path) -> None:
 
 
 def test_a_diverging_run_fails_and_keeps_what_was_learned(tmp_path: Path) -> None:
-    experiment, execution = tiny("trainer.lr=1e8"), Execution(results_dir=tmp_path)
+    experiment, execution = tiny_experiment("trainer.lr=1e8"), Execution(results_dir=tmp_path)
     with pytest.raises(Diverged, match=r"the loss became nan in round 1 at step \d") as error:
         run_experiment(experiment, execution)
     folder = tmp_path / "runs" / experiment.run_id
@@ -114,12 +114,12 @@ def test_a_diverging_run_fails_and_keeps_what_was_learned(tmp_path: Path) -> Non
 
 def test_a_setting_out_of_range_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"method\.fraction must be a number above 0 and at most 1; got 2"):
-        run_experiment(tiny("method=wels", "method.fraction=2"), Execution(results_dir=tmp_path))
+        run_experiment(tiny_experiment("method=wels", "method.fraction=2"), Execution(results_dir=tmp_path))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_second_process_is_told_who_holds_the_run(tmp_path: Path) -> None:
-    experiment = tiny("method=bl", "seed=5")
+    experiment = tiny_experiment("method=bl", "seed=5")
     folder = Store(tmp_path).run(experiment.run_id)
     folder.create()
     lease = Lease(folder)
@@ -130,14 +130,16 @@ def test_a_second_process_is_told_who_holds_the_run(tmp_path: Path) -> None:
 
 
 def test_freezing_cannot_go_with_a_carried_optimizer(tmp_path: Path) -> None:
-    experiment = tiny("method.freeze=true", "trainer.optimizer_between_rounds=carry")
+    experiment = tiny_experiment("method.freeze=true", "trainer.optimizer_between_rounds=carry")
     with pytest.raises(ConfigError, match="carry cannot go with a method that freezes"):
         run_experiment(experiment, Execution(results_dir=tmp_path))
 
 
 @pytest.mark.parametrize("cut", [1, 3, 4, 9, 17, 31])
 def test_an_interrupted_run_ends_bit_equal(tmp_path: Path, cut: int) -> None:
-    experiment = tiny("method=lw", "augmentation=mild", "dropout=p25", "trainer.optimizer_between_rounds=carry")
+    experiment = tiny_experiment(
+        "method=lw", "augmentation=mild", "dropout=p25", "trainer.optimizer_between_rounds=carry"
+    )
     run_experiment(experiment, Execution(results_dir=tmp_path / "uncut"))
 
     class Cut(Observer):
@@ -183,7 +185,7 @@ def kill(process: Any, folder: Path, seconds: float, while_writing: bool) -> boo
 @pytest.mark.parametrize("method", METHODS)
 def test_kill_9_at_any_moment_and_again_ends_bit_equal(tmp_path: Path, method: str) -> None:
     steps = ("trainer.checkpoint_every=1", "trainer.max_steps=24")
-    experiment = tiny(f"method={method}", "augmentation=mild", "dropout=p25", *steps)
+    experiment = tiny_experiment(f"method={method}", "augmentation=mild", "dropout=p25", *steps)
     run_experiment(experiment, Execution(results_dir=tmp_path / "uncut"))
     # A server process that has torch imported forks the victims: each is a process of its own, and starts at once.
     context = multiprocessing.get_context("forkserver")
@@ -203,7 +205,7 @@ def test_kill_9_at_any_moment_and_again_ends_bit_equal(tmp_path: Path, method: s
 
 
 def test_a_torn_checkpoint_is_named_and_the_one_before_used(tmp_path: Path) -> None:
-    experiment = tiny("method=lw", "trainer.checkpoint_every=2")
+    experiment = tiny_experiment("method=lw", "trainer.checkpoint_every=2")
     run_experiment(experiment, Execution(results_dir=tmp_path / "uncut"))
     interrupt = Interrupt()
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small import composed
+from factories import make_config
 
 from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.run.experiment import run_experiment
@@ -23,7 +23,7 @@ SMALL = ("dataset=synthetic", "dataset.test_examples=100", "trainer.max_steps=12
 
 
 def experiments(*overrides: str, seeds: int = 3) -> list[Experiment]:
-    return [Experiment.from_dict(composed(*SMALL, *overrides, f"seed={seed}")) for seed in range(seeds)]
+    return [Experiment.from_dict(make_config(*SMALL, *overrides, f"seed={seed}")) for seed in range(seeds)]
 
 
 def steady(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:

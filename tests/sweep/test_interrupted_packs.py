@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from small import composed
+from factories import make_config
 
 from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.run.seeds import run_seeds
@@ -28,7 +28,7 @@ COMMAND = (
 
 def experiments(steps: int) -> list[Experiment]:
     return [
-        Experiment.from_dict(composed(*SETTINGS, f"trainer.max_steps={steps}", f"seed={seed}")) for seed in range(2)
+        Experiment.from_dict(make_config(*SETTINGS, f"trainer.max_steps={steps}", f"seed={seed}")) for seed in range(2)
     ]
 
 

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from factories import TINY
 from rich.console import Console
 from simulated_cluster import SimulatedCluster
-from small import TINY
 
 from reinit_bench.cli.compose import Composer
 from reinit_bench.core.config import Experiment

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from rig import mlp
-from small import tiny
+from factories import tiny_experiment
+from training_helpers import mlp
 
 from reinit_bench.core.config import Execution
 from reinit_bench.run import recorder as journal_module
@@ -108,7 +108,7 @@ def test_an_interrupted_run_leaves_only_with_its_checkpoint_on_disk(
         ended.append(state["round"]["step"])
 
     monkeypatch.setattr(journal_module, "save_checkpoint", slow)
-    observer, experiment = StopAt(), tiny()
+    observer, experiment = StopAt(), tiny_experiment()
     with pytest.raises(Interrupted):
         run_experiment(
             experiment, Execution(results_dir=tmp_path, device="cpu"), observer=observer, interrupt=observer.interrupt
@@ -127,7 +127,7 @@ def test_a_checkpoint_that_cannot_be_written_ends_the_run(tmp_path: Path, monkey
         save_checkpoint(folder, state)
 
     monkeypatch.setattr(journal_module, "save_checkpoint", full)
-    observer, experiment = StopAt(), tiny()
+    observer, experiment = StopAt(), tiny_experiment()
     execution = Execution(results_dir=tmp_path, device="cpu")
     with pytest.raises(StoreError, match="disk full"):
         run_experiment(experiment, execution, observer=observer, interrupt=observer.interrupt)

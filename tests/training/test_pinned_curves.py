@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from small import tiny
+from factories import tiny_experiment
 
 from reinit_bench.core.config import Execution
 from reinit_bench.run.experiment import run_experiment
@@ -44,7 +44,7 @@ def test_a_run_id_goes_on_meaning_the_same_numbers(tmp_path: Path, method: str) 
 
     Machines and versions of torch round otherwise, by far less than the tolerance in three steps a round.
     """
-    experiment = tiny(f"method={method}", "augmentation=mild", "dropout=p25", "trainer.max_steps=3")
+    experiment = tiny_experiment(f"method={method}", "augmentation=mild", "dropout=p25", "trainer.max_steps=3")
     losses = Losses()
     run_experiment(experiment, Execution(results_dir=tmp_path, device="cpu"), observer=losses)
     for found, expected in zip(losses.rounds, CURVES[method], strict=True):

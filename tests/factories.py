@@ -25,11 +25,11 @@ def _composed(overrides: tuple[str, ...]) -> dict[str, Any]:
         return compose.compose(overrides)
 
 
-def composed(*overrides: str) -> dict[str, Any]:
+def make_config(*overrides: str) -> dict[str, Any]:
     """The resolved configuration of these overrides."""
     return dict(_composed(overrides))
 
 
-def tiny(*overrides: str) -> Experiment:
+def tiny_experiment(*overrides: str) -> Experiment:
     """A run of a fraction of a second, changed by `overrides`."""
-    return Experiment.from_dict(composed(*TINY, *overrides))
+    return Experiment.from_dict(make_config(*TINY, *overrides))

@@ -12,7 +12,7 @@ from reinit_bench.kernels.norm import Norm
 from reinit_bench.models.blocknet import BlockNet
 
 
-def plain_twin(net: BlockNet) -> BlockNet:
+def reference_network(net: BlockNet) -> BlockNet:
     """A copy whose norms are `nn.GroupNorm` and `nn.ReLU`, its convolutions `nn.Conv2d`; names stay, layout is NCHW."""
     twin = copy.deepcopy(net)
     for parent in list(twin.modules()):
