@@ -18,6 +18,9 @@ TINY = (
 )
 """Digits, scnn: 54 examples to train, 4 steps an epoch, 8 steps a round; a run takes a fraction of a second."""
 
+METHODS = ("bl", "welsr", "dsd", "wels", "fc", "lw")
+"""The paper's methods, in its order."""
+
 
 @cache
 def _composed(overrides: tuple[str, ...]) -> dict[str, Any]:

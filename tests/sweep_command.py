@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from factories import TINY
+from run_files import run_files
 
 from reinit_bench.store.store import RunFolder, Store
 
@@ -106,6 +107,15 @@ def wait_for(condition: Callable[[], Any], what: str | Callable[[], str]) -> Non
         time.sleep(0.2)
 
 
+def wait_for_file(path: Path, process: subprocess.Popen[str]) -> None:
+    """Wait until `process` has made this file."""
+    end = time.monotonic() + TIMEOUT_SECONDS
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end, f"waited in vain for {path}"
+        time.sleep(0.01)
+
+
 def _round_of(folder: Path) -> int:
     try:
         lines = (folder / "history.jsonl").read_text().splitlines()
@@ -121,11 +131,6 @@ def reproducible_results(store: Store) -> dict[str, Any]:
     for run_id in store.run_ids():
         result = store.read_result(run_id)
         if result is not None:
-            curves = [_rows(store.run(run_id).path / name) for name in ("rounds.jsonl", "history.jsonl")]
-            found[run_id] = [{key: result[key] for key in kept}, *curves]
+            files = run_files(store.results_dir, run_id)
+            found[run_id] = {**files, "result": {key: result[key] for key in kept}}
     return found
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
-    return [{key: value for key, value in row.items() if "second" not in key} for row in rows]

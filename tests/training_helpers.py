@@ -1,4 +1,4 @@
-"""A round that trains in a fraction of a second: random vectors, an MLP, and an observer that records what it is told."""
+"""A round that trains in a fraction of a second: random vectors, an MLP, and an observer that records what it hears."""
 
 from __future__ import annotations
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from factories import TINY, tiny_experiment
 from hydra.core.global_hydra import GlobalHydra
+from sweep_command import wait_for_file
 
 from reinit_bench.cli.main import main
 
@@ -22,14 +23,6 @@ COMMAND = [sys.executable, "-m", "reinit_bench"]
 def run(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, **environment}
     return subprocess.run([*COMMAND, *words], capture_output=True, text=True, cwd=cwd, env=env, timeout=240)
-
-
-def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 120
-    while not path.exists():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline, f"{path} never came"
-        time.sleep(0.01)
 
 
 BAD_INPUT = [
@@ -145,7 +138,7 @@ def test_a_signal_writes_a_checkpoint_and_says_so(tmp_path: Path, number: signal
         [*COMMAND, *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     folder = tmp_path / "results" / "runs" / run_id
-    wait_for(folder / "checkpoint.pt", process)
+    wait_for_file(folder / "checkpoint.pt", process)
     time.sleep(0.2)
     process.send_signal(number)
     out, err = process.communicate(timeout=60)

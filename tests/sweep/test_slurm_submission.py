@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import TINY
+from factories import METHODS, TINY
 from rich.console import Console
 from simulated_cluster import SimulatedCluster
 
@@ -26,8 +26,6 @@ from reinit_bench.sweep.slurm.launch import run_on_slurm
 from reinit_bench.sweep.slurm.options import Options
 from reinit_bench.sweep.slurm.packing import loads_by_class
 from reinit_bench.sweep.status import plan_json
-
-METHODS = ("bl", "welsr", "dsd", "wels", "fc", "lw")
 
 
 @pytest.fixture

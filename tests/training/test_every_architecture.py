@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from factories import tiny_experiment
+from factories import METHODS, tiny_experiment
 
 from reinit_bench.core.config import Execution
 from reinit_bench.run.experiment import run_experiment
@@ -15,7 +15,7 @@ BLOCKS = {"mobilenet": 7, "vgg16": 13, "resnet50": 16}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["bl", "welsr", "dsd", "wels", "fc", "lw"])
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("model", BLOCKS)
 def test_it_runs_its_k_rounds(tmp_path: Path, model: str, method: str) -> None:
     """One step in each of K rounds; the baseline takes all K steps in its only round."""

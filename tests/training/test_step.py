@@ -10,6 +10,7 @@ import pytest
 import torch
 from bits import bit_equal
 from factories import make_config, tiny_experiment
+from observers import LossRecorder
 from torch import Tensor, nn
 from torch._dynamo.utils import counters
 from training_helpers import TRAINER, RecordingObserver, mlp, train, vector_task
@@ -20,7 +21,6 @@ from reinit_bench.models.blocknet import BlockNet, Dropout
 from reinit_bench.models.scnn import Scnn
 from reinit_bench.run.experiment import run_experiment
 from reinit_bench.training import step as step_module
-from reinit_bench.training.observer import EpochEnd, Observer
 from reinit_bench.training.step import OutOfMemory, TrainingStep, backend_of, compiled_forward
 
 
@@ -89,18 +89,8 @@ def test_compile_is_checked_and_auto_follows_the_device() -> None:
     assert backend_of("aot_eager", torch.device("cpu")) == "aot_eager"
 
 
-class Losses(Observer):
-    """All losses of a run."""
-
-    def __init__(self) -> None:
-        self.losses: list[float] = []
-
-    def epoch_ended(self, event: EpochEnd) -> None:
-        self.losses += event.losses
-
-
 def losses(folder: Path, compile_: str, *overrides: str) -> list[float]:
-    observer = Losses()
+    observer = LossRecorder()
     execution = Execution(results_dir=folder, device="cpu", compile=compile_)
     run_experiment(tiny_experiment("trainer.max_steps=5", *overrides), execution, observer=observer)
     return observer.losses
