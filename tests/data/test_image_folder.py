@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import pytest
 import torch
-from archives import photo
+from miniature_archives import photo
 from PIL import Image
 
 from reinit_bench.cli.compose import composer

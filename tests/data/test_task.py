@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_photos import PHOTOS
+from fake_photos import PHOTOS
 
 from reinit_bench.core.config import Experiment
 from reinit_bench.core.randomness import stream

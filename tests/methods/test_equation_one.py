@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from pretend import PretendRun, changed_names, same, state
+from bits import bit_equal, changed_names, copy_state
+from fake_run import FakeRun
 from torch import nn
 
 from reinit_bench.methods.base import Context, Mask, Reinitializer, apply_mask, full_mask
@@ -22,11 +23,11 @@ def three_values() -> BlockNet:
 
 def test_chosen_elements_become_eta_and_the_others_keep_every_bit() -> None:
     net = three_values()
-    before = state(net)
+    before = copy_state(net)
     # (1 - s) * w + s * eta with s * eta = 0 * inf would be NaN, and would turn -0 into 0.
     eta = torch.tensor([[7.0, float("inf"), float("nan")]])
     apply_mask(net, {"blocks.0.weight": torch.tensor([[True, False, False]])}, {"blocks.0.weight": eta})
-    assert same(net.state_dict()["blocks.0.weight"], torch.tensor([[7.0, -0.0, 3.0]]))
+    assert bit_equal(net.state_dict()["blocks.0.weight"], torch.tensor([[7.0, -0.0, 3.0]]))
     assert changed_names(before, net) == {"blocks.0.weight"}
 
 
@@ -46,7 +47,7 @@ def test_blending_writes_into_the_parameter_and_leaves_no_gradient_behind() -> N
 
 
 def test_the_memory_layout_survives() -> None:
-    run = PretendRun()
+    run = FakeRun()
     run.net.to(memory_format=torch.channels_last)
     name = "blocks.3.conv.weight"
     apply_mask(run.net, full_mask(run.net, [name]), {name: run.eta(name, 2)})
@@ -67,15 +68,15 @@ def test_a_method_prepares_then_selects_then_redraws() -> None:
         def select(self, net: BlockNet, context: Context) -> Mask:
             return {name: dict(net.named_parameters())[name] > 999.0}
 
-    run = PretendRun()
+    run = FakeRun()
     _, mask = run.begin(RaisesOneThenRedrawsTheLarge(), 2)
     assert mask[name].nonzero().tolist() == [[0, 0]]
     assert run.parameters[name][0, 0] == run.eta(name, 2)[0, 0]
 
 
 def test_an_empty_mask_leaves_every_bit() -> None:
-    run = PretendRun()
-    before = state(run.net)
+    run = FakeRun()
+    before = copy_state(run.net)
     apply_mask(run.net, {}, {})
     assert changed_names(before, run.net) == set()
 
@@ -86,7 +87,7 @@ def test_a_mask_of_another_shape_is_a_bug() -> None:
 
 
 def test_whole_names_what_it_was_asked_for_in_full() -> None:
-    run = PretendRun()
+    run = FakeRun()
     mask = full_mask(run.net, ["top.head.bias", "top.head.weight"])
     assert {name: (tuple(chosen.shape), bool(chosen.all())) for name, chosen in mask.items()} == {
         "top.head.bias": ((3,), True),

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from factories import METHODS, TINY
 from rich.console import Console
 from simulated_cluster import SimulatedCluster
-from small import TINY
 
 from reinit_bench.cli.compose import Composer
 from reinit_bench.core.config import Experiment
@@ -28,8 +28,6 @@ from reinit_bench.sweep.slurm.options import Options
 from reinit_bench.sweep.slurm.queue import queued_runs
 from reinit_bench.sweep.slurm.task_plans import plan_tasks
 from reinit_bench.sweep.status import plan_json
-
-METHODS = ("bl", "welsr", "dsd", "wels", "fc", "lw")
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from small import tiny
+from factories import tiny_experiment
 from torch import Tensor, nn
 
 from reinit_bench.core.config import Execution
@@ -17,7 +17,7 @@ from reinit_bench.training.loop import Callbacks, train_round
 from reinit_bench.training.observer import EpochEnd
 
 LR, MOMENTUM, PENALTY, BATCH, STEPS = 0.01, 0.9, 0.01, 16, 10
-EXPERIMENT = tiny(
+EXPERIMENT = tiny_experiment(
     "dataset.train_examples=100", f"trainer.lr={LR}", f"trainer.momentum={MOMENTUM}", f"trainer.weight_decay={PENALTY}"
 )
 """90 examples to train: six steps an epoch, the last of 10 examples; ten steps reach into the second epoch."""
