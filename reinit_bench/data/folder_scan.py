@@ -1,4 +1,4 @@
-"""What a folder of images holds: its classes, its files, and a fingerprint that tells whether it is the same folder."""
+"""What a folder of images holds: its classes, its files, and a fingerprint that identifies its content."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ class Listing:
     Attributes:
         root: the folder.
         classes: class names, sorted; their positions are the class numbers.
-        train: relative path and class number of each training image, sorted by path; of all images where the folder
-            has no test split of its own.
-        test: the same of the test split; None where the folder has none.
+        train: relative path and class number of each training image, sorted by path; of all images if the folder has
+            no test split.
+        test: the same for the test split; None if the folder has none.
         content: 16 hex digits that depend on the relative paths and sizes of all files.
-        state: the same, and on the times at which the files changed.
+        state: 16 hex digits that depend on the files' modification times as well.
     """
 
     root: Path
@@ -35,11 +35,11 @@ def scan(path: str | Path) -> Listing:
     """List `path`: `train/<class>/...` and `test/<class>/...`, or one tree `<class>/...`. Hidden files do not count.
 
     Raises:
-        ConfigError: it is no folder, has no images in class folders, or tests on a class that it does not train on.
+        ConfigError: it is not a folder, has no images in class folders, or tests on a class that it does not train on.
     """
     root = Path(path).expanduser()
     if not root.is_dir():
-        raise ConfigError(f"dataset.path must be a folder of images; {root} is none")
+        raise ConfigError(f"dataset.path must be a folder of images; {root} is not a folder")
     split = (root / "train").is_dir() and (root / "test").is_dir()
     train = _class_files(root / "train" if split else root)
     test = _class_files(root / "test") if split else None
@@ -60,9 +60,9 @@ def scan(path: str | Path) -> Listing:
 
 
 def folder_content(path: str | None) -> str | None:
-    """The fingerprint of the folder at `path`, for `${folder_content:...}` in a configuration; None where none is.
+    """The fingerprint of the folder at `path`, for `${folder_content:...}` in a configuration; None if there is none.
 
-    It makes runs on other images other runs, wherever the folder lies.
+    With it, runs on different images have different ids, and runs on the same images the same, wherever the folder is.
     """
     try:
         return scan(path).content if path else None
@@ -71,7 +71,7 @@ def folder_content(path: str | None) -> str | None:
 
 
 def _class_files(folder: Path) -> dict[str, list[Path]]:
-    """Files below each folder in `folder`, at any depth; folders without files are no classes."""
+    """Files below each folder in `folder`, at any depth; folders without files are not classes."""
     found = {}
     for group in folder.iterdir():
         if group.is_dir() and not group.name.startswith("."):

@@ -26,7 +26,7 @@ class ImageFolder(Source):
     """`train/<class>/*` and `test/<class>/*`, or one tree `<class>/*` that is split here; cached on first use."""
 
     path: str | None = setting(None)
-    """The folder."""
+    """The folder of images."""
     content: str | None = setting(None)
     """The folder's fingerprint when the run was composed; null: not checked."""
     test_fraction: float = setting(0.2, above=0, below=1)
@@ -34,7 +34,7 @@ class ImageFolder(Source):
     channels: int = setting(3, least=1, most=3)
     """3: images become RGB; 1: luminance."""
     unreadable: str = setting("refuse", choices=("refuse", "skip"))
-    """What to do about files that are no images: name them and stop, or name them and go on without them."""
+    """What to do about files that are not images: name them and stop, or name them and continue without them."""
     data_dir: str | None = setting(None)
     """Folder of all caches; null: the variable REINIT_BENCH_DATA, or ~/.cache/reinit-bench."""
 
@@ -60,7 +60,7 @@ class ImageFolder(Source):
         )
 
     def _cache(self, listing: Listing, image_size: int, enlarged_size: int | None) -> Cache:
-        """The cache of the folder as it is now; made or made again where there is none."""
+        """The cache of the folder as it is now; built if there is none, or only an outdated or corrupt one."""
         words = (listing.root.resolve(), image_size, enlarged_size, self.channels, self.unreadable, self.test_fraction)
         key = hashlib.sha256("\0".join(map(str, words)).encode()).hexdigest()[:12]
         root = data_dir(self.data_dir)
@@ -74,7 +74,7 @@ class ImageFolder(Source):
 
     def _build(self, path: Path, listing: Listing, image_size: int, enlarged_size: int | None) -> None:
         train, test = _split(listing, self.test_fraction)
-        # Below an enlarged copy of the training images there is always one at the image size, for evaluation.
+        # Besides an enlarged copy of the training images there is always one at the image size, for evaluation.
         sides = {"train": [image_size, enlarged_size] if enlarged_size else [image_size], "test": [image_size]}
         console = Console(stderr=True)
         console.out(f"caching {len(train):,} training and {len(test):,} test images of {listing.root}")
@@ -118,7 +118,7 @@ def _is_current(cache: Cache, listing: Listing) -> bool:
         cache.check(hashes=False)
         return cache.manifest()["state"] == listing.state
     except CorruptCache as error:
-        Console(stderr=True).out(f"{error}; made again")
+        Console(stderr=True).out(f"{error}; rebuilding it")
         return False
 
 

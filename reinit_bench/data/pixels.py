@@ -1,4 +1,4 @@
-"""From an encoded image to uint8 pixels at the size that is kept: the one decoder and resizer of every photo."""
+"""From an encoded image to uint8 pixels at the size that is stored: the one decoder and resizer of every photo."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Image.MAX_IMAGE_PIXELS = None
 
 
 class Unreadable(ValueError):
-    """A file is no image that can be decoded; the message says why."""
+    """A file is not an image that can be decoded; the message says why."""
 
 
 def decode(content: bytes | Path, channels: int = 3) -> np.ndarray:
@@ -27,7 +27,7 @@ def decode(content: bytes | Path, channels: int = 3) -> np.ndarray:
     framework ignores it.
 
     Raises:
-        Unreadable: the content is no image, is cut off, or is too large.
+        Unreadable: the content is not an image, is truncated, or is too large.
     """
     try:
         with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as image:
@@ -40,7 +40,7 @@ def decode(content: bytes | Path, channels: int = 3) -> np.ndarray:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Bring modes that `convert` would clip or complain about to 8 bits a channel."""
+    """Convert modes that `convert` would clip or complain about to 8 bits per channel."""
     if image.mode == "F":
         raise Unreadable("floating-point pixels have no fixed range")
     if image.mode.startswith("I"):
