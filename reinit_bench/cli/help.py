@@ -13,7 +13,7 @@ reinit-bench: reinitialization during training, six methods compared (Alabdulmoh
 
   reinit-bench                                         one run: digits, scnn, lw
   reinit-bench -m method=lw,fc dataset=digits          a sweep over values, on this machine
-  reinit-bench -m study=demo                           a study: a named union of grids; again is resume
+  reinit-bench -m study=demo                           a study: a named union of grids; typed again, it resumes
 """
 
 FIELDS = """\
@@ -22,8 +22,8 @@ Fields: seed, image_size, precision (fp32, bf16), device (auto, cpu, cuda), resu
   trainer.weight_decay, trainer.batch_size, trainer.max_steps, trainer.patience_epochs, trainer.plateau_epochs,
   trainer.checkpoint_every, ...; `reinit-bench --cfg job` prints all of them with their values.
 
-Exit codes: 0 done; 1 an error, said in one line (HYDRA_FULL_ERROR=1 gives the traceback); 2 unreadable command line;
-  75 interrupted with a checkpoint written: the same command goes on from it.
+Exit codes: 0 done; 1 an error, reported in one line (HYDRA_FULL_ERROR=1 gives the traceback); 2 invalid command line;
+  75 interrupted with a checkpoint written: the same command resumes from it.
 Hydra's own options (--cfg, --config-dir, ...): reinit-bench --hydra-help"""
 
 

@@ -1,4 +1,4 @@
-"""The command `reinit-bench`: a bare word first is a sub-command; everything else is Hydra's."""
+"""The command `reinit-bench`: a bare first word names a sub-command; everything else is Hydra's."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ FULL_ERROR = "HYDRA_FULL_ERROR"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code.
 
-    0: all is well; 1: an error, said in one line; 2: the command line could not be read; 75: interrupted, a checkpoint
-    is written and the same command goes on from it.
+    0: success; 1: an error, reported in one line; 2: the command line could not be read; 75: interrupted with a
+    checkpoint written, from which the same command resumes; 130: interrupted outside training.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     warnings.showwarning = _one_line_warning
@@ -40,15 +40,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _hydra(words: list[str]) -> int:
-    """One run, or with -m a sweep."""
+    """Compose with Hydra and run one experiment, or with -m a sweep."""
     import hydra
 
     from reinit_bench.cli.compose import CONFIG_NAME, as_axes
     from reinit_bench.core.conf_dir import conf_dir
 
-    sys.path.append(os.getcwd())  # a user's own method or model may lie in the folder that they work in
+    sys.path.append(os.getcwd())  # a user's own method or model may be in the working directory
     composed: list[DictConfig] = []
-    # Hydra only composes: run inside its task, an error would get Hydra's own lines around ours.
+    # Hydra only composes: it would wrap errors raised inside its task in lines of its own.
     app = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=CONFIG_NAME)(composed.append)
     if {"-m", "--multirun"}.intersection(words):
         words = as_axes(words)
@@ -90,7 +90,7 @@ def _run_one(experiment: Experiment, execution: Execution) -> None:
         try:
             result = folder.result()
         except CorruptResult:
-            result = None  # said, and set aside, by the run
+            result = None  # the run reports it and sets it aside
         if result is not None:
             words = accuracies(test=result["test_accuracy"], validation=result["validation_accuracy"])
             print("  ".join([f"{experiment.title}: already done:", *words, str(folder.path)]))
@@ -104,7 +104,7 @@ def _run_one(experiment: Experiment, execution: Execution) -> None:
     display, logger = console_observer(), logger_observer(execution.logger, execution.results_dir)
     try:
         with interrupt_on_signals() as interrupt:
-            # The display last: its closing line is to be the last one.
+            # The display comes last, so that its closing line is printed last.
             watchers = Observers(*filter(None, [logger]), display)
             run_experiment(experiment, execution, observer=watchers, interrupt=interrupt)
     finally:
@@ -116,8 +116,8 @@ def _run_one(experiment: Experiment, execution: Execution) -> None:
 def _guarded(run: Callable[[], int | None]) -> int:
     """Call `run`; whatever goes wrong becomes one line on standard error and an exit code.
 
-    Hydra itself is asked for its exceptions (HYDRA_FULL_ERROR), so that this is the only place that words them; a user
-    who sets the variable gets the traceback.
+    Hydra is made to raise its exceptions (HYDRA_FULL_ERROR), so that they are put into words only here; a user who sets
+    the variable gets the traceback.
     """
     wants_traceback = os.environ.get(FULL_ERROR, "0") not in ("", "0")
     os.environ[FULL_ERROR] = "1"
@@ -144,7 +144,7 @@ def _guarded(run: Callable[[], int | None]) -> int:
 
 
 def one_line(error: Exception) -> str:
-    """What went wrong, what is allowed, what to do; without a traceback."""
+    """The error in one line, without a traceback: what went wrong, what is allowed, what to do."""
     from hydra.errors import MissingConfigException
     from omegaconf import DictConfig
     from omegaconf.errors import OmegaConfBaseException
@@ -159,8 +159,8 @@ def one_line(error: Exception) -> str:
         fields = ", ".join(str(key) for key in cause.parent_node if not str(key).startswith("_"))
         return f"there is no field {cause.full_key}; the fields there are {fields}"
     text = " ".join(str(error).split()) or type(error).__name__
-    if hasattr(error, "format_message"):  # of the command line's own parser
-        return f"{text.rstrip('.')}; a sub-command's words and options: reinit-bench NAME --help"
+    if hasattr(error, "format_message"):  # from the sub-commands' parser
+        return f"{text.rstrip('.')}; for a sub-command's arguments and options: reinit-bench NAME --help"
     if isinstance(error, (ConfigError, OSError, ValueError)) or type(error).__module__.startswith(
         ("hydra", "omegaconf", "reinit_bench")
     ):

@@ -43,9 +43,9 @@ BAD_INPUT = [
     (["figures", "figur3"], "there is no figure 'figur3'; the figures are "),
     (
         ["tables", "3", "--form", "paper"],
-        "No such option: --form; a sub-command's words and options: reinit-bench NAME ",
+        "No such option: --form; for a sub-command's arguments and options: reinit-bench NAME ",
     ),
-    (["tables", "3", "--from", "papers"], "--from takes runs (finished runs) or paper (the published tables); got 'pa"),
+    (["tables", "3", "--from", "papers"], "--from must be runs (finished runs) or paper (the published tables); got "),
     (["tables", "two"], "there is no table two; the tables are 1, 1-readings, 1-readings-cells, 2, 3, "),
     (["plan", "study=nope"], "study=nope: there is no such study; choose one of "),
     (["plan", "method=lww"], "method=lww: there is no such method"),

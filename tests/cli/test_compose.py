@@ -68,5 +68,5 @@ def test_a_typo_in_a_study_names_the_studies(hydra_composer: Composer):
 
 
 def test_two_studies_at_once_are_refused(hydra_composer: Composer):
-    with pytest.raises(ConfigError, match="one name at a time"):
+    with pytest.raises(ConfigError, match="must be a single name"):
         hydra_composer.study_of(["study=table2", "study=table6"])

@@ -162,8 +162,8 @@ def test_a_job_that_fails_is_said_and_the_exit_code_is_one(
     ("arguments", "message"),
     [
         ([], "which dataset?"),
-        (["dataset=elephants"], "there is no dataset 'elephants'; there are photos, plain"),
-        (["photos"], "prepare takes dataset=NAME"),
+        (["dataset=elephants"], "there is no dataset 'elephants'; choose one of photos, plain"),
+        (["photos"], "prepare accepts dataset=NAME"),
         (["dataset=photos", "dataset.colour=red"], "dataset photos has no field 'colour'"),
     ],
 )
@@ -203,7 +203,7 @@ def test_the_variable_chooses_the_python(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv(VARIABLE, sys.executable)
     assert prepare_python(tmp_path, Console()) == Path(sys.executable)
     monkeypatch.setenv(VARIABLE, str(tmp_path / "none"))
-    with pytest.raises(ConfigError, match=r"REINIT_BENCH_PREPARE_PYTHON is .*none, which is no file"):
+    with pytest.raises(ConfigError, match=r"REINIT_BENCH_PREPARE_PYTHON is .*none, which is not a file"):
         prepare_python(tmp_path, Console())
 
 

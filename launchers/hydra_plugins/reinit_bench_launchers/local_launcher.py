@@ -17,7 +17,7 @@ class LocalLauncher(Launcher):
 
     Args:
         workers: how many processes; null: one per GPU, or one per CPU core.
-        threads: CPU threads of each; null: the cores shared out among the workers.
+        threads: CPU threads of each; null: the cores divided among the workers.
         retry: which failed runs to run again: all, none, or kinds of error as `status` names them.
     """
 

@@ -12,7 +12,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 
 class SlurmLauncher(Launcher):
-    """Submits what a sweep still misses (`reinit_bench.sweep.slurm`).
+    """Submits what is left of a sweep (`reinit_bench.sweep.slurm`).
 
     The fields are those of `conf/hydra/launcher/slurm.yaml`, where each is explained.
     """

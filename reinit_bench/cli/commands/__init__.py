@@ -1,7 +1,7 @@
-"""The sub-commands: one file each, found by being there. None of them imports torch, so that they answer at once.
+"""The sub-commands: one file each, found automatically. None of them imports torch, so that they answer at once.
 
-A file offers `command`, a function that Typer makes a command of; its docstring's first line is the help. The file's
-name is the command's, with a dash for each underscore.
+A file defines `command`, a function that Typer turns into a command; its docstring is the command's help, and the
+file's first line its line in `reinit-bench --help`. The file's name is the command's, with a dash for each underscore.
 """
 
 from __future__ import annotations

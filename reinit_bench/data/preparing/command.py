@@ -22,7 +22,7 @@ def command(arguments: Sequence[str], *, check: bool = False, console: Console |
     such as `dataset.corruption=fog`.
 
     Args:
-        check: verify the hashes of what is there, and change nothing.
+        check: only verify the hashes of what is there.
 
     Returns:
         The exit code: 0 when every named dataset is ready.
@@ -40,7 +40,7 @@ def command(arguments: Sequence[str], *, check: bool = False, console: Console |
             overrides[key.removeprefix("dataset.")] = yaml.safe_load(value)
         else:
             raise ConfigError(
-                f"prepare takes dataset=NAME[,NAME...], dataset=all and dataset.FIELD=VALUE; got {argument!r}"
+                f"prepare accepts dataset=NAME[,NAME...], dataset=all and dataset.FIELD=VALUE; got {argument!r}"
             )
     if not names:
         raise ConfigError(f"which dataset? dataset=all, or dataset= one of {', '.join(preparable())}")
@@ -92,7 +92,7 @@ def readiness(name: str) -> str:
 
 
 def preparable() -> list[str]:
-    """The options of conf/dataset that are prepared by this command, sorted."""
+    """The options of conf/dataset that this command prepares, sorted."""
     return [name for name in options() if source(name) is not None]
 
 
@@ -109,7 +109,7 @@ def section(name: str) -> dict[str, Any]:
     """
     path = conf_dir() / "dataset" / f"{name}.yaml"
     if not path.is_file():
-        raise ConfigError(f"there is no dataset {name!r}; there are {', '.join(options())}")
+        raise ConfigError(f"there is no dataset {name!r}; choose one of {', '.join(options())}")
     content = yaml.safe_load(path.read_text())
     return content.get("dataset", content)
 
