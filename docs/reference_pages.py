@@ -29,7 +29,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 GROUPS = {
     "method": "How parameters are reinitialized between rounds.",
     "model": "The network. K is its number of blocks; a run has K x N rounds.",
-    "dataset": "What is learned. A dataset may bring an image size and a trainer that suit it.",
+    "dataset": "What is learned. A dataset may also set an image size and a trainer that suit it.",
     "augmentation": "What happens to a training image before the network sees it.",
     "dropout": "The share of activations that training drops.",
     "initializer": "How initial values, and the values of every reinitialization, are drawn.",
