@@ -1,4 +1,4 @@
-"""Compiles the layers that are written in C when the package is installed or built; without a compiler it does not.
+"""Compiles the layers written in C when the package is installed or built, if there is a compiler.
 
 Hatchling finds this file by the name that pyproject.toml gives.
 """
@@ -27,7 +27,7 @@ class CustomBuildHook(BuildHookInterface[Any]):
         if platform.system() != "Linux" or platform.machine() != "x86_64":
             self.app.display_warning("layers on the CPU are torch's own: ours need Linux and x86-64")
             return
-        # Another name until it is whole: a process at work may have the old one open.
+        # A temporary name until it is complete: a running process may have the old one open.
         made = library.with_suffix(f".{os.getpid()}")
         compiler = shlex.split(os.environ.get("CC", "cc"))
         try:

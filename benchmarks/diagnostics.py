@@ -17,7 +17,7 @@ import torch
 
 from reinit_bench.cli.compose import composer
 from reinit_bench.core.config import Execution, Experiment
-from reinit_bench.diagnostics import leave_diagnostics
+from reinit_bench.diagnostics import write_diagnostics
 from reinit_bench.run import experiment
 
 SETTINGS = ("dataset=digits", "dataset.train_examples=200", "image_size=16", "trainer=quick", "augmentation=mild")
@@ -34,10 +34,10 @@ def measured_run(config: dict[str, Any]) -> tuple[float, float]:
     def timed(*arguments: Any) -> None:
         nonlocal seconds
         started = time.process_time()
-        leave_diagnostics(*arguments)
+        write_diagnostics(*arguments)
         seconds = time.process_time() - started
 
-    experiment.leave_diagnostics = timed
+    experiment.write_diagnostics = timed
     with tempfile.TemporaryDirectory() as folder:
         started = time.process_time()
         execution = Execution(results_dir=Path(folder), device="cpu")

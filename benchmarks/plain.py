@@ -13,8 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from reinit_bench.kernels.convolution import Conv
-from reinit_bench.kernels.norm import Norm
+from reinit_bench.models.layers import Conv, Norm
 
 
 def plain_twin(net: nn.Module, *, batch_norm: bool = False) -> nn.Module:

@@ -29,7 +29,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from reinit_bench.cli.compose import composer
 from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.data.task import Task, load_task
-from reinit_bench.run.components import Parts, build_network
+from reinit_bench.run.components import Components, build_network
 from reinit_bench.run.experiment import run_experiment
 from reinit_bench.training.observer import EpochEnd, Observer, RoundEnd
 from reinit_bench.training.optimizer import make_optimizer
@@ -46,7 +46,7 @@ class Bare:
     """A second network and one batch, always the same."""
 
     def __init__(self, experiment: Experiment, task: Task) -> None:
-        self.net = build_network(Parts.of(experiment, Execution(device="cpu")), experiment, task)
+        self.net = build_network(Components.of(experiment, Execution(device="cpu")), experiment, task)
         size = min(experiment.trainer.batch_size, len(task.train))
         self.inputs, self.labels = task.train_batch(torch.arange(size), torch.Generator())
         self.optimizer = make_optimizer(self.net, experiment.trainer)

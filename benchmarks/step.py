@@ -36,7 +36,7 @@ def measure(arguments: argparse.Namespace, kind: str, threads: int | None) -> No
 
     from reinit_bench.core.config import Execution
     from reinit_bench.data.task import load_task
-    from reinit_bench.run.components import Parts, build_network
+    from reinit_bench.run.components import Components, build_network
     from reinit_bench.training.device import set_up_arithmetic
 
     if threads is not None:
@@ -46,7 +46,7 @@ def measure(arguments: argparse.Namespace, kind: str, threads: int | None) -> No
     if kind == "ours":
         set_up_arithmetic(device)
     task = load_task(experiment, device)
-    net = build_network(Parts.of(experiment, Execution(device="cpu")), experiment, task)
+    net = build_network(Components.of(experiment, Execution(device="cpu")), experiment, task)
     epochs = ours(experiment, task, net) if kind == "ours" else plain(task, net, arguments.batch)
     next(epochs)  # the first epoch loads kernels
     started = time.perf_counter()
@@ -91,7 +91,7 @@ def ours(experiment, task, net):
     import threading
 
     from reinit_bench.core.rounds import Round
-    from reinit_bench.training.loop import Surroundings, train_round
+    from reinit_bench.training.loop import Callbacks, train_round
 
     go, ended = queue.Queue(), queue.Queue()
 
@@ -99,10 +99,10 @@ def ours(experiment, task, net):
         ended.put(event)
         go.get()
 
-    around = Surroundings(seed=0, precision=experiment.precision, epoch_ended=epoch_ended)
+    options = {"seed": 0, "precision": experiment.precision, "callbacks": Callbacks(epoch_ended=epoch_ended)}
     whole = Round(index=1, block=0, repeat=1, max_steps=10**6)
     work = threading.Thread(
-        target=train_round, args=(net, task, whole, experiment.trainer), kwargs={"surroundings": around}, daemon=True
+        target=train_round, args=(net, task, whole, experiment.trainer), kwargs=options, daemon=True
     )
     work.start()
     while True:

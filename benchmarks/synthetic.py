@@ -23,6 +23,7 @@ from torch.nn import functional
 from reinit_bench.cli.compose import composer, sweep_jobs
 from reinit_bench.sweep.local import make_pool
 from reinit_bench.sweep.plan import make_plan
+from reinit_bench.sweep.slurm.queue import queued_runs
 
 PLAIN_RUNS = 5
 HIDDEN, CLASSES, FEATURES = 32, 8, 128
@@ -105,7 +106,7 @@ def ours(runs: int, results_dir: Path) -> tuple[float, float]:
     accuracies: list[float] = []
     started = time.perf_counter()
     with composer() as compose:
-        plan = make_plan(compose.compose(job) for job in sweep_jobs(compose.study_of(given), given))
+        plan = make_plan(compose.planned(sweep_jobs(compose.study_of(given), given)), queued_runs)
     make_pool(list(plan.runs), None, None).run(
         plan.runs, lambda run, kind, values: accuracies.append(values["test_accuracy"]) if kind == "done" else None
     )

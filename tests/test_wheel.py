@@ -11,7 +11,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from small import TINY
+from factories import TINY
 
 REPOSITORY = Path(__file__).parent.parent
 

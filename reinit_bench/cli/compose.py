@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from typing import Any, cast
@@ -19,6 +19,7 @@ from omegaconf import OmegaConf
 from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.folder_scan import folder_content
+from reinit_bench.sweep.plan import PlannedRun
 from reinit_bench.sweep.studies import Study, overrides_of
 
 CONFIG_NAME = "config"
@@ -47,6 +48,7 @@ class Composer:
     """
 
     def __init__(self, loader: ConfigLoader, config_name: str = CONFIG_NAME) -> None:
+        folder_content.cache_clear()  # a folder may have changed since the last composer read it
         self.loader = loader
         self.config_name = config_name
         self.groups = {name for name in loader.list_groups("") if name != "hydra"}
@@ -62,6 +64,14 @@ class Composer:
         """
         plain = self._assembled([parsed(text) for text in overrides])
         return self.by_hydra(overrides) if plain is None else plain
+
+    def planned(self, jobs: Iterable[Sequence[str]]) -> Iterator[PlannedRun]:
+        """The runs that these jobs' overrides describe, not looked up yet.
+
+        Raises:
+            ConfigError: a configuration is not valid.
+        """
+        return (PlannedRun.from_dict(self.compose(overrides)) for overrides in jobs)
 
     def study_of(self, overrides: Sequence[str]) -> Study:
         """The study that the overrides choose; without one, a study of a single empty grid.

@@ -67,7 +67,7 @@ def _run_composed(config: DictConfig) -> None:
     """One experiment in this process."""
     from omegaconf import OmegaConf
 
-    from reinit_bench.core.config import Execution, Experiment
+    from reinit_bench.sweep.plan import PlannedRun
     from reinit_bench.sweep.studies import Study
 
     plain = OmegaConf.to_container(config, resolve=True)
@@ -75,7 +75,8 @@ def _run_composed(config: DictConfig) -> None:
     resolved = {str(key): value for key, value in plain.items()}
     if not Study.from_dict(resolved["study"], lambda name: {"name": name}).is_one_run:
         raise ConfigError(f"study={resolved['study']['name']} is many runs; add -m to run them all")
-    _run_one(Experiment.from_dict(resolved), Execution.from_dict(resolved))
+    run = PlannedRun.from_dict(resolved)
+    _run_one(run.experiment, run.execution)
 
 
 def _run_one(experiment: Experiment, execution: Execution) -> None:

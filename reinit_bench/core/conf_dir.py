@@ -1,4 +1,4 @@
-"""Where the configuration lies: inside an installed package, or beside the package in a checkout."""
+"""Where the configuration is: inside an installed package, or next to the package in a checkout."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 from reinit_bench.core.settings import ABSENT, OUTSIDE_IDENTITY, ConfigError, Settings, checked, setting
 
 PROTOCOL_VERSION = 1
-"""Part of every run id: raised when a change of the code changes what the same configuration means."""
+"""Part of every run id: raised when a code change alters what a configuration means."""
 
 SECTIONS = ("dataset", "model", "method", "augmentation", "dropout", "initializer")
 """The parts of an experiment that are chosen by name, one yaml per option."""
@@ -34,7 +34,7 @@ class Trainer(Settings):
     section: ClassVar[str] = "trainer"
 
     lr: float = setting(0.003, above=0)
-    """SGD's initial learning rate, of every round."""
+    """SGD's initial learning rate in every round."""
     momentum: float = setting(0.9, least=0, below=1)
     """SGD's momentum."""
     weight_decay: float = setting(1e-5, least=0)
@@ -42,25 +42,25 @@ class Trainer(Settings):
     weight_decay_form: str = setting("l2", choices=("l2", "sgd"))
     """l2: the loss gains weight_decay * sum(w^2), whose gradient is 2 * weight_decay * w; sgd: weight_decay * w."""
     batch_size: int = setting(256, least=1)
-    """Examples per step; a training split smaller than this is one batch, an epoch's last batch may be smaller."""
+    """Examples per step; a smaller training split is one batch, and an epoch's last batch may be smaller."""
     max_steps: int = setting(100_000, least=1)
-    """Most steps of one round; the baseline may take rounds * max_steps in its only round."""
+    """Maximum steps of one round; the baseline's only round may take rounds * max_steps."""
     plateau_epochs: int = setting(20, least=1)
     """The learning rate is halved when the validation error has not improved for this many epochs."""
     lr_factor: float = setting(0.5, above=0, most=1)
-    """What the learning rate is multiplied by on a plateau."""
+    """Factor by which the learning rate is multiplied on a plateau."""
     patience_epochs: int = setting(60, least=1)
     """A round has converged when the validation error has not improved for this many epochs."""
     validation_fraction: float = setting(0.1, least=0, below=1)
-    """Share of the training split kept for validation; 0: none, and then no early stopping and no halving."""
+    """Share of the training split kept for validation; with 0 there is no early stopping and no halving."""
     round_weights: str = setting("best", choices=("best", "last"))
-    """Which weights end a round: the best on validation, or the last."""
+    """Which weights a round ends with: the best on validation, or the last."""
     optimizer_between_rounds: str = setting("fresh", choices=("fresh", "carry"))
     """Whether momentum and learning rate start anew in each round or are carried over."""
     checkpoint_every: int = setting(1000, least=1, outside_identity=True)
     """Steps between checkpoints within a round (one more is written at every round's start)."""
     micro_batch: int | None = setting(None, least=1, outside_identity=True)
-    """Examples that go through the network at once, to save memory; null: the whole batch. The same up to rounding."""
+    """Examples that go through the network at once, to save memory; null: the whole batch. Equal up to rounding."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -76,7 +76,14 @@ class Experiment:
     """dataset x model x method x augmentation x dropout x initializer x trainer x seed x image size x precision.
 
     The mappings are sections as written in conf/: `_target_`, `name`, hyperparameters, and descriptive keys that begin
-    with an underscore.
+    with an underscore. These are what the plan, the tables and the run id need to know of a class without importing it,
+    since importing it takes seconds (torch) and may run a user's code:
+
+    - `_label_`, `_letter_`: its name in tables, and one letter for narrow ones;
+    - `_blocks_`, `_rounds_`: a model's K, and how many rounds a method has if it is not K x N;
+    - `_giga_macs_`: a model's multiply-adds of one forward pass at 224 pixels, in billions;
+    - `_min_image_size_`: the least pixels a side that a model takes;
+    - `_outside_identity_`: fields that are not in the run id; `_absent_`: what the absence of a field meant.
 
     Raises:
         ConfigError: a part is missing, mistyped or out of range, or the images are too small for the model.
@@ -110,10 +117,10 @@ class Experiment:
 
     @classmethod
     def from_dict(cls, config: Mapping[str, Any]) -> Experiment:
-        """The experiment that a resolved configuration describes; keys of the execution are passed over."""
+        """The experiment that a resolved configuration describes; execution keys are ignored."""
         strange = config.keys() - _KEYS
         if strange:
-            raise ConfigError(f"there is no field {min(strange)!r}; sections and fields are those of --cfg job")
+            raise ConfigError(f"there is no field {min(strange)!r}; --cfg job shows all sections and fields")
         missing = [name for name in (*SECTIONS, "trainer") if not isinstance(config.get(name), Mapping)]
         if missing:
             raise ConfigError(f"the configuration has no section {missing[0]!r}")
@@ -134,7 +141,7 @@ class Experiment:
 
     @cached_property
     def identity(self) -> dict[str, Any]:
-        """What tells this experiment from every other: the configuration without names of code, paths and labels."""
+        """What distinguishes this experiment from all others: its configuration without classes, paths and labels."""
         parts = {name: section.content for name, section in self._sections.items()}
         return {"protocol": PROTOCOL_VERSION, **parts, **{name: getattr(self, name) for name in _PLAIN}}
 
@@ -152,7 +159,7 @@ class Experiment:
 
     @property
     def title(self) -> str:
-        """The experiment in a few words, for people: `digits scnn lw seed 0`."""
+        """The experiment in a few words: `digits scnn lw seed 0`."""
         extra = [
             self.augmentation["name"] if self.augmentation["name"] != "none" else "",
             f"dropout {self.dropout['rate']:g}" if self.dropout["rate"] else "",
@@ -168,7 +175,7 @@ class Execution:
     results_dir: Path = Path("results")
     device: str = setting("auto", choices=("auto", "cpu", "cuda"))
     compile: str = setting("auto", choices=("auto", "none", "inductor", "aot_eager", "eager"))
-    """What compiles the step: auto is inductor on a GPU, none on the CPU; the last two are for looking for mistakes."""
+    """What compiles the step: auto is inductor on a GPU, none on the CPU; the last two are for debugging."""
     logger: Mapping[str, Any] = field(default_factory=lambda: {"name": "none"})
     study: str | None = None
     diagnostics: bool = True
@@ -190,9 +197,13 @@ class Execution:
         given = {key: config[key] for key in _EXECUTION if key in config and key != "study"}
         return _made(cls, {**given, "study": name})
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, fit for JSON; `from_dict` gives the execution back."""
+        return {**{name: getattr(self, name) for name in _EXECUTION}, "results_dir": str(self.results_dir)}
+
 
 def _made(kind: type[T], values: Mapping[str, Any]) -> T:
-    """`kind(**values)`, made and checked once: it is frozen, and thousands of runs of a study have few of them."""
+    """`kind(**values)`, built and checked once: it is frozen, and a study's thousands of runs share a few of them."""
     key = kind, repr(values)
     if key not in _MADE:
         _MADE[key] = kind(**values)
@@ -211,7 +222,7 @@ def _metadata(name: str) -> Mapping[str, Any]:
 
 
 class _SectionIdentity(NamedTuple):
-    """What a section adds to the identity, and that in canonical JSON."""
+    """What a section adds to the identity, as a dict and in canonical JSON."""
 
     content: dict[str, Any]
     text: str
@@ -221,7 +232,7 @@ _SECTIONS_KNOWN: dict[str, _SectionIdentity] = {}
 
 
 def _identity_of(section: Mapping[str, Any]) -> _SectionIdentity:
-    """Worked out once for all sections that say the same: thousands of runs of a study are put together from few."""
+    """Computed once per distinct section: a study's thousands of runs are put together from a few."""
     said = repr(section)
     if said not in _SECTIONS_KNOWN:
         content = _section_identity(section)
@@ -236,7 +247,7 @@ def _identity_of_trainer(trainer: Trainer) -> _SectionIdentity:
 
 
 def _section_identity(section: Mapping[str, Any]) -> dict[str, Any]:
-    """A section without descriptive keys, paths, and fields at the value that their absence meant."""
+    """A section without descriptive keys, fields outside the identity, and fields at the value that absence meant."""
     absent = section.get("_absent_") or {}
     outside = set(section.get("_outside_identity_") or ())
     return {
@@ -257,7 +268,7 @@ def _settings_identity(settings: Settings) -> dict[str, Any]:
 
 
 def _digest(texts: Mapping[str, str]) -> str:
-    """16 hex digits of an object in canonical JSON; `texts` are its values as such, by key."""
+    """16 hex digits of an object's SHA-256; `texts` holds its values, already in canonical JSON, by key."""
     text = ",".join(f'"{name}":{texts[name]}' for name in sorted(texts))
     return hashlib.sha256(f"{{{text}}}".encode()).hexdigest()[:16]
 
@@ -270,7 +281,7 @@ def _canonical(value: Any) -> Any:
     """Numbers that are equal are written alike (1 and 1.0), tuples as lists."""
     if isinstance(value, float):
         return int(value) if value.is_integer() else value
-    if value is None or isinstance(value, (str, int)):  # most values: before the slower question for a Mapping
+    if value is None or isinstance(value, (str, int)):  # most values; tested before the slower Mapping
         return value
     if isinstance(value, Mapping):
         return {key: _canonical(item) for key, item in value.items()}

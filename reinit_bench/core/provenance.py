@@ -1,4 +1,4 @@
-"""Which code and which machine made a result."""
+"""Which code and which machine produced a result."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from pathlib import Path
 import reinit_bench
 
 COMPILED = Path(reinit_bench.__file__).parent / "kernels" / "libcompiled.so"
-"""The layers in C that the installation compiles where it can (`hatch_build.py`)."""
+"""The layers in C, which the installation compiles if it can (`hatch_build.py`)."""
 
 PACKAGES = ("torch", "numpy", "scikit-learn")
 
 
 @cache
 def git_commit() -> str | None:
-    """The commit of the checkout that the package lies in, with `+dirty` where it differs; None outside a checkout."""
+    """The commit of the package's checkout, with `+dirty` if tracked files differ; None outside a checkout."""
     root = Path(reinit_bench.__file__).resolve().parent.parent
     if not (root / ".git").exists():
         return None
@@ -47,7 +47,7 @@ def _installed() -> tuple[tuple[str, str], ...]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of the package, of Python and of what computes."""
+    """Versions of the package, of Python and of the libraries that compute."""
     return {"reinit_bench": reinit_bench.__version__, "python": platform.python_version(), **dict(_installed())}
 
 

@@ -1,4 +1,4 @@
-"""Named random streams: every random choice of an experiment has a name, so that any of them can be made again.
+"""Named random streams: every random choice of an experiment has a name and can be repeated on its own.
 
 A run that is cut and resumed draws exactly what an uncut run draws, because each choice depends only on the run's seed
 and on what the choice is for (the order of epoch 7 of round 2, the mask of round 3), never on what was drawn before it.
@@ -21,7 +21,7 @@ def derive(seed: int, *purpose: str | int) -> int:
 def stream(seed: int, *purpose: str | int, device: torch.device | str = "cpu") -> torch.Generator:
     """The generator of one named purpose, e.g. `stream(seed, "order", round_index, epoch)`.
 
-    Streams live on the CPU unless `device` says otherwise, so that masks, initial values and data orders are the same
-    whatever device trains.
+    Streams live on the CPU unless `device` says otherwise, so masks, initial values and data orders are the same
+    whichever device trains.
     """
     return torch.Generator(device=device).manual_seed(derive(seed, *purpose))

@@ -1,4 +1,4 @@
-"""Round: one training until convergence, between two reinitializations."""
+"""Round: training until convergence, between two reinitializations."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ class Round:
 
     Attributes:
         index: which round of the experiment, from 1.
-        block: Algorithm 1's k, the block that the round works on, from 1; 0 where a method works on no single block.
-        repeat: Algorithm 1's n, the how-manieth round on that block, from 1.
-        max_steps: most training steps of this round.
+        block: Algorithm 1's k, the block that the round works on, from 1; 0 if the method works on no single block.
+        repeat: Algorithm 1's n, which repetition on that block this is, from 1.
+        max_steps: maximum number of training steps in this round.
     """
 
     index: int

@@ -21,7 +21,7 @@ OUTSIDE_IDENTITY = "outside_identity"
 
 
 class ConfigError(ValueError):
-    """Something that a user wrote is wrong; the message is one line that says what, and what is allowed."""
+    """The user's input is wrong; the message says in one line what is wrong and what is allowed."""
 
 
 def setting(
@@ -37,8 +37,8 @@ def setting(
     """A dataclass field with its allowed values.
 
     `above` and `below` are exclusive bounds, `least` and `most` inclusive ones. Further keywords are kept as metadata:
-    `outside_identity=True` keeps the field out of the run id; `absent=VALUE` says which value the absence of the field
-    meant in runs made before it existed, so that their ids stay.
+    `outside_identity=True` keeps the field out of the run id; `absent=VALUE` is what the field's absence meant in runs
+    made before it existed, so that their ids stay the same.
     """
     limits = {"above": above, "least": least, "below": below, "most": most}
     return field(
@@ -71,7 +71,7 @@ class Settings:
 
 @cache
 def _hints(kind: Any) -> dict[str, Any]:
-    """The types of a class's fields; worked out once, since a plan of thousands of runs asks thousands of times."""
+    """The types of a class's fields, computed once: a plan of thousands of runs needs them thousands of times."""
     return typing.get_type_hints(kind)
 
 
@@ -98,7 +98,7 @@ def checked(label: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> A
 
 
 def _converted(value: Any, kind: type) -> Any:
-    """`value` as `kind`, or None where it is not one: no silent truncation, no string taken for a number."""
+    """`value` as `kind`, or None if it is not one: no silent truncation, no string taken for a number."""
     if kind is bool or kind is str:
         return value if isinstance(value, kind) else None
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):

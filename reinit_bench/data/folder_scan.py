@@ -1,12 +1,34 @@
-"""What a folder of images holds: its classes, its files, and a fingerprint that tells whether it is the same folder."""
+"""What a folder of images holds: its splits, classes and files, and a fingerprint of their content."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
+from reinit_bench.core.machine import cores
 from reinit_bench.core.settings import ConfigError
+from reinit_bench.data.locations import data_dir
+from reinit_bench.store.files import StoreError, write_json
+
+SPLITS: Mapping[str, tuple[str, ...]] = {
+    "train": ("train", "training"),
+    "validation": ("val", "valid", "validation"),
+    "test": ("test", "testing"),
+}
+"""What the folders of splits may be called, in any case."""
+
+NO_CLASSES = frozenset({"@eaDir", "__MACOSX", "lost+found", "#recycle", "$RECYCLE.BIN", "Thumbs.db", "desktop.ini"})
+"""Names that operating systems and network drives leave; hidden names (a leading dot) do not count either."""
+
+Files = Sequence[tuple[str, int]]
+"""Relative path and class number of each image, sorted by path."""
 
 
 @dataclass(frozen=True)
@@ -16,53 +38,67 @@ class Listing:
     Attributes:
         root: the folder.
         classes: class names, sorted; their positions are the class numbers.
-        train: relative path and class number of each training image, sorted by path; of all images where the folder
-            has no test split of its own.
-        test: the same of the test split; None where the folder has none.
-        content: 16 hex digits that depend on the relative paths and sizes of all files.
-        state: the same, and on the times at which the files changed.
+        train: the training images; all images if the folder has no splits of its own.
+        validation, test: those of the folder's own splits; None without such a split.
+        hashes: SHA-256 of each file's content, by relative path.
+        left_out: what does not count, each with the reason: links to nothing, folders reached a second time.
     """
 
     root: Path
     classes: tuple[str, ...]
-    train: tuple[tuple[str, int], ...]
-    test: tuple[tuple[str, int], ...] | None
-    content: str
-    state: str
+    train: Files
+    validation: Files | None
+    test: Files | None
+    hashes: Mapping[str, str]
+    left_out: tuple[str, ...]
+
+    @property
+    def content(self) -> str:
+        """16 hex digits that depend on every file's relative path and content, and on nothing else."""
+        lines = (f"{path}\0{digest}" for path, digest in sorted(self.hashes.items()))
+        return hashlib.sha256("\n".join(lines).encode(errors="surrogateescape")).hexdigest()[:16]
+
+    def counts(self, files: Files) -> dict[str, int]:
+        """How many of these files each class has, by name."""
+        numbers = [number for _, number in files]
+        return {name: numbers.count(number) for number, name in enumerate(self.classes)}
 
 
 def scan(path: str | Path) -> Listing:
-    """List `path`: `train/<class>/...` and `test/<class>/...`, or one tree `<class>/...`. Hidden files do not count.
+    """List `path`: `train/<class>/...`, `test/<class>/...` and if wanted `val/<class>/...`, or one tree `<class>/...`.
+
+    Folders that links point to are read, each once. The content of a file is hashed when it is new or has changed.
 
     Raises:
-        ConfigError: it is no folder, has no images in class folders, or tests on a class that it does not train on.
+        ConfigError: it is no folder, cannot be read, or its layout is none of these; the message says what to do.
     """
     root = Path(path).expanduser()
     if not root.is_dir():
         raise ConfigError(f"dataset.path must be a folder of images; {root} is none")
-    split = (root / "train").is_dir() and (root / "test").is_dir()
-    train = _class_files(root / "train" if split else root)
-    test = _class_files(root / "test") if split else None
-    if not train:
-        raise ConfigError(f"{root} must hold train/<class>/ and test/<class>/, or <class>/, with images in them")
+    folders = _split_folders(root)
+    left_out = [] if root in folders.values() else [f"{path.name}: no split" for path in _others(root, folders)]
+    groups = {split: _class_files(folder, root, left_out) for split, folder in folders.items()}
+    _check_layout(root, folders, groups)
+    train = groups["train"]
     classes = tuple(sorted(train))
-    if unknown := sorted(set(test or ()) - set(classes)):
-        raise ConfigError(f"{root}/test has a class {unknown[0]!r} that {root}/train does not have")
-    files = [file for group in (train, test or {}) for members in group.values() for file in members]
+    names = [name for group in groups.values() for members in group.values() for name in members]
     return Listing(
         root=root,
         classes=classes,
-        train=_numbered(train, classes, root),
-        test=None if test is None else _numbered(test, classes, root),
-        content=_digest(files, root, times=False),
-        state=_digest(files, root, times=True),
+        train=_numbered(train, classes),
+        validation=_numbered(groups["validation"], classes) if "validation" in groups else None,
+        test=_numbered(groups["test"], classes) if "test" in groups else None,
+        hashes=_hashes(root, names),
+        left_out=tuple(left_out),
     )
 
 
+@cache
 def folder_content(path: str | None) -> str | None:
-    """The fingerprint of the folder at `path`, for `${folder_content:...}` in a configuration; None where none is.
+    """The fingerprint of the folder at `path`, for `${folder_content:...}` in a configuration; None without a path.
 
-    It makes runs on other images other runs, wherever the folder lies.
+    It makes runs on other images other runs, wherever the folder lies. A folder is scanned once a process: a sweep of
+    many runs asks for the same one again and again.
     """
     try:
         return scan(path).content if path else None
@@ -70,26 +106,141 @@ def folder_content(path: str | None) -> str | None:
         return None
 
 
-def _class_files(folder: Path) -> dict[str, list[Path]]:
-    """Files below each folder in `folder`, at any depth; folders without files are no classes."""
+def _split_folders(root: Path) -> dict[str, Path]:
+    """The folder of each split; a tree without splits is all training images."""
+    found: dict[str, Path] = {}
+    for folder in sorted(_entries(root), key=lambda path: path.name):
+        split = next((name for name, words in SPLITS.items() if folder.name.lower() in words), None)
+        if split is None or not folder.is_dir():
+            continue
+        if split in found:
+            raise ConfigError(
+                f"{root} has two folders for one split, {found[split].name}/ and {folder.name}/; keep one"
+            )
+        found[split] = folder
+    return found or {"train": root}
+
+
+def _others(root: Path, folders: Mapping[str, Path]) -> list[Path]:
+    return [path for path in _entries(root) if path.is_dir() and path not in folders.values()]
+
+
+def _check_layout(root: Path, folders: Mapping[str, Path], groups: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
+    """Raise ConfigError unless it is clear what is trained on and what is tested on."""
+    has_splits = root not in folders.values()
+    if has_splits and not {"train", "test"} <= folders.keys():
+        there = " and ".join(f"{folder.name}/" for folder in folders.values())
+        missing = " and no ".join(f"{split}/" for split in ("train", "test") if split not in folders)
+        hint = ""
+        if "train" in folders:
+            hint = f"; dataset.path={folders['train']} holds out a share of it for testing"
+        raise ConfigError(f"{root} has {there} but no {missing}: add or rename a folder{hint}")
+    for split, group in groups.items():
+        if not group:
+            where = f"{root} must hold train/<class>/ and test/<class>/, or <class>/, with images in them"
+            raise ConfigError(f"{folders[split]} has no class folders with images; {where}" if has_splits else where)
+        if unknown := sorted(set(group) - set(groups["train"])):
+            raise ConfigError(f"{folders[split]} has a class {unknown[0]!r} that {folders['train']} does not have")
+    if len(groups["train"]) < 2:
+        (only,) = groups["train"]
+        raise ConfigError(f"{folders['train']} has one class only, {only!r}; give each class a folder of its own")
+
+
+def _class_files(folder: Path, root: Path, left_out: list[str]) -> dict[str, list[str]]:
+    """Paths, relative to `root`, of the files below each folder in `folder`; folders without files are no classes."""
     found = {}
-    for group in folder.iterdir():
-        if group.is_dir() and not group.name.startswith("."):
-            files = [file for file in group.rglob("[!.]*") if file.is_file()]
+    seen: set[tuple[int, int]] = set()
+    for group in _entries(folder):
+        if group.is_dir():
+            files = [path.relative_to(root).as_posix() for path in _files_below(group, root, seen, left_out)]
             if files:
                 found[group.name] = files
+        elif group.is_symlink() and not group.exists():
+            left_out.append(f"{group.relative_to(root).as_posix()}: a link to nothing")
     return found
 
 
-def _numbered(groups: dict[str, list[Path]], classes: tuple[str, ...], root: Path) -> tuple[tuple[str, int], ...]:
-    pairs = ((file, number) for number, name in enumerate(classes) for file in groups.get(name, ()))
-    return tuple(sorted((file.relative_to(root).as_posix(), number) for file, number in pairs))
+def _files_below(folder: Path, root: Path, seen: set[tuple[int, int]], left_out: list[str]) -> Iterator[Path]:
+    """All files at any depth, through links too; a folder that was entered before is not entered again."""
+    status = folder.stat()
+    if (status.st_dev, status.st_ino) in seen:
+        left_out.append(f"{folder.relative_to(root).as_posix()}: reached before by another way")
+        return
+    seen.add((status.st_dev, status.st_ino))
+    for entry in _entries(folder):
+        if entry.is_dir():
+            yield from _files_below(entry, root, seen, left_out)
+        elif entry.is_file():
+            yield entry
+        else:
+            why = "a link to nothing" if entry.is_symlink() else "no regular file"
+            left_out.append(f"{entry.relative_to(root).as_posix()}: {why}")
 
 
-def _digest(files: list[Path], root: Path, *, times: bool) -> str:
-    lines = []
-    for file in files:
-        status = file.stat()
-        words = [file.relative_to(root).as_posix(), str(status.st_size), *([str(status.st_mtime_ns)] if times else [])]
-        lines.append("\0".join(words))
-    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()[:16]
+def _entries(folder: Path) -> list[Path]:
+    try:
+        names = sorted(os.listdir(folder))
+    except OSError as error:
+        raise ConfigError(f"{folder} cannot be read: {error.strerror}; change its permissions or move it") from error
+    return [folder / name for name in names if not name.startswith(".") and name not in NO_CLASSES]
+
+
+def _numbered(groups: Mapping[str, Sequence[str]], classes: tuple[str, ...]) -> Files:
+    return tuple(sorted((name, number) for number, label in enumerate(classes) for name in groups.get(label, ())))
+
+
+def _hashes(root: Path, names: Sequence[str]) -> dict[str, str]:
+    """SHA-256 of each file; those of files that have not changed since they were hashed are remembered."""
+    memory = _Memory(root)
+    stamps = {name: _stamp(root / name) for name in names}
+    known = {name: digest for name in names if (digest := memory.recall(name, stamps[name])) is not None}
+    new = [name for name in names if name not in known]
+    with ThreadPoolExecutor(cores()) as pool:
+        known |= dict(zip(new, pool.map(_reading(root), new), strict=True))
+    if new or len(memory.digests) != len(names):
+        memory.keep({name: [stamps[name], known[name]] for name in names})
+    return known
+
+
+def _reading(root: Path) -> Callable[[str], str]:
+    def sha256(name: str) -> str:
+        try:
+            with (root / name).open("rb") as stream:
+                return hashlib.file_digest(stream, "sha256").hexdigest()
+        except OSError as error:
+            raise ConfigError(
+                f"{root / name} cannot be read: {error.strerror}; change its permissions or remove it"
+            ) from error
+
+    return sha256
+
+
+def _stamp(path: Path) -> list[int]:
+    """What changes when a file does: even an edit that sets the time of change back leaves another `st_ctime`."""
+    status = path.stat()
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns]
+
+
+class _Memory:
+    """Hashes of a folder's files as they were last read, in the folder of all datasets."""
+
+    def __init__(self, root: Path) -> None:
+        name = hashlib.sha256(os.fsencode(root.resolve())).hexdigest()[:16]
+        self.path = data_dir() / "hashes" / f"{name}.json"
+        self.digests: dict[str, object] = {}
+        with contextlib.suppress(OSError, ValueError):
+            read = json.loads(self.path.read_bytes())
+            self.digests = read if isinstance(read, dict) else {}
+
+    def recall(self, name: str, stamp: list[int]) -> str | None:
+        """The hash of a file that still has this stamp; None if it is new or has changed."""
+        match self.digests.get(name):
+            case [known, str(digest)] if known == stamp:
+                return digest
+        return None
+
+    def keep(self, digests: Mapping[str, object]) -> None:
+        """Remember these; where that cannot be written, every command reads all files."""
+        with contextlib.suppress(OSError, StoreError):
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(self.path, digests)

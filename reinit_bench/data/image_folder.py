@@ -13,17 +13,22 @@ from rich.console import Console
 
 from reinit_bench.core.settings import ConfigError, setting
 from reinit_bench.data.cache import Cache, CacheWriter, CorruptCache
-from reinit_bench.data.folder_scan import Listing, scan
+from reinit_bench.data.folder_scan import Files, Listing, scan
 from reinit_bench.data.locations import data_dir
+from reinit_bench.data.pixels import Decoding
 from reinit_bench.data.preparing.fill import fill
 from reinit_bench.data.source import Dataset, Source
 
-Files = Sequence[tuple[str, int]]
+SHOWN = 20
+"""How many classes, files left out or duplicates are printed one by one."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class ImageFolder(Source):
-    """`train/<class>/*` and `test/<class>/*`, or one tree `<class>/*` that is split here; cached on first use."""
+    """`train/<class>/*`, `test/<class>/*` and if wanted `val/<class>/*`, or one tree `<class>/*` that is split here.
+
+    The decoded images are cached on first use, and what was found is printed then.
+    """
 
     path: str | None = setting(None)
     """The folder."""
@@ -33,6 +38,8 @@ class ImageFolder(Source):
     """Share of a tree without a test split that is drawn for testing, stratified by class."""
     channels: int = setting(3, least=1, most=3)
     """3: images become RGB; 1: luminance."""
+    white: int | None = setting(None, least=1, most=0xFFFF)
+    """The value that is white in images of more than 8 bits (65535, or 4095 of 12-bit data); null: they are refused."""
     unreadable: str = setting("refuse", choices=("refuse", "skip"))
     """What to do about files that are no images: name them and stop, or name them and go on without them."""
     data_dir: str | None = setting(None)
@@ -54,35 +61,47 @@ class ImageFolder(Source):
         cache = self._cache(listing, image_size, enlarged_size)
         return Dataset(
             train=cache.examples("train", image_size),
+            validation=None if listing.validation is None else cache.examples("validation", image_size),
             test=cache.examples("test", image_size),
             num_classes=len(listing.classes),
             train_enlarged=None if enlarged_size is None else cache.examples("train", enlarged_size),
         )
 
     def _cache(self, listing: Listing, image_size: int, enlarged_size: int | None) -> Cache:
-        """The cache of the folder as it is now; made or made again where there is none."""
+        """The cache of the folder as it is now; built, or built again, unless it is there."""
         words = (listing.root.resolve(), image_size, enlarged_size, self.channels, self.unreadable, self.test_fraction)
-        key = hashlib.sha256("\0".join(map(str, words)).encode()).hexdigest()[:12]
+        key = hashlib.sha256("\0".join(map(str, (*words, self.white))).encode(errors="surrogateescape")).hexdigest()[
+            :12
+        ]
         root = data_dir(self.data_dir)
         cache = Cache(root / "cache" / f"image_folder-{listing.root.name}-{key}")
+        if _is_current(cache, listing):
+            return cache  # reading takes no lock: the cache may be another user's
         lock = root / "locks" / f"{cache.path.name}.lock"
-        lock.parent.mkdir(parents=True, exist_ok=True)
-        with FileLock(lock):
-            if not _is_current(cache, listing):
-                self._build(cache.path, listing, image_size, enlarged_size)
+        try:
+            lock.parent.mkdir(parents=True, exist_ok=True)
+            with FileLock(lock):
+                if not _is_current(cache, listing):
+                    self._build(cache.path, listing, image_size, enlarged_size)
+        except OSError as error:
+            raise ConfigError(
+                f"cannot cache the images in {root}: {error.strerror or error}; set dataset.data_dir or "
+                "REINIT_BENCH_DATA to a folder of your own"
+            ) from error
         return cache
 
     def _build(self, path: Path, listing: Listing, image_size: int, enlarged_size: int | None) -> None:
         train, test = _split(listing, self.test_fraction)
-        # Below an enlarged copy of the training images there is always one at the image size, for evaluation.
-        sides = {"train": [image_size, enlarged_size] if enlarged_size else [image_size], "test": [image_size]}
+        splits = {"train": train, **({"validation": listing.validation} if listing.validation else {}), "test": test}
         console = Console(stderr=True)
-        console.out(f"caching {len(train):,} training and {len(test):,} test images of {listing.root}")
+        console.out("\n".join(_description(listing, splits)), highlight=False)
         skipped: set[str] = set()
         with CacheWriter(path) as writer:
-            for split, files in (("train", train), ("test", test)):
-                skipped |= self._fill(writer, listing.root, split, files, sides[split])
-            about = {"state": listing.state, "num_classes": len(listing.classes), "classes": listing.classes}
+            for split, files in splits.items():
+                # Below an enlarged copy of the training images there is always one at the image size, for evaluation.
+                sides = [image_size, *([enlarged_size] if enlarged_size and split == "train" else [])]
+                skipped |= self._fill(writer, listing.root, split, files, sides)
+            about = {"content": listing.content, "num_classes": len(listing.classes), "classes": listing.classes}
             writer.finish({**about, "skipped": sorted(skipped)})
 
     def _fill(self, writer: CacheWriter, root: Path, split: str, files: Files, sides: Sequence[int]) -> set[str]:
@@ -90,7 +109,8 @@ class ImageFolder(Source):
         arrays: dict[int | None, np.ndarray] = {
             side: writer.images(split, side, (len(files), side, side, self.channels)) for side in sides
         }
-        unreadable = fill(arrays, (root / name for name, _ in files), self.channels)
+        decoding = Decoding(channels=self.channels, upright=True, white=self.white)
+        unreadable = fill(arrays, (root / name for name, _ in files), decoding)
         if unreadable:
             named = {files[row][0]: reason for row, reason in sorted(unreadable.items())}
             self._report(named, root)
@@ -116,10 +136,34 @@ def _is_current(cache: Cache, listing: Listing) -> bool:
         return False
     try:
         cache.check(hashes=False)
-        return cache.manifest()["state"] == listing.state
+        return cache.manifest().get("content") == listing.content
     except CorruptCache as error:
-        Console(stderr=True).out(f"{error}; made again")
+        Console(stderr=True).out(f"{error}; built again")
         return False
+
+
+def _description(listing: Listing, splits: dict[str, Files]) -> list[str]:
+    """What was found, for the user to check before anything is trained on it."""
+    sizes = ", ".join(f"{len(files):,} {split}" for split, files in splits.items())
+    lines = [f"caching {listing.root}: {sizes} images of {len(listing.classes)} classes"]
+    counts = {split: listing.counts(files) for split, files in splits.items()}
+    each = [f"{name} " + "+".join(str(counts[split][name]) for split in splits) for name in listing.classes]
+    lines += [f"  images by class ({'+'.join(splits)}): {_shown(each)}"]
+    lines += [f"  left out: {_shown(listing.left_out)}"] if listing.left_out else []
+    seen_in_training = {listing.hashes[name]: name for name, _ in splits["train"]}
+    for split in splits.keys() - {"train"}:
+        twins = [
+            f"{name} is {seen_in_training[listing.hashes[name]]}"
+            for name, _ in splits[split]
+            if listing.hashes[name] in seen_in_training
+        ]
+        lines += [f"  warning: {len(twins)} {split} images are training images too: {_shown(twins)}"] if twins else []
+    return lines
+
+
+def _shown(words: Sequence[str]) -> str:
+    more = [f"and {len(words) - SHOWN:,} more"] if len(words) > SHOWN else []
+    return ", ".join([*words[:SHOWN], *more])
 
 
 def _split(listing: Listing, test_fraction: float) -> tuple[Files, Files]:

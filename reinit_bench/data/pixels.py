@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import io
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
+from PIL import Image, ImageOps
 
 MAX_PIXELS = 500_000_000
 """Larger images are refused: decoding one would take more than 1.5 GB."""
@@ -19,35 +20,50 @@ class Unreadable(ValueError):
     """A file is no image that can be decoded; the message says why."""
 
 
-def decode(content: bytes | Path, channels: int = 3) -> np.ndarray:
+@dataclass(frozen=True, kw_only=True)
+class Decoding:
+    """How a file becomes pixels. Without arguments as the authors' framework does it."""
+
+    channels: int = 3
+    """3: RGB; 1: luminance."""
+    upright: bool = False
+    """Whether a camera's orientation tag is applied; the authors' framework ignores it."""
+    white: int | None = 0xFFFF
+    """The value that is white in images of more than 8 bits; None: such images are refused."""
+
+
+def decode(content: bytes | Path, decoding: Decoding = Decoding()) -> np.ndarray:
     """Decode any format that Pillow reads into uint8 pixels of shape (height, width, channels).
 
-    Three channels are RGB, one is luminance. Transparency is dropped (the colours below it stay), 16-bit images keep
-    their upper byte, animations give their first frame, and a camera's orientation tag is ignored, as the authors'
-    framework ignores it.
+    Transparency is dropped (the colours below it stay), and animations give their first frame.
 
     Raises:
-        Unreadable: the content is no image, is cut off, or is too large.
+        Unreadable: the content is no image, is cut off, is too large, or has values that do not fit.
     """
     try:
         with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Unreadable(f"{image.width}x{image.height} pixels are more than {MAX_PIXELS:,}")
-            pixels = np.asarray(_eight_bits(image).convert("RGB" if channels == 3 else "L"))
+            turned = ImageOps.exif_transpose(image) if decoding.upright else image
+            mode = "RGB" if decoding.channels == 3 else "L"
+            pixels = np.asarray(_eight_bits(turned, decoding.white).convert(mode))
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise Unreadable(str(error) or type(error).__name__) from error
-    return pixels.reshape(*pixels.shape[:2], channels)
+    return pixels.reshape(*pixels.shape[:2], decoding.channels)
 
 
-def _eight_bits(image: Image.Image) -> Image.Image:
+def _eight_bits(image: Image.Image, white: int | None) -> Image.Image:
     """Bring modes that `convert` would clip or complain about to 8 bits a channel."""
     if image.mode == "F":
         raise Unreadable("floating-point pixels have no fixed range")
     if image.mode.startswith("I"):
         wide = np.asarray(image).astype(np.int64)
-        if wide.size and not 0 <= wide.min() <= wide.max() <= 0xFFFF:
-            raise Unreadable("its integers do not fit into 16 bits")
-        return Image.fromarray((wide >> 8).astype(np.uint8))
+        if white is None:
+            raise Unreadable(f"more than 8 bits a pixel (values up to {wide.max(initial=0)}); set dataset.white")
+        if wide.size and not 0 <= wide.min() <= wide.max() <= white:
+            raise Unreadable(f"its values, {wide.min()} to {wide.max()}, do not fit into 0 to {white}")
+        # White is 255, and of 16 bits just the upper byte is kept.
+        return Image.fromarray((wide * 256 // (white + 1)).astype(np.uint8))
     if image.mode == "P" and "transparency" in image.info:
         return image.convert("RGBA")
     return image

@@ -36,17 +36,19 @@ class Dataset:
     """A dataset as its source gives it.
 
     Attributes:
-        train: the training split, validation examples still in it.
+        train: the training split; the validation examples are still in it, unless the source has some of its own.
         test: the test split.
         num_classes: how many classes the head tells apart.
         train_enlarged: the same training images in the same order, at the augmentation's larger size, where a source
             keeps them; None where the trainer enlarges `train` itself.
+        validation: the source's own validation split; None: a share of the training split is held out.
     """
 
     train: Examples
     test: Examples
     num_classes: int
     train_enlarged: Examples | None = None
+    validation: Examples | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -14,7 +14,7 @@ from reinit_bench.core.config import Experiment
 from reinit_bench.core.randomness import stream
 from reinit_bench.core.settings import ConfigError, instantiate
 from reinit_bench.data.augment import Augmentation, resize
-from reinit_bench.data.residency import Split, fits, place
+from reinit_bench.data.placement import Split, fits, place
 from reinit_bench.data.source import Dataset, Source
 from reinit_bench.data.splits import stratified, training_subset
 from reinit_bench.data.tfds_source import NotPrepared
@@ -30,7 +30,7 @@ SPLITS = ("train", "validation", "test")
 class Task:
     """Splits, and how a batch is made of them on one device.
 
-    The splits lie on the device where they fit; see `residency`.
+    The splits lie on the device where they fit; see `placement`.
     """
 
     train: Split
@@ -143,17 +143,21 @@ def load_task(experiment: Experiment, device: torch.device, *, resident: bool | 
         raise ConfigError(f"image_size for dataset {experiment.dataset['name']} must be {wanted}; got {size}")
     used = training_subset(dataset.train.labels, source.train_examples, stream(source.split_seed, "train_examples"))
     labels = dataset.train.labels[used]
-    held_out = _validation_size(len(used), experiment.trainer.validation_fraction)
+    fraction = experiment.trainer.validation_fraction
+    held_out = 0 if dataset.validation is not None else _validation_size(len(used), fraction)
     validation, train = stratified(labels, held_out, stream(source.split_seed, "validation"))
+    _check_classes(labels, train, fraction)
     mean, std = _statistics(dataset.train.inputs, used, device)
     if resident is None:
-        resident = fits((dataset.train, dataset.train_enlarged, dataset.test), device)
+        resident = fits((dataset.train, dataset.train_enlarged, dataset.validation, dataset.test), device)
     kept = place(dataset.train, used, device, resident)
     enlarged_kept = None if dataset.train_enlarged is None else place(dataset.train_enlarged, used, device, resident)
     return Task(
         train=kept.part(train),
         train_enlarged=None if enlarged_kept is None else enlarged_kept.part(train),
-        validation=kept.part(validation),
+        validation=kept.part(validation)
+        if dataset.validation is None
+        else place(dataset.validation, None if fraction else np.arange(0), device, resident),
         test=place(dataset.test, None, device, resident),
         num_classes=dataset.num_classes,
         image_size=size,
@@ -179,6 +183,16 @@ def _validation_size(examples: int, fraction: float) -> int:
             "take more examples, or trainer.validation_fraction=0 trainer.round_weights=last"
         )
     return held_out
+
+
+def _check_classes(labels: np.ndarray, train: np.ndarray, fraction: float) -> None:
+    """Raise ConfigError if holding out validation examples takes all examples of a class."""
+    missing = sorted(set(np.unique(labels).tolist()) - set(np.unique(labels[train]).tolist()))
+    if missing:
+        raise ConfigError(
+            f"trainer.validation_fraction={fraction:g} of {len(labels)} training examples takes every example of "
+            f"{len(missing)} classes (class {missing[0]} first); lower it, or take more training examples"
+        )
 
 
 def _statistics(inputs: np.ndarray, used: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -34,7 +34,7 @@ def found() -> dict[str, Measure]:
     }
 
 
-def leave_diagnostics(folder: RunFolder, net: BlockNet, task: Task, seed: int) -> None:
+def write_diagnostics(folder: RunFolder, net: BlockNet, task: Task, seed: int) -> None:
     """Measure everything and write `diagnostics.npz` into the run's folder.
 
     The names in the file are `<diagnostic>.<name>`; `failures` holds a line for each diagnostic that failed, which is

@@ -1,9 +1,9 @@
 """Convolutions, computed otherwise where torch's are slow: on the CPU 3x3 windows, and small images.
 
-Most 3x3 convolutions are `convolution_cpu`'s.
-Late in a network of small images a layer sees one to sixteen pixels and hundreds of channels. There torch's
-gradients of depthwise kernels take fifty times as long as the few products that they are, and a pointwise convolution
-three times as long as the matrix product that it is (mobilenet at 32x32, batch 256: over a third of the step).
+Most 3x3 convolutions are `convolution_cpu`'s. Late in a network of small images a layer sees one to sixteen pixels and
+hundreds of channels. There torch's gradients of depthwise kernels take fifty times as long as the few products that
+they are, and a pointwise convolution three times as long as the matrix product that it is (mobilenet at 32x32, batch
+256: over a third of the step).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from __future__ import annotations
 import functools
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from reinit_bench.kernels import convolution_cpu
@@ -22,27 +22,37 @@ _TAPS_PIXELS = 4
 """Up to so many input pixels a depthwise convolution is taken tap by tap."""
 
 
-class Conv(nn.Conv2d):
-    """As `nn.Conv2d`; the same function up to rounding."""
+def convolution(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    *,
+    stride: tuple[int, ...],
+    padding: tuple[int, ...],
+    groups: int,
+) -> Tensor:
+    """As `torch.nn.functional.conv2d`; the same function up to rounding.
 
-    def forward(self, x: Tensor) -> Tensor:
-        if x.is_cpu and not torch.compiler.is_compiling():
-            if self._is_common() and convolution_cpu.serves(x, self.weight):
-                return convolution_cpu.convolution(x, self.weight, self.bias)
-            height, width = x.shape[2:]
-            across, down = self.stride
-            if self.bias is not None:
-                pass
-            elif self.kernel_size == (1, 1) and self.groups == 1:
-                if -(-height // across) * -(-width // down) <= _FEW_PIXELS:
-                    return pointwise(x[:, :, ::across, ::down], self.weight)
-            elif self.groups == self.in_channels == self.out_channels and height * width <= _TAPS_PIXELS:
-                return depthwise(x, self.weight, self.stride, self.padding)
-        return super().forward(x)
-
-    def _is_common(self) -> bool:
-        """Whether this is the convolution of most blocks: 3x3, stride 1, "same" padding, all channels together."""
-        return (self.kernel_size, self.stride, self.padding, self.groups) == ((3, 3), (1, 1), (1, 1), 1)
+    Args:
+        x: (n, inputs, H, W).
+        weight: (outputs, inputs / groups, window, window).
+    """
+    if x.is_cpu and not torch.compiler.is_compiling():
+        window, channels = tuple(weight.shape[2:]), x.shape[1]
+        # The convolution of most blocks: 3x3, stride 1, "same" padding, all channels together.
+        is_common = (window, stride, padding, groups) == ((3, 3), (1, 1), (1, 1), 1)
+        if is_common and convolution_cpu.serves(x, weight):
+            return convolution_cpu.convolution(x, weight, bias)
+        height, width = x.shape[2:]
+        across, down = stride
+        if bias is not None:
+            pass
+        elif window == (1, 1) and groups == 1:
+            if -(-height // across) * -(-width // down) <= _FEW_PIXELS:
+                return pointwise(x[:, :, ::across, ::down], weight)
+        elif groups == channels == len(weight) and height * width <= _TAPS_PIXELS:
+            return depthwise(x, weight, stride, padding)
+    return functional.conv2d(x, weight, bias, stride, padding, 1, groups)
 
 
 def pointwise(x: Tensor, weight: Tensor) -> Tensor:
@@ -50,14 +60,13 @@ def pointwise(x: Tensor, weight: Tensor) -> Tensor:
     return functional.linear(x.permute(0, 2, 3, 1), weight.flatten(1)).permute(0, 3, 1, 2)
 
 
-def depthwise(x: Tensor, weight: Tensor, stride: tuple[int, ...], padding: tuple[int, ...] | str) -> Tensor:
+def depthwise(x: Tensor, weight: Tensor, stride: tuple[int, ...], padding: tuple[int, ...]) -> Tensor:
     """A depthwise convolution, pixel by pixel: each output is a sum of the taps that fall inside the image.
 
     Args:
         x: (n, C, H, W).
         weight: (C, 1, window, window).
     """
-    assert not isinstance(padding, str)
     height, width = x.shape[2:]
     taps = weight[:, 0]
     rows = []

@@ -16,7 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from reinit_bench.kernels import norm_cpu
@@ -28,30 +28,22 @@ KINDS = ("auto", "plain", "cpu", "triton")
 _forced = "auto"
 
 
-class Norm(nn.GroupNorm):
-    """The paper's layer norm: mean and variance of each example over (C, H, W) or (C,), scale and shift per channel.
+def group_norm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: float, *, relu: bool) -> Tensor:
+    """GroupNorm with one group, then the ReLU if asked.
 
     Args:
-        channels: number of channels C.
+        x: (n, C, H, W) or (n, C).
+        weight: each channel's scale, (C,).
+        bias: each channel's shift, (C,).
         epsilon: added to the variance.
-        relu: whether a ReLU follows.
     """
+    if uses_triton(x):
+        from reinit_bench.kernels import norm_triton
 
-    def __init__(self, channels: int, epsilon: float, *, relu: bool = False) -> None:
-        super().__init__(1, channels, eps=epsilon)
-        self.relu = relu
-
-    def forward(self, x: Tensor) -> Tensor:
-        if uses_triton(x):
-            from reinit_bench.kernels.norm_triton import group_norm
-
-            return group_norm(x, self.weight, self.bias, self.eps, self.relu)
-        if uses_compiled(x, self.weight):
-            return norm_cpu.group_norm(x, self.weight, self.bias, self.eps, self.relu)
-        return plain_norm(x, self.weight, self.bias, self.eps, relu=self.relu)
-
-    def extra_repr(self) -> str:
-        return f"{super().extra_repr()}, relu={self.relu}"
+        return norm_triton.group_norm(x, weight, bias, epsilon, relu)
+    if uses_compiled(x, weight):
+        return norm_cpu.group_norm(x, weight, bias, epsilon, relu)
+    return plain_norm(x, weight, bias, epsilon, relu=relu)
 
 
 def plain_norm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: float, *, relu: bool) -> Tensor:

@@ -80,7 +80,7 @@ class Reinitializer(Settings):
 
 
 @torch.no_grad()
-def blend(net: BlockNet, mask: Mask, fresh: Mapping[str, Tensor]) -> None:
+def apply_mask(net: BlockNet, mask: Mask, fresh: Mapping[str, Tensor]) -> None:
     """Equation (1): w <- (1 - s) * w + s * eta, in place, for every parameter that the mask names."""
     parameters = dict(net.named_parameters())
     for name, chosen in mask.items():
@@ -94,11 +94,11 @@ def reinitialize(method: Reinitializer, net: BlockNet, context: Context) -> Mask
     """Everything that a method does between two rounds; returns the mask that it used."""
     method.prepare(net, context)
     mask = method.select(net, context)
-    blend(net, mask, method.fresh(net, mask, context))
+    apply_mask(net, mask, method.fresh(net, mask, context))
     return mask
 
 
-def whole(net: BlockNet, names: Iterable[str]) -> Mask:
+def full_mask(net: BlockNet, names: Iterable[str]) -> Mask:
     """The mask that redraws the named parameters entirely."""
     parameters = dict(net.named_parameters())
     return {name: torch.ones_like(parameters[name], dtype=torch.bool) for name in names}

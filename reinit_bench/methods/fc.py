@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reinit_bench.core.settings import setting
-from reinit_bench.methods.base import Context, Mask, Reinitializer, whole
+from reinit_bench.methods.base import Context, Mask, Reinitializer, full_mask
 from reinit_bench.methods.layerwise import fill_lambda, rescale
 from reinit_bench.models.blocknet import BlockNet
 
@@ -37,4 +37,4 @@ class Fc(Reinitializer):
         if context.round.index == 1:
             return {}
         names = net.names_in_head() if self.extent == "head" else net.names_above(last_conv_block(net))
-        return whole(net, names)
+        return full_mask(net, names)

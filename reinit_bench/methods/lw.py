@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from reinit_bench.core.rounds import Round
 from reinit_bench.core.settings import ConfigError, setting
-from reinit_bench.methods.base import Context, Mask, Reinitializer, whole
+from reinit_bench.methods.base import Context, Mask, Reinitializer, full_mask
 from reinit_bench.methods.layerwise import fill_lambda, rescale
 from reinit_bench.models.blocknet import BlockNet
 
@@ -77,7 +77,7 @@ class Lw(Reinitializer):
     def select(self, net: BlockNet, context: Context) -> Mask:
         if not self.reinitialize or context.round.block == 0:
             return {}
-        return whole(net, net.names_above(context.round.block))
+        return full_mask(net, net.names_above(context.round.block))
 
     def frozen(self, net: BlockNet, context: Context) -> frozenset[str]:
         # Round 1 trains everything: block 1 would otherwise keep its random values for good.

@@ -6,9 +6,8 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from reinit_bench.kernels.norm import Norm
 from reinit_bench.models.blocknet import BlockNet
-from reinit_bench.models.layers import ImageArchitecture, conv, conv_norm_relu, pooled_head, sequence
+from reinit_bench.models.layers import ImageArchitecture, Norm, conv, conv_norm_relu, pooled_head, sequence
 
 _STEM = 32
 # (filters, stride) of the separable layers: the full network's, without its five of 512 filters at 14x14.

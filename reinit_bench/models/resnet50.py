@@ -7,9 +7,8 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 
 from reinit_bench.core.settings import setting
-from reinit_bench.kernels.norm import Norm
 from reinit_bench.models.blocknet import BlockNet
-from reinit_bench.models.layers import ImageArchitecture, conv, conv_norm_relu, pooled_head, sequence
+from reinit_bench.models.layers import ImageArchitecture, Norm, conv, conv_norm_relu, pooled_head, sequence
 
 _STEM = 64
 # (filters of the inner convolutions, blocks, stride of the first block) of each stage; a block ends with 4 x filters.

@@ -48,14 +48,14 @@ class SweepDisplay:
         if self._live is not None:
             self._live.stop()
 
-    def heard(self, run_id: str, title: str, kind: str, values: Mapping[str, Any]) -> None:
+    def on_event(self, run_id: str, title: str, kind: str, values: Mapping[str, Any]) -> None:
         """Take in one event of one run."""
         if kind == "started":
             self._begin(run_id, title, values)
         elif kind == "epoch":
             words = [title, f"round {values['round']}/{self._rounds.get(run_id, 1)}", f"step {values['step']}"]
             self.running[run_id] = GAP.join([*words, *accuracies(validation=values["accuracy"])])
-        elif kind == "pack":
+        elif kind == "seeds":
             words = [title, f"and {values['runs'] - 1} more seeds", f"round {values['round']}/{values['rounds']}"]
             self._began.setdefault(run_id, self.clock())
             self.running[run_id] = GAP.join(words)
@@ -76,14 +76,14 @@ class SweepDisplay:
 
     def _end(self, run_id: str, title: str, kind: str, values: Mapping[str, Any]) -> None:
         self.running.pop(run_id, None)
-        pack: Sequence[float] | None = values.get("pack")
+        seeds: Sequence[float] | None = values.get("seeds")
         if kind == "interrupted":
-            if pack is None:  # a pack has no checkpoints, and needs no line for each of its runs
+            if seeds is None:  # seeds side by side have no checkpoints, and need no line each
                 self.say(f"{title}: interrupted, its checkpoint is written")
             return
         self.finished += 1
-        if kind == "done" and pack is not None:
-            self._end_in_pack(title, pack)
+        if kind == "done" and seeds is not None:
+            self._end_of_seeds(title, seeds)
             return
         seconds = duration(self.clock() - self._began.get(run_id, self.clock()))
         if kind == "done":
@@ -92,8 +92,8 @@ class SweepDisplay:
             what = [f"{kind}: {values['why']}"]
         self.say(GAP.join([f"[{self.finished}/{self.total}]", title, *what, seconds]))
 
-    def _end_in_pack(self, title: str, accuracies_of_all: Sequence[float]) -> None:
-        """One line for a pack, with its last run."""
+    def _end_of_seeds(self, title: str, accuracies_of_all: Sequence[float]) -> None:
+        """One line for seeds side by side, with the last of them."""
         if accuracies_of_all:
             count = len(accuracies_of_all)
             what = accuracies(test=sum(accuracies_of_all) / count)

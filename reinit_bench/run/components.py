@@ -1,15 +1,19 @@
-"""What an experiment's sections describe, built: method, architecture, initializer, device; and the network."""
+"""Builds the objects that an experiment's sections describe, and assembles from them what is trained."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from reinit_bench.core.config import Execution, Experiment
+from reinit_bench.core.randomness import stream
+from reinit_bench.core.rounds import Round
 from reinit_bench.core.settings import instantiate
 from reinit_bench.data.task import Task
-from reinit_bench.methods.base import Reinitializer
+from reinit_bench.methods.base import Context, Reinitializer
 from reinit_bench.methods.layerwise import frobenius
 from reinit_bench.models.blocknet import BlockNet, kernel_names
 from reinit_bench.models.initializers import Initializer, initialize
@@ -18,8 +22,8 @@ from reinit_bench.training.device import choose_device
 
 
 @dataclass(frozen=True)
-class Parts:
-    """What an experiment's sections describe, built; building them checks their settings."""
+class Components:
+    """The objects that an experiment's sections name; building them checks their settings."""
 
     method: Reinitializer
     architecture: Architecture
@@ -27,8 +31,12 @@ class Parts:
     device: torch.device
 
     @classmethod
-    def of(cls, experiment: Experiment, execution: Execution) -> Parts:
-        """Build every part; a dataset and an augmentation are checked too, and built again where they are loaded."""
+    def of(cls, experiment: Experiment, execution: Execution) -> Components:
+        """Build every component; dataset and augmentation are only checked here, and built when the data are loaded.
+
+        Raises:
+            ConfigError: a section names no class, or a setting is wrong.
+        """
         instantiate(experiment.dataset, "dataset")
         instantiate(experiment.augmentation, "augmentation")
         return cls(
@@ -39,16 +47,46 @@ class Parts:
         )
 
 
-def initial_norms(net: BlockNet) -> dict[str, float]:
-    """Each kernel's Frobenius norm; taken at initialization, it is what rescaling goes back to."""
+@dataclass(frozen=True)
+class Assembly:
+    """An experiment ready to be trained: its task, its network with fresh weights, and its rounds."""
+
+    experiment: Experiment
+    components: Components
+    task: Task
+    net: BlockNet
+    initial_norms: Mapping[str, float]
+    """Each kernel's Frobenius norm at initialization, which rescaling restores."""
+    rounds: tuple[Round, ...]
+
+    def context(self, current: Round) -> Context:
+        """What the method may know at the start of this round."""
+        return Context(
+            round=current,
+            seed=self.experiment.seed,
+            initializer=self.components.initializer,
+            initial_norms=self.initial_norms,
+            sample=self._sample,
+        )
+
+    def _sample(self, count: int) -> Tensor:
+        return self.task.sample(count, stream(self.experiment.seed, "sample"))
+
+
+def assemble(components: Components, experiment: Experiment, task: Task) -> Assembly:
+    """Build and initialize the network, and lay out the rounds."""
+    net = build_network(components, experiment, task)
     parameters = dict(net.named_parameters())
-    return {name: frobenius(parameters[name]) for name in kernel_names(net)}
+    norms = {name: frobenius(parameters[name]) for name in kernel_names(net)}
+    method = components.method
+    rounds = method.rounds(net.num_blocks, method.repeats, experiment.trainer.max_steps)
+    return Assembly(experiment, components, task, net, norms, rounds)
 
 
-def build_network(parts: Parts, experiment: Experiment, task: Task) -> BlockNet:
-    """The experiment's network, initialized from its seed, on the task's device, channels last."""
-    net = parts.architecture.build(task.input_shape, task.num_classes, float(experiment.dropout["rate"]))
-    initialize(net, parts.initializer, experiment.seed, "initialize")
+def build_network(components: Components, experiment: Experiment, task: Task) -> BlockNet:
+    """The experiment's network, initialized from its seed, on the task's device; channels last for images."""
+    net = components.architecture.build(task.input_shape, task.num_classes, float(experiment.dropout["rate"]))
+    initialize(net, components.initializer, experiment.seed, "initialize")
     if len(task.input_shape) == 3:
         net = net.to(memory_format=torch.channels_last)
     return net.to(task.device)

@@ -1,4 +1,4 @@
-"""The journal: what a run writes down while it runs, and how it is found again after a cut."""
+"""The recorder: what a run writes while it trains, and how that is restored after an interruption."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from reinit_bench.training.loop import RoundResult, RoundState
 from reinit_bench.training.observer import EpochEnd
 
 
-class Journal:
+class Recorder:
     """Rounds and curve of one run, in memory and on disk.
 
-    The checkpoint holds all of it, so that `rounds.jsonl` and `history.jsonl` can be written anew from it: lines that a
-    killed process wrote after its last checkpoint are made again, not twice.
+    The checkpoint holds all of it, and `rounds.jsonl` and `history.jsonl` are rewritten from it: lines that a killed
+    process wrote after its last checkpoint are replaced, not duplicated.
     """
 
     def __init__(self, folder: RunFolder) -> None:
@@ -33,7 +33,7 @@ class Journal:
         self.optimizer: dict[str, Any] | None = None
         """The optimizer's state at the end of the last round."""
         self.problems: list[str] = []
-        """Lines about checkpoints that were found torn."""
+        """One message for each checkpoint that could not be read."""
         self._writer = BackgroundWriter()
         self._seconds_before = 0.0
         self._started = time.perf_counter()
@@ -45,15 +45,18 @@ class Journal:
 
     @property
     def seconds(self) -> float:
-        """Time spent on this run, by earlier attempts too, as far as their checkpoints tell."""
+        """Seconds spent on this run, including earlier attempts up to their last checkpoint."""
         return self._seconds_before + time.perf_counter() - self._started
 
     def restore(self, net: BlockNet, device: torch.device) -> RoundState | None:
-        """Go back to the newest whole checkpoint: the network's weights, the journal, and the running round's state.
+        """Restore the newest intact checkpoint: the network's weights, this recorder, and the running round's state.
 
-        Also sets the number of threads that the run began with: on the CPU it decides the order of summation, and with
-        it the last bits of every result.
+        The clock starts here: what came before does not count towards the run's time.
+
+        Also sets the number of threads that the run began with: on the CPU it decides the order of summation, and thus
+        the last bits of every result.
         """
+        self._started = time.perf_counter()
         checkpoint, self.problems = latest_checkpoint(self.folder.path, device)
         if checkpoint is None:
             return None
@@ -65,10 +68,10 @@ class Journal:
         return RoundState(**checkpoint["round"])
 
     def save(self, net: BlockNet, state: RoundState) -> None:
-        """Write a checkpoint and, after it, the curve as far as the checkpoint knows it; both in the background.
+        """Write a checkpoint and then the curve up to that point, both in the background.
 
         Raises:
-            StoreError: the checkpoint before this one could not be written.
+            StoreError: the previous checkpoint could not be written.
         """
         content = snapshot(
             {
@@ -89,7 +92,7 @@ class Journal:
         self._writer.submit(write)
 
     def wait(self) -> None:
-        """Return when all that was saved is on disk.
+        """Return when everything saved so far is on disk.
 
         Raises:
             StoreError: it could not be written.
@@ -97,27 +100,32 @@ class Journal:
         self._writer.wait()
 
     def epoch_ended(self, event: EpochEnd) -> None:
-        """Keep a line of the curve."""
+        """Add a row to the curve."""
         row = {key: value for key, value in asdict(event).items() if key != "losses"}
         row["train_loss"] = sum(event.losses) / len(event.losses)
         self.history.append(row)
 
     def round_ended(self, result: RoundResult, optimizer: Mapping[str, Any] | None) -> None:
-        """Keep a round's line."""
+        """Add a round's row."""
         self.rounds.append(asdict(result))
         self.optimizer = None if optimizer is None else dict(optimizer)
         self._writer.submit(partial(self._write, list(self.rounds), list(self.history)))
 
     def write(self) -> None:
-        """Write `rounds.jsonl` and `history.jsonl` now."""
+        """Write `rounds.jsonl` and `history.jsonl` now, if there is anything to write.
+
+        Raises:
+            StoreError: they, or something saved earlier, could not be written.
+        """
         self.wait()
-        self._write(self.rounds, self.history)
+        if self.rounds or self.history:
+            self._write(self.rounds, self.history)
 
     def _write(self, rounds: list[dict[str, Any]], history: list[dict[str, Any]]) -> None:
         write_lines(self.folder.path / "rounds.jsonl", rounds)
         write_lines(self.folder.path / "history.jsonl", history)
 
     def close(self) -> None:
-        """Remove what only a running experiment needs."""
+        """Remove the checkpoints, which only a running experiment needs."""
         self.wait()
         remove_checkpoints(self.folder.path)

@@ -1,4 +1,4 @@
-"""How files are written: whole or not at all, whatever dies; every file of a results folder is written here."""
+"""Writes files whole or not at all, even if the process is killed; every file of a results folder is written here."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from reinit_bench.core.settings import ConfigError
 
 
 class StoreError(ConfigError):
-    """The store cannot be written: the disk is full, the folder is read-only, or is no folder."""
+    """The store cannot be written: the disk is full, or the folder is read-only or not a folder."""
 
 
 def write_atomically(path: Path, write: Callable[[Any], None]) -> None:
-    """Let `write` fill a temporary file beside `path`, sync it, and give it the name `path`.
+    """Let `write` fill a temporary file next to `path`, sync it, and rename it to `path`.
 
     Raises:
-        StoreError: the file system refuses; nothing remains under a final name and the temporary file is removed.
+        StoreError: the file system refuses; `path` is left as it was and the temporary file is removed.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
@@ -53,6 +53,6 @@ def write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     """Write named arrays to `path` as npz in one step."""
-    import numpy as np  # only here and where they are read: `status` and `plan` answer without it
+    import numpy as np  # only here and where arrays are read: `status` and `plan` do without it
 
     write_atomically(path, lambda stream: np.savez_compressed(stream, **arrays))

@@ -26,11 +26,11 @@ from reinit_bench.store.store import RunFolder
 
 HEARTBEAT_SECONDS = 10.0
 STALE_SECONDS = 90.0
-"""A lease whose heartbeat is older than this, on another host, is nobody's."""
+"""A lease held on another host counts as abandoned when its heartbeat is older than this."""
 
 
 DIED = "WorkerDied"
-"""The kind of error of a run whose process was killed more often than it is gone on with."""
+"""The error kind of a run whose process was killed so often that it is not resumed again."""
 
 
 class RunHeld(ConfigError):
@@ -40,8 +40,8 @@ class RunHeld(ConfigError):
 class Lease:
     """The right to work on one run, held by one process at a time, written in the run's `status.json`.
 
-    A background thread renews the heartbeat. `lost` becomes true when another process has taken the lease over (this
-    one was silent for too long, e.g. suspended): the holder must then stop and write nothing more.
+    A background thread renews the heartbeat. `lost` becomes true when another process has taken the lease over (because
+    this one was silent for too long, e.g. suspended): the holder must then stop and write nothing more.
     """
 
     def __init__(self, folder: RunFolder, *, slurm_job: str | None = None) -> None:
@@ -53,13 +53,16 @@ class Lease:
         self._write_lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def acquire(self) -> dict[str, Any]:
-        """Take the lease and start the heartbeat; returns the status that the last attempt left.
+    def acquire(self) -> dict[str, Any] | None:
+        """Take the lease and start the heartbeat; if the run is done, return its result and hold nothing.
 
         Raises:
             RunHeld: a living process holds it; the message says who.
         """
         with _file_lock(self.folder.path):
+            result = self.folder.finished_result()
+            if result is not None:
+                return result
             previous = self.folder.status()
             if previous.get("state") == "running" and is_alive(previous):
                 raise RunHeld(
@@ -79,11 +82,11 @@ class Lease:
             self._write()
         self._thread = threading.Thread(target=self._beat, name="lease-heartbeat", daemon=True)
         self._thread.start()
-        return previous
+        return None
 
     @property
     def attempt(self) -> int:
-        """How many processes have worked on this run, this one included."""
+        """How many processes have worked on this run, including this one."""
         return int(self._fields["attempt"])
 
     def update(self, **fields: Any) -> None:
@@ -91,7 +94,7 @@ class Lease:
         self._fields.update(fields)
 
     def release(self, state: str, error: str | None = None) -> None:
-        """End the heartbeat and leave `state` (done, interrupted, failed) behind, if the lease is still ours."""
+        """Stop the heartbeat and, if the lease is still ours, write `state` (done, interrupted, failed)."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
@@ -109,7 +112,7 @@ class Lease:
         while not self._stop.wait(HEARTBEAT_SECONDS):
             if not self.check():
                 return
-            # A heartbeat that cannot be written is tried again: the training itself will say if the disk is gone.
+            # A heartbeat that cannot be written is retried: if the disk is gone, the training itself will report it.
             with contextlib.suppress(StoreError):
                 self._write()
 
@@ -119,10 +122,10 @@ class Lease:
 
 
 def is_alive(status: Mapping[str, Any]) -> bool:
-    """Whether the process that wrote a running status still lives.
+    """Whether the process that wrote a running status is still alive.
 
-    On this host the process itself is looked up (pid and start time, since pids are used again); on another host only
-    the heartbeat's age can tell.
+    On this host the process itself is looked up (pid and start time, since pids are reused); on another host only the
+    heartbeat's age can tell.
     """
     if status.get("host") == socket.gethostname():
         try:
@@ -134,7 +137,7 @@ def is_alive(status: Mapping[str, Any]) -> bool:
 
 
 def record_death(folder: RunFolder, why: str) -> None:
-    """Leave `failed` and its cause in the status of a run whose process died without a word, unless it lives on."""
+    """Write `failed` and the cause into the status of a run whose process died silently, unless a process holds it."""
     if not folder.status():
         return
     with _file_lock(folder.path):

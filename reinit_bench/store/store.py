@@ -1,7 +1,7 @@
-"""The run store: one folder a run under `results/runs/`, readable at any moment, whatever dies.
+"""The run store: one folder per run under `results/runs/`, readable at any moment, whatever dies.
 
-Every file is written under a temporary name in the same folder, synced and renamed, so that no reader ever sees half of
-one. **Done means a `result.json` that validates**; nothing else does.
+Every file is written under a temporary name in the same folder, synced and renamed, so no reader ever sees half a file.
+**Done means a `result.json` that validates**; nothing else does.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import gc
 import json
 import os
 import time
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
@@ -40,7 +41,7 @@ RESULT_KEYS = (
 
 
 class CorruptResult(ConfigError):
-    """A `result.json` that is there and does not validate."""
+    """A `result.json` that exists but does not validate."""
 
 
 class Store:
@@ -65,10 +66,10 @@ class Store:
             raise StoreError(f"{self.results_dir} is not a folder; give results_dir a folder") from error
 
     def read_result(self, run_id: str) -> dict[str, Any] | None:
-        """The validated result of a finished run; None where there is none yet.
+        """The validated result of a finished run; None if there is none yet.
 
         Raises:
-            CorruptResult: result.json is there and does not validate.
+            CorruptResult: result.json exists but does not validate.
         """
         return self.run(run_id).result()
 
@@ -81,7 +82,7 @@ class RunFolder:
         self.run_id = path.name
 
     def create(self) -> None:
-        """Make the folder.
+        """Create the folder.
 
         Raises:
             StoreError: the results folder is a file, read-only, or full.
@@ -94,12 +95,12 @@ class RunFolder:
             raise StoreError(f"cannot make {self.path}: {error.strerror or error}; change results_dir") from error
 
     def write_config(self, experiment: Experiment) -> None:
-        """Keep the resolved configuration, for readers and for workers."""
+        """Write the resolved configuration, for readers and for `status`."""
         write_text(self.path / "config.yaml", yaml.safe_dump(experiment.to_dict(), sort_keys=False))
 
     def result(self) -> dict[str, Any] | None:
-        """As `Store.read_result`."""
-        path = f"{self.path}/result.json"  # asked of thousands of runs at once, where a Path takes as long as the file
+        """Like `Store.read_result`."""
+        path = f"{self.path}/result.json"  # for thousands of runs at once, a Path takes as long as reading the file
         try:
             with open(path, "rb") as stream:
                 content = stream.read()
@@ -108,14 +109,14 @@ class RunFolder:
         return validated_result(content, self.run_id, path)
 
     def write_diagnostics(self, arrays: Mapping[str, Any]) -> None:
-        """Keep what was measured at the run's end."""
+        """Write what was measured at the run's end."""
         write_arrays(self.path / "diagnostics.npz", arrays)
 
     def diagnostics(self) -> dict[str, Any] | None:
-        """What was measured at the run's end, as numpy arrays by name; None where nothing was.
+        """What was measured at the run's end, as numpy arrays by name; None if nothing was.
 
         Raises:
-            StoreError: `diagnostics.npz` is there and cannot be read.
+            StoreError: `diagnostics.npz` exists but cannot be read.
         """
         import numpy as np
 
@@ -129,7 +130,7 @@ class RunFolder:
             raise StoreError(f"{path} cannot be read: {error}; delete it to do without") from error
 
     def status(self) -> dict[str, Any]:
-        """What `status.json` says; empty where there is none or it cannot be read."""
+        """The content of `status.json`; empty if it is missing or not valid JSON."""
         try:
             status = json.loads((self.path / "status.json").read_bytes())
         except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -137,22 +138,26 @@ class RunFolder:
         return status if isinstance(status, dict) else {}
 
     def remove_leftovers(self) -> None:
-        """Remove what killed processes left half-written; only for the holder of the lease."""
+        """Remove the half-written files of killed processes; only the lease's holder may do this."""
         for path in self.path.glob(".*.tmp"):
             path.unlink(missing_ok=True)
 
-    def set_aside_corrupt_result(self) -> Path:
-        """Rename a result.json that does not validate, so that the run can be made again and nothing is lost."""
-        aside = self.path / f"result.corrupt-{int(time.time())}.json"
-        (self.path / "result.json").rename(aside)
-        return aside
+    def finished_result(self) -> dict[str, Any] | None:
+        """Like `result`, but a file that does not validate is set aside with a warning, and the run is not done."""
+        try:
+            return self.result()
+        except CorruptResult as error:
+            aside = self.path / f"result.corrupt-{int(time.time())}.json"
+            (self.path / "result.json").rename(aside)
+            warnings.warn(f"{error}; kept as {aside.name}, running again", stacklevel=2)
+            return None
 
 
 def validated_result(content: bytes, run_id: str, path: object) -> dict[str, Any]:
-    """Parse and check the content of a run's result.json; `path` is where it lies, for messages.
+    """Parse and check the content of a run's result.json; `path` is used in messages.
 
     Raises:
-        CorruptResult: with the file's name, what is wrong and what to do.
+        CorruptResult: it does not validate; the message names the file, what is wrong and what to do.
     """
 
     def corrupt(why: str) -> CorruptResult:
@@ -182,10 +187,10 @@ def validated_result(content: bytes, run_id: str, path: object) -> dict[str, Any
 
 @contextmanager
 def no_garbage_collection() -> Iterator[None]:
-    """Thousands of small dicts that all stay: looking among them for garbage is a tenth of the time and finds none."""
+    """Garbage collection off, for reading thousands of small dicts: it takes a tenth of the time and finds nothing."""
     before = gc.isenabled()
     gc.disable()
-    atexit.register(gc.freeze)  # nor is it looked for when the process ends
+    atexit.register(gc.freeze)  # nor is there a collection when the process ends
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Packs: runs that a worker takes together. Small runs that differ only in their seed train side by side."""
+"""Jobs: what a worker takes at once. Small runs that differ only in their seed are one job and train side by side."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from functools import cache
 from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.sweep.plan import PlannedRun
 
-Pack = tuple[PlannedRun, ...]
-"""Runs served as one piece of work: most often one run, or seeds of one experiment."""
+Job = tuple[PlannedRun, ...]
+"""One piece of work: most often one run, else seeds of one experiment."""
 
-PACK_SIZE = 25
-"""Most runs of a pack: with more, the buffers leave the processor's cache and a run takes longer."""
+MOST_SEEDS = 25
+"""Most runs of a job: with more, the buffers leave the processor's cache and a run takes longer."""
 
 _MLP = "reinit_bench.models.mlp.Mlp"
 
 
-def packs_of(runs: Iterable[PlannedRun], *, gpu: bool = False) -> list[Pack]:
+def jobs_of(runs: Iterable[PlannedRun], *, gpu: bool = False) -> list[Job]:
     """Group runs that differ in nothing but the seed and can be trained side by side; every other run is alone.
 
-    Packs come in the order of their first runs. On a GPU (`gpu`) all runs are alone.
+    Jobs come in the order of their first runs. On a GPU (`gpu`) all runs are alone.
     """
     groups: dict[str, list[PlannedRun]] = {}
     for run in runs:
-        together = not gpu and can_share(run.experiment, Execution.from_dict(run.config))
+        together = not gpu and can_train_side_by_side(run.experiment, run.execution)
         groups.setdefault(_all_but_the_seed(run) if together else run.run_id, []).append(run)
-    return [pack for group in groups.values() for pack in _split(group)]
+    return [job for group in groups.values() for job in _split(group)]
 
 
-def can_share(experiment: Experiment, execution: Execution) -> bool:
-    """Whether `training.batched` trains such a run exactly: a perceptron on vectors, its whole training set a step.
+def can_train_side_by_side(experiment: Experiment, execution: Execution) -> bool:
+    """Whether `training.side_by_side` trains such a run exactly: a perceptron on vectors, all examples in each step.
 
     Runs that are logged elsewhere too are left alone: loggers follow one run at a time.
     """
@@ -58,13 +58,12 @@ def _is_logged(logger: str) -> bool:
 
 
 def _all_but_the_seed(run: PlannedRun) -> str:
-    rest = {key: value for key, value in run.config.items() if key not in ("seed", "study")}
-    study = Execution.from_dict(run.config).study
-    return json.dumps([rest, study], sort_keys=True, default=str)
+    rest = {key: value for key, value in run.to_dict().items() if key != "seed"}
+    return json.dumps(rest, sort_keys=True)
 
 
-def _split(group: list[PlannedRun]) -> Iterator[Pack]:
-    """Packs of nearly the same size, so that none is left with a few runs."""
-    count = -(-len(group) // PACK_SIZE)
+def _split(group: list[PlannedRun]) -> Iterator[Job]:
+    """Jobs of nearly the same size, so that none is left with a few runs."""
+    count = -(-len(group) // MOST_SEEDS)
     for number in range(count):
         yield tuple(group[number * len(group) // count : (number + 1) * len(group) // count])

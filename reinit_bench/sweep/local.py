@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-import os
-import shutil
-import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from rich.console import Console
 
+from reinit_bench.core.machine import cores, visible_gpus
 from reinit_bench.core.settings import checked
 from reinit_bench.reporting.sweep_console import SweepDisplay
 from reinit_bench.sweep.plan import Plan, PlannedRun, SweepFailed, make_plan, summary_line
 from reinit_bench.sweep.pool import Outcome, Pool
+from reinit_bench.sweep.slurm.queue import queued_runs
 from reinit_bench.training.interrupt import Interrupted
 
 
 def run_locally(
-    configs: Iterable[Mapping[str, Any]],
+    runs: Iterable[PlannedRun],
     workers: int | None = None,
     threads: int | None = None,
     console: Console | None = None,
     retry: Any = "all",
 ) -> Plan:
-    """Run resolved configurations in worker processes; returns the plan that was carried out.
+    """Run what is left of a sweep in worker processes; returns the plan that was carried out.
 
     Args:
         workers: how many processes; None: one per GPU, or one per CPU core.
@@ -32,7 +31,7 @@ def run_locally(
         retry: which failed runs to run again: all, none, or kinds of error.
 
     Raises:
-        ConfigError: a configuration is not valid; nothing has been started.
+        ConfigError: an option is wrong, or SLURM, with which the results folder is used too, does not answer.
         SweepFailed: some runs failed; all others have ended.
         Interrupted: a stop was requested; all runs have written their checkpoints.
     """
@@ -40,7 +39,7 @@ def run_locally(
     workers = checked("hydra.launcher.workers", workers, int | None, limits)
     threads = checked("hydra.launcher.threads", threads, int | None, limits)
     console = console or Console()
-    plan = make_plan(configs)
+    plan = make_plan(runs, queued_runs)
     todo = plan.to_run(retry)
     console.out(summary_line(plan), highlight=False)
     if not todo:
@@ -48,7 +47,7 @@ def run_locally(
     pool = make_pool(todo, workers, threads)
     with SweepDisplay(len(todo), console) as display:
         outcome = pool.run(
-            todo, lambda run, kind, values: display.heard(run.run_id, run.experiment.title, kind, values)
+            todo, lambda run, kind, values: display.on_event(run.run_id, run.experiment.title, kind, values)
         )
     console.out(outcome_line(outcome), highlight=False)
     if outcome.count("interrupted"):
@@ -64,25 +63,10 @@ def make_pool(todo: list[PlannedRun], workers: int | None, threads: int | None) 
 
     Two processes of one thread train small networks 1.2 to 1.4 times as fast as one process of two.
     """
-    wants_gpu = all(run.config.get("device", "auto") != "cpu" for run in todo)
+    wants_gpu = all(run.execution.device != "cpu" for run in todo)
     gpus = visible_gpus() if wants_gpu else []
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    count = workers or len(gpus) or cores
-    return Pool(count, threads or max(1, cores // count), gpus)
-
-
-def visible_gpus() -> list[str]:
-    """Numbers of the GPUs that this process may use, found without importing torch."""
-    chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
-    if chosen is not None:
-        return [number.strip() for number in chosen.split(",") if number.strip()]
-    if shutil.which("nvidia-smi") is None:
-        return []
-    try:
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True, timeout=30).stdout
-    except (OSError, subprocess.SubprocessError):
-        return []
-    return [str(number) for number, line in enumerate(filter(None, listed.splitlines())) if line.startswith("GPU")]
+    count = workers or len(gpus) or cores()
+    return Pool(count, threads or max(1, cores() // count), gpus)
 
 
 def outcome_line(outcome: Outcome) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,12 @@ from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.lease import is_alive
 from reinit_bench.store.store import CorruptResult, Store
-from reinit_bench.sweep.slurm.queue import Task, active_tasks
+
+Queued = Mapping[str, str]
+"""The job that will run it or is at it, by run id."""
+
+AskQueue = Callable[[Path], Queued]
+"""Says which runs of a results folder are queued; `sweep.slurm.queue.queued_runs` asks squeue."""
 
 STATES = ("done", "running", "queued", "interrupted", "failed", "missing")
 """done: a result that validates; running: a living lease; queued: in a SLURM job that has not come to it; interrupted:
@@ -28,18 +33,30 @@ class SweepFailed(ConfigError):
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedRun:
-    """One run of a sweep, its configuration frozen.
+    """One run of a sweep: what is run, how, and how it stands.
 
     Attributes:
-        config: the resolved configuration, execution part included; a worker composes nothing.
         state: one of `STATES`.
         status: what the run's `status.json` says; of a done run nothing, it is not read.
     """
 
     experiment: Experiment
-    config: Mapping[str, Any]
-    state: str
-    status: Mapping[str, Any]
+    execution: Execution
+    state: str = "missing"
+    status: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def from_dict(cls, config: Mapping[str, Any]) -> PlannedRun:
+        """The run that a resolved configuration describes, not looked up yet.
+
+        Raises:
+            ConfigError: the configuration is not valid.
+        """
+        return cls(experiment=Experiment.from_dict(config), execution=Execution.from_dict(config))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The resolved configuration, fit for JSON; `from_dict` gives the run back."""
+        return {**self.experiment.to_dict(), **self.execution.to_dict()}
 
     @property
     def run_id(self) -> str:
@@ -81,48 +98,39 @@ class Plan:
         found = Counter(run.state for run in self.runs)
         return {state: found[state] for state in STATES}
 
-    def looked_up_again(self) -> Plan:
+    def looked_up_again(self, queue: AskQueue) -> Plan:
         """The same runs as they stand now."""
-        return Plan(runs=tuple(_looked_up(self.runs, None, strict=False)))
+        return Plan(runs=tuple(_looked_up(self.runs, queue)))
 
 
-def make_plan(
-    configs: Iterable[Mapping[str, Any]], *, queued: Mapping[str, Task] | None = None, strict: bool = True
-) -> Plan:
-    """Validate resolved configurations, drop those that describe the same experiment, and look each up.
-
-    Args:
-        queued: by run id, the SLURM tasks under way; None: ask squeue, where the results folder was used with SLURM.
-        strict: fail where squeue does not answer, since what is started then could run twice.
+def make_plan(runs: Iterable[PlannedRun], queue: AskQueue) -> Plan:
+    """Drop runs that describe the same experiment, and look each up.
 
     Raises:
-        ConfigError: a configuration is not valid, or squeue does not answer; nothing has been started.
+        ConfigError: squeue does not answer, and `queue` takes that for an error.
     """
-    runs: dict[str, PlannedRun] = {}
-    for config in configs:
-        experiment = Experiment.from_dict(config)
-        if experiment.run_id not in runs:
-            runs[experiment.run_id] = PlannedRun(experiment=experiment, config=config, state="missing", status={})
-    return Plan(runs=tuple(_looked_up(tuple(runs.values()), queued, strict)))
-
-
-def _looked_up(runs: Sequence[PlannedRun], queued: Mapping[str, Task] | None, strict: bool) -> Iterable[PlannedRun]:
-    places: dict[Path, tuple[Store, Mapping[str, Task]]] = {}
+    distinct: dict[str, PlannedRun] = {}
     for run in runs:
-        folder = Execution.from_dict(run.config).results_dir
+        distinct.setdefault(run.run_id, run)
+    return Plan(runs=tuple(_looked_up(distinct.values(), queue)))
+
+
+def _looked_up(runs: Iterable[PlannedRun], queue: AskQueue) -> Iterable[PlannedRun]:
+    places: dict[Path, tuple[Store, Queued]] = {}
+    for run in runs:
+        folder = run.execution.results_dir
         if folder not in places:
-            tasks = active_tasks(folder, strict=strict) if queued is None else queued
-            places[folder] = Store(folder), tasks
-        store, tasks = places[folder]
-        state, status = state_of(run.run_id, store, tasks.get(run.run_id))
+            places[folder] = Store(folder), queue(folder)
+        store, queued = places[folder]
+        state, status = state_of(run.run_id, store, queued.get(run.run_id))
         yield replace(run, state=state, status=status)
 
 
-def state_of(run_id: str, store: Store, task: Task | None = None) -> tuple[str, dict[str, Any]]:
+def state_of(run_id: str, store: Store, job: str | None = None) -> tuple[str, dict[str, Any]]:
     """A run's state and what its `status.json` says; that file is not read where the run is done.
 
     Args:
-        task: the SLURM task that has the run to do, where there is one.
+        job: the SLURM job that has the run to do, where there is one.
     """
     folder = store.run(run_id)
     try:
@@ -137,7 +145,7 @@ def state_of(run_id: str, store: Store, task: Task | None = None) -> tuple[str, 
     state = status.get("state")
     if state == "running" and is_alive(status):
         return "running", status
-    if task is not None and not (state == "failed" and status.get("slurm_job") == task.queued.job):
+    if job is not None and not (state == "failed" and status.get("slurm_job") == job):
         return "queued", status
     if state in ("running", "interrupted"):
         return "interrupted", status

@@ -1,4 +1,4 @@
-"""The local pool: worker processes that serve runs (or packs of small ones), one crash harming one run."""
+"""The local pool: worker processes that serve runs (or several seeds of small ones), one crash harming one run."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any, cast
 
-from reinit_bench.core.config import Execution
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.lease import record_death
 from reinit_bench.store.store import Store
-from reinit_bench.sweep.jobs import Pack, packs_of
+from reinit_bench.sweep.jobs import Job, jobs_of
 from reinit_bench.sweep.plan import PlannedRun
 from reinit_bench.sweep.worker import work
 from reinit_bench.training.interrupt import SIGNALS
@@ -37,7 +36,7 @@ class _Worker:
     connection: Connection
     gpu: str | None
     runs: dict[str, PlannedRun] = field(default_factory=dict)
-    """What it works on, by run id: one run, or a pack of them."""
+    """What it works on, by run id: one run, or several seeds."""
     has_spoken: bool = False
     """Whether it ever came up; one that dies before will not come up the next time either."""
 
@@ -75,15 +74,15 @@ class Pool:
 
     def run(self, runs: Sequence[PlannedRun], notify: Notify) -> Outcome:
         """Run all of `runs`; returns when all have ended or, after an interrupt, when all have written a checkpoint."""
-        waiting, outcome = deque(packs_of(runs, gpu=bool(self.gpus))), Outcome()
+        waiting, outcome = deque(jobs_of(runs, gpu=bool(self.gpus))), Outcome()
         with self._forwarding_signals():
             for number in range(min(self.count, len(waiting))):
                 self._start(self.gpus[number % len(self.gpus)] if self.gpus else None)
             while self._workers:
                 for ready in wait([worker.connection for worker in self._workers]):
                     worker = next(w for w in self._workers if w.connection is ready)
-                    self._hear(worker, waiting, outcome, notify)
-            outcome.ended["interrupted"] += [run for pack in waiting for run in pack]
+                    self._on_event(worker, waiting, outcome, notify)
+            outcome.ended["interrupted"] += [run for job in waiting for run in job]
         return outcome
 
     def _start(self, gpu: str | None) -> None:
@@ -99,11 +98,11 @@ class Pool:
         theirs.close()
         self._workers.append(_Worker(process, ours, gpu))
 
-    def _hear(self, worker: _Worker, waiting: deque[Pack], outcome: Outcome, notify: Notify) -> None:
+    def _on_event(self, worker: _Worker, waiting: deque[Job], outcome: Outcome, notify: Notify) -> None:
         try:
             kind, run_id, values = worker.connection.recv()
         except (EOFError, OSError):
-            self._bury(worker, waiting, outcome, notify)
+            self._reap(worker, waiting, outcome, notify)
             return
         worker.has_spoken = True
         if kind == "ready":
@@ -117,20 +116,20 @@ class Pool:
                 outcome.causes[run_id] = values["why"]
             del worker.runs[run_id]
 
-    def _serve(self, worker: _Worker, waiting: deque[Pack]) -> None:
-        pack = waiting.popleft() if waiting and not self.stopping else ()
-        worker.runs = {run.run_id: run for run in pack}
+    def _serve(self, worker: _Worker, waiting: deque[Job]) -> None:
+        job = waiting.popleft() if waiting and not self.stopping else ()
+        worker.runs = {run.run_id: run for run in job}
         try:
-            worker.connection.send([run.config for run in pack] or None)
+            worker.connection.send([(run.experiment, run.execution) for run in job] or None)
         except OSError:
             return  # it died meanwhile; its end of the pipe says so next
 
-    def _bury(self, worker: _Worker, waiting: deque[Pack], outcome: Outcome, notify: Notify) -> None:
+    def _reap(self, worker: _Worker, waiting: deque[Job], outcome: Outcome, notify: Notify) -> None:
         """A worker's end of the pipe is closed: it has left, or was killed in the middle of a run."""
         worker.process.join()
         worker.connection.close()
         self._workers.remove(worker)
-        # One by one: where one run of a pack kills its worker, the others must not die with it again.
+        # One by one: where one run of a job kills its worker, the others must not die with it again.
         for run in reversed(worker.runs.values()):
             self._crashed(worker, run, waiting, outcome, notify)
         if not worker.has_spoken and not self.stopping:
@@ -138,9 +137,7 @@ class Pool:
         if waiting and not self.stopping and len(self._workers) < self.count:
             self._start(worker.gpu)
 
-    def _crashed(
-        self, worker: _Worker, run: PlannedRun, waiting: deque[Pack], outcome: Outcome, notify: Notify
-    ) -> None:
+    def _crashed(self, worker: _Worker, run: PlannedRun, waiting: deque[Job], outcome: Outcome, notify: Notify) -> None:
         why = _death(worker.process.exitcode)
         self._crashes[run.run_id] = self._crashes.get(run.run_id, 0) + 1
         if self.stopping:
@@ -149,7 +146,7 @@ class Pool:
             notify(run, "warning", {"text": f"{why}; going on from its checkpoint"})
             waiting.appendleft((run,))
         else:
-            record_death(Store(Execution.from_dict(run.config).results_dir).run(run.run_id), why)
+            record_death(Store(run.execution.results_dir).run(run.run_id), why)
             notify(run, "failed", {"why": why})
             outcome.ended["failed"].append(run)
             outcome.causes[run.run_id] = why

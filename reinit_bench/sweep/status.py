@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from rich.table import Table
 
-from reinit_bench.core.config import Experiment
+from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.store import Store
 from reinit_bench.sweep.cost import Cost, Rates, cost_of
@@ -46,7 +46,7 @@ def _cells(runs: Sequence[PlannedRun], shown: Sequence[str], rates: Rates | None
 def cost_left(runs: Iterable[PlannedRun], rates: Rates) -> Cost:
     """What the runs that are not done will take, from their beginning."""
     left = (run for run in runs if run.state != "done")
-    return cost_of(((run.experiment, str(run.config.get("device", "auto"))) for run in left), rates)
+    return cost_of(((run.experiment, run.execution.device) for run in left), rates)
 
 
 def plan_json(plan: Plan, rates: Rates) -> str:
@@ -97,19 +97,21 @@ def _error_lines(run: PlannedRun) -> list[str]:
 def stored_plan(results_dir: Path, but: Container[str] = ()) -> Plan:
     """Every run that the results folder holds, or that a SLURM task has to do; `but` those with these ids."""
     store, tasks = Store(results_dir), active_tasks(results_dir, strict=False)
+    jobs = {run_id: task.queued.job for task in tasks for run_id in task.run_ids}
     configs = {run_id: _stored_config(store, run_id) for run_id in store.run_ids() if run_id not in but}
-    for task in {id(task): task for run_id, task in tasks.items() if run_id not in configs}.values():
-        pack = zip(task.run_ids, task.batch.configs(task.index), strict=True)
-        configs |= {run_id: config for run_id, config in pack if run_id not in but}
-    runs = []
+    for task in tasks:
+        if not configs.keys() >= set(task.run_ids):
+            for run_id, config in zip(task.run_ids, task.batch.configs(task.index), strict=True):
+                if run_id not in but:
+                    configs.setdefault(run_id, config)
+    execution, runs = Execution(results_dir=results_dir), []
     for run_id, config in configs.items():
         try:
             experiment = Experiment.from_dict(config)
         except (ConfigError, TypeError):
             continue  # a folder that is being made, or no run's
-        state, status = state_of(run_id, store, tasks.get(run_id))
-        config = {**config, "results_dir": str(results_dir)}
-        runs.append(PlannedRun(experiment=experiment, config=config, state=state, status=status))
+        state, status = state_of(run_id, store, jobs.get(run_id))
+        runs.append(PlannedRun(experiment=experiment, execution=execution, state=state, status=status))
     return Plan(runs=tuple(runs))
 
 

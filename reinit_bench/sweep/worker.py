@@ -1,6 +1,7 @@
-"""A worker process: runs one experiment, or one pack of them, after the other; tells the pool how it goes.
+"""A worker process: runs one job after the other, and tells the pool how it goes.
 
-What it gets is frozen configurations; what it sends is (kind of event, run id, values).
+What it gets is experiments with their execution, and it composes nothing; what it sends is (kind of event, run id,
+values).
 """
 
 from __future__ import annotations
@@ -16,17 +17,20 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from multiprocessing.connection import Connection
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from reinit_bench.training.observer import EpochEnd, Observer, RoundEnd, RunStart
 
 if TYPE_CHECKING:
     import torch
 
-    from reinit_bench.core.config import Experiment
+    from reinit_bench.core.config import Execution, Experiment
     from reinit_bench.data.task import Task
     from reinit_bench.training.interrupt import Interrupt
+
+
+Served: TypeAlias = "Sequence[tuple[Experiment, Execution]]"
+"""One piece of work: one run, or several that differ only in their seed."""
 
 
 class PipeObserver(Observer):
@@ -37,24 +41,24 @@ class PipeObserver(Observer):
         self.run_id = ""
 
     def run_started(self, event: RunStart) -> None:
-        self.send("started", title=event.title, rounds=event.rounds, first_step=event.first_step)
+        self.emit("started", title=event.title, rounds=event.rounds, first_step=event.first_step)
 
     def epoch_ended(self, event: EpochEnd) -> None:
-        self.send(
+        self.emit(
             "epoch", round=event.round, step=event.step, total_step=event.total_step, accuracy=event.validation_accuracy
         )
 
     def round_ended(self, event: RoundEnd) -> None:
-        self.send("round", **asdict(event))
+        self.emit("round", **asdict(event))
 
-    def send(self, event: str, **values: Any) -> None:
+    def emit(self, event: str, **values: Any) -> None:
         """Tell the pool; a pool that is gone is no reason to lose the run."""
         with contextlib.suppress(OSError):
             self.connection.send((event, self.run_id, values))
 
 
 class TaskCache:
-    """Keeps the last task on the device: runs of a pack share their data."""
+    """Keeps the last task on the device: the next run often has the same data."""
 
     def __init__(self) -> None:
         self._key = ""
@@ -83,7 +87,7 @@ def work(connection: Connection, threads: int | None, gpu: str | None) -> None:
     from reinit_bench.training.interrupt import SIGNALS, interrupt_on_signals
 
     tasks, observer = TaskCache(), PipeObserver(connection)
-    warnings.showwarning = lambda message, *where, **more: observer.send("warning", text=str(message))
+    warnings.showwarning = lambda message, *where, **more: observer.emit("warning", text=str(message))
     with interrupt_on_signals() as interrupt:
         # Ctrl-C reaches every process of the terminal; the pool decides what it means and sends SIGTERM.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -92,46 +96,44 @@ def work(connection: Connection, threads: int | None, gpu: str | None) -> None:
 
         threading.Thread(target=_stop_without_parent, args=(os.getppid(), interrupt), daemon=True).start()
         while not interrupt.requested:
-            observer.send("ready")
+            observer.emit("ready")
             try:
-                configs = connection.recv()
+                job: Served | None = connection.recv()
             except (EOFError, OSError):
                 return
-            if configs is None:
+            if job is None:
                 return
             if threads is not None:
                 torch.set_num_threads(threads)
-            if len(configs) == 1:
-                _run(configs[0], tasks, observer, interrupt)
+            if len(job) == 1:
+                _run(*job[0], tasks, observer, interrupt)
             else:
-                _run_pack(configs, observer, interrupt)
+                _run_seeds(job, observer, interrupt)
 
 
-def _run(config: Mapping[str, Any], tasks: TaskCache, observer: PipeObserver, interrupt: Interrupt) -> None:
+def _run(
+    experiment: Experiment, execution: Execution, tasks: TaskCache, observer: PipeObserver, interrupt: Interrupt
+) -> None:
     """One run; whatever happens to it is told, and never ends the worker."""
-    from reinit_bench.core.config import Execution, Experiment
     from reinit_bench.reporting.loggers import logger_observer
     from reinit_bench.run.experiment import run_experiment
     from reinit_bench.training.observer import Observers
 
+    observer.run_id = experiment.run_id
     try:
-        experiment, execution = Experiment.from_dict(config), Execution.from_dict(config)
-        observer.run_id = experiment.run_id
-        logger = logger_observer(execution.logger, Path(execution.results_dir))
+        logger = logger_observer(execution.logger, execution.results_dir)
         watched = Observers(*filter(None, [logger]), observer)
         result = run_experiment(experiment, execution, observer=watched, interrupt=interrupt, load=tasks.load)
-        _tell_end(observer, result)
+        _emit_end(observer, result)
     except (Exception, KeyboardInterrupt) as error:
-        _tell_end(observer, error)
+        _emit_end(observer, error)
 
 
-def _run_pack(configs: Sequence[Mapping[str, Any]], observer: PipeObserver, interrupt: Interrupt) -> None:
-    """Runs that differ only in the seed, side by side; the pack's progress is told as that of its first run."""
-    from reinit_bench.core.config import Execution, Experiment
+def _run_seeds(job: Served, observer: PipeObserver, interrupt: Interrupt) -> None:
+    """Runs that differ only in the seed, side by side; their progress is told as that of the first of them."""
     from reinit_bench.run.seeds import run_seeds
 
-    experiments = [Experiment.from_dict(config) for config in configs]
-    left = [experiment.run_id for experiment in experiments]
+    left = [experiment.run_id for experiment, _ in job]
     accuracies: list[float] = []
 
     def ended(experiment: Experiment, what: dict[str, Any] | BaseException) -> None:
@@ -139,40 +141,40 @@ def _run_pack(configs: Sequence[Mapping[str, Any]], observer: PipeObserver, inte
         left.remove(experiment.run_id)
         if not isinstance(what, BaseException):
             accuracies.append(what["test_accuracy"])
-        _tell_end(observer, what, pack=[] if left else accuracies)
+        _emit_end(observer, what, seeds=[] if left else accuracies)
 
     def round_begins(index: int, rounds: int) -> None:
         observer.run_id = left[0]
-        observer.send("pack", runs=len(left), round=index, rounds=rounds)
+        observer.emit("seeds", runs=len(left), round=index, rounds=rounds)
 
     try:
-        execution = Execution.from_dict(configs[0])
+        experiments, (_, execution) = [experiment for experiment, _ in job], job[0]
         run_seeds(experiments, execution, ended, round_begins=round_begins, interrupt=interrupt)
     except (Exception, KeyboardInterrupt) as error:
         for observer.run_id in left:
-            _tell_end(observer, error)
+            _emit_end(observer, error)
 
 
-def _tell_end(
-    observer: PipeObserver, what: Mapping[str, Any] | BaseException, pack: Sequence[float] | None = None
+def _emit_end(
+    observer: PipeObserver, what: Mapping[str, Any] | BaseException, seeds: Sequence[float] | None = None
 ) -> None:
     """Tell the pool how the observer's run has ended: its result, or what ended it.
 
     Args:
-        pack: None for a run of its own; in a pack empty, and with its last run the test accuracies of all.
+        seeds: None for a run of its own; of seeds side by side empty, and with the last the test accuracies of all.
     """
     from reinit_bench.store.lease import RunHeld
     from reinit_bench.training.interrupt import Interrupted
 
     if not isinstance(what, BaseException):
         told = {k: what[k] for k in ("run_id", "test_accuracy", "validation_accuracy", "steps")}
-        observer.send("done", **told, pack=pack)
+        observer.emit("done", **told, seeds=seeds)
     elif isinstance(what, (Interrupted, KeyboardInterrupt)):
-        observer.send("interrupted", why=str(what), pack=pack)
+        observer.emit("interrupted", why=str(what), seeds=seeds)
     elif isinstance(what, RunHeld):
-        observer.send("held", why=str(what))
+        observer.emit("held", why=str(what))
     else:
-        observer.send("failed", why=str(what) or type(what).__name__)
+        observer.emit("failed", why=str(what) or type(what).__name__)
 
 
 def _stop_without_parent(parent: int, interrupt: Interrupt) -> None:

@@ -14,6 +14,7 @@ from torch import Tensor
 from reinit_bench.core.config import Trainer
 from reinit_bench.core.randomness import stream
 from reinit_bench.core.rounds import Round
+from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.task import Task
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.training.evaluate import Metrics, evaluate
@@ -83,23 +84,17 @@ class RoundResult:
     seconds: float
 
 
-@dataclass(kw_only=True)
-class Surroundings:
-    """What a round needs to know of the run around it, and how it calls back.
+@dataclass(frozen=True, kw_only=True)
+class Callbacks:
+    """How a round calls back to the run around it.
 
     Attributes:
-        seed: the run's seed.
-        precision: fp32 or bf16.
-        compile: what compiles the step, see `step.backend_of`.
-        total_step: steps of the whole run before this round.
+        observer: whoever watches.
+        interrupt: asks the round to stop.
         save: writes a checkpoint of the given state.
-        epoch_ended: keeps a line of the curve.
+        epoch_ended: records a line of the curve.
     """
 
-    seed: int
-    precision: str = "fp32"
-    compile: str = "auto"
-    total_step: int = 0
     observer: Observer = field(default_factory=Observer)
     interrupt: Interrupt = field(default_factory=Interrupt)
     save: Callable[[RoundState], None] = lambda state: None
@@ -112,67 +107,91 @@ def train_round(
     round: Round,  # noqa: A002 (the paper's word)
     trainer: Trainer,
     *,
-    surroundings: Surroundings,
+    seed: int,
+    precision: str = "fp32",
+    compile: str = "auto",  # noqa: A002 (the option's name)
     frozen: Set[str] = frozenset(),
     resume: RoundState | None = None,
     carried: dict[str, Any] | None = None,
+    total_step: int = 0,
+    callbacks: Callbacks | None = None,
 ) -> tuple[RoundResult, dict[str, Any]]:
     """Train `net` for one round, in place; returns its result and the optimizer's last state.
 
     Args:
+        seed: the run's seed.
+        precision: fp32 or bf16.
+        compile: what compiles the step, see `step.backend_of`.
         frozen: names of parameters that stay as they are.
         resume: the state that a checkpoint of this round kept; `net` must hold that checkpoint's weights.
         carried: the optimizer's state at the end of the round before, where it is carried over.
+        total_step: steps of the whole run before this round.
 
     Raises:
+        ConfigError: parameters are frozen, and the optimizer's state is carried over.
         Diverged: the loss became NaN or infinite.
         Interrupted: a stop was requested; a checkpoint has been saved.
         OutOfMemory: the device has too little.
     """
-    training = _RoundTraining(net, task, round, trainer, surroundings, frozen, resume, carried)
+    if carried is not None and frozen:
+        raise ConfigError("trainer.optimizer_between_rounds=carry cannot go with a method that freezes parameters")
+    training = _RoundTraining(
+        net=net,
+        task=task,
+        round=round,
+        trainer=trainer,
+        seed=seed,
+        precision=precision,
+        total_step=total_step,
+        callbacks=callbacks or Callbacks(),
+        optimizer=make_optimizer(net, trainer, frozen),
+        state=resume or _fresh_state(trainer, carried),
+        backend=backend_of(compile, task.device),
+        # Step 0 is saved too: a round's start, after reinitialization.
+        saved_step=-1 if resume is None else resume.step,
+    )
     at_once = min(training.batch_size, trainer.micro_batch or training.batch_size)
-    with memory_explained(task.device, task.input_shape, surroundings.precision, at_once):
+    with memory_explained(task.device, task.input_shape, precision, at_once):
+        for name, parameter in net.named_parameters():
+            parameter.requires_grad_(name not in frozen)
         return training.run(), training.optimizer.state_dict()
 
 
+def _fresh_state(trainer: Trainer, carried: dict[str, Any] | None) -> RoundState:
+    stopping = Stopping(trainer.plateau_epochs, trainer.patience_epochs).to_dict()
+    if carried is None:
+        return RoundState(lr=trainer.lr, stopping=stopping)
+    return RoundState(lr=carried["param_groups"][0]["lr"], stopping=stopping, optimizer=carried)
+
+
+@dataclass(kw_only=True)
 class _RoundTraining:
     """The state of `train_round` while it runs."""
 
-    def __init__(
-        self,
-        net: BlockNet,
-        task: Task,
-        round_: Round,
-        trainer: Trainer,
-        surroundings: Surroundings,
-        frozen: Set[str],
-        resume: RoundState | None,
-        carried: dict[str, Any] | None,
-    ) -> None:
-        self.net, self.task, self.round, self.trainer, self.around = net, task, round_, trainer, surroundings
-        for name, parameter in net.named_parameters():
-            parameter.requires_grad_(name not in frozen)
-        self.optimizer = make_optimizer(net, trainer, frozen)
-        self.state = resume or self._fresh_state(carried)
+    net: BlockNet
+    task: Task
+    round: Round
+    trainer: Trainer
+    seed: int
+    precision: str
+    total_step: int
+    callbacks: Callbacks
+    optimizer: torch.optim.Optimizer
+    state: RoundState
+    backend: str | None
+    saved_step: int
+
+    def __post_init__(self) -> None:
         if self.state.optimizer:
             self.optimizer.load_state_dict(self.state.optimizer)
         set_lr(self.optimizer, self.state.lr)
         self.stopping = Stopping(**self.state.stopping)
-        self.batch_size = min(trainer.batch_size, len(task.train))
-        backend = backend_of(surroundings.compile, task.device)
-        self.step = TrainingStep(net, surroundings.precision, self.batch_size, trainer.micro_batch, backend)
-        self.steps_per_epoch = math.ceil(len(task.train) / self.batch_size)
-        # Step 0 is saved too: a round's start, after reinitialization.
-        self.saved_step = -1 if resume is None else resume.step
+        self.batch_size = min(self.trainer.batch_size, len(self.task.train))
+        self.step = TrainingStep(self.net, self.precision, self.batch_size, self.trainer.micro_batch, self.backend)
+        self.steps_per_epoch = math.ceil(len(self.task.train) / self.batch_size)
         self.unread: list[Tensor] = []
-        self.correct = torch.zeros((), dtype=torch.int64, device=task.device)
+        self.correct = torch.zeros((), dtype=torch.int64, device=self.task.device)
         self.started = time.perf_counter() - self.state.seconds
-
-    def _fresh_state(self, carried: dict[str, Any] | None) -> RoundState:
-        stopping = Stopping(self.trainer.plateau_epochs, self.trainer.patience_epochs).to_dict()
-        if carried is None:
-            return RoundState(lr=self.trainer.lr, stopping=stopping)
-        return RoundState(lr=carried["param_groups"][0]["lr"], stopping=stopping, optimizer=carried)
 
     def run(self) -> RoundResult:
         converged = False
@@ -192,13 +211,13 @@ class _RoundTraining:
         for batch in range(first, self.steps_per_epoch):
             if state.step == self.round.max_steps:
                 return
-            if self.around.interrupt.requested:
+            if self.callbacks.interrupt.requested:
                 self._save()
-                raise Interrupted(self.around.interrupt.reason)
+                raise Interrupted(self.callbacks.interrupt.reason)
             if state.step % self.trainer.checkpoint_every == 0 and state.step != self.saved_step:
                 self._save()
             self._train_step(order[batch * self.batch_size : (batch + 1) * self.batch_size])
-            self.around.observer.step_done(self.round.index, state.step)
+            self.callbacks.observer.step_done(self.round.index, state.step)
 
     def _order(self) -> Tensor:
         """This epoch's order of the training examples (int64, on the device)."""
@@ -206,12 +225,12 @@ class _RoundTraining:
         if self.steps_per_epoch == 1:
             # One batch holds them all: an order would change nothing but the last bits of its sums.
             return torch.arange(count, device=self.task.device)
-        generator = stream(self.around.seed, "order", self.round.index, self.state.epoch)
+        generator = stream(self.seed, "order", self.round.index, self.state.epoch)
         return torch.randperm(count, generator=generator).to(self.task.device)
 
     def _train_step(self, positions: Tensor) -> None:
         """One minibatch. Nothing here waits for the device: losses are read at the epoch's end."""
-        seed, index, step = self.around.seed, self.round.index, self.state.step
+        seed, index, step = self.seed, self.round.index, self.state.step
         inputs, labels = self.task.train_batch(positions, stream(seed, "augment", index, step))
         for number, dropout in enumerate(self.step.dropouts):
             dropout.generator = stream(seed, "dropout", index, step, number, device=self.task.device)
@@ -238,16 +257,13 @@ class _RoundTraining:
         self.correct.zero_()
 
     def _save(self) -> None:
-        self.around.save(self._brought_up_to_date())
-        self.saved_step = self.state.step
-
-    def _brought_up_to_date(self) -> RoundState:
-        """The state with all that lies elsewhere while steps are taken."""
+        """Bring the state up to date with all that lies elsewhere while steps are taken, and have it saved."""
         self._read_device()
         self.state.stopping = self.stopping.to_dict()
         self.state.optimizer = self.optimizer.state_dict()
         self.state.seconds = time.perf_counter() - self.started
-        return self.state
+        self.callbacks.save(self.state)
+        self.saved_step = self.state.step
 
     def _end_epoch(self) -> bool:
         """Validate, keep the best weights, lower the learning rate; returns whether the round has converged."""
@@ -275,7 +291,7 @@ class _RoundTraining:
         return metrics
 
     def _evaluate(self, split: str) -> Metrics:
-        metrics = evaluate(self.net, self.task, split, self.around.precision, self.trainer.micro_batch)
+        metrics = evaluate(self.net, self.task, split, self.precision, self.trainer.micro_batch)
         if not math.isfinite(metrics.loss):
             raise Diverged(self.round.index, self.state.step, metrics.loss)
         return metrics
@@ -286,15 +302,15 @@ class _RoundTraining:
             round=self.round.index,
             epoch=state.epoch,
             step=state.step,
-            total_step=self.around.total_step + state.step,
+            total_step=self.total_step + state.step,
             lr=lr,
             losses=tuple(state.losses),
             train_accuracy=state.correct / state.seen,
             validation_accuracy=None if metrics is None else metrics.accuracy,
             validation_loss=None if metrics is None else metrics.loss,
         )
-        self.around.epoch_ended(event)
-        self.around.observer.epoch_ended(event)
+        self.callbacks.epoch_ended(event)
+        self.callbacks.observer.epoch_ended(event)
 
     def _result(self, converged: bool) -> RoundResult:
         state = self.state

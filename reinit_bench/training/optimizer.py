@@ -12,15 +12,10 @@ from reinit_bench.models.blocknet import is_kernel
 
 
 def make_optimizer(net: nn.Module, trainer: Trainer, frozen: Set[str] = frozenset()) -> torch.optim.SGD:
-    """SGD over the parameters of `net` that are not frozen: kernels with the weight penalty, the rest without.
-
-    The authors' framework adds penalty * sum(w^2) to the loss, whose gradient is 2 * penalty * w; torch's
-    `weight_decay` adds weight_decay * w, hence the factor.
-    """
-    factor = 2.0 if trainer.weight_decay_form == "l2" else 1.0
+    """SGD over the parameters of `net` that are not frozen: kernels with the weight penalty, the rest without."""
     trained = [value for name, value in net.named_parameters() if name not in frozen]
     groups = [
-        {"params": [p for p in trained if is_kernel(p)], "weight_decay": factor * trainer.weight_decay},
+        {"params": [p for p in trained if is_kernel(p)], "weight_decay": gradient_decay(trainer)},
         {"params": [p for p in trained if not is_kernel(p)], "weight_decay": 0.0},
     ]
     # On a GPU one kernel does all of a step; on the CPU that gains nothing.
@@ -32,6 +27,14 @@ def make_optimizer(net: nn.Module, trainer: Trainer, frozen: Set[str] = frozense
         fused=on_gpu,
         foreach=not on_gpu,
     )
+
+
+def gradient_decay(trainer: Trainer) -> float:
+    """What multiplies a kernel when the penalty is added to its gradient (torch's `weight_decay`).
+
+    The authors' framework adds penalty * sum(w^2) to the loss, whose gradient is 2 * penalty * w.
+    """
+    return trainer.weight_decay * (2.0 if trainer.weight_decay_form == "l2" else 1.0)
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:

@@ -11,8 +11,9 @@ import time
 from pathlib import Path
 
 import pytest
+from factories import TINY, tiny_experiment
 from hydra.core.global_hydra import GlobalHydra
-from small import TINY, tiny
+from sweep_command import wait_for_file
 
 from reinit_bench.cli.main import main
 
@@ -22,14 +23,6 @@ COMMAND = [sys.executable, "-m", "reinit_bench"]
 def run(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     env = {**os.environ, **environment}
     return subprocess.run([*COMMAND, *words], capture_output=True, text=True, cwd=cwd, env=env, timeout=240)
-
-
-def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 120
-    while not path.exists():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline, f"{path} never came"
-        time.sleep(0.01)
 
 
 BAD_INPUT = [
@@ -104,7 +97,7 @@ def test_a_results_folder_that_is_a_file(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_one_run_then_again_then_its_table(tmp_path: Path) -> None:
     first = run(*TINY, cwd=tmp_path, REINIT_BENCH_RESULTS="mine")
-    run_id = tiny().run_id
+    run_id = tiny_experiment().run_id
     assert first.returncode == 0, first.stderr
     assert first.stderr == ""
     last = first.stdout.splitlines()[-1]
@@ -140,12 +133,12 @@ def test_a_corrupt_result_among_good_ones_is_named_and_the_good_ones_are_used(tm
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR2])
 def test_a_signal_writes_a_checkpoint_and_says_so(tmp_path: Path, number: signal.Signals) -> None:
     words = [*TINY, "trainer.max_steps=400", "trainer.checkpoint_every=1000"]
-    run_id = tiny("trainer.max_steps=400").run_id
+    run_id = tiny_experiment("trainer.max_steps=400").run_id
     process = subprocess.Popen(
         [*COMMAND, *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     folder = tmp_path / "results" / "runs" / run_id
-    wait_for(folder / "checkpoint.pt", process)
+    wait_for_file(folder / "checkpoint.pt", process)
     time.sleep(0.2)
     process.send_signal(number)
     out, err = process.communicate(timeout=60)
@@ -190,11 +183,11 @@ def test_a_failed_run_of_a_sweep_fails_alone(tmp_path: Path) -> None:
 def test_a_users_own_method_is_one_file_and_one_yaml(tmp_path: Path) -> None:
     (tmp_path / "my_methods.py").write_text(
         "from dataclasses import dataclass\n"
-        "from reinit_bench.methods.base import Reinitializer, whole\n"
+        "from reinit_bench.methods.base import Reinitializer, full_mask\n"
         "@dataclass(frozen=True, kw_only=True)\n"
         "class HeadOnly(Reinitializer):\n"
         "    def select(self, net, context):\n"
-        "        return {} if context.round.index == 1 else whole(net, net.names_in_head())\n"
+        "        return {} if context.round.index == 1 else full_mask(net, net.names_in_head())\n"
     )
     (tmp_path / "conf" / "method").mkdir(parents=True)
     (tmp_path / "conf" / "method" / "head.yaml").write_text("_target_: my_methods.HeadOnly\nname: head\nrepeats: 1\n")

@@ -15,6 +15,7 @@ from reinit_bench.cli.help import groups, help_text
 from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.config import SECTIONS, Experiment
 from reinit_bench.sweep.plan import make_plan
+from reinit_bench.sweep.slurm.queue import queued_runs
 from reinit_bench.sweep.studies import override_text, overrides_of
 
 FIELDS = [
@@ -102,7 +103,7 @@ def test_values_are_written_as_hydra_reads_them(compose: Composer) -> None:
 def test_the_command_line_narrows_and_widens_a_study(compose: Composer) -> None:
     words = ["study=demo", "method=lw,fc", "seed=range(0,2)", "trainer.momentum=0"]
     jobs = sweep_jobs(compose.study_of(words), words)
-    plan = make_plan(compose.compose(job) for job in jobs)
+    plan = make_plan(compose.planned(jobs), queued_runs)
     assert [(run.experiment.method["name"], run.experiment.seed) for run in plan.runs] == [
         ("lw", 0),
         ("lw", 1),
@@ -110,11 +111,11 @@ def test_the_command_line_narrows_and_widens_a_study(compose: Composer) -> None:
         ("fc", 1),
     ]
     assert {run.experiment.trainer.momentum for run in plan.runs} == {0.0}
-    assert {run.config["study"]["name"] for run in plan.runs} == {"demo"}
+    assert {run.execution.study for run in plan.runs} == {"demo"}
 
 
 def test_the_demo_is_six_methods_by_three_seeds(compose: Composer) -> None:
-    plan = make_plan(map(compose.compose, sweep_jobs(compose.study_of(["study=demo"]), ["study=demo"])))
+    plan = make_plan(compose.planned(sweep_jobs(compose.study_of(["study=demo"]), ["study=demo"])), queued_runs)
     assert len({(run.experiment.method["name"], run.experiment.seed) for run in plan.runs}) == len(plan.runs) == 18
     assert {run.experiment.dataset["train_examples"] for run in plan.runs} == {200}
 

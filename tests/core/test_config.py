@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from small import composed, tiny
+from factories import make_config, tiny_experiment
 
 from reinit_bench.core.config import Execution, Experiment, Trainer
 from reinit_bench.core.settings import ConfigError
@@ -21,7 +21,7 @@ GOLDEN = {
 
 
 def changed(**sections: Any) -> Experiment:
-    config = json.loads(json.dumps(composed()))
+    config = json.loads(json.dumps(make_config()))
     for path, value in sections.items():
         node = config
         *parents, last = path.split("__")
@@ -34,7 +34,7 @@ def changed(**sections: Any) -> Experiment:
 @pytest.mark.parametrize(("overrides", "run_id"), GOLDEN.items())
 def test_run_ids_stay_as_they_were(overrides: tuple[str, ...], run_id: str) -> None:
     # A changed id orphans every run that users have: raise PROTOCOL_VERSION knowingly, or give a new field `absent`.
-    assert Experiment.from_dict(composed(*overrides)).run_id == run_id
+    assert Experiment.from_dict(make_config(*overrides)).run_id == run_id
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_a_field_added_later_keeps_the_ids_of_runs_made_before_it() -> None:
 
 
 def test_an_experiment_survives_yaml_and_json() -> None:
-    experiment = tiny("method=lw", "method.schedule=[1,2]")
+    experiment = tiny_experiment("method=lw", "method.schedule=[1,2]")
     for plain in (yaml.safe_load(yaml.safe_dump(experiment.to_dict())), json.loads(json.dumps(experiment.to_dict()))):
         assert Experiment.from_dict(plain) == experiment
         assert Experiment.from_dict(plain).run_id == experiment.run_id
@@ -132,7 +132,7 @@ def test_the_execution_is_checked_too(given: dict[str, Any], message: str) -> No
 
 
 def test_the_defaults_are_the_papers() -> None:
-    paper = Experiment.from_dict(composed("trainer=paper")).trainer
+    paper = Experiment.from_dict(make_config("trainer=paper")).trainer
     assert paper == Trainer()
     assert (paper.lr, paper.momentum, paper.weight_decay, paper.batch_size) == (0.003, 0.9, 1e-5, 256)
     assert (paper.max_steps, paper.plateau_epochs, paper.lr_factor, paper.validation_fraction) == (

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from small_photos import PHOTOS, write_photos
+from fake_photos import PHOTOS, write_photo_cache
 
 from reinit_bench.core.config import Experiment
 from reinit_bench.core.settings import instantiate
@@ -24,7 +24,7 @@ def data_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def photos(data_folder: Path) -> Tfds:
     """A dataset whose cache is as `reinit-bench prepare` leaves it."""
     source: Tfds = instantiate(PHOTOS, "dataset")
-    write_photos(source)
+    write_photo_cache(source)
     return source
 
 

@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from archives import MINIATURES, Miniature
 from filelock import FileLock
+from miniature_archives import MINIATURES, Miniature
 from rich.console import Console
 
 from reinit_bench.cli.compose import composer

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_photos import PHOTOS, write_photos
+from fake_photos import PHOTOS, write_photo_cache
 
 from reinit_bench.core.config import Experiment
 from reinit_bench.core.settings import ConfigError, instantiate
@@ -130,7 +130,7 @@ def test_what_a_killed_writer_left_is_replaced(photos: Tfds) -> None:
     leftover.mkdir()
     (leftover / "train_7.npy").write_bytes(b"half")
     (path / "train_8.npy").write_bytes(b"")
-    write_photos(photos)
+    write_photo_cache(photos)
     photos.check(hashes=True)
     assert not leftover.exists()
     assert "train_7.npy" not in json.loads((path / "manifest.json").read_text())["arrays"]

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
 import torch
-from archives import photo
+from miniature_archives import photo
 from PIL import Image
 
 from reinit_bench.cli.compose import composer
@@ -90,7 +92,7 @@ def test_a_corrupt_cache_is_made_again(tree: Path, data_folder: Path, capsys: py
     (cache,) = (data_folder / "cache").iterdir()
     (cache / "train_16.npy").write_bytes(b"")
     np.testing.assert_array_equal(load(tree).train.inputs, expected)
-    assert "made again" in capsys.readouterr().err
+    assert "built again" in capsys.readouterr().err
 
 
 def test_unreadable_files_are_named_and_refused_or_skipped(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -107,11 +109,12 @@ def test_unreadable_files_are_named_and_refused_or_skipped(tree: Path, capsys: p
 def test_huge_tiny_and_odd_images(tmp_path: Path) -> None:
     folder = tmp_path / "odd" / "train" / "a"
     folder.mkdir(parents=True)
+    put(tmp_path / "odd" / "train" / "b" / "y.jpg", 2)
     Image.new("1", (12_000, 12_000), 1).save(folder / "huge.png")
     Image.new("RGB", (1, 1), (10, 20, 30)).save(folder / "tiny.png")
     Image.new("CMYK", (9, 4), (0, 255, 255, 0)).save(folder / "cmyk.jpg", quality=100)
     put(tmp_path / "odd" / "test" / "a" / "x.jpg", 1)
-    cmyk, huge, tiny = load(tmp_path / "odd").train.inputs
+    cmyk, huge, tiny, _ = load(tmp_path / "odd").train.inputs
     assert huge.min() == 255
     assert (tiny == [10, 20, 30]).all()
     assert np.abs(cmyk.astype(int) - [255, 0, 0]).max() <= 2
@@ -129,18 +132,161 @@ def test_a_task_of_ones_own_images(tree: Path, make_experiment: Callable[..., Ex
     assert task.input_shape == (3, 16, 16)
 
 
-def test_content_tells_folders_apart_but_not_places(tree: Path, splits: Path, tmp_path: Path) -> None:
-    elsewhere = tmp_path / "elsewhere"
+def copied(tree: Path, elsewhere: Path) -> Path:
     for file in tree.rglob("*.jpg"):
         target = elsewhere / file.relative_to(tree)
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(file.read_bytes())
-    assert folder_content(str(tree)) == folder_content(str(elsewhere))
-    assert folder_content(str(tree)) != folder_content(str(splits))
+    return elsewhere
+
+
+def test_content_tells_folders_apart_but_not_places(tree: Path, splits: Path, tmp_path: Path) -> None:
+    elsewhere = copied(tree, tmp_path / "elsewhere")
+    assert scan(tree).content == scan(elsewhere).content
+    assert scan(tree).content != scan(splits).content
     (elsewhere / "cat" / "00.jpg").rename(elsewhere / "cat" / "99.jpg")
-    assert folder_content(str(tree)) != folder_content(str(elsewhere))
+    assert scan(tree).content != scan(elsewhere).content
     assert folder_content(None) is None
     assert folder_content(str(tmp_path / "nowhere")) is None
+
+
+def test_other_pixels_under_the_same_names_are_another_folder(tmp_path: Path) -> None:
+    for name, shade in (("one", 10), ("other", 20)):
+        for label in ("a", "b"):
+            (tmp_path / name / label).mkdir(parents=True)
+            Image.new("RGB", (4, 4), (shade, 0, 0)).save(tmp_path / name / label / "x.bmp")
+    assert scan(tmp_path / "one").content != scan(tmp_path / "other").content
+
+
+def test_classes_that_swap_their_names_make_another_folder(tree: Path) -> None:
+    before = scan(tree).content
+    (tree / "cat").rename(tree / "cow")
+    (tree / "dog").rename(tree / "cat")
+    (tree / "cow").rename(tree / "dog")
+    assert scan(tree).content != before
+
+
+def test_an_edit_that_keeps_size_and_times_is_seen(tree: Path) -> None:
+    file = tree / "cat" / "00.jpg"
+    before, status = scan(tree).content, file.stat()
+    content = bytearray(file.read_bytes())
+    content[-3] ^= 1
+    file.write_bytes(content)
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert scan(tree).content != before
+
+
+def test_a_file_is_hashed_once(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = scan(tree)
+    put(tree / "cat" / "new.jpg", 77)
+    hashed = []
+    digest = hashlib.file_digest
+
+    def counted(stream: BinaryIO, kind: str) -> Any:
+        hashed.append(Path(stream.name).name)
+        return digest(stream, kind)
+
+    monkeypatch.setattr(hashlib, "file_digest", counted)
+    assert scan(tree).hashes.items() > before.hashes.items()
+    assert hashed == ["new.jpg"]
+
+
+@pytest.mark.parametrize("names", [("Train", "Test"), ("training", "TESTING")])
+def test_splits_are_found_in_any_case(splits: Path, names: tuple[str, str]) -> None:
+    for old, new in zip(("train", "test"), names, strict=True):
+        (splits / old).rename(splits / new)
+    listing = scan(splits)
+    assert listing.classes == ("a", "b")
+    assert (len(listing.train), len(listing.test or ())) == (3, 1)
+
+
+def test_a_validation_folder_is_the_validation_split(splits: Path, make_experiment: Callable[..., Experiment]) -> None:
+    for index in range(4):
+        put(splits / "valid" / "ab"[index % 2] / f"{index}.png", 50 + index, "PNG")
+    section = {"_target_": "reinit_bench.data.image_folder.ImageFolder", "name": "mine", "path": str(splits)}
+    task = load_task(make_experiment(section, 16), torch.device("cpu"))
+    assert (len(task.train), len(task.validation), len(task.test)) == (3, 4, 1)
+    assert task.validation.labels.tolist() == [0, 0, 1, 1]
+
+
+@pytest.mark.parametrize(
+    ("renamed", "message"),
+    [
+        ({"test": "val"}, r"has train/ and val/ but no test/: add or rename a folder; dataset\.path=.*own/train holds"),
+        ({"test": ".test"}, r"has train/ but no test/: add or rename a folder; dataset\.path=.*own/train holds out"),
+        ({"train": ".train"}, r"has test/ but no train/: add or rename a folder$"),
+        ({"test/b": "test/.b"}, r"own/test has no class folders with images; .* must hold train/<class>/ and"),
+        ({"train/a": "train/.a"}, r"own/train has one class only, 'b'; give each class a folder of its own"),
+    ],
+)
+def test_a_layout_that_leaves_a_doubt_is_refused(splits: Path, renamed: dict[str, str], message: str) -> None:
+    for old, new in renamed.items():
+        (splits / old).rename(splits / new)
+    with pytest.raises(ConfigError, match=message):
+        scan(splits)
+
+
+def test_two_folders_for_one_split_are_refused(splits: Path) -> None:
+    (splits / "Training").mkdir()
+    with pytest.raises(ConfigError, match="two folders for one split, Training/ and train/; keep one"):
+        scan(splits)
+
+
+def test_what_systems_leave_behind_does_not_count(tree: Path) -> None:
+    put(tree / "cat" / ".ipynb_checkpoints" / "00-checkpoint.jpg", 1)
+    put(tree / "@eaDir" / "00.jpg", 2)
+    (tree / "dog" / "Thumbs.db").write_bytes(b"junk")
+    listing = scan(tree)
+    assert (listing.classes, len(listing.train), listing.left_out) == (("cat", "dog"), 30, ())
+
+
+def test_links_are_followed_once_and_what_they_miss_is_listed(
+    tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put(tmp_path / "away" / "more.jpg", 90)
+    (tree / "cat" / "more").symlink_to(tmp_path / "away")
+    (tree / "dog" / "loop").symlink_to(tree / "dog")
+    (tree / "dog" / "gone.jpg").symlink_to(tree / "nowhere.jpg")
+    listing = scan(tree)
+    assert ("cat/more/more.jpg", 0) in listing.train
+    assert len(listing.train) == 31
+    assert listing.left_out == ("dog/gone.jpg: a link to nothing", "dog/loop: reached before by another way")
+    load(tree)
+    assert "left out: dog/gone.jpg: a link to nothing, dog/loop: reached" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_read_is_an_error(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    listdir = os.listdir
+
+    def refusing(path: Path) -> list[str]:
+        if Path(path) == tree / "dog":
+            raise PermissionError(13, "Permission denied")
+        return listdir(path)
+
+    monkeypatch.setattr(os, "listdir", refusing)  # root may read everything, so that a mode would refuse nothing
+    with pytest.raises(ConfigError, match="pets/dog cannot be read: Permission denied; change its permissions"):
+        scan(tree)
+
+
+def test_classes_counts_and_leaked_test_images_are_told(splits: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (splits / "test" / "b" / "leak.png").write_bytes((splits / "train" / "b" / "1.png").read_bytes())
+    load(splits)
+    told = capsys.readouterr().err
+    assert "own: 3 train, 2 test images of 2 classes" in told
+    assert "images by class (train+test): a 1+0, b 2+2" in told
+    assert "warning: 1 test images are training images too: test/b/leak.png is train/b/1.png" in told
+
+
+def test_another_users_cache_is_read_without_a_lock(tree: Path, data_folder: Path) -> None:
+    expected = np.array(load(tree).train.inputs)
+    for lock in (data_folder / "locks").iterdir():
+        lock.unlink()
+    (data_folder / "locks").rmdir()
+    (data_folder / "locks").write_text("no folder: a lock cannot be made")
+    np.testing.assert_array_equal(load(tree).train.inputs, expected)
+    put(tree / "cat" / "new.jpg", 5)
+    with pytest.raises(ConfigError, match=r"cannot cache the images in .*set dataset\.data_dir or REINIT_BENCH_DATA"):
+        load(tree)
 
 
 def test_a_folder_that_changed_since_the_run_was_composed_is_refused(tree: Path) -> None:

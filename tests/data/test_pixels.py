@@ -12,7 +12,7 @@ from PIL import Image
 
 from reinit_bench.data import augment
 from reinit_bench.data import pixels as pixels_module
-from reinit_bench.data.pixels import Unreadable, decode, resize
+from reinit_bench.data.pixels import Decoding, Unreadable, decode, resize
 
 FIXTURES = np.load(Path(__file__).parent / "fixtures" / "resize.npz")
 CASES = sorted(int(name.removeprefix("input_")) for name in FIXTURES.files if name.startswith("input_"))
@@ -92,13 +92,37 @@ def test_cmyk_becomes_rgb() -> None:
 
 def test_sixteen_bits_keep_their_upper_byte() -> None:
     wide = np.array([[0, 255, 256], [32768, 65280, 65535]], np.uint16)
-    np.testing.assert_array_equal(decode(encoded(Image.fromarray(wide), "PNG"), 1)[..., 0], wide >> 8)
+    np.testing.assert_array_equal(
+        decode(encoded(Image.fromarray(wide), "PNG"), Decoding(channels=1))[..., 0], wide >> 8
+    )
+
+
+def test_deeper_images_are_scaled_by_what_is_white_or_refused() -> None:
+    wide = np.array([[0, 16, 2048], [4000, 4080, 4095]], np.uint16)
+    content = encoded(Image.fromarray(wide), "PNG")
+    scaled = decode(content, Decoding(channels=1, white=4095))[..., 0]
+    np.testing.assert_array_equal(scaled, [[0, 1, 128], [250, 255, 255]])
+    with pytest.raises(Unreadable, match=r"more than 8 bits a pixel \(values up to 4095\); set dataset.white"):
+        decode(content, Decoding(white=None))
+    with pytest.raises(Unreadable, match="its values, 0 to 4095, do not fit into 0 to 1023"):
+        decode(content, Decoding(white=1023))
+    counts = encoded(Image.fromarray(np.array([[0, 63]], np.int32)), "TIFF")
+    np.testing.assert_array_equal(decode(counts, Decoding(channels=1, white=63))[..., 0], [[0, 252]])
+
+
+def test_a_cameras_orientation_is_applied_where_asked() -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # the camera was held upright: turn by a quarter, clockwise
+    stream = io.BytesIO()
+    Image.fromarray(COLOURS).save(stream, "PNG", exif=exif)
+    np.testing.assert_array_equal(decode(stream.getvalue()), COLOURS)
+    np.testing.assert_array_equal(decode(stream.getvalue(), Decoding(upright=True)), np.rot90(COLOURS, -1))
 
 
 def test_one_channel() -> None:
-    assert decode(encoded(Image.fromarray(COLOURS), "PNG"), 1).shape == (2, 2, 1)
+    assert decode(encoded(Image.fromarray(COLOURS), "PNG"), Decoding(channels=1)).shape == (2, 2, 1)
     gray = np.array([[3, 250]], np.uint8)
-    np.testing.assert_array_equal(decode(encoded(Image.fromarray(gray), "PNG"), 1), gray[..., None])
+    np.testing.assert_array_equal(decode(encoded(Image.fromarray(gray), "PNG"), Decoding(channels=1)), gray[..., None])
 
 
 def test_what_is_no_image_says_so() -> None:
@@ -121,7 +145,7 @@ def test_floating_point_pixels_are_refused() -> None:
 
 def test_a_hundred_megapixels_are_read_and_a_limit_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     content = encoded(Image.new("1", (14_000, 14_000)), "PNG")
-    assert decode(content, 1).shape == (14_000, 14_000, 1)
+    assert decode(content, Decoding(channels=1)).shape == (14_000, 14_000, 1)
     monkeypatch.setattr(pixels_module, "MAX_PIXELS", 195_000_000)
     with pytest.raises(Unreadable, match="14000x14000 pixels are more than 195,000,000"):
-        decode(content, 1)
+        decode(content, Decoding(channels=1))

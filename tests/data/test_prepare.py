@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import torch
 import yaml
+from fake_photos import PHOTOS, write_photo_cache
 from rich.console import Console
-from small_photos import PHOTOS, write_photos
 
 from reinit_bench.core.config import Experiment
 from reinit_bench.core.settings import ConfigError, instantiate
@@ -109,7 +109,7 @@ def test_auto_prepares_at_the_first_run(data_folder: Path, monkeypatch: pytest.M
 
     def run(jobs: list[Job], console: Console) -> dict[str, str | None]:
         asked.extend(jobs)
-        write_photos(auto)
+        write_photo_cache(auto)
         return {jobs[0].title: None}
 
     monkeypatch.setattr(prepare_env, "run_jobs", run)

@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from small_photos import PHOTOS
+from fake_photos import PHOTOS
 
 from reinit_bench.core.config import Experiment
 from reinit_bench.core.randomness import stream
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.cache import CacheWriter
-from reinit_bench.data.residency import RESIDENT_SHARE, fits
+from reinit_bench.data.placement import RESIDENT_SHARE, fits
 from reinit_bench.data.source import Examples
 from reinit_bench.data.task import Task, load_task
 from reinit_bench.data.tfds_source import Tfds

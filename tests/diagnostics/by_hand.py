@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from reinit_bench.data.augment import Augmentation
-from reinit_bench.data.residency import Split
+from reinit_bench.data.placement import Split
 from reinit_bench.data.task import Task
 from reinit_bench.models.blocknet import BlockNet
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,20 +9,21 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from small import composed, tiny
+from factories import make_config, tiny_experiment
+from observers import InterruptAfter
+from run_files import run_files
 from torch import nn
 
 from reinit_bench import diagnostics
 from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.data.task import Task, load_task
-from reinit_bench.diagnostics import diagnose, found, leave_diagnostics
+from reinit_bench.diagnostics import diagnose, found, write_diagnostics
 from reinit_bench.models.blocknet import BlockNet
-from reinit_bench.run.components import Parts, build_network
+from reinit_bench.run.components import Components, build_network
 from reinit_bench.run.experiment import run_experiment
 from reinit_bench.store.files import StoreError
 from reinit_bench.store.store import RunFolder, Store
-from reinit_bench.training.interrupt import Interrupt, Interrupted
-from reinit_bench.training.observer import Observer
+from reinit_bench.training.interrupt import Interrupted
 
 MUCH = ("method=lw", "augmentation=mild", "dropout=p25", "trainer.optimizer_between_rounds=carry")
 
@@ -34,22 +34,11 @@ def measured(results: Path, experiment: Experiment) -> dict[str, np.ndarray]:
     return arrays
 
 
-def files(results: Path, experiment: Experiment) -> dict[str, Any]:
-    """What a run left, without times."""
-    folder = results / "runs" / experiment.run_id
-    result = json.loads((folder / "result.json").read_text())
-    rounds = [json.loads(line) for line in (folder / "rounds.jsonl").read_text().splitlines()]
-    for part in (result, *rounds):
-        for key in ("wall_seconds", "seconds", "attempts"):
-            part.pop(key, None)
-    return {"result": result, "rounds": rounds, "history": (folder / "history.jsonl").read_bytes()}
-
-
 def test_a_run_with_diagnostics_ends_as_one_without(tmp_path: Path) -> None:
-    experiment = tiny(*MUCH)
+    experiment = tiny_experiment(*MUCH)
     run_experiment(experiment, Execution(results_dir=tmp_path / "with"))
     run_experiment(experiment, Execution(results_dir=tmp_path / "without", diagnostics=False))
-    assert files(tmp_path / "with", experiment) == files(tmp_path / "without", experiment)
+    assert run_files(tmp_path / "with", experiment.run_id) == run_files(tmp_path / "without", experiment.run_id)
     assert Store(tmp_path / "without").run(experiment.run_id).diagnostics() is None
     arrays = measured(tmp_path / "with", experiment)
     assert arrays["margins.smallest"].shape == (54,)
@@ -58,25 +47,16 @@ def test_a_run_with_diagnostics_ends_as_one_without(tmp_path: Path) -> None:
     assert arrays["failures"].tolist() == []
 
 
-@pytest.mark.parametrize("cut", [9, 31])
-def test_a_resumed_run_leaves_the_same_diagnostics(tmp_path: Path, cut: int) -> None:
-    experiment = tiny(*MUCH)
+@pytest.mark.parametrize("steps", [9, 31])
+def test_a_resumed_run_leaves_the_same_diagnostics(tmp_path: Path, steps: int) -> None:
+    experiment = tiny_experiment(*MUCH)
     run_experiment(experiment, Execution(results_dir=tmp_path / "uncut"))
-
-    class Cut(Observer):
-        steps = 0
-
-        def step_done(self, round_index: int, step: int) -> None:
-            self.steps += 1
-            if self.steps == cut:
-                interrupt.request("test")
-
-    interrupt, execution = Interrupt(), Execution(results_dir=tmp_path / "cut")
+    execution, observer = Execution(results_dir=tmp_path / "cut"), InterruptAfter(steps)
     with pytest.raises(Interrupted):
-        run_experiment(experiment, execution, observer=Cut(), interrupt=interrupt)
+        run_experiment(experiment, execution, observer=observer, interrupt=observer.interrupt)
     assert Store(tmp_path / "cut").run(experiment.run_id).diagnostics() is None
     run_experiment(experiment, execution)
-    assert files(tmp_path / "cut", experiment) == files(tmp_path / "uncut", experiment)
+    assert run_files(tmp_path / "cut", experiment.run_id) == run_files(tmp_path / "uncut", experiment.run_id)
     ours, theirs = measured(tmp_path / "cut", experiment), measured(tmp_path / "uncut", experiment)
     assert ours.keys() == theirs.keys()
     assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
@@ -90,7 +70,7 @@ def test_a_diagnostic_that_fails_is_said_and_recorded_and_the_others_kept(
         raise ValueError("no such\nthing")
 
     monkeypatch.setattr(diagnostics, "found", lambda: {"broken": broken, "margins": diagnostics.margins.measure})
-    experiment = tiny("method=bl")
+    experiment = tiny_experiment("method=bl")
     with pytest.warns(UserWarning, match=r"has lost a diagnostic, not its result: broken: ValueError: no such thing$"):
         result = run_experiment(experiment, Execution(results_dir=tmp_path))
     assert Store(tmp_path).read_result(experiment.run_id) == result
@@ -104,20 +84,20 @@ def test_a_file_that_cannot_be_written_does_not_lose_the_run(tmp_path: Path, mon
         raise StoreError("cannot write diagnostics.npz: disk full")
 
     monkeypatch.setattr(RunFolder, "write_diagnostics", full)
-    experiment = tiny("method=bl")
+    experiment = tiny_experiment("method=bl")
     with pytest.warns(UserWarning, match="disk full"):
         run_experiment(experiment, Execution(results_dir=tmp_path))
     assert Store(tmp_path).read_result(experiment.run_id) is not None
 
 
 def test_a_network_without_a_dense_layer_has_no_size_and_all_else(tmp_path: Path) -> None:
-    experiment = tiny()
+    experiment = tiny_experiment()
     task = load_task(experiment, torch.device("cpu"))
     pooled = nn.Sequential(nn.Conv2d(1, 10, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())
     folder = Store(tmp_path).run("0" * 16)
     folder.create()
     with pytest.warns(UserWarning, match="weights: ValueError: the network has no dense layer"):
-        leave_diagnostics(folder, BlockNet([pooled], nn.Identity()), task, 0)
+        write_diagnostics(folder, BlockNet([pooled], nn.Identity()), task, 0)
     arrays = folder.diagnostics()
     assert arrays is not None
     assert "sharpness.loss" in arrays
@@ -126,8 +106,8 @@ def test_a_network_without_a_dense_layer_has_no_size_and_all_else(tmp_path: Path
 
 @pytest.mark.parametrize("diagnostic", found())
 def test_every_diagnostic_leaves_no_trace_and_repeats_itself(diagnostic: str) -> None:
-    experiment = Experiment.from_dict(composed("image_size=8", "model.width=0.25", "dropout=p50", "precision=bf16"))
-    parts = Parts.of(experiment, Execution(device="cpu"))
+    experiment = Experiment.from_dict(make_config("image_size=8", "model.width=0.25", "dropout=p50", "precision=bf16"))
+    parts = Components.of(experiment, Execution(device="cpu"))
     task = load_task(experiment, parts.device)
     net = build_network(parts, experiment, task).train()
     net.lambda_of(1).fill(torch.tensor(0.5), torch.tensor(2.0))

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from reinit_bench.kernels import convolution_cpu
 from reinit_bench.kernels import library as compiled
-from reinit_bench.kernels.convolution import Conv
+from reinit_bench.models.layers import Conv
 
 pytestmark = pytest.mark.skipif(
     compiled.library() is None, reason="not compiled, or a processor for which torch's convolutions are taken"

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from reinit_bench.kernels.library import PANEL, library
-from reinit_bench.kernels.norm import Norm, has_triton, norm_kind, uses_compiled, uses_triton
+from reinit_bench.kernels.norm import has_triton, norm_kind, uses_compiled, uses_triton
+from reinit_bench.models.layers import Norm
 
 SHAPES = [
     (2, 3, 5, 7),

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from pretend import PretendRun, same
+from bits import bit_equal
+from fake_run import FakeRun
 from torch import Tensor
 
 from reinit_bench.methods.dsd import Dsd
@@ -23,7 +24,7 @@ def flat(tensors: dict[str, Tensor], names: tuple[str, ...]) -> list[float]:
 
 @pytest.mark.parametrize("model", ["scnn", "mlp"])
 def test_the_mask_is_the_smallest_fifth_of_each_kernel_found_anew_each_round(model: str) -> None:
-    run, found = PretendRun(model), []
+    run, found = FakeRun(model), []
     for index in (2, 3):
         run.train()
         before, mask = run.begin(Dsd(), index)
@@ -36,7 +37,7 @@ def test_the_mask_is_the_smallest_fifth_of_each_kernel_found_anew_each_round(mod
 
 @pytest.mark.parametrize("scope", ["kernels", "all"])
 def test_selection_network_ranks_all_tensors_together(scope: str) -> None:
-    run = PretendRun()
+    run = FakeRun()
     run.train()
     before, mask = run.begin(Dsd(selection="network", scope=scope), 2)
     names = kernel_names(run.net) if scope == "kernels" else tuple(run.parameters)
@@ -45,7 +46,7 @@ def test_selection_network_ranks_all_tensors_together(scope: str) -> None:
 
 
 def test_of_equal_magnitudes_the_earlier_position_goes_first() -> None:
-    run, name = PretendRun(), "top.hidden.dense.weight"
+    run, name = FakeRun(), "top.hidden.dense.weight"
     with torch.no_grad():
         kernel = run.parameters[name]
         # Three magnitudes with both signs, the smallest of them on a tenth: the rest of the fifth is a choice of ties.
@@ -61,16 +62,16 @@ def test_of_equal_magnitudes_the_earlier_position_goes_first() -> None:
 
 
 def test_fill_zeros_leaves_zeros_where_the_smallest_were() -> None:
-    run = PretendRun()
+    run = FakeRun()
     run.train()
     before, mask = run.begin(Dsd(fill="zeros", scope="all"), 2)
     for name, chosen in mask.items():
-        assert same(run.parameters[name].detach(), torch.where(chosen, 0.0, before[name])), name
+        assert bit_equal(run.parameters[name].detach(), torch.where(chosen, 0.0, before[name])), name
         assert int((run.parameters[name] == 0).sum()) == chosen.numel() // 5, name
 
 
 def test_what_was_small_is_redrawn_from_the_initializer_and_may_be_large() -> None:
-    run, name = PretendRun(), "top.hidden.dense.weight"
+    run, name = FakeRun(), "top.hidden.dense.weight"
     run.train()
     before, mask = run.begin(Dsd(), 2)
     chosen = mask[name]

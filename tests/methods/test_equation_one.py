@@ -1,4 +1,4 @@
-"""`blend`, which is equation (1), and `whole`, the mask of everything."""
+"""`apply_mask`, which is equation (1), and `full_mask`, the mask of everything."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import pytest
 import torch
-from pretend import PretendRun, changed_names, same, state
+from bits import bit_equal, changed_names, copy_state
+from fake_run import FakeRun
 from torch import nn
 
-from reinit_bench.methods.base import Context, Mask, Reinitializer, blend, whole
+from reinit_bench.methods.base import Context, Mask, Reinitializer, apply_mask, full_mask
 from reinit_bench.models.blocknet import BlockNet
 
 
@@ -22,11 +23,11 @@ def three_values() -> BlockNet:
 
 def test_chosen_elements_become_eta_and_the_others_keep_every_bit() -> None:
     net = three_values()
-    before = state(net)
+    before = copy_state(net)
     # (1 - s) * w + s * eta with s * eta = 0 * inf would be NaN, and would turn -0 into 0.
     eta = torch.tensor([[7.0, float("inf"), float("nan")]])
-    blend(net, {"blocks.0.weight": torch.tensor([[True, False, False]])}, {"blocks.0.weight": eta})
-    assert same(net.state_dict()["blocks.0.weight"], torch.tensor([[7.0, -0.0, 3.0]]))
+    apply_mask(net, {"blocks.0.weight": torch.tensor([[True, False, False]])}, {"blocks.0.weight": eta})
+    assert bit_equal(net.state_dict()["blocks.0.weight"], torch.tensor([[7.0, -0.0, 3.0]]))
     assert changed_names(before, net) == {"blocks.0.weight"}
 
 
@@ -34,7 +35,9 @@ def test_blending_writes_into_the_parameter_and_leaves_no_gradient_behind() -> N
     net = three_values()
     kernel = dict(net.named_parameters())["blocks.0.weight"]
     place = kernel.data_ptr()
-    blend(net, {"blocks.0.weight": torch.ones(1, 3, dtype=torch.bool)}, {"blocks.0.weight": torch.full((1, 3), 5.0)})
+    apply_mask(
+        net, {"blocks.0.weight": torch.ones(1, 3, dtype=torch.bool)}, {"blocks.0.weight": torch.full((1, 3), 5.0)}
+    )
     assert (kernel.data_ptr(), kernel.requires_grad, kernel.grad_fn, kernel.tolist()) == (
         place,
         True,
@@ -44,10 +47,10 @@ def test_blending_writes_into_the_parameter_and_leaves_no_gradient_behind() -> N
 
 
 def test_the_memory_layout_survives() -> None:
-    run = PretendRun()
+    run = FakeRun()
     run.net.to(memory_format=torch.channels_last)
     name = "blocks.3.conv.weight"
-    blend(run.net, whole(run.net, [name]), {name: run.eta(name, 2)})
+    apply_mask(run.net, full_mask(run.net, [name]), {name: run.eta(name, 2)})
     assert run.parameters[name].is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(run.parameters[name], run.eta(name, 2))
 
@@ -65,27 +68,27 @@ def test_a_method_prepares_then_selects_then_redraws() -> None:
         def select(self, net: BlockNet, context: Context) -> Mask:
             return {name: dict(net.named_parameters())[name] > 999.0}
 
-    run = PretendRun()
+    run = FakeRun()
     _, mask = run.begin(RaisesOneThenRedrawsTheLarge(), 2)
     assert mask[name].nonzero().tolist() == [[0, 0]]
     assert run.parameters[name][0, 0] == run.eta(name, 2)[0, 0]
 
 
 def test_an_empty_mask_leaves_every_bit() -> None:
-    run = PretendRun()
-    before = state(run.net)
-    blend(run.net, {}, {})
+    run = FakeRun()
+    before = copy_state(run.net)
+    apply_mask(run.net, {}, {})
     assert changed_names(before, run.net) == set()
 
 
 def test_a_mask_of_another_shape_is_a_bug() -> None:
     with pytest.raises(AssertionError, match=r"mask of blocks\.0\.weight has shape"):
-        blend(three_values(), {"blocks.0.weight": torch.tensor([True])}, {"blocks.0.weight": torch.zeros(1)})
+        apply_mask(three_values(), {"blocks.0.weight": torch.tensor([True])}, {"blocks.0.weight": torch.zeros(1)})
 
 
 def test_whole_names_what_it_was_asked_for_in_full() -> None:
-    run = PretendRun()
-    mask = whole(run.net, ["top.head.bias", "top.head.weight"])
+    run = FakeRun()
+    mask = full_mask(run.net, ["top.head.bias", "top.head.weight"])
     assert {name: (tuple(chosen.shape), bool(chosen.all())) for name, chosen in mask.items()} == {
         "top.head.bias": ((3,), True),
         "top.head.weight": ((3, 32), True),

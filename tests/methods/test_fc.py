@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from pretend import PretendRun, changed_names
+from bits import changed_names
+from fake_run import FakeRun
 
 from reinit_bench.methods.fc import Fc, last_conv_block
 from reinit_bench.methods.layerwise import frobenius
@@ -31,7 +32,7 @@ REDRAWN = {
 
 @pytest.mark.parametrize(("model", "extent"), REDRAWN)
 def test_dense_layers_are_redrawn_whole_and_the_rest_keeps_every_bit(model: str, extent: str) -> None:
-    run = PretendRun(model)
+    run = FakeRun(model)
     for index in (2, 3):
         run.train()
         before, mask = run.begin(Fc(extent=extent), index)
@@ -44,7 +45,7 @@ def test_dense_layers_are_redrawn_whole_and_the_rest_keeps_every_bit(model: str,
 @pytest.mark.parametrize("layerwise", [False, True])
 @pytest.mark.parametrize("model", ["scnn", "mlp"])
 def test_the_first_round_leaves_every_bit(model: str, layerwise: bool) -> None:
-    run = PretendRun(model)
+    run = FakeRun(model)
     before, mask = run.begin(Fc(layerwise=layerwise), 1)
     assert mask == {}
     assert changed_names(before, run.net) == set()
@@ -67,14 +68,14 @@ def tiny(architecture: Architecture) -> BlockNet:
 def test_the_dense_layers_of_the_other_architectures(architecture: Architecture, layers: set[str]) -> None:
     net = tiny(architecture)
     assert last_conv_block(net) == net.num_blocks
-    chosen = Fc().select(net, PretendRun().context(2))
+    chosen = Fc().select(net, FakeRun().context(2))
     assert set(chosen) == {f"top.{layer}.{kind}" for layer in layers for kind in ("weight", "bias")}
 
 
 @pytest.mark.parametrize(("model", "block"), [("scnn", 4), ("mlp", 1)])
 @pytest.mark.parametrize("extent", ["dense", "head"])
 def test_layerwise_rescales_below_and_normalizes_above_the_last_block(model: str, block: int, extent: str) -> None:
-    run = PretendRun(model)
+    run = FakeRun(model)
     run.train()
     before, mask = run.begin(Fc(layerwise=True, extent=extent), 2)
     assert set(mask) == REDRAWN[model, extent]

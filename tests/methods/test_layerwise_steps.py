@@ -6,7 +6,8 @@ import copy
 
 import pytest
 import torch
-from pretend import PretendRun, changed_names, state
+from bits import changed_names, copy_state
+from fake_run import FakeRun
 from torch import Tensor, nn
 
 from reinit_bench.methods.layerwise import fill_lambda, frobenius, rescale
@@ -34,9 +35,9 @@ def test_the_norm_is_summed_in_double_precision() -> None:
 
 @pytest.mark.parametrize("block", [1, 2, 3, 4])
 def test_rescale_gives_each_kernel_up_to_block_k_its_norm_back_and_touches_nothing_else(block: int) -> None:
-    run = PretendRun()
+    run = FakeRun()
     run.train()
-    before = state(run.net)
+    before = copy_state(run.net)
     rescale(run.net, block, run.norms)
     kernels = [f"blocks.{k - 1}.conv.weight" for k in range(1, block + 1)]
     assert changed_names(before, run.net) == set(kernels)
@@ -49,8 +50,8 @@ def test_rescale_gives_each_kernel_up_to_block_k_its_norm_back_and_touches_nothi
 
 
 def test_rescaling_what_has_its_norm_still_changes_no_bit() -> None:
-    run = PretendRun()
-    before = state(run.net)
+    run = FakeRun()
+    before = copy_state(run.net)
     rescale(run.net, 4, run.norms)
     rescale(run.net, 4, run.norms, "block")
     assert changed_names(before, run.net) == set()
@@ -65,7 +66,7 @@ def test_unit_block_scales_a_blocks_kernels_by_one_factor_to_their_common_norm()
         parameters["blocks.0.0.weight"].mul_(5.0)
         parameters["blocks.0.1.weight"].mul_(0.5)
         parameters["blocks.1.weight"].mul_(7.0)
-    before = state(net)
+    before = copy_state(net)
     rescale(net, 2, norms, "block")
     first, second = "blocks.0.0.weight", "blocks.0.1.weight"
     wanted = (norms[first] ** 2 + norms[second] ** 2) ** 0.5
@@ -79,7 +80,7 @@ def test_unit_block_scales_a_blocks_kernels_by_one_factor_to_their_common_norm()
 
 @pytest.mark.parametrize("unit", ["layer", "block"])
 def test_an_all_zero_kernel_cannot_be_rescaled(unit: str) -> None:
-    run = PretendRun()
+    run = FakeRun()
     with torch.no_grad():
         run.parameters["blocks.1.conv.weight"].zero_()
     with pytest.raises(ValueError, match=r"^blocks\.1\.conv\.weight is all zero and cannot be rescaled$"):
@@ -88,10 +89,10 @@ def test_an_all_zero_kernel_cannot_be_rescaled(unit: str) -> None:
 
 @pytest.mark.parametrize(("model", "block"), [("scnn", 1), ("scnn", 3), ("mlp", 1), ("mlp", 3)])
 def test_lambda_holds_two_scalars_of_block_ks_whole_output(model: str, block: int) -> None:
-    run = PretendRun(model)
+    run = FakeRun(model)
     run.net.lambda_of(1).fill(torch.tensor(0.3), torch.tensor(2.0))
     twin = copy.deepcopy(run.net).eval()
-    before = state(run.net)
+    before = copy_state(run.net)
     fill_lambda(run.net, block, run.inputs)
     with torch.no_grad():
         # 70 examples are more than one chunk.
@@ -107,16 +108,16 @@ def test_lambda_holds_two_scalars_of_block_ks_whole_output(model: str, block: in
 
 
 def test_filling_again_looks_below_the_layers_own_old_statistics() -> None:
-    run = PretendRun()
+    run = FakeRun()
     fill_lambda(run.net, 2, run.inputs)
-    first = state(run.net)
+    first = copy_state(run.net)
     fill_lambda(run.net, 2, run.inputs)
     assert changed_names(first, run.net) == set()
 
 
 @pytest.mark.parametrize("training", [False, True])
 def test_statistics_are_taken_without_dropout_and_the_mode_stays(training: bool) -> None:
-    run = PretendRun("mlp", dropout_rate=0.5)
+    run = FakeRun("mlp", dropout_rate=0.5)
     run.net.train(training)
     fill_lambda(run.net, 2, run.inputs)
     assert {module.training for module in run.net.modules()} == {training}

@@ -7,7 +7,8 @@ import math
 
 import pytest
 import torch
-from pretend import PretendRun, changed_names, state
+from bits import changed_names, copy_state
+from fake_run import FakeRun
 from torch import Tensor
 
 from reinit_bench.methods.layerwise import frobenius
@@ -35,7 +36,7 @@ def probe(net: BlockNet, inputs: Tensor, block: int) -> Tensor:
 
 @pytest.mark.parametrize(("model", "blocks"), BOTH)
 def test_algorithm_1_from_the_first_round_to_the_last(model: str, blocks: int) -> None:
-    run = PretendRun(model)
+    run = FakeRun(model)
     for k in range(1, blocks + 1):
         before, mask = run.begin(Lw(), k, block=k)
         above, head = set(run.net.names_above(k)), is_head(run.net, k)
@@ -58,7 +59,7 @@ def test_algorithm_1_from_the_first_round_to_the_last(model: str, blocks: int) -
 
 
 def test_all_that_is_above_is_redrawn_anew_in_each_round_on_the_same_block() -> None:
-    run, name = PretendRun(), "top.head.weight"
+    run, name = FakeRun(), "top.head.weight"
     run.begin(Lw(), 1, block=2)
     first = run.parameters[name].detach().clone()
     run.begin(Lw(), 2, block=2)
@@ -68,7 +69,7 @@ def test_all_that_is_above_is_redrawn_anew_in_each_round_on_the_same_block() -> 
 
 @pytest.mark.parametrize("unit", ["layer", "block"])
 def test_statistics_are_those_of_the_rescaled_network(unit: str) -> None:
-    run = PretendRun("mlp")
+    run = FakeRun("mlp")
     run.train()
     twin = copy.deepcopy(run.net)
     run.begin(Lw(rescale_unit=unit), 2, block=2)
@@ -85,7 +86,7 @@ def test_statistics_are_those_of_the_rescaled_network(unit: str) -> None:
 
 
 def test_lower_lambdas_are_part_of_the_network_and_are_not_computed_again() -> None:
-    run = PretendRun("mlp")
+    run = FakeRun("mlp")
     run.begin(Lw(), 1, block=1)
     first = {name: run.net.state_dict()[name].clone() for name in lambda_names(1)}
     run.train()
@@ -99,7 +100,7 @@ def test_lower_lambdas_are_part_of_the_network_and_are_not_computed_again() -> N
 
 @pytest.mark.parametrize(("model", "block"), EVERY_BLOCK)
 def test_rescale_off_keeps_every_bit_of_the_kernels_below(model: str, block: int) -> None:
-    run = PretendRun(model)
+    run = FakeRun(model)
     run.train()
     before, _ = run.begin(Lw(rescale=False), 2, block=block)
     filled = set() if is_head(run.net, block) else lambda_names(block)
@@ -108,7 +109,7 @@ def test_rescale_off_keeps_every_bit_of_the_kernels_below(model: str, block: int
 
 @pytest.mark.parametrize(("model", "block"), EVERY_BLOCK)
 def test_normalize_off_fills_no_lambda_and_takes_no_sample(model: str, block: int) -> None:
-    run = PretendRun(model)
+    run = FakeRun(model)
     run.train()
     before, _ = run.begin(Lw(normalize=False), 2, block=block)
     assert changed_names(before, run.net) == rescaled_names(run.net, block) | set(run.net.names_above(block))
@@ -117,7 +118,7 @@ def test_normalize_off_fills_no_lambda_and_takes_no_sample(model: str, block: in
 
 @pytest.mark.parametrize(("model", "block"), EVERY_BLOCK)
 def test_reinitialize_off_keeps_every_bit_above(model: str, block: int) -> None:
-    run = PretendRun(model)
+    run = FakeRun(model)
     run.train()
     before, mask = run.begin(Lw(reinitialize=False), 2, block=block)
     filled = set() if is_head(run.net, block) else lambda_names(block)
@@ -127,14 +128,14 @@ def test_reinitialize_off_keeps_every_bit_above(model: str, block: int) -> None:
 
 @pytest.mark.parametrize(("model", "block"), EVERY_BLOCK)
 def test_everything_off_keeps_every_bit(model: str, block: int) -> None:
-    run = PretendRun(model)
+    run = FakeRun(model)
     run.train()
     before, _ = run.begin(Lw(rescale=False, normalize=False, reinitialize=False), 2, block=block)
     assert changed_names(before, run.net) == set()
 
 
 def test_a_plain_first_round_keeps_every_bit() -> None:
-    run = PretendRun()
+    run = FakeRun()
     method = Lw(first_round="plain", clear_lambdas_above=True, freeze=True)
     before, mask = run.begin(method, 1, block=0)
     assert mask == {}
@@ -144,7 +145,7 @@ def test_a_plain_first_round_keeps_every_bit() -> None:
 
 @pytest.mark.parametrize(("model", "block"), EVERY_BLOCK)
 def test_freeze_freezes_blocks_1_to_k_but_never_the_head_nor_round_1(model: str, block: int) -> None:
-    run = PretendRun(model)
+    run = FakeRun(model)
     frozen = Lw(freeze=True).frozen(run.net, run.context(2, block=block))
     below = {name for name in run.parameters if name.startswith(tuple(f"blocks.{k}." for k in range(block)))}
     # The MLP's head is its last block: with it frozen, nothing would be left to train.
@@ -157,16 +158,16 @@ def test_freeze_freezes_blocks_1_to_k_but_never_the_head_nor_round_1(model: str,
 def test_freeze_redraws_and_rescales_as_ever() -> None:
     states = []
     for freeze in (False, True):
-        run = PretendRun()
+        run = FakeRun()
         run.train()
         run.begin(Lw(freeze=freeze), 2, block=2)
-        states.append(state(run.net))
+        states.append(copy_state(run.net))
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
 @pytest.mark.parametrize("unit", ["layer", "block"])
 def test_rescale_unit_says_what_gets_its_norm_back(unit: str) -> None:
-    run = PretendRun("mobilenet")
+    run = FakeRun("mobilenet")
     names = kernel_names(run.net, run.net.names_in_blocks(2, 2))
     assert len(names) == 2
     with torch.no_grad():
@@ -178,7 +179,7 @@ def test_rescale_unit_says_what_gets_its_norm_back(unit: str) -> None:
 
 
 def test_lambda_on_head_normalizes_the_mlps_logits_too() -> None:
-    run = PretendRun("mlp")
+    run = FakeRun("mlp")
     run.train()
     before, mask = run.begin(Lw(lambda_on_head=True), 2, block=3)
     assert mask == {}
@@ -193,15 +194,15 @@ def test_lambda_on_head_normalizes_the_mlps_logits_too() -> None:
 def test_lambda_on_head_is_about_the_head_only() -> None:
     states = []
     for flag in (False, True):
-        run = PretendRun("scnn")
+        run = FakeRun("scnn")
         run.begin(Lw(lambda_on_head=flag), 4, block=4)
-        states.append(state(run.net))
+        states.append(copy_state(run.net))
     assert all(torch.equal(value, states[1][name]) for name, value in states[0].items())
 
 
 @pytest.mark.parametrize("count", [1, 7, 50])
 def test_sample_examples_says_how_many_examples_are_looked_at(count: int) -> None:
-    run = PretendRun()
+    run = FakeRun()
     run.begin(Lw(sample_examples=count), 1, block=2)
     assert run.asked_for == [count]
     output = run.net.block_output(run.inputs[:count], 2).double()
@@ -209,14 +210,14 @@ def test_sample_examples_says_how_many_examples_are_looked_at(count: int) -> Non
 
 
 def test_the_sample_has_256_examples_by_default() -> None:
-    run = PretendRun()
+    run = FakeRun()
     run.begin(Lw(), 1, block=1)
     assert run.asked_for == [256]
 
 
 @pytest.mark.parametrize("clear", [False, True])
 def test_clear_lambdas_above_makes_those_above_k_the_identity(clear: bool) -> None:
-    run = PretendRun()
+    run = FakeRun()
     for k in (1, 2, 3, 4):
         run.net.lambda_of(k).fill(torch.tensor(float(k)), torch.tensor(k + 1.0))
     run.begin(Lw(clear_lambdas_above=clear), 5, block=2)
@@ -227,7 +228,7 @@ def test_clear_lambdas_above_makes_those_above_k_the_identity(clear: bool) -> No
 
 
 def test_a_dead_block_is_refused_and_named_for_what_it_is() -> None:
-    run = PretendRun("mlp")
+    run = FakeRun("mlp")
     with torch.no_grad():
         run.parameters["blocks.0.dense.bias"].fill_(-1e6)  # no ReLU of it is ever active
     with pytest.raises(ValueError, match="a lambda layer needs a finite mean and a positive std; got 0 and 0"):

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from pretend import PretendRun, changed_names, same, state
+from bits import bit_equal, changed_names, copy_state
+from fake_run import FakeRun
 from torch import Tensor
 
 from reinit_bench.core.conf_dir import conf_dir
@@ -36,9 +37,9 @@ def method(section: dict[str, Any]) -> Reinitializer:
     return instantiate(section, "method")
 
 
-def all_rounds(method: Reinitializer, model: str, seed: int = 0) -> tuple[PretendRun, list[dict[str, Tensor]]]:
+def all_rounds(method: Reinitializer, model: str, seed: int = 0) -> tuple[FakeRun, list[dict[str, Tensor]]]:
     """Begin and pretend-train every round; returns the run and the mask of every round."""
-    run, masks = PretendRun(model, seed), []
+    run, masks = FakeRun(model, seed), []
     for round_ in method.rounds(run.net.num_blocks, method.repeats, MAX_STEPS):
         context = Context(round=round_, seed=seed, initializer=HeNormal(), initial_norms=run.norms, sample=run.sample)
         masks.append(dict(reinitialize(method, run.net, context)))
@@ -56,6 +57,12 @@ def test_the_yaml_names_itself_and_states_every_default(section: dict[str, Any],
     assert written == {spec.name: getattr(built, spec.name) for spec in fields(built)}
 
 
+def test_the_yaml_states_how_many_rounds_there_are_if_not_k_times_n(
+    section: dict[str, Any], method: Reinitializer
+) -> None:
+    assert len(method.rounds(4, 3, MAX_STEPS)) == section.get("_rounds_", 12)
+
+
 @pytest.mark.parametrize(("blocks", "repeats"), [(4, 1), (3, 3)])
 def test_rounds_are_numbered_from_1_and_share_one_budget(method: Reinitializer, blocks: int, repeats: int) -> None:
     rounds = method.rounds(blocks, repeats, MAX_STEPS)
@@ -68,13 +75,13 @@ def test_rounds_are_numbered_from_1_and_share_one_budget(method: Reinitializer, 
 def test_all_rounds_are_deterministic_and_depend_on_the_seed(method: Reinitializer, model: str) -> None:
     first, masks = all_rounds(method, model)
     again, masks_again = all_rounds(method, model)
-    assert changed_names(state(first.net), again.net) == set()
+    assert changed_names(copy_state(first.net), again.net) == set()
     for one, other in zip(masks, masks_again, strict=True):
         assert one.keys() == other.keys()
         assert all(torch.equal(one[name], other[name]) for name in one)
     other, _ = all_rounds(method, model, seed=1)
     kernel = kernel_names(first.net)[0]
-    assert not same(other.parameters[kernel].detach(), first.parameters[kernel].detach())
+    assert not bit_equal(other.parameters[kernel].detach(), first.parameters[kernel].detach())
 
 
 @pytest.mark.parametrize("model", ["scnn", "mlp"])
@@ -88,7 +95,7 @@ def test_masks_name_parameters_with_bools_of_their_shape(method: Reinitializer, 
 
 @pytest.mark.parametrize("model", ["scnn", "mlp"])
 def test_the_networks_form_stays(method: Reinitializer, model: str) -> None:
-    before = PretendRun(model).net.state_dict()
+    before = FakeRun(model).net.state_dict()
     run, _ = all_rounds(method, model)
     after = run.net.state_dict()
     assert list(after) == list(before)
@@ -100,7 +107,7 @@ def test_the_networks_form_stays(method: Reinitializer, model: str) -> None:
 
 def test_nothing_outside_the_mask_is_drawn(method: Reinitializer) -> None:
     """`fresh` gives values for exactly what `select` names, of the parameter's shape and type."""
-    run = PretendRun()
+    run = FakeRun()
     run.train()
     context = run.context(2, block=2)
     mask: Mask = method.select(run.net, context)

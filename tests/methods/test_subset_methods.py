@@ -6,7 +6,8 @@ import itertools
 
 import pytest
 import torch
-from pretend import PretendRun, changed_names, same
+from bits import bit_equal, changed_names
+from fake_run import FakeRun
 from torch import Tensor
 
 from reinit_bench.core.randomness import stream
@@ -20,19 +21,19 @@ every_method = pytest.mark.parametrize("kind", [Wels, Welsr, Dsd])
 both_random = pytest.mark.parametrize("kind", [Wels, Welsr])
 
 
-def assert_equation_one(run: PretendRun, before: dict[str, Tensor], mask: dict[str, Tensor], index: int) -> None:
+def assert_equation_one(run: FakeRun, before: dict[str, Tensor], mask: dict[str, Tensor], index: int) -> None:
     """Every element is its eta where the mask says so and what it was everywhere else; lambdas stay."""
     for name, now in run.net.state_dict().items():
         if name in mask:
             assert torch.equal(now, torch.where(mask[name], run.eta(name, index), before[name])), name
         else:
-            assert same(now, before[name]), name
+            assert bit_equal(now, before[name]), name
 
 
 @every_method
 @pytest.mark.parametrize("model", ["scnn", "mlp"])
 def test_a_fifth_of_each_kernel_is_redrawn_and_nothing_else_moves(kind: type[SubsetMethod], model: str) -> None:
-    run = PretendRun(model)
+    run = FakeRun(model)
     for index in (2, 3, 4):
         run.train()
         before, mask = run.begin(kind(), index)
@@ -45,7 +46,7 @@ def test_a_fifth_of_each_kernel_is_redrawn_and_nothing_else_moves(kind: type[Sub
 
 @every_method
 def test_the_first_round_leaves_every_bit(kind: type[SubsetMethod]) -> None:
-    run = PretendRun()
+    run = FakeRun()
     before, mask = run.begin(kind(), 1)
     assert mask == {}
     assert changed_names(before, run.net) == set()
@@ -53,7 +54,7 @@ def test_the_first_round_leaves_every_bit(kind: type[SubsetMethod]) -> None:
 
 @every_method
 def test_a_share_of_less_than_one_element_leaves_every_bit(kind: type[SubsetMethod]) -> None:
-    run = PretendRun()
+    run = FakeRun()
     run.train()
     before, mask = run.begin(kind(fraction=1e-6), 2)
     assert not any(bool(chosen.any()) for chosen in mask.values())
@@ -62,7 +63,7 @@ def test_a_share_of_less_than_one_element_leaves_every_bit(kind: type[SubsetMeth
 
 @every_method
 def test_the_fraction_is_of_each_tensor_exactly_rounded_down(kind: type[SubsetMethod]) -> None:
-    run = PretendRun()
+    run = FakeRun()
     run.train()
     _, mask = run.begin(kind(fraction=0.29), 2)
     assert {name: int(chosen.sum()) for name, chosen in mask.items()} == {
@@ -72,7 +73,7 @@ def test_the_fraction_is_of_each_tensor_exactly_rounded_down(kind: type[SubsetMe
 
 @every_method
 def test_all_of_the_fraction_redraws_everything(kind: type[SubsetMethod]) -> None:
-    run = PretendRun()
+    run = FakeRun()
     run.train()
     _, mask = run.begin(kind(fraction=1), 2)
     assert all(bool(chosen.all()) for chosen in mask.values())
@@ -82,7 +83,7 @@ def test_all_of_the_fraction_redraws_everything(kind: type[SubsetMethod]) -> Non
 
 @every_method
 def test_scope_all_reaches_biases_and_norms(kind: type[SubsetMethod]) -> None:
-    run = PretendRun()
+    run = FakeRun()
     run.train()
     before, mask = run.begin(kind(fraction=0.5, scope="all"), 2)
     assert tuple(mask) == tuple(run.parameters)
@@ -97,7 +98,7 @@ def test_scope_all_reaches_biases_and_norms(kind: type[SubsetMethod]) -> None:
 @every_method
 @pytest.mark.parametrize("scope", ["kernels", "all"])
 def test_selection_network_takes_its_share_of_all_tensors_together(kind: type[SubsetMethod], scope: str) -> None:
-    run = PretendRun()
+    run = FakeRun()
     run.train()
     before, mask = run.begin(kind(selection="network", scope=scope), 2)
     sizes = {name: chosen.numel() for name, chosen in mask.items()}
@@ -109,7 +110,7 @@ def test_selection_network_takes_its_share_of_all_tensors_together(kind: type[Su
 
 @both_random
 def test_positions_are_the_named_streams(kind: type[SubsetMethod]) -> None:
-    run, index = PretendRun(seed=3), 2
+    run, index = FakeRun(seed=3), 2
     purpose = ("fixed mask",) if kind is Wels else ("mask", index)
     _, mask = run.begin(kind(), index)
     for name, chosen in mask.items():
@@ -123,7 +124,7 @@ def test_positions_are_the_named_streams(kind: type[SubsetMethod]) -> None:
 
 @both_random
 def test_bernoulli_draws_each_element_on_its_own(kind: type[SubsetMethod]) -> None:
-    run, index = PretendRun(seed=3), 2
+    run, index = FakeRun(seed=3), 2
     purpose = ("fixed mask",) if kind is Wels else ("mask", index)
     before, mask = run.begin(kind(selection="bernoulli"), index)
     for name, chosen in mask.items():
@@ -132,7 +133,7 @@ def test_bernoulli_draws_each_element_on_its_own(kind: type[SubsetMethod]) -> No
 
 
 def test_bernoulli_meets_its_fraction_but_not_exactly() -> None:
-    run = PretendRun()
+    run = FakeRun()
     counts = []
     for number in range(50):
         mask = random_mask(
@@ -146,7 +147,7 @@ def test_bernoulli_meets_its_fraction_but_not_exactly() -> None:
 
 def masks(kind: type[SubsetMethod], seed: int, rounds: tuple[int, ...], selection: str) -> list[list[bool]]:
     """The mask of each round, all tensors in one list; the network trains in between."""
-    run, found = PretendRun(seed=seed), []
+    run, found = FakeRun(seed=seed), []
     for index in rounds:
         run.train()
         _, mask = run.begin(kind(selection=selection), index)
@@ -170,7 +171,7 @@ def test_another_seed_has_another_mask_and_the_same_seed_the_same(kind: type[Sub
 
 
 def test_wels_redraws_other_values_in_each_round() -> None:
-    run = PretendRun()
+    run = FakeRun()
     name = "top.hidden.dense.weight"
     _, mask = run.begin(Wels(), 2)
     second = run.parameters[name][mask[name]].clone()
@@ -179,7 +180,7 @@ def test_wels_redraws_other_values_in_each_round() -> None:
 
 
 def test_welsr_reaches_every_element_in_time() -> None:
-    run, name = PretendRun(), "blocks.3.conv.weight"
+    run, name = FakeRun(), "blocks.3.conv.weight"
     reached = torch.zeros_like(run.parameters[name], dtype=torch.bool)
     for index in range(2, 102):
         reached |= Welsr().select(run.net, run.context(index))[name]

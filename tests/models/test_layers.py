@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.kernels.norm import Norm
-from reinit_bench.models.layers import Architecture, GlobalAveragePool, conv, pooled_stages, sequence
+from reinit_bench.models.layers import Architecture, GlobalAveragePool, Norm, conv, pooled_stages, sequence
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 4, 5), (2, 7)])

@@ -203,3 +203,26 @@ def test_bfloat16_trains(section: dict[str, Any], net: BlockNet) -> None:
     assert loss.isfinite()
     assert all(parameter.grad.dtype == torch.float32 for parameter in net.parameters())
     assert all(parameter.grad.isfinite().all() for parameter in net.parameters())
+
+
+def test_the_yaml_states_the_blocks_that_the_class_builds(section: dict[str, Any], net: BlockNet) -> None:
+    assert section["_blocks_"] == net.num_blocks
+
+
+@pytest.mark.slow
+def test_the_yaml_states_the_multiply_adds_of_one_forward_pass(section: dict[str, Any]) -> None:
+    shape = (6,) if section["_min_image_size_"] is None else (3, 224, 224)
+    with torch.device("meta"):
+        net = instantiate(section, "model").build(shape, 100, 0.0).eval()
+    counted = 0
+
+    def count(layer: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
+        nonlocal counted
+        outputs = output.numel() if isinstance(layer, nn.Linear) else output[0].numel()
+        counted += outputs * layer.weight[0].numel()
+
+    for layer in net.modules():
+        if isinstance(layer, nn.Conv2d | nn.Linear):
+            layer.register_forward_hook(count)
+    net(torch.empty(1, *shape, device="meta"))
+    assert counted / 1e9 == pytest.approx(section["_giga_macs_"], rel=0.02, abs=1e-4)

@@ -6,8 +6,8 @@ import sys
 from dataclasses import replace
 
 import pytest
+from fake_events import RUN_ID, FakeClock, epoch_end, round_end, run_end, run_start
 from rich.console import Console
-from run_events import RUN_ID, Clock, epoch_end, round_end, run_end, run_start
 
 from reinit_bench.reporting.console import LiveProgress, LogLines, console_observer
 from reinit_bench.reporting.lines import duration
@@ -15,12 +15,12 @@ from reinit_bench.reporting.lines import duration
 SHOW_CURSOR = "\x1b[?25h"
 
 
-def log_lines(clock: Clock | None = None) -> tuple[LogLines, io.StringIO]:
+def log_lines(clock: FakeClock | None = None) -> tuple[LogLines, io.StringIO]:
     out = io.StringIO()
-    return console_observer(Console(file=out, width=40), clock=clock or Clock()), out
+    return console_observer(Console(file=out, width=40), clock=clock or FakeClock()), out
 
 
-def on_terminal(clock: Clock, width: int = 100) -> tuple[LiveProgress, io.StringIO]:
+def on_terminal(clock: FakeClock, width: int = 100) -> tuple[LiveProgress, io.StringIO]:
     out = io.StringIO()
     observer = console_observer(
         Console(file=out, force_terminal=True, width=width, _environ={"TERM": "xterm"}), clock=clock
@@ -35,7 +35,7 @@ def plain(text: str) -> str:
 
 
 def test_log_lines_are_exact_unwrapped_and_without_control_characters() -> None:
-    clock = Clock()
+    clock = FakeClock()
     observer, out = log_lines(clock)
     observer.run_started(run_start())
     for step in range(1, 121):
@@ -54,7 +54,7 @@ def test_log_lines_are_exact_unwrapped_and_without_control_characters() -> None:
 
 
 def test_an_epoch_line_comes_at_most_every_ten_seconds() -> None:
-    clock = Clock()
+    clock = FakeClock()
     observer, out = log_lines(clock)
     observer.run_started(run_start())
     for epoch in range(1, 31):
@@ -100,7 +100,7 @@ def test_what_does_not_exist_is_left_out() -> None:
 
 
 def test_a_terminal_follows_the_steps_and_keeps_a_line_for_each_round() -> None:
-    clock = Clock()
+    clock = FakeClock()
     observer, out = on_terminal(clock)
     observer.run_started(run_start())
     assert "preparing" in plain(out.getvalue())
@@ -120,7 +120,7 @@ def test_a_terminal_follows_the_steps_and_keeps_a_line_for_each_round() -> None:
 
 
 def test_the_accuracies_of_a_finished_round_do_not_stand_beside_the_next() -> None:
-    clock = Clock()
+    clock = FakeClock()
     observer, out = on_terminal(clock)
     observer.run_started(run_start())
     observer.step_done(1, 1)
@@ -133,7 +133,7 @@ def test_the_accuracies_of_a_finished_round_do_not_stand_beside_the_next() -> No
 
 
 def test_steps_redraw_at_most_four_times_a_second() -> None:
-    clock = Clock()
+    clock = FakeClock()
     observer, out = on_terminal(clock)
     observer.run_started(run_start(steps_per_round=10_000))
     for step in range(1, 1001):
@@ -145,7 +145,7 @@ def test_steps_redraw_at_most_four_times_a_second() -> None:
 
 @pytest.mark.parametrize("width", [20, 60])
 def test_a_narrow_terminal_cuts_the_picture_instead_of_wrapping_it(width: int) -> None:
-    clock = Clock()
+    clock = FakeClock()
     observer, out = on_terminal(clock, width)
     observer.run_started(run_start())
     observer.step_done(1, 1)
@@ -158,7 +158,7 @@ def test_a_narrow_terminal_cuts_the_picture_instead_of_wrapping_it(width: int) -
 @pytest.mark.parametrize("state", ["done", "failed", "interrupted"])
 def test_the_terminal_is_as_before_when_the_run_has_ended(state: str) -> None:
     before = sys.stdout, sys.stderr
-    observer, out = on_terminal(Clock())
+    observer, out = on_terminal(FakeClock())
     observer.run_started(run_start())
     observer.step_done(1, 1)
     observer.run_ended(run_end(state))
@@ -171,7 +171,7 @@ def test_the_terminal_is_as_before_when_the_run_has_ended(state: str) -> None:
 
 def test_close_restores_the_terminal_after_an_exception_and_may_be_repeated() -> None:
     before = sys.stdout
-    observer, out = on_terminal(Clock())
+    observer, out = on_terminal(FakeClock())
     observer.run_started(run_start())
     observer.close()
     observer.close()

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import pytest
-from run_events import Clock
+from fake_events import FakeClock
 
 from reinit_bench.reporting.pace import Pace
 
 
 def test_time_left_is_for_all_remaining_rounds_at_the_rate_since_the_first_step() -> None:
-    clock = Clock()
+    clock = FakeClock()
     pace = Pace(rounds=4, steps_per_round=100, clock=clock)
     clock.now += 60.0  # loading, compiling: not part of the rate
     pace.advance(1, 1)
@@ -18,7 +18,7 @@ def test_time_left_is_for_all_remaining_rounds_at_the_rate_since_the_first_step(
 
 
 def test_an_evaluation_counts_towards_the_rate() -> None:
-    clock = Clock()
+    clock = FakeClock()
     pace = Pace(rounds=1, steps_per_round=10, clock=clock)
     pace.advance(1, 1)
     clock.now += 1.0
@@ -28,7 +28,7 @@ def test_an_evaluation_counts_towards_the_rate() -> None:
 
 
 def test_a_round_that_ended_early_gives_its_steps_back() -> None:
-    clock = Clock()
+    clock = FakeClock()
     pace = Pace(rounds=3, steps_per_round=100, clock=clock)
     pace.advance(1, 1)
     clock.now += 1.0
@@ -38,7 +38,7 @@ def test_a_round_that_ended_early_gives_its_steps_back() -> None:
 
 
 def test_a_resumed_run_measures_only_its_own_steps() -> None:
-    clock = Clock()
+    clock = FakeClock()
     pace = Pace(rounds=4, steps_per_round=100, clock=clock)
     pace.advance(3, 51)
     clock.now += 0.25

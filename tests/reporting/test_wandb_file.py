@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from run_events import RUN_ID
+from fake_events import RUN_ID
 from wandb.proto.wandb_internal_pb2 import Record
 
 from reinit_bench.reporting.wandb_file import BLOCK_BYTES, FRAGMENT, HEADER_BYTES, records, recover

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import wandb
-from run_events import RUN_ID, epoch_end, round_end, run_end, run_start
+from fake_events import RUN_ID, epoch_end, round_end, run_end, run_start
 from wandb.proto.wandb_internal_pb2 import Record
 
 import reinit_bench
@@ -206,7 +206,7 @@ def test_a_folder_that_cannot_be_written_costs_one_line(tmp_path: Path, capfd: p
 WANDB_DIES = """
 from pathlib import Path
 import psutil
-from run_events import epoch_end, run_end, run_start
+from fake_events import epoch_end, run_end, run_start
 from test_wandb_logger import offline, train, wait_for_step
 
 logger = offline(Path("first"))

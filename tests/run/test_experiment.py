@@ -13,41 +13,22 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from small import tiny
+from factories import METHODS, tiny_experiment
+from observers import InterruptAfter
+from run_files import read_jsonl, run_files, without_times
 
 from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.run.experiment import run_experiment
 from reinit_bench.store.lease import Lease, RunHeld
 from reinit_bench.store.store import Store
-from reinit_bench.training.interrupt import Interrupt, Interrupted
+from reinit_bench.training.interrupt import Interrupted
 from reinit_bench.training.loop import Diverged
 from reinit_bench.training.observer import Observer, RunStart
 
-METHODS = ("bl", "welsr", "dsd", "wels", "fc", "lw")
-VOLATILE = {"wall_seconds", "attempts", "seconds"}
-
-
-def steady(value: Any) -> Any:
-    """A result or a row without what may differ between two runs of the same experiment."""
-    if isinstance(value, dict):
-        return {key: steady(item) for key, item in value.items() if key not in VOLATILE}
-    return [steady(item) for item in value] if isinstance(value, list) else value
-
-
-def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
-
-
-def contents(results: Path, experiment: Experiment) -> tuple[Any, Any, Any]:
-    """What a finished run left: result, rounds, history."""
-    folder = results / "runs" / experiment.run_id
-    result = json.loads((folder / "result.json").read_text())
-    return steady(result), steady(lines(folder / "rounds.jsonl")), lines(folder / "history.jsonl")
-
 
 def test_a_finished_run_leaves_all_that_is_promised(tmp_path: Path) -> None:
-    experiment = tiny("method=lw")
+    experiment = tiny_experiment("method=lw")
     result = run_experiment(experiment, Execution(results_dir=tmp_path, study="demo"))
     folder = tmp_path / "runs" / experiment.run_id
     assert {path.name for path in folder.iterdir()} - {".lock"} == {
@@ -60,7 +41,7 @@ def test_a_finished_run_leaves_all_that_is_promised(tmp_path: Path) -> None:
     }
     assert json.loads((folder / "result.json").read_text()) == result
     assert Experiment.from_dict(yaml.safe_load((folder / "config.yaml").read_text())).run_id == experiment.run_id
-    rounds = lines(folder / "rounds.jsonl")
+    rounds = read_jsonl(folder / "rounds.jsonl")
     assert [(row["index"], row["block"], row["repeat"], row["steps"]) for row in rounds] == [
         (1, 1, 1, 8),
         (2, 2, 1, 8),
@@ -68,7 +49,7 @@ def test_a_finished_run_leaves_all_that_is_promised(tmp_path: Path) -> None:
         (4, 4, 1, 8),
     ]
     assert (result["test_accuracy"], result["steps"], result["rounds"]) == (rounds[-1]["test_accuracy"], 32, 4)
-    history = lines(folder / "history.jsonl")
+    history = read_jsonl(folder / "history.jsonl")
     assert [(row["round"], row["epoch"], row["step"], row["total_step"]) for row in history[:3]] == [
         (1, 1, 4, 4),
         (1, 2, 8, 8),
@@ -85,23 +66,23 @@ def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
             raise AssertionError("it was run again")
 
     execution = Execution(results_dir=tmp_path)
-    first = run_experiment(tiny("method=bl"), execution)
-    assert run_experiment(tiny("method=bl"), execution, observer=Started()) == first
+    first = run_experiment(tiny_experiment("method=bl"), execution)
+    assert run_experiment(tiny_experiment("method=bl"), execution, observer=Started()) == first
 
 
 def test_a_corrupt_result_is_set_aside_and_made_again(tmp_path: Path) -> None:
-    experiment, execution = tiny("method=fc"), Execution(results_dir=tmp_path)
+    experiment, execution = tiny_experiment("method=fc"), Execution(results_dir=tmp_path)
     first = run_experiment(experiment, execution)
     folder = tmp_path / "runs" / experiment.run_id
     (folder / "result.json").write_text('{"run_id": "torn')
     with pytest.warns(UserWarning, match=r"result\.json is corrupt: not JSON .* running again"):
         again = run_experiment(experiment, execution)
-    assert steady(again) == steady(first)
+    assert without_times(again) == without_times(first)
     assert [path.read_text() for path in folder.glob("result.corrupt-*.json")] == ['{"run_id": "torn']
 
 
 def test_a_diverging_run_fails_and_keeps_what_was_learned(tmp_path: Path) -> None:
-    experiment, execution = tiny("trainer.lr=1e8"), Execution(results_dir=tmp_path)
+    experiment, execution = tiny_experiment("trainer.lr=1e8"), Execution(results_dir=tmp_path)
     with pytest.raises(Diverged, match=r"the loss became nan in round 1 at step \d") as error:
         run_experiment(experiment, execution)
     folder = tmp_path / "runs" / experiment.run_id
@@ -114,12 +95,12 @@ def test_a_diverging_run_fails_and_keeps_what_was_learned(tmp_path: Path) -> Non
 
 def test_a_setting_out_of_range_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"method\.fraction must be a number above 0 and at most 1; got 2"):
-        run_experiment(tiny("method=wels", "method.fraction=2"), Execution(results_dir=tmp_path))
+        run_experiment(tiny_experiment("method=wels", "method.fraction=2"), Execution(results_dir=tmp_path))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_second_process_is_told_who_holds_the_run(tmp_path: Path) -> None:
-    experiment = tiny("method=bl", "seed=5")
+    experiment = tiny_experiment("method=bl", "seed=5")
     folder = Store(tmp_path).run(experiment.run_id)
     folder.create()
     lease = Lease(folder)
@@ -130,30 +111,31 @@ def test_a_second_process_is_told_who_holds_the_run(tmp_path: Path) -> None:
 
 
 def test_freezing_cannot_go_with_a_carried_optimizer(tmp_path: Path) -> None:
-    experiment = tiny("method.freeze=true", "trainer.optimizer_between_rounds=carry")
+    experiment = tiny_experiment("method.freeze=true", "trainer.optimizer_between_rounds=carry")
     with pytest.raises(ConfigError, match="carry cannot go with a method that freezes"):
         run_experiment(experiment, Execution(results_dir=tmp_path))
 
 
-@pytest.mark.parametrize("cut", [1, 3, 4, 9, 17, 31])
-def test_an_interrupted_run_ends_bit_equal(tmp_path: Path, cut: int) -> None:
-    experiment = tiny("method=lw", "augmentation=mild", "dropout=p25", "trainer.optimizer_between_rounds=carry")
-    run_experiment(experiment, Execution(results_dir=tmp_path / "uncut"))
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Experiment, dict[str, Any]]:
+    """An experiment that draws from every stream and carries its optimizer over, and what it leaves."""
+    carry = "trainer.optimizer_between_rounds=carry"
+    experiment = tiny_experiment("method=lw", "augmentation=mild", "dropout=p25", carry)
+    results_dir = tmp_path_factory.mktemp("uninterrupted")
+    run_experiment(experiment, Execution(results_dir=results_dir))
+    return experiment, run_files(results_dir, experiment.run_id)
 
-    class Cut(Observer):
-        steps = 0
 
-        def step_done(self, round_index: int, step: int) -> None:
-            self.steps += 1
-            if self.steps == cut:
-                interrupt.request("test")
-
-    interrupt = Interrupt()
-    execution = Execution(results_dir=tmp_path / "cut")
+@pytest.mark.parametrize("steps", [1, 3, 4, 9, 17, 31])
+def test_an_interrupted_run_ends_bit_equal(
+    tmp_path: Path, uninterrupted: tuple[Experiment, dict[str, Any]], steps: int
+) -> None:
+    experiment, expected = uninterrupted
+    execution, observer = Execution(results_dir=tmp_path), InterruptAfter(steps)
     with pytest.raises(Interrupted):
-        run_experiment(experiment, execution, observer=Cut(), interrupt=interrupt)
+        run_experiment(experiment, execution, observer=observer, interrupt=observer.interrupt)
     run_experiment(experiment, execution)
-    assert contents(tmp_path / "cut", experiment) == contents(tmp_path / "uncut", experiment)
+    assert run_files(tmp_path, experiment.run_id) == expected
 
 
 def attempt(config: dict[str, Any], results: Path) -> None:
@@ -183,7 +165,7 @@ def kill(process: Any, folder: Path, seconds: float, while_writing: bool) -> boo
 @pytest.mark.parametrize("method", METHODS)
 def test_kill_9_at_any_moment_and_again_ends_bit_equal(tmp_path: Path, method: str) -> None:
     steps = ("trainer.checkpoint_every=1", "trainer.max_steps=24")
-    experiment = tiny(f"method={method}", "augmentation=mild", "dropout=p25", *steps)
+    experiment = tiny_experiment(f"method={method}", "augmentation=mild", "dropout=p25", *steps)
     run_experiment(experiment, Execution(results_dir=tmp_path / "uncut"))
     # A server process that has torch imported forks the victims: each is a process of its own, and starts at once.
     context = multiprocessing.get_context("forkserver")
@@ -196,25 +178,18 @@ def test_kill_9_at_any_moment_and_again_ends_bit_equal(tmp_path: Path, method: s
         kills.append(kill(process, folder, moments.random() * 0.4, while_writing=number % 2 == 1))
     assert sum(kills) >= 2, "the run was over before it could be killed"
     run_experiment(experiment, Execution(results_dir=results))
-    assert contents(results, experiment) == contents(tmp_path / "uncut", experiment)
+    assert run_files(results, experiment.run_id) == run_files(tmp_path / "uncut", experiment.run_id)
     status = json.loads((folder / "status.json").read_text())
     assert status["attempt"] == len(kills) + 1
     assert not any(folder.glob(".*.tmp")), "what a killed process left half-written is still there"
 
 
 def test_a_torn_checkpoint_is_named_and_the_one_before_used(tmp_path: Path) -> None:
-    experiment = tiny("method=lw", "trainer.checkpoint_every=2")
+    experiment = tiny_experiment("method=lw", "trainer.checkpoint_every=2")
     run_experiment(experiment, Execution(results_dir=tmp_path / "uncut"))
-    interrupt = Interrupt()
-
-    class Cut(Observer):
-        def step_done(self, round_index: int, step: int) -> None:
-            if (round_index, step) == (2, 5):
-                interrupt.request("test")
-
-    execution = Execution(results_dir=tmp_path / "cut")
+    execution, observer = Execution(results_dir=tmp_path / "cut"), InterruptAfter(13)  # round 2, step 5
     with pytest.raises(Interrupted):
-        run_experiment(experiment, execution, observer=Cut(), interrupt=interrupt)
+        run_experiment(experiment, execution, observer=observer, interrupt=observer.interrupt)
     checkpoint = tmp_path / "cut" / "runs" / experiment.run_id / "checkpoint.pt"
     content = bytearray(checkpoint.read_bytes())
     content[len(content) // 2] ^= 1
@@ -228,4 +203,4 @@ def test_a_torn_checkpoint_is_named_and_the_one_before_used(tmp_path: Path) -> N
     with pytest.warns(UserWarning, match=r"checkpoint\.pt is torn or altered: its checksum does not match"):
         run_experiment(experiment, execution, observer=Watch())
     assert started[0].first_step == 12  # the one before: round 2, step 4
-    assert contents(tmp_path / "cut", experiment) == contents(tmp_path / "uncut", experiment)
+    assert run_files(tmp_path / "cut", experiment.run_id) == run_files(tmp_path / "uncut", experiment.run_id)

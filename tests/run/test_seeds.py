@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small import composed
+from factories import make_config
+from run_files import read_jsonl, without_times
 
 from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.run.experiment import run_experiment
@@ -18,20 +19,11 @@ from reinit_bench.store.store import RunFolder
 from reinit_bench.training.interrupt import Interrupt, Interrupted
 from reinit_bench.training.loop import Diverged
 
-VOLATILE = ("wall_seconds", "seconds")
 SMALL = ("dataset=synthetic", "dataset.test_examples=100", "trainer.max_steps=12")
 
 
 def experiments(*overrides: str, seeds: int = 3) -> list[Experiment]:
-    return [Experiment.from_dict(composed(*SMALL, *overrides, f"seed={seed}")) for seed in range(seeds)]
-
-
-def steady(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    return [{key: value for key, value in row.items() if key not in VOLATILE} for row in rows]
-
-
-def lines(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text().splitlines()]
+    return [Experiment.from_dict(make_config(*SMALL, *overrides, f"seed={seed}")) for seed in range(seeds)]
 
 
 class Endings:
@@ -69,10 +61,11 @@ def test_a_batch_leaves_what_single_runs_leave(overrides: tuple[str, ...], tmp_p
         ours, theirs = (folder / "runs" / experiment.run_id for folder in (together, alone))
         result = json.loads((ours / "result.json").read_text())
         assert list(result) == list(expected)
-        assert steady([result]) == steady([json.loads(json.dumps(expected))])
-        assert steady(lines(ours / "rounds.jsonl")) == steady(lines(theirs / "rounds.jsonl"))
-        last_of_rounds = {row["round"]: row for row in lines(theirs / "history.jsonl")}
-        assert lines(ours / "history.jsonl") == list(last_of_rounds.values())
+        assert without_times(result) == without_times(json.loads(json.dumps(expected)))
+        assert result["attempts"] == expected["attempts"] == 1
+        assert without_times(read_jsonl(ours / "rounds.jsonl")) == without_times(read_jsonl(theirs / "rounds.jsonl"))
+        last_of_rounds = {row["round"]: row for row in read_jsonl(theirs / "history.jsonl")}
+        assert read_jsonl(ours / "history.jsonl") == list(last_of_rounds.values())
         assert (ours / "config.yaml").read_bytes() == (theirs / "config.yaml").read_bytes()
         assert {path.name for path in ours.iterdir()} == {path.name for path in theirs.iterdir()}
         measured = [RunFolder(folder).diagnostics() or {} for folder in (ours, theirs)]

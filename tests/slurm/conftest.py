@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from real_cluster import CANNOT, SCRIPT, Cluster
-from sweeping import Sweep, outcomes, wait_for
+from sweep_command import SweepCommand, reproducible_results, wait_for
 
 ON_NODES = ("hydra/launcher=slurm_cpu", "hydra.launcher.target_minutes=1")
 
@@ -29,23 +29,25 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture
-def on_slurm(cluster: Cluster, tmp_path: Path) -> Iterator[Callable[..., Sweep]]:
+def on_slurm(cluster: Cluster, tmp_path: Path) -> Iterator[Callable[..., SweepCommand]]:
     """Makes a sweep on the cluster; what is left of it is called off at the end."""
-    yield lambda *overrides: Sweep(tmp_path / "results", *overrides, *ON_NODES)
+    yield lambda *overrides: SweepCommand(tmp_path / "results", *overrides, *ON_NODES)
     cluster.call("scancel", "--user=root")
     wait_for(lambda: not cluster.queue(), "an empty queue")
 
 
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., dict[str, Any]]:
-    """The outcomes of a sweep that nothing disturbs, run once, in the local pool with as many threads as a task has."""
+    """The results of a sweep that nothing disturbs, run once in the local pool with as many threads as a task has."""
     known: dict[tuple[str, ...], dict[str, Any]] = {}
 
-    def outcomes_of(*overrides: str) -> dict[str, Any]:
+    def results_of(*overrides: str) -> dict[str, Any]:
         if overrides not in known:
-            sweep = Sweep(tmp_path_factory.mktemp("undisturbed") / "results", *overrides, "hydra.launcher.threads=1")
+            sweep = SweepCommand(
+                tmp_path_factory.mktemp("undisturbed") / "results", *overrides, "hydra.launcher.threads=1"
+            )
             sweep.run()
-            known[overrides] = outcomes(sweep.store)
+            known[overrides] = reproducible_results(sweep.store)
         return known[overrides]
 
-    return outcomes_of
+    return results_of

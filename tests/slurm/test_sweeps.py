@@ -11,16 +11,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from factories import TINY
 from real_cluster import Cluster
-from small import TINY
-from sweeping import LONG, PATIENCE_SECONDS, Sweep, outcomes, wait_for
+from sweep_command import KILLABLE, TIMEOUT_SECONDS, SweepCommand, reproducible_results, wait_for
 
 pytestmark = [pytest.mark.slurm, pytest.mark.slow, pytest.mark.timeout(1200)]
 
 TWELVE = (*TINY, "dataset.train_examples=40,50,60", "image_size=8,12", "method=bl,lw")
-TWO = (*LONG, "method=fc,lw")
+TWO = (*KILLABLE, "method=fc,lw")
 APART = (
-    *LONG,
+    *KILLABLE,
     "method=lw",
     "dataset.train_examples=50,60",
     "hydra.launcher.cpus=4",
@@ -28,7 +28,7 @@ APART = (
 )
 """Two runs that share no data, each in a task that takes a whole node."""
 
-Make = Callable[..., Sweep]
+Make = Callable[..., SweepCommand]
 Undisturbed = Callable[..., dict[str, Any]]
 
 
@@ -44,7 +44,7 @@ def test_twelve_runs_in_packs_over_two_nodes(on_slurm: Make, undisturbed: Undist
         "3 tasks",
         "3 tasks",
     ]
-    assert outcomes(sweep.store) == undisturbed(*TWELVE)
+    assert reproducible_results(sweep.store) == undisturbed(*TWELVE)
     assert set(sweep.attempts().values()) == {1}
     batches = [json.loads(path.read_text()) for path in (sweep.results_dir / "slurm").glob("*/batch.json")]
     assert sorted(len(pack) for batch in batches for pack in batch["packs"]) == [2] * 6
@@ -77,7 +77,7 @@ def test_sigterm_and_a_requeue_go_on_from_the_checkpoint(
 ) -> None:
     sweep = on_slurm(*TWO)
     sweep.run()
-    (cut,) = sweep.wait_for_middle()
+    (cut,) = sweep.wait_for_mid_round()
     (job,) = cluster.queue("%i")
     if how == "requeue by hand":
         cluster.call("scontrol", "requeue", job)
@@ -87,7 +87,7 @@ def test_sigterm_and_a_requeue_go_on_from_the_checkpoint(
     again = sweep.run()
     assert "submitted" not in again  # it is in the queue by itself
     sweep.wait_for_done(2)
-    assert outcomes(sweep.store) == undisturbed(*TWO)
+    assert reproducible_results(sweep.store) == undisturbed(*TWO)
     assert sorted(sweep.attempts().values()) == [1, 2]
 
 
@@ -96,24 +96,24 @@ def test_the_time_limit(on_slurm: Make, cluster: Cluster, tmp_path: Path) -> Non
 
     The limit is set once the run is in its middle: where it is short from the start, the signal may find no run yet.
     """
-    run = (*LONG, "method=lw", "trainer.max_steps=3000", "trainer.checkpoint_every=50")
+    run = (*KILLABLE, "method=lw", "trainer.max_steps=3000", "trainer.checkpoint_every=50")
     sweep = on_slurm(*run, "hydra.launcher.minutes=30", "hydra.launcher.signal_seconds=90")
-    reference = Sweep(tmp_path / "reference", *run, "hydra.launcher.threads=1")
+    reference = SweepCommand(tmp_path / "reference", *run, "hydra.launcher.threads=1")
     beside = reference.start()
     sweep.run()
-    sweep.wait_for_middle()
+    sweep.wait_for_mid_round()
     ((job, elapsed),) = (line.split() for line in cluster.queue("%A %M"))
     minutes = int(elapsed.partition(":")[0])
     cluster.call("scontrol", "update", f"JobId={job}", f"TimeLimit={minutes + 2}")  # one or two minutes from now
     wait_for(lambda: any("queued again" in path.read_text() for path in logs(sweep)), "USR2 and a requeue")
     cluster.call("scontrol", "update", f"JobId={job}", "TimeLimit=60")  # it has been seen; do not wait for more
     sweep.wait_for_done(1)
-    beside.communicate(timeout=PATIENCE_SECONDS)
-    assert outcomes(sweep.store) == outcomes(reference.store)
+    beside.communicate(timeout=TIMEOUT_SECONDS)
+    assert reproducible_results(sweep.store) == reproducible_results(reference.store)
     assert set(sweep.attempts().values()) == {2}
 
 
-def logs(sweep: Sweep) -> list[Path]:
+def logs(sweep: SweepCommand) -> list[Path]:
     return list((sweep.results_dir / "slurm").glob("*/logs/*.log"))
 
 
@@ -122,10 +122,10 @@ def test_kill_9_of_a_worker_harms_one_run_which_goes_on(
 ) -> None:
     sweep = on_slurm(*TWO)
     sweep.run()
-    (cut,) = sweep.wait_for_middle()
+    (cut,) = sweep.wait_for_mid_round()
     os.kill(sweep.store.run(cut).status()["pid"], signal.SIGKILL)
     sweep.wait_for_done(2)
-    assert outcomes(sweep.store) == undisturbed(*TWO)
+    assert reproducible_results(sweep.store) == undisturbed(*TWO)
     assert sweep.attempts()[cut] == 2
     assert sorted(sweep.attempts().values()) == [1, 2]
 
@@ -133,7 +133,7 @@ def test_kill_9_of_a_worker_harms_one_run_which_goes_on(
 def test_a_node_dies(on_slurm: Make, cluster: Cluster, undisturbed: Undisturbed) -> None:
     sweep = on_slurm(*APART)
     sweep.run()
-    sweep.wait_for_middle(2)
+    sweep.wait_for_mid_round(2)
     jobs = dict(line.split() for line in cluster.queue("%N %i"))
     lost = next(run_id for run_id, status in sweep.statuses().items() if status["slurm_job"] == jobs["n1"])
     cluster.fail("n1")
@@ -142,7 +142,7 @@ def test_a_node_dies(on_slurm: Make, cluster: Cluster, undisturbed: Undisturbed)
         sweep.wait_for_done(2)
     finally:
         cluster.revive("n1")
-    assert outcomes(sweep.store) == undisturbed(*without_launcher(APART))
+    assert reproducible_results(sweep.store) == undisturbed(*without_launcher(APART))
     attempts = sweep.attempts()
     assert attempts.pop(lost) == 2
     assert list(attempts.values()) == [1]
@@ -173,7 +173,7 @@ def test_the_submitter_is_killed_around_sbatch(
     assert ("submitted job" in again) is (moment == "before")
     assert len(cluster.queue()) == 1
     sweep.wait_for_done(2)
-    assert outcomes(sweep.store) == undisturbed(*TWO)
+    assert reproducible_results(sweep.store) == undisturbed(*TWO)
     assert list(sweep.attempts().values()) == [1, 1]
 
 
@@ -182,13 +182,13 @@ def test_cancel_writes_checkpoints_and_stays_cancelled(
 ) -> None:
     sweep = on_slurm(*TWO)
     sweep.run()
-    (cut,) = sweep.wait_for_middle()
-    assert "1 tasks with 2 runs" in sweep.ask("cancel")
+    (cut,) = sweep.wait_for_mid_round()
+    assert "1 tasks with 2 runs" in sweep.subcommand("cancel")
     wait_for(lambda: not cluster.queue(), "an empty queue")
     assert sweep.store.run(cut).status()["state"] == "interrupted"
     assert "submitted job" in sweep.run()
     sweep.wait_for_done(2)
-    assert outcomes(sweep.store) == undisturbed(*TWO)
+    assert reproducible_results(sweep.store) == undisturbed(*TWO)
     assert sorted(sweep.attempts().values()) == [1, 2]
 
 
@@ -199,7 +199,7 @@ def test_a_failing_run_fails_alone_and_its_task_says_so(on_slurm: Make, cluster:
     assert "2 done, 1 failed" in printed
     (job,) = {status["slurm_job"] for status in sweep.statuses().values()}
     wait_for(lambda: cluster.states()[job] == "FAILED", "the task's end, with a failure")
-    status = sweep.ask("status")
+    status = sweep.subcommand("status")
     assert "1 failed: " in status
     # Failures are tried again unless the user says otherwise.
     assert "submitted" not in sweep.run("hydra.launcher.retry=none")
@@ -215,7 +215,7 @@ def test_nodes_that_do_not_see_the_results_folder(on_slurm: Make, cluster: Clust
     cluster.call("scontrol", "release", job.partition("_")[0])
     wait_for(lambda: cluster.states()[job] == "FAILED", "the task's end")
     away.rename(sweep.results_dir)
-    assert "does not see results_dir" in sweep.ask("status")
+    assert "does not see results_dir" in sweep.subcommand("status")
 
 
 def test_an_unknown_partition_is_one_line_and_leaves_nothing(on_slurm: Make, cluster: Cluster) -> None:

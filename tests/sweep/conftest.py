@@ -8,6 +8,7 @@ import pytest
 
 from reinit_bench.cli.compose import Composer, sweep_jobs
 from reinit_bench.sweep.plan import Plan, make_plan
+from reinit_bench.sweep.slurm.queue import queued_runs
 
 
 @pytest.fixture
@@ -16,6 +17,6 @@ def plan_of(hydra_composer: Composer) -> Callable[..., Plan]:
 
     def planned(*overrides: str) -> Plan:
         jobs = sweep_jobs(hydra_composer.study_of(overrides), overrides)
-        return make_plan(hydra_composer.compose(job) for job in jobs)
+        return make_plan(hydra_composer.planned(jobs), queued_runs)
 
     return planned

@@ -142,7 +142,7 @@ class SimulatedCluster:
                 SimulatedTask(
                     job=f"{job}_{index}",
                     name=batch.name,
-                    runs=list(batch.packs[index]),
+                    runs=list(batch.tasks[index]),
                     limit_seconds=60.0 * int(options["time"]) - 120.0,
                     throttle=int(throttle),
                     max_requeues=batch.max_requeues,

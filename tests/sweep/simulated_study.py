@@ -14,6 +14,7 @@ from simulated_cluster import SimulatedCluster, Weather
 from reinit_bench.cli.compose import composer, sweep_jobs
 from reinit_bench.core.config import Experiment
 from reinit_bench.sweep.cost import GPU, Rates
+from reinit_bench.sweep.plan import PlannedRun
 from reinit_bench.sweep.slurm.launch import run_on_slurm
 from reinit_bench.sweep.slurm.options import Options
 
@@ -72,7 +73,7 @@ def study_on(
     os.environ["PATH"] = cluster.path
     try:
         while len(cluster.done_at) < len(experiments):
-            run_on_slurm(configs, options, Console(file=io.StringIO()))
+            run_on_slurm(map(PlannedRun.from_dict, configs), options, Console(file=io.StringIO()))
             typed += 1
             cluster.run_until(cluster.now + type_every_hours * HOUR)
     finally:

@@ -7,13 +7,11 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import torch
-from small import composed
+from factories import make_config
+from sweep_command import wait_for_file
 
 from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.run.seeds import run_seeds
@@ -28,30 +26,12 @@ COMMAND = (
 
 def experiments(steps: int) -> list[Experiment]:
     return [
-        Experiment.from_dict(composed(*SETTINGS, f"trainer.max_steps={steps}", f"seed={seed}")) for seed in range(2)
+        Experiment.from_dict(make_config(*SETTINGS, f"trainer.max_steps={steps}", f"seed={seed}")) for seed in range(2)
     ]
-
-
-def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 180
-    while not path.exists():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < deadline, f"{path} never came"
-        time.sleep(0.01)
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """The threads of the command's worker: they decide the last bits."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.mark.slow
 @pytest.mark.long
-@pytest.mark.usefixtures("one_thread")
 def test_ctrl_c_between_and_within_packs(tmp_path: Path) -> None:
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
     first, second = experiments(20), experiments(2000)
@@ -59,7 +39,7 @@ def test_ctrl_c_between_and_within_packs(tmp_path: Path) -> None:
     process = subprocess.Popen(
         COMMAND, cwd=tmp_path, env=environment, stdout=-1, stderr=-1, text=True, start_new_session=True
     )
-    wait_for(runs / second[-1].run_id / "status.json", process)
+    wait_for_file(runs / second[-1].run_id / "status.json", process)
     os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the pool and its worker both hear it
     out, err = process.communicate(timeout=120)
     assert process.returncode == 75, (out, err)

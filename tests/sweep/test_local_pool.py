@@ -9,51 +9,51 @@ from typing import Any
 
 import psutil
 import pytest
-from small import TINY
-from sweeping import LONG, Sweep, outcomes, wait_for
+from factories import TINY
+from sweep_command import KILLABLE, SweepCommand, reproducible_results, wait_for
 
 from reinit_bench.training.interrupt import EXIT_INTERRUPTED
 
 pytestmark = [pytest.mark.slow, pytest.mark.long, pytest.mark.timeout(900)]
 
-THREE = (*LONG, "method=bl,fc,lw", "hydra.launcher.workers=2", "hydra.launcher.threads=1", "trainer.max_steps=120")
+THREE = (*KILLABLE, "method=bl,fc,lw", "hydra.launcher.workers=2", "hydra.launcher.threads=1", "trainer.max_steps=120")
 
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    sweep = Sweep(tmp_path_factory.mktemp("undisturbed") / "results", *THREE)
+    sweep = SweepCommand(tmp_path_factory.mktemp("undisturbed") / "results", *THREE)
     assert "3 done" in sweep.run()
-    return outcomes(sweep.store)
+    return reproducible_results(sweep.store)
 
 
 @pytest.fixture
-def sweep(tmp_path: Path) -> Sweep:
-    return Sweep(tmp_path / "results", *THREE)
+def sweep(tmp_path: Path) -> SweepCommand:
+    return SweepCommand(tmp_path / "results", *THREE)
 
 
-def test_done_runs_are_not_run_again(sweep: Sweep, undisturbed: dict[str, Any]) -> None:
+def test_done_runs_are_not_run_again(sweep: SweepCommand, undisturbed: dict[str, Any]) -> None:
     sweep.run()
-    assert outcomes(sweep.store) == undisturbed
+    assert reproducible_results(sweep.store) == undisturbed
     assert "3 runs: 3 done" in sweep.run()
     assert set(sweep.attempts().values()) == {1}
 
 
-def test_kill_9_of_a_worker_costs_one_run_a_second_attempt(sweep: Sweep, undisturbed: dict[str, Any]) -> None:
+def test_kill_9_of_a_worker_costs_one_run_a_second_attempt(sweep: SweepCommand, undisturbed: dict[str, Any]) -> None:
     process = sweep.start()
-    cut = sweep.wait_for_middle(round_index=1)[0]
+    cut = sweep.wait_for_mid_round(round_index=1)[0]
     os.kill(sweep.store.run(cut).status()["pid"], signal.SIGKILL)
     printed, _ = process.communicate()
     assert process.returncode == 0, printed
     assert "killed by SIGKILL (out of memory, or killed by hand); going on from its checkpoint" in printed
-    assert outcomes(sweep.store) == undisturbed
+    assert reproducible_results(sweep.store) == undisturbed
     attempts = sweep.attempts()
     assert attempts.pop(cut) == 2
     assert set(attempts.values()) == {1}
 
 
-def test_a_run_whose_worker_dies_twice_fails_alone(sweep: Sweep, undisturbed: dict[str, Any]) -> None:
+def test_a_run_whose_worker_dies_twice_fails_alone(sweep: SweepCommand, undisturbed: dict[str, Any]) -> None:
     process = sweep.start()
-    victim = sweep.wait_for_middle(round_index=1)[0]
+    victim = sweep.wait_for_mid_round(round_index=1)[0]
     for attempt in (1, 2):
 
         def at_work(attempt: int = attempt) -> bool:
@@ -70,20 +70,20 @@ def test_a_run_whose_worker_dies_twice_fails_alone(sweep: Sweep, undisturbed: di
     assert (status["state"], status["error_kind"]) == ("failed", "WorkerDied")
     assert "killed by SIGKILL" in status["error"]
     others = {run_id: found for run_id, found in undisturbed.items() if run_id != victim}
-    assert outcomes(sweep.store) == others
-    assert "1 failed: WorkerDied" in sweep.ask("status")
+    assert reproducible_results(sweep.store) == others
+    assert "1 failed: WorkerDied" in sweep.subcommand("status")
     # Asked to leave such failures alone, it does; otherwise it goes on from the checkpoint.
     assert "1 done" not in sweep.run("hydra.launcher.retry=none")
     sweep.run()
-    assert outcomes(sweep.store) == undisturbed
+    assert reproducible_results(sweep.store) == undisturbed
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR2])
 def test_a_signal_checkpoints_all_and_says_how_to_go_on(
-    sweep: Sweep, undisturbed: dict[str, Any], number: signal.Signals
+    sweep: SweepCommand, undisturbed: dict[str, Any], number: signal.Signals
 ) -> None:
     process = sweep.start()
-    at_work = sweep.wait_for_middle(count=2, round_index=1)
+    at_work = sweep.wait_for_mid_round(count=2, round_index=1)
     if number == signal.SIGINT:  # as a terminal does: to the pool and all of its workers
         os.killpg(process.pid, number)
     else:
@@ -94,37 +94,37 @@ def test_a_signal_checkpoints_all_and_says_how_to_go_on(
     assert "Traceback" not in printed
     assert {sweep.store.run(run_id).status()["state"] for run_id in at_work} == {"interrupted"}
     sweep.run()
-    assert outcomes(sweep.store) == undisturbed
+    assert reproducible_results(sweep.store) == undisturbed
     assert all(sweep.attempts()[run_id] == 2 for run_id in at_work)
 
 
-def test_kill_9_of_the_pool_leaves_no_worker_behind(sweep: Sweep, undisturbed: dict[str, Any]) -> None:
+def test_kill_9_of_the_pool_leaves_no_worker_behind(sweep: SweepCommand, undisturbed: dict[str, Any]) -> None:
     process = sweep.start()
-    at_work = sweep.wait_for_middle(count=2, round_index=1)
+    at_work = sweep.wait_for_mid_round(count=2, round_index=1)
     workers = [psutil.Process(sweep.store.run(run_id).status()["pid"]) for run_id in at_work]
     process.kill()
     process.communicate()
     wait_for(lambda: not any(_lives(worker) for worker in workers), "the workers' end")
     assert {sweep.store.run(run_id).status()["state"] for run_id in at_work} == {"interrupted"}
     sweep.run()
-    assert outcomes(sweep.store) == undisturbed
+    assert reproducible_results(sweep.store) == undisturbed
 
 
-def test_two_commands_at_once_share_the_work(sweep: Sweep, undisturbed: dict[str, Any]) -> None:
+def test_two_commands_at_once_share_the_work(sweep: SweepCommand, undisturbed: dict[str, Any]) -> None:
     processes = [sweep.start(), sweep.start()]
     printed = [process.communicate()[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], printed
-    assert outcomes(sweep.store) == undisturbed
+    assert reproducible_results(sweep.store) == undisturbed
     assert set(sweep.attempts().values()) == {1}
 
 
 def test_a_failing_run_fails_alone(tmp_path: Path) -> None:
     """lr=1e30 overflows."""
-    sweep = Sweep(tmp_path / "results", *TINY, "method=bl", "trainer.lr=0.01,1e30,0.02")
+    sweep = SweepCommand(tmp_path / "results", *TINY, "method=bl", "trainer.lr=0.01,1e30,0.02")
     printed = sweep.run(code=1)
     assert "2 done; 1 failed" in printed
     assert "Traceback" not in printed
-    assert len(outcomes(sweep.store)) == 2
+    assert len(reproducible_results(sweep.store)) == 2
 
 
 def _lives(process: psutil.Process) -> bool:

@@ -8,20 +8,20 @@ from pathlib import Path
 
 from reinit_bench.analysis.collect import collect
 from reinit_bench.analysis.table_synthetic import TABLES
-from reinit_bench.sweep.jobs import packs_of
+from reinit_bench.sweep.jobs import jobs_of
 from reinit_bench.sweep.plan import Plan
 from reinit_bench.sweep.pool import Pool
 
 SMALL = ("dataset=synthetic", "logger=none", "dataset.test_examples=50", "trainer.max_steps=2")
 
 
-def test_seeds_of_one_experiment_share_packs_of_even_size(plan_of: Callable[..., Plan]) -> None:
+def test_seeds_of_one_experiment_share_jobs_of_even_size(plan_of: Callable[..., Plan]) -> None:
     runs = plan_of(*SMALL, "method=bl,lw", f"seed={','.join(map(str, range(30)))}").runs
-    packs = packs_of(runs)
+    packs = jobs_of(runs)
     assert [len(pack) for pack in packs] == [15, 15, 15, 15]
     assert [{run.experiment.method["name"] for run in pack} for pack in packs] == [{"bl"}, {"bl"}, {"lw"}, {"lw"}]
     assert sorted(run.run_id for pack in packs for run in pack) == sorted(run.run_id for run in runs)
-    assert [len(pack) for pack in packs_of(runs, gpu=True)] == [1] * 60
+    assert [len(pack) for pack in jobs_of(runs, gpu=True)] == [1] * 60
 
 
 def test_runs_that_the_batched_training_does_not_cover_stay_alone(plan_of: Callable[..., Plan]) -> None:
@@ -35,17 +35,17 @@ def test_runs_that_the_batched_training_does_not_cover_stay_alone(plan_of: Calla
         "logger=wandb",
     ):
         runs = plan_of(*SMALL, override, "seed=0,1").runs
-        assert [len(pack) for pack in packs_of(runs)] == [1, 1], override
-    assert [len(pack) for pack in packs_of(plan_of("dataset=digits", "logger=none", "seed=0,1").runs)] == [1, 1]
+        assert [len(pack) for pack in jobs_of(runs)] == [1, 1], override
+    assert [len(pack) for pack in jobs_of(plan_of("dataset=digits", "logger=none", "seed=0,1").runs)] == [1, 1]
 
 
 def test_a_pool_ends_every_run_of_a_pack(plan_of: Callable[..., Plan], tmp_path: Path) -> None:
     sweep = (*SMALL, "method=lw", "seed=0,1,2", f"results_dir={tmp_path}", "device=cpu")
     plan, heard = plan_of(*sweep), []
-    outcome = Pool(1, 1).run(plan.runs, lambda run, kind, values: heard.append((run.run_id, kind, values.get("pack"))))
+    outcome = Pool(1, 1).run(plan.runs, lambda run, kind, values: heard.append((run.run_id, kind, values.get("seeds"))))
     ids = [run.run_id for run in plan.runs]
     assert [run.run_id for run in outcome.ended["done"]] == ids
-    assert [event[:2] for event in heard if event[1] == "pack"] == [(ids[0], "pack")] * 3
+    assert [event[:2] for event in heard if event[1] == "seeds"] == [(ids[0], "seeds")] * 3
     assert [len(event[2]) for event in heard if event[1] == "done"] == [0, 0, 3]
     assert plan_of(*sweep).counts["done"] == 3
 

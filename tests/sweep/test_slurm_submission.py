@@ -6,28 +6,28 @@ import io
 import json
 import re
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from factories import METHODS, TINY
 from rich.console import Console
 from simulated_cluster import SimulatedCluster
-from small import TINY
 
 from reinit_bench.cli.compose import Composer
 from reinit_bench.core.config import Experiment
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.sweep.cost import Rates
-from reinit_bench.sweep.plan import Plan, make_plan
+from reinit_bench.sweep.plan import Plan, PlannedRun, make_plan
 from reinit_bench.sweep.slurm.batch import batches
 from reinit_bench.sweep.slurm.cancel import cancel
 from reinit_bench.sweep.slurm.commands import SlurmError, max_array_size
 from reinit_bench.sweep.slurm.launch import run_on_slurm
 from reinit_bench.sweep.slurm.options import Options
-from reinit_bench.sweep.slurm.packing import loads_by_class
+from reinit_bench.sweep.slurm.queue import queued_runs
+from reinit_bench.sweep.slurm.task_plans import plan_tasks
 from reinit_bench.sweep.status import plan_json
-
-METHODS = ("bl", "welsr", "dsd", "wels", "fc", "lw")
 
 
 @pytest.fixture
@@ -56,7 +56,7 @@ def cluster(tmp_path: Path, configs: list[dict[str, Any]], monkeypatch: pytest.M
 def submit(configs: Sequence[dict[str, Any]], **fields: Any) -> str:
     """Submit as the launcher does; what it printed."""
     printed = io.StringIO()
-    run_on_slurm(configs, Options.from_fields(fields), Console(file=printed, width=200))
+    run_on_slurm(map(PlannedRun.from_dict, configs), Options.from_fields(fields), Console(file=printed, width=200))
     return printed.getvalue()
 
 
@@ -72,7 +72,7 @@ def test_arrays_are_cut_to_the_clusters_size(
     submit([dict(hydra_composer.compose([*words, f"image_size={size}"])) for size in range(8, 15)], max_parallel=4)
     arrays = [re.findall(r"--array=(\S+)", script) for script in scripts(cluster)]
     assert arrays == [["0-2%2"], ["0-1%1"], ["0-1%1"]]  # four tasks at once, shared out by the arrays' lengths
-    assert sorted(len(batch.packs) for batch in batches(cluster.results_dir)) == [2, 2, 3]
+    assert sorted(len(batch.tasks) for batch in batches(cluster.results_dir)) == [2, 2, 3]
 
 
 def test_the_script_asks_for_what_the_fields_say(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:
@@ -88,7 +88,7 @@ def test_the_script_asks_for_what_the_fields_say(cluster: SimulatedCluster, conf
         minutes=90,
         target_minutes=60,
         signal_seconds=100,
-        setup=["module load cuda"],
+        setup=["module task cuda"],
         extra={"exclude": "node7"},
     )
     (script,) = scripts(cluster)
@@ -113,18 +113,18 @@ def test_the_script_asks_for_what_the_fields_say(cluster: SimulatedCluster, conf
     assert "gpus-per-node" not in options
     lines = script.splitlines()
     # The trap comes before anything that a signal could kill; srun is told the cores, which SLURM does not pass on.
-    assert lines.index("module load cuda") > next(i for i, line in enumerate(lines) if line.startswith("trap"))
+    assert lines.index("module task cuda") > next(i for i, line in enumerate(lines) if line.startswith("trap"))
     assert "srun --cpus-per-task=6" in script
-    assert f"reinit_bench.sweep.slurm.task {batch.folder}" in script
+    assert f"reinit_bench.sweep.slurm.array_task {batch.folder}" in script
 
 
 def test_few_files_however_many_runs(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:
     submit(configs)
     (batch,) = batches(cluster.results_dir)
     files = sorted(path.name for path in batch.folder.rglob("*") if path.is_file())
-    assert files == ["1_submission.sh", "batch.json", "packs.jsonl"]
-    frozen = [config for pack in (batch.configs(index) for index in range(len(batch.packs))) for config in pack]
-    assert [Experiment.from_dict(config).run_id for config in frozen] == [run for pack in batch.packs for run in pack]
+    assert files == ["1_submission.sh", "batch.json", "tasks.jsonl"]
+    frozen = [config for index in range(len(batch.tasks)) for config in batch.configs(index)]
+    assert [Experiment.from_dict(config).run_id for config in frozen] == [run for task in batch.tasks for run in task]
     assert {config["results_dir"] for config in frozen} == {str(cluster.results_dir)}
 
 
@@ -183,7 +183,7 @@ def test_a_silent_squeue_stops_a_submission_and_only_warns_a_reader(
     with pytest.raises(SlurmError, match="squeue failed: slurm_load_jobs error: timed out"):
         submit(configs)
     with pytest.warns(UserWarning, match="queued runs are taken for missing"):
-        assert make_plan(configs, strict=False).counts["missing"] == 6
+        assert make_plan(map(PlannedRun.from_dict, configs), partial(queued_runs, strict=False)).counts["missing"] == 6
     assert len(list(batches(cluster.results_dir))) == 1
 
 
@@ -191,22 +191,22 @@ def test_max_array_size_is_the_clusters(cluster: SimulatedCluster) -> None:
     assert max_array_size() == 3
 
 
-def test_runs_of_a_pack_share_their_data_and_model(hydra_composer: Composer, tmp_path: Path) -> None:
+def test_runs_of_a_task_share_their_data_and_model(hydra_composer: Composer, tmp_path: Path) -> None:
     words = [f"results_dir={tmp_path}", "model.width=0.25"]
     combos = [f"model={model} method={method} image_size=8" for model in ("scnn", "mobilenet") for method in METHODS]
-    plan = make_plan(hydra_composer.compose([*combo.split(), *words]) for combo in combos)
-    ((_, loads),) = loads_by_class(plan.runs, Options(target_minutes=10), lambda run, on: 250.0)
-    assert [len(load.runs) for load in loads] == [2] * 6
-    assert all(len({run.experiment.model["name"] for run in load.runs}) == 1 for load in loads)
-    assert all(load.seconds == 500.0 for load in loads)
+    plan = make_plan(hydra_composer.planned([*combo.split(), *words] for combo in combos), queued_runs)
+    ((_, tasks),) = plan_tasks(plan.runs, Options(target_minutes=10), lambda run, on: 250.0)
+    assert [len(task.runs) for task in tasks] == [2] * 6
+    assert all(len({run.experiment.model["name"] for run in task.runs}) == 1 for task in tasks)
+    assert all(task.seconds == 500.0 for task in tasks)
 
 
 def test_a_run_longer_than_the_target_is_alone_and_the_longest_come_first(plan_six: Plan) -> None:
     seconds = dict(zip(METHODS, (100.0, 900.0, 100.0, 100.0, 100.0, 100.0), strict=True))
-    ((_, loads),) = loads_by_class(
+    ((_, tasks),) = plan_tasks(
         plan_six.runs, Options(target_minutes=5), lambda run, on: seconds[run.experiment.method["name"]]
     )
-    assert [[run.experiment.method["name"] for run in load.runs] for load in loads] == [
+    assert [[run.experiment.method["name"] for run in task.runs] for task in tasks] == [
         ["welsr"],
         ["dsd", "wels", "fc"],
         ["bl"],
@@ -216,14 +216,14 @@ def test_a_run_longer_than_the_target_is_alone_and_the_longest_come_first(plan_s
 
 @pytest.fixture
 def plan_six(configs: list[dict[str, Any]]) -> Plan:
-    return make_plan(configs, queued={})
+    return make_plan(map(PlannedRun.from_dict, configs), lambda results_dir: {})
 
 
 def test_classes_of_resources_are_arrays_of_their_own(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:
     submit(configs, classes=[{"when": {"method": ["lw", "fc"]}, "mem_gb": 64}, {"when": {"method": "lw"}, "mem_gb": 1}])
     memory = sorted(re.findall(r"--mem=(\S+)", "".join(scripts(cluster))))
     assert memory == ["32768MB", "65536MB"]
-    by_size = {len([run for pack in batch.packs for run in pack]) for batch in batches(cluster.results_dir)}
+    by_size = {len([run for task in batch.tasks for run in task]) for batch in batches(cluster.results_dir)}
     assert by_size == {2, 4}
 
 
@@ -233,7 +233,7 @@ def test_classes_of_resources_are_arrays_of_their_own(cluster: SimulatedCluster,
         ({"partitoin": "x"}, "hydra.launcher has no field 'partitoin'; its fields are"),
         ({"gpus": -1}, "hydra.launcher.gpus must be"),
         ({"minutes": 30}, "hydra.launcher.target_minutes (120) must not be above hydra.launcher.minutes (30)"),
-        ({"setup": "module load"}, "hydra.launcher.setup must be a list of shell lines; got 'module load'"),
+        ({"setup": "module task"}, "hydra.launcher.setup must be a list of shell lines; got 'module task'"),
         ({"extra": ["x"]}, "hydra.launcher.extra must map options of sbatch to values; got ['x']"),
         ({"classes": [{"mem_gb": 3}]}, "hydra.launcher.classes must be a list like"),
         ({"classes": [{"when": {"model": "x"}, "men_gb": 3}]}, "hydra.launcher.classes: unknown field 'men_gb'"),

@@ -3,7 +3,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from rig import ScriptValidation
+from training_helpers import ScriptValidation
 
 from reinit_bench.data.task import Task
 from reinit_bench.models.blocknet import BlockNet

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from rig import SEED, Watcher, equal, split, task_of, train
+from bits import bit_equal
 from torch import Tensor, nn
+from training_helpers import SEED, RecordingObserver, make_split, make_task, train
 
 from reinit_bench.core.config import Trainer
 from reinit_bench.core.randomness import derive, stream
@@ -40,9 +41,9 @@ class Mean(nn.Module):
 
 
 def setup() -> tuple[Task, BlockNet, Mean]:
-    black = split(torch.zeros(6, 4, 4, 1, dtype=torch.uint8), torch.arange(6) % 2)
+    black = make_split(torch.zeros(6, 4, 4, 1, dtype=torch.uint8), torch.arange(6) % 2)
     task = replace(
-        task_of(black, classes=2),
+        make_task(black, classes=2),
         image_size=4,
         mean=torch.zeros(1, 1, 1),
         std=torch.ones(1, 1, 1),
@@ -77,7 +78,7 @@ def test_the_same_round_again_is_augmented_the_same() -> None:
         task, net, mean = setup()
         nn.init.ones_(net.top[1].weight)
         nn.init.zeros_(net.top[1].bias)
-        watcher = Watcher(net)
-        train(net, task, Trainer(batch_size=4), steps=5, watcher=watcher)
-        curves.append([*watcher.losses, *mean.seen[True]])
-    assert equal(curves[0], curves[1])
+        observer = RecordingObserver(net)
+        train(net, task, Trainer(batch_size=4), steps=5, observer=observer)
+        curves.append([*observer.losses, *mean.seen[True]])
+    assert bit_equal(curves[0], curves[1])

@@ -7,20 +7,20 @@ from pathlib import Path
 
 import pytest
 import torch
-from rig import mlp
-from small import tiny
+from factories import tiny_experiment
+from observers import InterruptAfter
+from training_helpers import mlp
 
 from reinit_bench.core.config import Execution
 from reinit_bench.run import recorder as journal_module
 from reinit_bench.run.experiment import run_experiment
-from reinit_bench.run.recorder import Journal
+from reinit_bench.run.recorder import Recorder
 from reinit_bench.store.files import StoreError
 from reinit_bench.store.store import RunFolder
 from reinit_bench.training.background import BackgroundWriter, snapshot
 from reinit_bench.training.checkpoint import read_checkpoint, save_checkpoint
-from reinit_bench.training.interrupt import Interrupt, Interrupted
+from reinit_bench.training.interrupt import Interrupted
 from reinit_bench.training.loop import RoundState
-from reinit_bench.training.observer import Observer
 
 
 def test_jobs_run_beside_the_caller_one_at_a_time_and_in_order() -> None:
@@ -70,7 +70,7 @@ def test_a_checkpoint_holds_the_moment_it_was_asked_for(tmp_path: Path, monkeypa
         save_checkpoint(folder, state)
 
     monkeypatch.setattr(journal_module, "save_checkpoint", gated)
-    journal, net = Journal(RunFolder(tmp_path)), mlp()
+    journal, net = Recorder(RunFolder(tmp_path)), mlp()
     before = snapshot(net.state_dict())
     state = RoundState(step=3, losses=[1.0], best=net.state_dict())
     journal.save(net, state)
@@ -86,17 +86,6 @@ def test_a_checkpoint_holds_the_moment_it_was_asked_for(tmp_path: Path, monkeypa
     assert (found["round"]["step"], found["round"]["losses"]) == (3, [1.0])
 
 
-class StopAt(Observer):
-    """Asks to stop after step 4 of the first round."""
-
-    def __init__(self) -> None:
-        self.interrupt = Interrupt()
-
-    def step_done(self, round_index: int, step: int) -> None:
-        if step == 4:
-            self.interrupt.request("the test")
-
-
 def test_an_interrupted_run_leaves_only_with_its_checkpoint_on_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,7 +97,7 @@ def test_an_interrupted_run_leaves_only_with_its_checkpoint_on_disk(
         ended.append(state["round"]["step"])
 
     monkeypatch.setattr(journal_module, "save_checkpoint", slow)
-    observer, experiment = StopAt(), tiny()
+    observer, experiment = InterruptAfter(4), tiny_experiment()
     with pytest.raises(Interrupted):
         run_experiment(
             experiment, Execution(results_dir=tmp_path, device="cpu"), observer=observer, interrupt=observer.interrupt
@@ -127,7 +116,7 @@ def test_a_checkpoint_that_cannot_be_written_ends_the_run(tmp_path: Path, monkey
         save_checkpoint(folder, state)
 
     monkeypatch.setattr(journal_module, "save_checkpoint", full)
-    observer, experiment = StopAt(), tiny()
+    observer, experiment = InterruptAfter(4), tiny_experiment()
     execution = Execution(results_dir=tmp_path, device="cpu")
     with pytest.raises(StoreError, match="disk full"):
         run_experiment(experiment, execution, observer=observer, interrupt=observer.interrupt)

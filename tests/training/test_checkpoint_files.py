@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from rig import equal
+from bits import bit_equal
 
 from reinit_bench.store.files import StoreError
 from reinit_bench.training.checkpoint import (
@@ -62,7 +62,7 @@ def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
         "last_optimizer": None,
     }
     save_checkpoint(tmp_path, state)
-    assert equal(read_checkpoint(tmp_path / NAME, CPU), state)
+    assert bit_equal(read_checkpoint(tmp_path / NAME, CPU), state)
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
@@ -110,7 +110,7 @@ def test_problems_are_named_and_the_one_before_is_used(tmp_path: Path) -> None:
     newest.write_bytes(newest.read_bytes()[:-1])
     state, problems = latest_checkpoint(tmp_path, CPU)
     assert state is not None
-    assert equal(state, numbered(1))
+    assert bit_equal(state, numbered(1))
     assert problems == [f"{newest} is torn or altered: its checksum does not match; using the one before"]
 
 

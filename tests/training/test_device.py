@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from rig import Watcher, mlp, train, vector_task
+from training_helpers import RecordingObserver, mlp, train, vector_task
 
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.training.device import autocast, choose_device, keep_freed_memory, set_up_arithmetic
@@ -89,9 +89,9 @@ def test_bf16_trains_near_fp32_with_weights_in_fp32() -> None:
     curves, last_losses = {}, {}
     for precision in ("fp32", "bf16"):
         net = mlp()
-        watcher = Watcher(net)
-        result, _ = train(net, vector_task(), steps=10, precision=precision, watcher=watcher)
-        curves[precision], last_losses[precision] = watcher.losses, result.test_loss
+        observer = RecordingObserver(net)
+        result, _ = train(net, vector_task(), steps=10, precision=precision, observer=observer)
+        curves[precision], last_losses[precision] = observer.losses, result.test_loss
         assert {value.dtype for value in net.state_dict().values()} == {torch.float32}
         # The result is of the precision of the run.
         assert result.test_loss == evaluate(net, vector_task(), "test", precision).loss

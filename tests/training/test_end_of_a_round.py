@@ -6,7 +6,17 @@ from dataclasses import replace
 
 import pytest
 import torch
-from rig import TRAINER, ScriptValidation, Watcher, equal, mlp, split, task_of, train, vector_task, weights
+from bits import bit_equal, copy_state
+from training_helpers import (
+    TRAINER,
+    RecordingObserver,
+    ScriptValidation,
+    make_split,
+    make_task,
+    mlp,
+    train,
+    vector_task,
+)
 
 from reinit_bench.core.randomness import stream
 from reinit_bench.data.task import Task
@@ -18,7 +28,7 @@ from reinit_bench.training.loop import Diverged
 BEST_IS_SECOND = [(0.5, 1.0), (0.7, 0.9), (0.7, 0.95), (0.6, 0.1)]
 
 
-class Epochs(Watcher):
+class Epochs(RecordingObserver):
     """Keeps the weights at every epoch's end too."""
 
     def __init__(self, net: BlockNet) -> None:
@@ -28,7 +38,7 @@ class Epochs(Watcher):
     def step_done(self, round_index: int, step: int) -> None:
         super().step_done(round_index, step)
         if step % 5 == 0:
-            self.weights.append(weights(self.net))
+            self.weights.append(copy_state(self.net))
 
 
 @pytest.mark.parametrize(("kept", "epoch", "metrics"), [("best", 2, (0.7, 0.9)), ("last", 4, (0.6, 0.1))])
@@ -37,9 +47,9 @@ def test_a_round_hands_on_its_best_weights_or_its_last(
 ) -> None:
     script_validation(BEST_IS_SECOND)
     net, task = mlp(), vector_task()
-    watcher = Epochs(net)
-    result, _ = train(net, task, replace(TRAINER, round_weights=kept), steps=20, watcher=watcher)
-    assert equal(weights(net), watcher.weights[epoch - 1])
+    observer = Epochs(net)
+    result, _ = train(net, task, replace(TRAINER, round_weights=kept), steps=20, observer=observer)
+    assert bit_equal(copy_state(net), observer.weights[epoch - 1])
     assert (result.validation_accuracy, result.validation_loss) == metrics
     for split_name in ("train", "test"):
         expected = evaluate(net, task, split_name, "fp32")
@@ -51,19 +61,19 @@ def test_a_round_hands_on_its_best_weights_or_its_last(
 def test_a_partial_last_epoch_is_validated_too(script_validation: ScriptValidation) -> None:
     script_validation([(0.5, 1.0), (0.7, 1.0)])
     net = mlp()
-    watcher = Epochs(net)
-    result, _ = train(net, vector_task(), steps=7, watcher=watcher)
-    assert (result.validation_accuracy, result.epochs, len(watcher.epochs[1].losses)) == (0.7, 2, 2)
-    assert not equal(weights(net), watcher.weights[0])
+    observer = Epochs(net)
+    result, _ = train(net, vector_task(), steps=7, observer=observer)
+    assert (result.validation_accuracy, result.epochs, len(observer.epochs[1].losses)) == (0.7, 2, 2)
+    assert not bit_equal(copy_state(net), observer.weights[0])
 
 
 def test_a_plateau_halves_the_learning_rate_until_the_round_has_converged(script_validation: ScriptValidation) -> None:
     script_validation([(0.5, 1.0)] * 7)
     net = mlp()
-    watcher = Watcher(net)
+    observer = RecordingObserver(net)
     trainer = replace(TRAINER, lr=0.8, plateau_epochs=2, patience_epochs=6, batch_size=22)
-    result, optimizer = train(net, vector_task(), trainer, steps=1000, watcher=watcher)
-    assert [event.lr for event in watcher.epochs] == [0.8, 0.8, 0.8, 0.4, 0.4, 0.2, 0.2]
+    result, optimizer = train(net, vector_task(), trainer, steps=1000, observer=observer)
+    assert [event.lr for event in observer.epochs] == [0.8, 0.8, 0.8, 0.4, 0.4, 0.2, 0.2]
     assert (result.lr, result.steps, result.epochs, result.converged) == (0.1, 7, 7, True)
     assert [group["lr"] for group in optimizer["param_groups"]] == [0.1, 0.1]
 
@@ -78,35 +88,35 @@ def test_the_factor_of_a_plateau_is_a_setting(script_validation: ScriptValidatio
 def test_a_lowered_learning_rate_is_used_from_the_next_step_on(script_validation: ScriptValidation) -> None:
     """Without momentum and penalty, a step is lr times the gradient: halved lr, half the step from the same point."""
     inputs = torch.tensor([[1.0, -2.0, 0.5, 3.0, 1.5]])
-    task = task_of(split(inputs, torch.tensor([1])))
+    task = make_task(make_split(inputs, torch.tensor([1])))
     trainer = replace(TRAINER, lr=2.0**-10, momentum=0.0, weight_decay=0.0, plateau_epochs=1, round_weights="last")
     one, two, by_hand = mlp(), mlp(), mlp()
     script_validation([(0.5, 1.0)] * 5)
     train(one, task, trainer, steps=2)  # plateau after epoch 2: both steps at the first rate
     train(two, task, trainer, steps=3)
     for rate in (2.0**-10, 2.0**-10, 2.0**-11):
-        reached = weights(by_hand)
+        reached = copy_state(by_hand)
         by_hand.zero_grad()
         torch.nn.functional.cross_entropy(by_hand(inputs), torch.tensor([1])).backward()
         with torch.no_grad():
             for value in by_hand.parameters():
                 value -= rate * value.grad
-    torch.testing.assert_close(weights(one), reached, rtol=1e-6, atol=1e-8)
-    torch.testing.assert_close(weights(two), weights(by_hand), rtol=1e-6, atol=1e-8)
-    moved = {name: (weights(two)[name] - weights(one)[name]).norm().item() for name in reached}
+    torch.testing.assert_close(copy_state(one), reached, rtol=1e-6, atol=1e-8)
+    torch.testing.assert_close(copy_state(two), copy_state(by_hand), rtol=1e-6, atol=1e-8)
+    moved = {name: (copy_state(two)[name] - copy_state(one)[name]).norm().item() for name in reached}
     assert max(moved.values()) > 1e-4, "the third step is too small to tell one rate from another"
 
 
 def test_without_validation_examples_only_the_step_limit_ends_a_round() -> None:
     task = vector_task()
-    bare = task_of(task.train, split(torch.empty(0, 5), torch.empty(0, dtype=torch.int64)), task.test)
+    bare = make_task(task.train, make_split(torch.empty(0, 5), torch.empty(0, dtype=torch.int64)), task.test)
     trainer = replace(TRAINER, validation_fraction=0.0, round_weights="last", plateau_epochs=1, patience_epochs=1)
     net = mlp()
-    watcher = Watcher(net)
-    result, _ = train(net, bare, trainer, steps=15, watcher=watcher)
+    observer = RecordingObserver(net)
+    result, _ = train(net, bare, trainer, steps=15, observer=observer)
     assert (result.steps, result.converged, result.lr) == (15, False, TRAINER.lr)
     assert (result.validation_accuracy, result.validation_loss) == (None, None)
-    assert [event.validation_accuracy for event in watcher.epochs] == [None] * 3
+    assert [event.validation_accuracy for event in observer.epochs] == [None] * 3
 
 
 def spoiled_task(example: int) -> Task:
@@ -114,7 +124,7 @@ def spoiled_task(example: int) -> Task:
     task = vector_task()
     inputs = task.train.stored.clone()
     inputs[example, 0] = float("nan")
-    return task_of(split(inputs, task.train.labels), task.validation, task.test)
+    return make_task(make_split(inputs, task.train.labels), task.validation, task.test)
 
 
 @pytest.mark.parametrize("example", [0, 9, 21])
@@ -123,14 +133,14 @@ def test_divergence_names_the_round_and_the_first_such_step(example: int, checkp
     order = torch.randperm(22, generator=stream(7, "order", 4, 1)).tolist()
     step = order.index(example) // 5 + 1
     net = mlp()
-    watcher = Watcher(net)
+    observer = RecordingObserver(net)
     trainer = replace(TRAINER, checkpoint_every=checkpoint_every)
     with pytest.raises(Diverged, match=rf"^the loss became nan in round 4 at step {step}; try a lower") as error:
-        train(net, spoiled_task(example), trainer, steps=50, index=4, watcher=watcher)
+        train(net, spoiled_task(example), trainer, steps=50, index=4, observer=observer)
     assert (error.value.round, error.value.step) == (4, step)
     # No checkpoint holds what has run away.
-    assert [state.step for _, state in watcher.saves] == (list(range(step)) if checkpoint_every == 1 else [0])
-    assert all(value.isfinite().all() for saved, _ in watcher.saves for value in saved.values())
+    assert [state.step for _, state in observer.saves] == (list(range(step)) if checkpoint_every == 1 else [0])
+    assert all(value.isfinite().all() for saved, _ in observer.saves for value in saved.values())
 
 
 def test_divergence_seen_in_the_second_epoch_counts_steps_of_the_round(script_validation: ScriptValidation) -> None:
@@ -145,7 +155,7 @@ def test_weights_that_the_last_step_ruined_do_not_pass_as_a_result(validated: bo
     """The loss of the only step is finite, what its update leaves is not: no later step would notice."""
     task, trainer = vector_task(), replace(TRAINER, lr=3e38, batch_size=22)
     if not validated:
-        task = task_of(task.train, split(torch.empty(0, 5), torch.empty(0, dtype=torch.int64)), task.test)
+        task = make_task(task.train, make_split(torch.empty(0, 5), torch.empty(0, dtype=torch.int64)), task.test)
         trainer = replace(trainer, validation_fraction=0.0, round_weights="last")
     with pytest.raises(Diverged, match=r"^the loss became (nan|inf) in round 2 at step 1; try a lower trainer\.lr$"):
         train(mlp(), task, trainer, steps=1, index=2)
@@ -153,36 +163,36 @@ def test_weights_that_the_last_step_ruined_do_not_pass_as_a_result(validated: bo
 
 def test_a_request_to_stop_is_heard_before_the_next_step_and_saved() -> None:
     net = mlp()
-    watcher = Watcher(net, stop_after=3)
+    observer = RecordingObserver(net, stop_after=3)
     with pytest.raises(Interrupted, match=r"^the test$"):
-        train(net, vector_task(), steps=50, watcher=watcher)
-    assert [step for _, step in watcher.steps] == [1, 2, 3]
-    assert [(state.step, state.epoch, state.seen, len(state.losses)) for _, state in watcher.saves] == [
+        train(net, vector_task(), steps=50, observer=observer)
+    assert [step for _, step in observer.steps] == [1, 2, 3]
+    assert [(state.step, state.epoch, state.seen, len(state.losses)) for _, state in observer.saves] == [
         (0, 1, 0, 0),
         (3, 1, 15, 3),
     ]
-    assert equal(watcher.saves[-1][0], weights(net))
+    assert bit_equal(observer.saves[-1][0], copy_state(net))
 
 
 def test_a_request_at_the_end_of_an_epoch_is_heard_after_its_validation() -> None:
     net = mlp()
-    watcher = Watcher(net, stop_after=5)
+    observer = RecordingObserver(net, stop_after=5)
     with pytest.raises(Interrupted):
-        train(net, vector_task(), steps=50, watcher=watcher)
-    state = watcher.saves[-1][1]
+        train(net, vector_task(), steps=50, observer=observer)
+    state = observer.saves[-1][1]
     assert (state.step, state.epoch, state.seen, state.losses) == (5, 2, 0, [])
-    assert equal(state.best, weights(net))
+    assert bit_equal(state.best, copy_state(net))
 
 
 def test_a_request_during_the_last_step_lets_the_round_end() -> None:
     net = mlp()
-    result, _ = train(net, vector_task(), steps=7, watcher=Watcher(net, stop_after=7))
+    result, _ = train(net, vector_task(), steps=7, observer=RecordingObserver(net, stop_after=7))
     assert result.steps == 7
 
 
 @pytest.mark.parametrize(("every", "saved"), [(1, [0, 1, 2, 3, 4, 5, 6]), (3, [0, 3, 6]), (1000, [0])])
 def test_checkpoints_are_written_at_the_start_and_every_so_many_steps(every: int, saved: list[int]) -> None:
     net = mlp()
-    watcher = Watcher(net)
-    train(net, vector_task(), replace(TRAINER, checkpoint_every=every), steps=7, watcher=watcher)
-    assert [state.step for _, state in watcher.saves] == saved
+    observer = RecordingObserver(net)
+    train(net, vector_task(), replace(TRAINER, checkpoint_every=every), steps=7, observer=observer)
+    assert [state.step for _, state in observer.saves] == saved

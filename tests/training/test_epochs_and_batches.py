@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-from rig import SEED, TRAINER, Watcher, equal, mlp, split, task_of, train, vector_task, weights
+from bits import bit_equal, copy_state
 from torch import Tensor, nn
+from training_helpers import SEED, TRAINER, RecordingObserver, make_split, make_task, mlp, train, vector_task
 
 from reinit_bench.core.config import Trainer
 from reinit_bench.core.randomness import stream
@@ -40,8 +41,8 @@ def order(round_index: int, epoch: int, examples: int) -> list[int]:
 @pytest.mark.parametrize(("examples", "sizes"), [(10, [4, 4, 2]), (8, [4, 4])])
 def test_every_example_once_an_epoch_in_the_named_order(examples: int, sizes: list[int]) -> None:
     net, seen, trainer = numbered(examples)
-    train_split = split(torch.arange(examples).float()[:, None], torch.arange(examples) % 2)
-    train(net, task_of(train_split, classes=2), trainer, steps=2 * len(sizes), index=3)
+    train_split = make_split(torch.arange(examples).float()[:, None], torch.arange(examples) % 2)
+    train(net, make_task(train_split, classes=2), trainer, steps=2 * len(sizes), index=3)
     assert [len(batch) for batch in seen.batches] == sizes * 2
     numbers = torch.cat(seen.batches)[:, 0].int().tolist()
     assert numbers == order(3, 1, examples) + order(3, 2, examples)
@@ -51,37 +52,45 @@ def test_every_example_once_an_epoch_in_the_named_order(examples: int, sizes: li
 def test_one_batch_of_all_examples_is_not_shuffled() -> None:
     # An order would change nothing but the last bits of the sums, and full-batch runs share theirs.
     net, seen, trainer = numbered(3)
-    train(net, task_of(split(torch.arange(3.0)[:, None], torch.arange(3) % 2), classes=2), trainer, steps=2, index=3)
+    train(
+        net,
+        make_task(make_split(torch.arange(3.0)[:, None], torch.arange(3) % 2), classes=2),
+        trainer,
+        steps=2,
+        index=3,
+    )
     assert [batch[:, 0].int().tolist() for batch in seen.batches] == [[0, 1, 2], [0, 1, 2]]
 
 
 def test_a_step_limit_inside_an_epoch_ends_the_round_there() -> None:
     examples = 10
     net, seen, trainer = numbered(examples)
-    train_split = split(torch.arange(examples).float()[:, None], torch.arange(examples) % 2)
-    watcher = Watcher(net)
-    result, _ = train(net, task_of(train_split, classes=2), trainer, steps=5, index=2, total_step=100, watcher=watcher)
+    train_split = make_split(torch.arange(examples).float()[:, None], torch.arange(examples) % 2)
+    observer = RecordingObserver(net)
+    result, _ = train(
+        net, make_task(train_split, classes=2), trainer, steps=5, index=2, total_step=100, observer=observer
+    )
     numbers = torch.cat(seen.batches)[:, 0].int().tolist()
     assert numbers == order(2, 1, examples) + order(2, 2, examples)[:8]
     assert (result.steps, result.epochs, result.converged) == (5, 2, False)
-    assert watcher.steps == [(2, step) for step in range(1, 6)]
-    told = [(event.round, event.epoch, event.step, event.total_step, len(event.losses)) for event in watcher.epochs]
+    assert observer.steps == [(2, step) for step in range(1, 6)]
+    told = [(event.round, event.epoch, event.step, event.total_step, len(event.losses)) for event in observer.epochs]
     assert told == [(2, 1, 3, 103, 3), (2, 2, 5, 105, 2)]
 
 
 def test_the_curve_is_the_mean_loss_and_the_share_of_right_answers_of_each_batch() -> None:
     """At a learning rate of almost nothing the network stays as it was: what it is told can be computed anew."""
     net, task = mlp(), vector_task()
-    watcher = Watcher(net)
-    train(net, task, replace(TRAINER, lr=1e-12), steps=5, watcher=watcher)
+    observer = RecordingObserver(net)
+    train(net, task, replace(TRAINER, lr=1e-12), steps=5, observer=observer)
     positions = torch.randperm(22, generator=stream(SEED, "order", 1, 1))
     inputs, labels = task.train.stored[positions], task.train.labels[positions]
     with torch.no_grad():
         logits = mlp()(inputs)
     each = nn.functional.cross_entropy(logits, labels, reduction="none")
     expected = [batch.mean().item() for batch in each.split(5)]
-    assert watcher.losses == pytest.approx(expected, rel=1e-5)
-    assert watcher.epochs[0].train_accuracy == (logits.argmax(1) == labels).sum().item() / 22
+    assert observer.losses == pytest.approx(expected, rel=1e-5)
+    assert observer.epochs[0].train_accuracy == (logits.argmax(1) == labels).sum().item() / 22
 
 
 def test_dropout_masks_are_those_of_the_named_streams() -> None:
@@ -91,7 +100,7 @@ def test_dropout_masks_are_those_of_the_named_streams() -> None:
         layers = [nn.Sequential(Dropout(0.5), Seen()), nn.Sequential(Dropout(0.5), Seen())]
         # Each layer gets ones: what the first leaves is put back to 1 before the second.
         net = BlockNet([layers[0], nn.Sequential(Ones(), layers[1], nn.Linear(8, 2))], nn.Identity())
-        task = task_of(split(torch.ones(6, 8), torch.arange(6) % 2), classes=2)
+        task = make_task(make_split(torch.ones(6, 8), torch.arange(6) % 2), classes=2)
         train(net, task, Trainer(batch_size=3), steps=4, index=5)
         return [layer[1].batches for layer in layers]
 
@@ -107,8 +116,8 @@ def test_dropout_masks_are_those_of_the_named_streams() -> None:
         ]
         for number in range(2)
     ]
-    assert equal(drawn, expected)
-    assert equal(drawn, masks())
+    assert bit_equal(drawn, expected)
+    assert bit_equal(drawn, masks())
     flat = [tuple(mask.flatten().tolist()) for layer in drawn for mask in layer]
     assert len(set(flat)) == 8
 
@@ -120,11 +129,11 @@ def test_a_dropout_of_rate_zero_draws_nothing() -> None:
     train(silent, vector_task(), steps=5)
     assert net.blocks[0].dropout.generator is not None
     assert net.blocks[1].dropout.generator is None
-    assert not equal(weights(net), weights(silent))
+    assert not bit_equal(copy_state(net), copy_state(silent))
 
 
 def test_rounds_see_different_orders() -> None:
     first, second = mlp(), mlp()
     train(first, vector_task(), steps=3, index=1)
     train(second, vector_task(), steps=3, index=2)
-    assert not equal(weights(first), weights(second))
+    assert not bit_equal(copy_state(first), copy_state(second))

@@ -6,8 +6,8 @@ import math
 
 import pytest
 import torch
-from rig import split, task_of
 from torch import nn
+from training_helpers import make_split, make_task
 
 from reinit_bench.data.task import Task
 from reinit_bench.models.blocknet import BlockNet, Dropout
@@ -19,9 +19,9 @@ SURE, UNSURE = -math.log(0.75), -math.log(0.25)
 
 def logits_of(rows: list[tuple[float, float]], labels: list[int]) -> Task:
     """A task whose inputs are the logits of a network that changes nothing, one for each split."""
-    test = split(torch.tensor(rows), torch.tensor(labels))
-    train, validation = split(test.stored[:2], test.labels[:2]), split(test.stored[2:3], test.labels[2:3])
-    return task_of(train, validation, test, classes=2)
+    test = make_split(torch.tensor(rows), torch.tensor(labels))
+    train, validation = make_split(test.stored[:2], test.labels[:2]), make_split(test.stored[2:3], test.labels[2:3])
+    return make_task(train, validation, test, classes=2)
 
 
 ROWS, LABELS = [(LOG3, 0.0), (LOG3, 0.0), (0.0, LOG3), (LOG3, 0.0)], [0, 1, 1, 0]

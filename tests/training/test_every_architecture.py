@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from small import tiny
+from factories import METHODS, tiny_experiment
 
 from reinit_bench.core.config import Execution
 from reinit_bench.run.experiment import run_experiment
@@ -15,11 +15,11 @@ BLOCKS = {"mobilenet": 7, "vgg16": 13, "resnet50": 16}
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", ["bl", "welsr", "dsd", "wels", "fc", "lw"])
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("model", BLOCKS)
 def test_it_runs_its_k_rounds(tmp_path: Path, model: str, method: str) -> None:
     """One step in each of K rounds; the baseline takes all K steps in its only round."""
-    experiment = tiny(
+    experiment = tiny_experiment(
         f"model={model}",
         f"method={method}",
         "model.width=0.05",

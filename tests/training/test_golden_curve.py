@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from small import tiny
+from factories import tiny_experiment
 from torch import Tensor, nn
 
 from reinit_bench.core.config import Execution
@@ -12,12 +12,12 @@ from reinit_bench.core.randomness import stream
 from reinit_bench.core.rounds import Round
 from reinit_bench.data.task import Task, load_task
 from reinit_bench.models.blocknet import BlockNet
-from reinit_bench.run.components import Parts, build_network
-from reinit_bench.training.loop import Surroundings, train_round
+from reinit_bench.run.components import Components, build_network
+from reinit_bench.training.loop import Callbacks, train_round
 from reinit_bench.training.observer import EpochEnd
 
 LR, MOMENTUM, PENALTY, BATCH, STEPS = 0.01, 0.9, 0.01, 16, 10
-EXPERIMENT = tiny(
+EXPERIMENT = tiny_experiment(
     "dataset.train_examples=100", f"trainer.lr={LR}", f"trainer.momentum={MOMENTUM}", f"trainer.weight_decay={PENALTY}"
 )
 """90 examples to train: six steps an epoch, the last of 10 examples; ten steps reach into the second epoch."""
@@ -67,7 +67,8 @@ def our_losses(task: Task, net: BlockNet) -> list[float]:
         task,
         Round(index=1, block=0, repeat=1, max_steps=STEPS),
         EXPERIMENT.trainer,
-        surroundings=Surroundings(seed=EXPERIMENT.seed, epoch_ended=epochs.append),
+        seed=EXPERIMENT.seed,
+        callbacks=Callbacks(epoch_ended=epochs.append),
     )
     assert [len(event.losses) for event in epochs] == [6, 4]
     return [loss for event in epochs for loss in event.losses]
@@ -75,7 +76,7 @@ def our_losses(task: Task, net: BlockNet) -> list[float]:
 
 def test_the_first_ten_losses_are_those_of_a_plain_loop() -> None:
     task = load_task(EXPERIMENT, torch.device("cpu"))
-    net = build_network(Parts.of(EXPERIMENT, Execution(device="cpu")), EXPERIMENT, task)
+    net = build_network(Components.of(EXPERIMENT, Execution(device="cpu")), EXPERIMENT, task)
     first_weights = [value.detach().clone() for value in net.parameters()]
     expected = plain_losses(task, first_weights, PENALTY)
     assert our_losses(task, net) == pytest.approx(expected, rel=1e-5)

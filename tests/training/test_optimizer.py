@@ -6,8 +6,18 @@ from dataclasses import replace
 
 import pytest
 import torch
-from rig import TRAINER, ScriptValidation, Watcher, equal, mlp, split, task_of, train, vector_task, weights
+from bits import bit_equal, copy_state
 from torch import nn
+from training_helpers import (
+    TRAINER,
+    RecordingObserver,
+    ScriptValidation,
+    make_split,
+    make_task,
+    mlp,
+    train,
+    vector_task,
+)
 
 from reinit_bench.core.config import Trainer
 from reinit_bench.data.task import Task
@@ -18,7 +28,7 @@ from reinit_bench.training.optimizer import make_optimizer, set_lr
 
 def identical_examples() -> Task:
     """Nine times the same example: whatever the order, a full batch gives the same bits."""
-    return task_of(split(torch.tensor([[1.0, -2.0, 0.5, 3.0, 1.5]] * 9), torch.full((9,), 1)))
+    return make_task(make_split(torch.tensor([[1.0, -2.0, 0.5, 3.0, 1.5]] * 9), torch.full((9,), 1)))
 
 
 @pytest.mark.parametrize(("form", "kernel"), [("l2", (1.8, 1.51)), ("sgd", (1.85, 1.62875))])
@@ -49,12 +59,12 @@ def test_the_penalty_is_the_gradient_of_lambda_times_the_sum_of_squares() -> Non
         layer.weight.copy_(torch.tensor([[1.0, -2.0], [3.0, 0.5]]))
         layer.bias.zero_()
     before = layer.weight.detach().clone()
-    task = task_of(split(torch.zeros(4, 2), torch.zeros(4, dtype=torch.int64)), classes=2)
-    watcher = Watcher(net)
-    train(net, task, Trainer(lr=0.5, weight_decay=0.05, batch_size=4), steps=1, watcher=watcher)
+    task = make_task(make_split(torch.zeros(4, 2), torch.zeros(4, dtype=torch.int64)), classes=2)
+    observer = RecordingObserver(net)
+    train(net, task, Trainer(lr=0.5, weight_decay=0.05, batch_size=4), steps=1, observer=observer)
     torch.testing.assert_close(layer.weight, before - 0.5 * 2 * 0.05 * before, rtol=1e-6, atol=0)
     torch.testing.assert_close(layer.bias, torch.tensor([0.25, -0.25]), rtol=1e-6, atol=0)  # p = 1/2
-    assert watcher.losses == [pytest.approx(0.6931472, rel=1e-6)]  # log 2: the curve is without the penalty
+    assert observer.losses == [pytest.approx(0.6931472, rel=1e-6)]  # log 2: the curve is without the penalty
 
 
 def test_only_kernels_are_penalized() -> None:
@@ -76,9 +86,9 @@ def test_set_lr_reaches_every_group() -> None:
 def test_frozen_parameters_keep_their_bits_and_train_again_in_the_next_round() -> None:
     net, task = mlp(), vector_task()
     frozen = set(net.names_in_blocks(1, 2))
-    before = weights(net)
+    before = copy_state(net)
     train(net, task, TRAINER, steps=9, frozen=frozen)
-    trained = weights(net)
+    trained = copy_state(net)
     changed = {name for name, _ in net.named_parameters() if not torch.equal(trained[name], before[name])}
     assert changed == {"blocks.2.head.weight", "blocks.2.head.bias"}
     train(net, task, TRAINER, steps=9, index=2)
@@ -88,7 +98,7 @@ def test_frozen_parameters_keep_their_bits_and_train_again_in_the_next_round() -
 def test_all_kernels_or_all_biases_may_be_frozen() -> None:
     for frozen_end, trained_end in ((".weight", ".bias"), (".bias", ".weight")):
         net = mlp()
-        before = weights(net)
+        before = copy_state(net)
         frozen = {name for name, _ in net.named_parameters() if name.endswith(frozen_end)}
         train(net, vector_task(), TRAINER, steps=5, frozen=frozen)
         changed = {name for name, value in net.named_parameters() if not torch.equal(value, before[name])}
@@ -101,21 +111,21 @@ def test_a_carried_optimizer_makes_two_rounds_one() -> None:
     _, momentum_of_six = train(whole, task, trainer, steps=6)
     _, optimizer = train(halves, task, trainer, steps=3)
     _, momentum = train(halves, task, trainer, steps=3, index=2, carried=optimizer)
-    assert equal(weights(halves), weights(whole))
-    assert equal(momentum, momentum_of_six)
+    assert bit_equal(copy_state(halves), copy_state(whole))
+    assert bit_equal(momentum, momentum_of_six)
     for index in (1, 2):
         train(fresh, task, trainer, steps=3, index=index)
-    assert not equal(weights(fresh), weights(whole))
+    assert not bit_equal(copy_state(fresh), copy_state(whole))
 
 
 def test_a_fresh_optimizer_knows_nothing_of_the_round_before() -> None:
     task, trainer = identical_examples(), replace(TRAINER, batch_size=9, round_weights="last")
     net, copied = mlp(), mlp()
     train(net, task, trainer, steps=3)
-    copied.load_state_dict(weights(net))
+    copied.load_state_dict(copy_state(net))
     train(net, task, trainer, steps=3, index=2)
     train(copied, task, trainer, steps=3, index=2)
-    assert equal(weights(net), weights(copied))
+    assert bit_equal(copy_state(net), copy_state(copied))
 
 
 @pytest.mark.parametrize(("carry", "rates"), [(True, (0.1, 0.1)), (False, (0.4, 0.4))])
@@ -127,7 +137,7 @@ def test_a_lowered_learning_rate_is_carried_over_or_not(
     script_validation([(0.5, 1.0)] * 3 + [(0.5, 1.0), (0.6, 1.0)])
     result, optimizer = train(net, task, trainer, steps=3)
     assert (result.lr, [group["lr"] for group in optimizer["param_groups"]]) == (0.1, [0.1, 0.1])
-    watcher = Watcher(net)
-    result, _ = train(net, task, trainer, steps=2, index=2, carried=optimizer if carry else None, watcher=watcher)
-    assert tuple(event.lr for event in watcher.epochs) == rates
+    observer = RecordingObserver(net)
+    result, _ = train(net, task, trainer, steps=2, index=2, carried=optimizer if carry else None, observer=observer)
+    assert tuple(event.lr for event in observer.epochs) == rates
     assert result.lr == rates[-1]

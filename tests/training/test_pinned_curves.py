@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from small import tiny
+from factories import tiny_experiment
+from observers import LossRecorder
 
 from reinit_bench.core.config import Execution
 from reinit_bench.run.experiment import run_experiment
-from reinit_bench.training.observer import EpochEnd, Observer
 
 # Four rounds of three steps, with augmentation and dropout: every named stream of a run has its part in them.
 CURVES = {
@@ -28,24 +28,14 @@ CURVES = {
 }
 
 
-class Losses(Observer):
-    """The losses of each round's steps."""
-
-    def __init__(self) -> None:
-        self.rounds: list[list[float]] = []
-
-    def epoch_ended(self, event: EpochEnd) -> None:
-        self.rounds.append(list(event.losses))
-
-
 @pytest.mark.parametrize("method", CURVES)
 def test_a_run_id_goes_on_meaning_the_same_numbers(tmp_path: Path, method: str) -> None:
     """If this fails, either something broke, or PROTOCOL_VERSION must be raised along with these numbers.
 
     Machines and versions of torch round otherwise, by far less than the tolerance in three steps a round.
     """
-    experiment = tiny(f"method={method}", "augmentation=mild", "dropout=p25", "trainer.max_steps=3")
-    losses = Losses()
-    run_experiment(experiment, Execution(results_dir=tmp_path, device="cpu"), observer=losses)
-    for found, expected in zip(losses.rounds, CURVES[method], strict=True):
+    experiment = tiny_experiment(f"method={method}", "augmentation=mild", "dropout=p25", "trainer.max_steps=3")
+    recorder = LossRecorder()
+    run_experiment(experiment, Execution(results_dir=tmp_path, device="cpu"), observer=recorder)
+    for found, expected in zip(recorder.epochs, CURVES[method], strict=True):
         assert found == pytest.approx(expected, rel=1e-3)

@@ -10,7 +10,8 @@ from typing import Any
 
 import pytest
 import torch
-from rig import TRAINER, Watcher, equal, mlp, train, vector_task, weights
+from bits import bit_equal, copy_state
+from training_helpers import TRAINER, RecordingObserver, mlp, train, vector_task
 
 from reinit_bench.training.checkpoint import read_checkpoint, save_checkpoint
 from reinit_bench.training.interrupt import Interrupted
@@ -33,25 +34,25 @@ def test_resuming_at_every_step_ends_bit_equal(tmp_path: Path, kept: str, carry:
     trainer, task = replace(EVERY_STEP, round_weights=kept), vector_task()
     carried = train(mlp(DROPOUT), task, trainer, steps=4)[1] if carry else None
     net = mlp(DROPOUT)
-    uncut = Watcher(net)
-    expected = train(net, task, trainer, steps=STEPS, index=2, carried=copy.deepcopy(carried), watcher=uncut)
+    uncut = RecordingObserver(net)
+    expected = train(net, task, trainer, steps=STEPS, index=2, carried=copy.deepcopy(carried), observer=uncut)
     # The curve must have something to lose: several epochs, a lowered rate, best weights that are not the last.
     assert expected[0].epochs >= 4
     assert expected[0].lr < uncut.epochs[0].lr
-    assert equal(uncut.saves[-1][1].best, uncut.saves[-1][0]) is False
+    assert bit_equal(uncut.saves[-1][1].best, uncut.saves[-1][0]) is False
     assert [state.step for _, state in uncut.saves] == list(range(expected[0].steps))
     for saved, state in uncut.saves:
         again = mlp(DROPOUT)
         again.load_state_dict(saved)
-        watcher = Watcher(again)
+        observer = RecordingObserver(again)
         resumed = through_a_file(state, tmp_path)
-        ended = train(again, task, trainer, steps=STEPS, index=2, resume=resumed, carried=carried, watcher=watcher)
+        ended = train(again, task, trainer, steps=STEPS, index=2, resume=resumed, carried=carried, observer=observer)
         assert ended[0] == expected[0], f"cut at step {state.step}"
-        assert equal(ended[1], expected[1]), f"cut at step {state.step}"
-        assert equal(weights(again), weights(net)), f"cut at step {state.step}"
-        assert watcher.epochs == uncut.epochs[state.epoch - 1 :], f"cut at step {state.step}"
+        assert bit_equal(ended[1], expected[1]), f"cut at step {state.step}"
+        assert bit_equal(copy_state(again), copy_state(net)), f"cut at step {state.step}"
+        assert observer.epochs == uncut.epochs[state.epoch - 1 :], f"cut at step {state.step}"
         # What a checkpoint holds already is not written again.
-        assert states(watcher.saves) == states(uncut.saves[state.step + 1 :])
+        assert states(observer.saves) == states(uncut.saves[state.step + 1 :])
 
 
 def states(saves: Sequence[tuple[dict[str, torch.Tensor], RoundState]]) -> list[tuple[Any, ...]]:
@@ -61,33 +62,33 @@ def states(saves: Sequence[tuple[dict[str, torch.Tensor], RoundState]]) -> list[
 
 def test_cut_again_and_again_it_still_ends_bit_equal() -> None:
     task, net = vector_task(), mlp(DROPOUT)
-    uncut = Watcher(net)
-    expected, _ = train(net, task, EVERY_STEP, steps=STEPS, watcher=uncut)
+    uncut = RecordingObserver(net)
+    expected, _ = train(net, task, EVERY_STEP, steps=STEPS, observer=uncut)
     state: RoundState | None = None
-    saved, epochs = weights(mlp(DROPOUT)), list[EpochEnd]()
+    saved, epochs = copy_state(mlp(DROPOUT)), list[EpochEnd]()
     for _ in range(expected.steps - 1):
         again = mlp(DROPOUT)
         again.load_state_dict(saved)
-        watcher = Watcher(again, stop_after=1 if state is None else state.step + 1)
+        observer = RecordingObserver(again, stop_after=1 if state is None else state.step + 1)
         with pytest.raises(Interrupted):
-            train(again, task, EVERY_STEP, steps=STEPS, resume=state, watcher=watcher)
-        saved, state = watcher.saves[-1]
-        epochs += watcher.epochs
+            train(again, task, EVERY_STEP, steps=STEPS, resume=state, observer=observer)
+        saved, state = observer.saves[-1]
+        epochs += observer.epochs
     again = mlp(DROPOUT)
     again.load_state_dict(saved)
-    watcher = Watcher(again)
-    result, _ = train(again, task, EVERY_STEP, steps=STEPS, resume=state, watcher=watcher)
+    observer = RecordingObserver(again)
+    result, _ = train(again, task, EVERY_STEP, steps=STEPS, resume=state, observer=observer)
     assert asdict(result) == asdict(expected)
-    assert equal(weights(again), weights(net))
-    assert epochs + watcher.epochs == uncut.epochs
+    assert bit_equal(copy_state(again), copy_state(net))
+    assert epochs + observer.epochs == uncut.epochs
 
 
 def test_time_before_the_cut_counts() -> None:
     net = mlp()
-    watcher = Watcher(net)
-    train(net, vector_task(), EVERY_STEP, steps=6, watcher=watcher)
-    _, state = copy.deepcopy(watcher.saves[3])
+    observer = RecordingObserver(net)
+    train(net, vector_task(), EVERY_STEP, steps=6, observer=observer)
+    _, state = copy.deepcopy(observer.saves[3])
     state.seconds = 1000.0
-    later = Watcher(net)
-    train(net, vector_task(), EVERY_STEP, steps=6, resume=state, watcher=later)
+    later = RecordingObserver(net)
+    train(net, vector_task(), EVERY_STEP, steps=6, resume=state, observer=later)
     assert 1000.0 < later.saves[-1][1].seconds < 1100.0

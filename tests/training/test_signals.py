@@ -7,7 +7,7 @@ import signal
 from typing import Any
 
 import pytest
-from rig import Watcher, mlp, train, vector_task
+from training_helpers import RecordingObserver, mlp, train, vector_task
 
 from reinit_bench.training.interrupt import SIGNALS, Interrupt, Interrupted, interrupt_on_signals
 
@@ -56,17 +56,17 @@ def test_handlers_are_put_back_after_an_error() -> None:
 
 
 def test_a_signal_in_the_middle_of_a_round_stops_it_with_a_checkpoint() -> None:
-    class Shoot(Watcher):
+    class Shoot(RecordingObserver):
         def step_done(self, round_index: int, step: int) -> None:
             super().step_done(round_index, step)
             if step == 2:
                 os.kill(os.getpid(), signal.SIGTERM)
 
     net = mlp()
-    watcher = Shoot(net)
-    with interrupt_on_signals() as watcher.interrupt, pytest.raises(Interrupted, match="SIGTERM"):
-        train(net, vector_task(), steps=50, watcher=watcher)
-    assert [state.step for _, state in watcher.saves] == [0, 2]
+    observer = Shoot(net)
+    with interrupt_on_signals() as observer.interrupt, pytest.raises(Interrupted, match="SIGTERM"):
+        train(net, vector_task(), steps=50, observer=observer)
+    assert [state.step for _, state in observer.saves] == [0, 2]
 
 
 def test_a_request_without_signals() -> None:

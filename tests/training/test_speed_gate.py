@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from plain_twin import plain_twin
-from small import tiny
+from factories import tiny_experiment
+from reference_network import reference_network
 
 from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.data.task import Task
-from reinit_bench.kernels.norm import Norm
 from reinit_bench.models.blocknet import BlockNet
-from reinit_bench.run import experiment as experiment_module
-from reinit_bench.run.components import Parts, build_network
+from reinit_bench.models.layers import Norm
+from reinit_bench.run import components as components_module
+from reinit_bench.run.components import Components, build_network
 from reinit_bench.run.experiment import run_experiment
 from reinit_bench.training.observer import EpochEnd, Observer
 
@@ -47,8 +47,8 @@ def curve(folder: Path, experiment: Experiment, compile_: str = "none") -> tuple
     return observer.losses, result["test_accuracy"]
 
 
-def build_plain(parts: Parts, experiment: Experiment, task: Task) -> BlockNet:
-    twin = plain_twin(build_network(parts, experiment, task))
+def build_plain(parts: Components, experiment: Experiment, task: Task) -> BlockNet:
+    twin = reference_network(build_network(parts, experiment, task))
     assert not any(isinstance(module, Norm) for module in twin.modules())
     return twin
 
@@ -59,7 +59,7 @@ def both(
     """The run as it is, and of the plain network."""
     ours = curve(folder / "ours", experiment, compile_)
     with monkeypatch.context() as patch:
-        patch.setattr(experiment_module, "build_network", build_plain)
+        patch.setattr(components_module, "build_network", build_plain)
         plain = curve(folder / "plain", experiment)
     return ours, plain
 
@@ -78,7 +78,7 @@ def test_losses_of_wide_networks_are_those_of_the_plain_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, model: str
 ) -> None:
     """Wide enough for the compiled convolutions, where there are any; the first eight steps, as above."""
-    experiment = tiny(
+    experiment = tiny_experiment(
         f"model={model}",
         "method=lw",
         f"model.width={1 if model == 'scnn' else 0.25}",
@@ -133,7 +133,7 @@ def test_end_accuracies_over_seeds_are_indistinguishable(
     for seed in range(10):
         words = (f"model={model}", "method=lw", "image_size=16", "trainer.max_steps=12", "trainer.lr=0.02")
         words += ("model.width=1",) if model == "scnn" else ()
-        experiment = tiny(*words, "dataset.train_examples=300", "trainer.batch_size=32", f"seed={seed}")
+        experiment = tiny_experiment(*words, "dataset.train_examples=300", "trainer.batch_size=32", f"seed={seed}")
         ours, plain = both(tmp_path / str(seed), experiment, monkeypatch)
         assert plain[1] > 0.2, "the runs must have learned something"
         differences.append(ours[1] - plain[1])
@@ -146,7 +146,7 @@ def small(model: str, method: str, *, steps: int) -> Experiment:
 
     So thin a resnet50 does not settle at the paper's learning rate: its losses would tell of rounding, not of errors.
     """
-    return tiny(
+    return tiny_experiment(
         f"model={model}",
         f"method={method}",
         "model.width=0.1",

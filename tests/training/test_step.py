@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 import torch
-from rig import TRAINER, Watcher, equal, mlp, train, vector_task
-from small import composed, tiny
+from bits import bit_equal
+from factories import make_config, tiny_experiment
+from observers import LossRecorder
 from torch import Tensor, nn
 from torch._dynamo.utils import counters
+from training_helpers import TRAINER, RecordingObserver, mlp, train, vector_task
 
 from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.core.settings import ConfigError
@@ -19,7 +21,6 @@ from reinit_bench.models.blocknet import BlockNet, Dropout
 from reinit_bench.models.scnn import Scnn
 from reinit_bench.run.experiment import run_experiment
 from reinit_bench.training import step as step_module
-from reinit_bench.training.observer import EpochEnd, Observer
 from reinit_bench.training.step import OutOfMemory, TrainingStep, backend_of, compiled_forward
 
 
@@ -51,26 +52,26 @@ def test_in_parts_as_whole(micro_batch: int, rate: float) -> None:
     assert parts[2].keys() == whole[2].keys()
     for name, gradient in whole[2].items():
         torch.testing.assert_close(parts[2][name], gradient, rtol=1e-4, atol=1e-6)
-    assert equal(parts, whole) == (micro_batch == 11)
+    assert bit_equal(parts, whole) == (micro_batch == 11)
     assert all(module.part is None for module in net.modules() if isinstance(module, Dropout))
 
 
 def test_a_round_in_parts_is_the_round() -> None:
-    seen, watchers = list[int](), list[Watcher]()
+    seen, watchers = list[int](), list[RecordingObserver]()
     for micro_batch in (None, 2):
         net = mlp(0.25)
         net.register_forward_pre_hook(lambda module, inputs: seen.append(len(inputs[0])))
-        watchers.append(Watcher(net))
-        train(net, vector_task(), replace(TRAINER, micro_batch=micro_batch), steps=12, watcher=watchers[-1])
+        watchers.append(RecordingObserver(net))
+        train(net, vector_task(), replace(TRAINER, micro_batch=micro_batch), steps=12, observer=watchers[-1])
         assert max(seen) == (30 if micro_batch is None else 2)  # evaluation too
         seen.clear()
     assert watchers[1].losses == pytest.approx(watchers[0].losses, rel=1e-4)
 
 
 def test_micro_batch_and_compile_are_no_part_of_a_run() -> None:
-    plain = tiny()
-    assert tiny("trainer.micro_batch=4").run_id == plain.run_id
-    assert Experiment.from_dict(composed("compile=inductor")).run_id == Experiment.from_dict(composed()).run_id
+    plain = tiny_experiment()
+    assert tiny_experiment("trainer.micro_batch=4").run_id == plain.run_id
+    assert Experiment.from_dict(make_config("compile=inductor")).run_id == Experiment.from_dict(make_config()).run_id
 
 
 @pytest.mark.parametrize(("given", "message"), [(0, "at least 1"), (1.5, "whole number"), ("x", "micro_batch")])
@@ -88,20 +89,10 @@ def test_compile_is_checked_and_auto_follows_the_device() -> None:
     assert backend_of("aot_eager", torch.device("cpu")) == "aot_eager"
 
 
-class Losses(Observer):
-    """All losses of a run."""
-
-    def __init__(self) -> None:
-        self.losses: list[float] = []
-
-    def epoch_ended(self, event: EpochEnd) -> None:
-        self.losses += event.losses
-
-
 def losses(folder: Path, compile_: str, *overrides: str) -> list[float]:
-    observer = Losses()
+    observer = LossRecorder()
     execution = Execution(results_dir=folder, device="cpu", compile=compile_)
-    run_experiment(tiny("trainer.max_steps=5", *overrides), execution, observer=observer)
+    run_experiment(tiny_experiment("trainer.max_steps=5", *overrides), execution, observer=observer)
     return observer.losses
 
 

@@ -34,9 +34,7 @@ class LocalLauncher(Launcher):
 
         assert self.hydra_context is not None
         composer = Composer(self.hydra_context.config_loader)
-        run_locally(
-            [composer.compose(overrides) for overrides in job_overrides], self.workers, self.threads, retry=self.retry
-        )
+        run_locally(list(composer.planned(job_overrides)), self.workers, self.threads, retry=self.retry)
         return []
 
 

@@ -1,4 +1,4 @@
-"""The SLURM launcher: packs a sweep into job arrays, submits them through submitit, and returns."""
+"""The SLURM launcher: cuts a sweep into job arrays, submits them through submitit, and returns."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class SlurmLauncher(Launcher):
         assert self.hydra_context is not None
         options = Options.from_fields(self.fields)
         composer = Composer(self.hydra_context.config_loader)
-        run_on_slurm([composer.compose(overrides) for overrides in job_overrides], options)
+        run_on_slurm(list(composer.planned(job_overrides)), options)
         return []
 
 

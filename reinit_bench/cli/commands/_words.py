@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -29,9 +30,10 @@ def plan_of(words: Sequence[str] | None) -> Plan:
     from reinit_bench.cli.compose import composer, sweep_jobs
     from reinit_bench.store.store import no_garbage_collection
     from reinit_bench.sweep.plan import make_plan
+    from reinit_bench.sweep.slurm.queue import queued_runs
 
     # A sweep's command line can be pasted as it is: where it runs does not change what it would run.
     given = [word for word in words or [] if not word.startswith(("hydra.", "hydra/"))]
     with no_garbage_collection(), composer() as compose:
         jobs = sweep_jobs(compose.study_of(given), given)
-        return make_plan((compose.compose(overrides) for overrides in jobs), strict=False)
+        return make_plan(compose.planned(jobs), partial(queued_runs, strict=False))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -40,10 +41,12 @@ def _watch(plan: Plan, results_dir: Path, seconds: float, console: Console) -> N
     """Redraw until every run is done, or Ctrl-C."""
     from rich.live import Live
 
+    from reinit_bench.sweep.slurm.queue import queued_runs
+
     with Live(_picture(plan, results_dir), console=console, auto_refresh=False) as live:
         while plan.counts["done"] < len(plan.runs):
             time.sleep(seconds)
-            plan = plan.looked_up_again()
+            plan = plan.looked_up_again(partial(queued_runs, strict=False))
             live.update(_picture(plan, results_dir), refresh=True)
 
 

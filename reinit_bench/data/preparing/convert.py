@@ -13,6 +13,7 @@ from rich.progress import MofNCompleteColumn, Progress
 
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.cache import Cache, CacheWriter
+from reinit_bench.data.pixels import Decoding
 from reinit_bench.data.preparing.draw import draw_per_class
 from reinit_bench.data.preparing.fill import fill
 from reinit_bench.data.preparing.job import Job
@@ -56,7 +57,7 @@ def _fill(job: Job, writer: CacheWriter, split: str, count: int, records: Iterab
             labels[row] = label
             yield image
 
-    for row, reason in fill(arrays, images(), channels).items():
+    for row, reason in fill(arrays, images(), Decoding(channels=channels)).items():
         raise ConfigError(f"{job.title}: image {row} of {split} cannot be decoded: {reason}")
     writer.labels(split, labels)
 

@@ -32,7 +32,7 @@ REQUIREMENTS = (
 )
 """What preparing needs; the extra `reinit-bench[prepare]` is the same list."""
 
-LAUNCH = Path(__file__).with_name("launch.py")
+LAUNCH = Path(__file__).with_name("bootstrap.py")
 
 
 def run_jobs(jobs: Sequence[Job], console: Console) -> dict[str, str | None]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import itertools
-import os
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
-from reinit_bench.data.pixels import Unreadable, decode, resize
+from reinit_bench.core.machine import cores
+from reinit_bench.data.pixels import Decoding, Unreadable, decode, resize
 
 CHUNK = 1024
 """Images whose encoded bytes are held at a time."""
@@ -18,7 +18,7 @@ BLOCK = 32
 """Images that a thread takes at once: a tiny image costs less than handing it over."""
 
 
-def fill(arrays: Mapping[int | None, np.ndarray], images: Iterable[bytes | Path], channels: int) -> dict[int, str]:
+def fill(arrays: Mapping[int | None, np.ndarray], images: Iterable[bytes | Path], decoding: Decoding) -> dict[int, str]:
     """Decode each image and write it, resized, as the next row of every array.
 
     Args:
@@ -33,7 +33,7 @@ def fill(arrays: Mapping[int | None, np.ndarray], images: Iterable[bytes | Path]
     def work(block: list[tuple[int, bytes | Path]]) -> None:
         for row, content in block:
             try:
-                image = decode(content, channels)
+                image = decode(content, decoding)
             except Unreadable as error:
                 unreadable[row] = str(error)
                 continue
@@ -45,8 +45,3 @@ def fill(arrays: Mapping[int | None, np.ndarray], images: Iterable[bytes | Path]
         while chunk := list(itertools.islice(rows, CHUNK)):
             list(pool.map(work, (chunk[start : start + BLOCK] for start in range(0, len(chunk), BLOCK))))
     return unreadable
-
-
-def cores() -> int:
-    """The cores that this process may use: on a cluster fewer than the machine has."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,6 +1,6 @@
 """A batch: one submitted array on disk, with the frozen configuration of every run in it.
 
-`results/slurm/<name>/` has `batch.json` (which runs lie in which task), `packs.jsonl` (a line per array task: the
+`results/slurm/<name>/` has `batch.json` (which runs lie in which task), `tasks.jsonl` (a line per array task: the
 resolved configurations of its runs), the script given to sbatch, and `logs/` with a file per task that has begun.
 The folder is complete before anything is submitted, and the array's job name is the folder's: whatever dies in between,
 squeue can tell which runs are on their way. A few files an array, however many runs it has.
@@ -35,7 +35,7 @@ class Batch:
     Attributes:
         folder: where it lies; its last part is the array's job name.
         study: the study that it was submitted for.
-        packs: the run ids of each array task.
+        tasks: the run ids of each array task.
         job: SLURM's number of the array; None until sbatch has answered.
         workers, threads: worker processes of a task and CPU threads of each; None: chosen in the task.
         cpus: CPU cores of a task.
@@ -44,7 +44,7 @@ class Batch:
 
     folder: Path
     study: str | None
-    packs: Sequence[Sequence[str]]
+    tasks: Sequence[Sequence[str]]
     cpus: int
     workers: int | None = None
     threads: int | None = None
@@ -55,8 +55,8 @@ class Batch:
     def name(self) -> str:
         return self.folder.name
 
-    def create(self, packs: Sequence[Sequence[Mapping[str, Any]]]) -> None:
-        """Write the folder; `packs` are the resolved configurations of each array task.
+    def create(self, tasks: Sequence[Sequence[Mapping[str, Any]]]) -> None:
+        """Write the folder; `tasks` are the resolved configurations of each array task.
 
         Raises:
             StoreError: the results folder cannot be written.
@@ -65,7 +65,7 @@ class Batch:
             (self.folder / "logs").mkdir(parents=True)
         except OSError as error:
             raise StoreError(f"cannot make {self.folder}: {error.strerror or error}; change results_dir") from error
-        write_lines(self.folder / "packs.jsonl", [{"configs": list(configs)} for configs in packs])
+        write_lines(self.folder / "tasks.jsonl", [{"configs": list(configs)} for configs in tasks])
         self._write()
 
     def submitted(self, job: str) -> Batch:
@@ -76,12 +76,12 @@ class Batch:
 
     def configs(self, index: int) -> list[dict[str, Any]]:
         """The frozen configurations of one array task."""
-        with (self.folder / "packs.jsonl").open() as lines:
+        with (self.folder / "tasks.jsonl").open() as lines:
             for number, line in enumerate(lines):
                 if number == index:
                     configs: list[dict[str, Any]] = json.loads(line)["configs"]
                     return configs
-        raise ConfigError(f"{self.folder} has no pack {index}")
+        raise ConfigError(f"{self.folder} has no task {index}")
 
     def log(self, job: str) -> Path:
         """Where a task writes to; `job` is like 12_3."""
@@ -94,9 +94,9 @@ class Batch:
         except FileNotFoundError:
             return set()
 
-    def call_off(self, tasks: Sequence[int]) -> None:
+    def call_off(self, indices: Sequence[int]) -> None:
         """Keep that these tasks are called off."""
-        write_json(self.folder / CANCELLED, sorted(self.cancelled() | set(tasks)))
+        write_json(self.folder / CANCELLED, sorted(self.cancelled() | set(indices)))
 
     def _write(self) -> None:
         values = {key: value for key, value in asdict(self).items() if key != "folder"}

@@ -13,7 +13,7 @@ from reinit_bench.sweep.slurm.queue import Task, known_tasks
 def cancel(results_dir: Path, run_ids: Collection[str] | None = None) -> list[Task]:
     """End the array tasks that have any of these runs to do (None: all of the results folder's); returns them.
 
-    A task that is at work writes checkpoints first. A pack is called off as a whole, runs of it that are not among
+    A task that is at work writes checkpoints first. A task is called off as a whole, runs of it that are not among
     `run_ids` too.
 
     Raises:

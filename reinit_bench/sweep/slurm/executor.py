@@ -14,8 +14,8 @@ from reinit_bench.sweep.slurm.commands import SlurmError
 from reinit_bench.sweep.slurm.options import Options, Resources
 
 
-class PackExecutor(submitit.SlurmExecutor):
-    """Submits one array whose tasks run the packs of a batch.
+class ArrayExecutor(submitit.SlurmExecutor):
+    """Submits one array: the tasks of a batch.
 
     Submitit writes the script, checks its options, submits it and reads the job's number. What each task calls is ours
     and not submitit's pickles: those are put in place only after sbatch has answered (a submitter that dies in between
@@ -29,17 +29,17 @@ class PackExecutor(submitit.SlurmExecutor):
 
     @property
     def _submitit_command_str(self) -> str:
-        task = [self.python, "-u", "-m", "reinit_bench.sweep.slurm.task", shlex.quote(str(self.array.folder))]
+        task = [self.python, "-u", "-m", "reinit_bench.sweep.slurm.array_task", shlex.quote(str(self.array.folder))]
         return " ".join(["srun", f"--cpus-per-task={self.array.cpus}", "--unbuffered", *task])
 
-    def submit_packs(self, resources: Resources, options: Options, max_parallel: int) -> str:
+    def submit_tasks(self, resources: Resources, options: Options, max_parallel: int) -> str:
         """Submit the array; returns SLURM's number of it.
 
         Raises:
             SlurmError: sbatch refuses, with its reason.
         """
         self.update_parameters(**parameters(self.array, resources, options, max_parallel))
-        self.parameters["map_count"] = len(self.array.packs)
+        self.parameters["map_count"] = len(self.array.tasks)
         try:
             job = self._submit_command(self._submitit_command_str)
         except (FailedJobError, FailedSubmissionError) as error:

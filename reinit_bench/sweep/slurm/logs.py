@@ -12,7 +12,7 @@ def logs_of(results_dir: Path, beginning: str) -> list[tuple[str, Path]]:
     """Runs whose id begins so, each with the logs of the tasks that had it to do, oldest first."""
     found = []
     for batch in batches(results_dir):
-        for index, run_ids in enumerate(batch.packs):
+        for index, run_ids in enumerate(batch.tasks):
             for run_id in run_ids:
                 if run_id.startswith(beginning):
                     found += [(run_id, path) for path in sorted((batch.folder / "logs").glob(f"*_{index}.log"))]

@@ -22,7 +22,7 @@ class Task:
 
     @property
     def run_ids(self) -> Sequence[str]:
-        return self.batch.packs[self.index]
+        return self.batch.tasks[self.index]
 
 
 def known_tasks(results_dir: Path) -> list[Task]:
@@ -36,13 +36,13 @@ def known_tasks(results_dir: Path) -> list[Task]:
     for queued in commands.squeue(sorted(found)):
         array, _, index = queued.job.partition("_")
         batch = found.get(queued.name)
-        if batch is not None and index.isdigit() and int(index) < len(batch.packs) and batch.job in (None, array):
+        if batch is not None and index.isdigit() and int(index) < len(batch.tasks) and batch.job in (None, array):
             tasks.append(Task(batch, int(index), queued))
     return tasks
 
 
-def active_tasks(results_dir: Path, *, strict: bool = True) -> dict[str, Task]:
-    """By run id, the task that will run it or is at it.
+def active_tasks(results_dir: Path, *, strict: bool = True) -> list[Task]:
+    """The tasks that are queued or at work.
 
     Args:
         strict: raise where squeue is here and does not answer: to submit again then could run things twice. Otherwise
@@ -52,18 +52,23 @@ def active_tasks(results_dir: Path, *, strict: bool = True) -> dict[str, Task]:
         SlurmError: squeue does not answer, and `strict`.
     """
     if next(batches(results_dir), None) is None:
-        return {}
+        return []
     if not commands.available():
         warnings.warn(
             f"{results_dir} was used with SLURM, and there is no squeue here: queued runs are taken for missing",
             stacklevel=2,
         )
-        return {}
+        return []
     try:
-        tasks = known_tasks(results_dir)
+        return [task for task in known_tasks(results_dir) if not task.queued.ended]
     except SlurmError as error:
         if strict:
             raise
         warnings.warn(f"{error}; queued runs are taken for missing", stacklevel=2)
-        return {}
-    return {run_id: task for task in tasks if not task.queued.ended for run_id in task.run_ids}
+        return []
+
+
+def queued_runs(results_dir: Path, *, strict: bool = True) -> dict[str, str]:
+    """The job (like 12_3) that will run it or is at it, by run id; arguments and errors as `active_tasks`."""
+    tasks = active_tasks(results_dir, strict=strict)
+    return {run_id: task.queued.job for task in tasks for run_id in task.run_ids}

@@ -28,10 +28,10 @@ def _line(batch: Batch, known: list[Task]) -> str:
     mine = [task for task in known if task.batch.name == batch.name]
     waiting = {task.index for task in mine if not task.queued.ended}
     spoken = {int(path.stem.rpartition("_")[2]) for path in (batch.folder / "logs").glob("*_*.log")}
-    silent = set(range(len(batch.packs))) - waiting - spoken - batch.cancelled()
+    silent = set(range(len(batch.tasks))) - waiting - spoken - batch.cancelled()
     if not silent:
         return ""
     said = sorted({task.queued.comment for task in mine if task.index in silent} - {"", "(null)"})
     where = batch.folder.parent.parent
     why = "; ".join(said) or f"perhaps their nodes do not see {where}: put results_dir on a file system that they share"
-    return f"job {batch.job}: {len(silent)} of {len(batch.packs)} tasks ended without a word; {why}"
+    return f"job {batch.job}: {len(silent)} of {len(batch.tasks)} tasks ended without a word; {why}"

@@ -1,4 +1,4 @@
-"""What an array task runs: the runs of one pack, one after the other, from their frozen configurations.
+"""What an array task runs: the runs of that task, one after the other, from their frozen configurations.
 
 The task's own process only serves; the training is in worker processes, so that a crash harms one run. On SIGTERM or
 USR2 the workers write checkpoints and the task is queued again. Whatever else ends it (memory, a node) needs no last
@@ -14,11 +14,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from reinit_bench.core.machine import visible_gpus
 from reinit_bench.core.provenance import slurm_job
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.lease import STALE_SECONDS
-from reinit_bench.sweep.local import visible_gpus
-from reinit_bench.sweep.plan import Plan, PlannedRun, make_plan
+from reinit_bench.sweep.plan import PlannedRun, Queued, make_plan
 from reinit_bench.sweep.pool import Outcome, Pool
 from reinit_bench.sweep.slurm import commands
 from reinit_bench.sweep.slurm.batch import Batch, read_batch
@@ -28,13 +28,13 @@ LOOK_AGAIN_SECONDS = 5.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a pack; returns 0 where all of it is done, 1 where a run failed, 75 where it was interrupted."""
+    """Run a task's runs; returns 0 where all of it is done, 1 where a run failed, 75 where it was interrupted."""
     folder = Path((sys.argv[1:] if arguments is None else arguments)[0])
     index = int(os.environ.get("SLURM_ARRAY_TASK_ID", "0"))
     with interrupt_on_signals() as interrupt:
         try:
             batch = read_batch(folder)
-            return PackTask(batch, index, interrupt).run()
+            return TaskRunner(batch, index, interrupt).run()
         except FileNotFoundError:
             say(f"error: this node does not see {folder}; put results_dir on a file system that the nodes share")
         except ConfigError as error:
@@ -42,20 +42,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 1
 
 
-class PackTask:
-    """One attempt at one pack."""
+class TaskRunner:
+    """One attempt at one array task."""
 
     def __init__(self, batch: Batch, index: int, interrupt: Interrupt) -> None:
         self.batch, self.index, self.interrupt = batch, index, interrupt
         self.job = slurm_job()
 
     def run(self) -> int:
-        """Run what is left of the pack; the exit code."""
+        """Run what is left of the task; the exit code."""
         say(f"task {self.index} of {self.batch.name}, restart {restarts()}, on {os.uname().nodename}")
         if self.index in self.batch.cancelled():
             say("called off")
             return 0
-        plan = make_plan(self.batch.configs(self.index), queued={})
+        plan = make_plan(map(PlannedRun.from_dict, self.batch.configs(self.index)), _unqueued)
         failed_before = [run for run in plan.in_state("failed") if self._is_ours(run)]
         todo = [run for run in plan.runs if run.state != "done" and run not in failed_before]
         outcome = self._serve(todo)
@@ -64,12 +64,12 @@ class PackTask:
         failed = [*failed_before, *outcome.ended["failed"]]
         for run in outcome.ended["held"]:
             say(f"{run.run_id} left to another process: {outcome.causes[run.run_id]}")
-        say(f"{outcome.count('done')} done, {_already(plan)} already done, {len(failed)} failed")
+        say(f"{outcome.count('done')} done, {plan.counts['done']} already done, {len(failed)} failed")
         return 1 if failed else 0
 
     def _serve(self, todo: Sequence[PlannedRun]) -> Outcome:
         """Run all of `todo`; runs whose last holder was this task's earlier life on a lost node are waited for."""
-        outcome = self._pool().run(todo, tell)
+        outcome = self._pool().run(todo, log_event)
         self._note_interrupt(outcome)
         began = time.monotonic()
         while self._waits_for(outcome) and time.monotonic() - began < 2 * STALE_SECONDS:
@@ -77,7 +77,7 @@ class PackTask:
             if self.interrupt.requested:
                 break
             held, outcome.ended["held"] = outcome.ended["held"], []
-            again = self._pool().run(held, tell)
+            again = self._pool().run(held, log_event)
             self._note_interrupt(again)
             for kind, runs in again.ended.items():
                 outcome.ended[kind] += runs
@@ -94,9 +94,7 @@ class PackTask:
             self.interrupt.request("signal")
 
     def _waits_for(self, outcome: Outcome) -> bool:
-        held = {run.run_id for run in outcome.ended["held"]}
-        now = make_plan([run.config for run in outcome.ended["held"]], queued={}).runs if held else ()
-        return any(self._is_ours(run) for run in now)
+        return any(self._is_ours(run) for run in make_plan(outcome.ended["held"], _unqueued).runs)
 
     def _is_ours(self, run: PlannedRun) -> bool:
         """Whether the last process at a run was of this very task, in this life or an earlier one."""
@@ -135,7 +133,7 @@ def restarts() -> int:
     return int(os.environ.get("SLURM_RESTART_COUNT") or 0)
 
 
-def tell(run: PlannedRun, kind: str, values: Mapping[str, Any]) -> None:
+def log_event(run: PlannedRun, kind: str, values: Mapping[str, Any]) -> None:
     """A line of the log on one event of one run; epochs are in the run's history.jsonl."""
     if kind == "epoch":
         return
@@ -152,8 +150,9 @@ def say(line: str) -> None:
     print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}", flush=True)
 
 
-def _already(plan: Plan) -> int:
-    return plan.counts["done"]
+def _unqueued(results_dir: Path) -> Queued:
+    """The task itself is why its runs are queued: what it finds on disk is all that counts."""
+    return {}
 
 
 if __name__ == "__main__":

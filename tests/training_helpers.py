@@ -1,26 +1,27 @@
-"""A round in a fraction of a second: a task of random vectors, an MLP, and a watcher that keeps what it hears."""
+"""A round that trains in a fraction of a second: random vectors, an MLP, and an observer that records what it hears."""
 
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
+from bits import copy_state
 from torch import Tensor
 
 from reinit_bench.core.config import Trainer
 from reinit_bench.core.randomness import stream
 from reinit_bench.core.rounds import Round
 from reinit_bench.data.augment import Augmentation
-from reinit_bench.data.residency import Split
+from reinit_bench.data.placement import Split
 from reinit_bench.data.task import Task
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.models.initializers import HeNormal, initialize
 from reinit_bench.models.mlp import Mlp
 from reinit_bench.training.interrupt import Interrupt
-from reinit_bench.training.loop import RoundResult, RoundState, Surroundings, train_round
+from reinit_bench.training.loop import Callbacks, RoundResult, RoundState, train_round
 from reinit_bench.training.observer import EpochEnd, Observer
 
 SEED = 7
@@ -33,11 +34,11 @@ ScriptValidation = Callable[[Sequence[tuple[float, float]]], None]
 """The fixture `script_validation`: takes the (accuracy, loss) of each epoch."""
 
 
-def split(inputs: Tensor, labels: Tensor) -> Split:
+def make_split(inputs: Tensor, labels: Tensor) -> Split:
     return Split(inputs, None, labels)
 
 
-def task_of(train: Split, validation: Split | None = None, test: Split | None = None, classes: int = CLASSES) -> Task:
+def make_task(train: Split, validation: Split | None = None, test: Split | None = None, classes: int = CLASSES) -> Task:
     """A task of vectors, served as they are; without its own, validation and test are the training split."""
     return Task(
         train=train,
@@ -54,13 +55,13 @@ def task_of(train: Split, validation: Split | None = None, test: Split | None = 
 
 def random_split(count: int, name: str) -> Split:
     """Random vectors, labelled by the largest of their first three numbers: something to learn."""
-    inputs = torch.randn(count, FEATURES, generator=stream(SEED, "rig", name))
-    return split(inputs, inputs[:, :CLASSES].argmax(1))
+    inputs = torch.randn(count, FEATURES, generator=stream(SEED, "example", name))
+    return make_split(inputs, inputs[:, :CLASSES].argmax(1))
 
 
 def vector_task() -> Task:
     """22 examples to train, 30 to validate, 12 to test."""
-    return task_of(random_split(22, "train"), random_split(30, "validation"), random_split(12, "test"))
+    return make_task(random_split(22, "train"), random_split(30, "validation"), random_split(12, "test"))
 
 
 def mlp(dropout_rate: float = 0.0) -> BlockNet:
@@ -70,24 +71,8 @@ def mlp(dropout_rate: float = 0.0) -> BlockNet:
     return net
 
 
-def weights(net: BlockNet) -> dict[str, Tensor]:
-    """A copy of the state dict."""
-    return {name: value.detach().clone() for name, value in net.state_dict().items()}
-
-
-def equal(a: Any, b: Any) -> bool:
-    """Whether two nests of dicts, lists and tensors are the same to the bit."""
-    if isinstance(a, Tensor):
-        return isinstance(b, Tensor) and torch.equal(a, b)
-    if isinstance(a, Mapping):
-        return isinstance(b, Mapping) and a.keys() == b.keys() and all(equal(a[key], b[key]) for key in a)
-    if isinstance(a, list | tuple):
-        return len(a) == len(b) and all(equal(x, y) for x, y in zip(a, b, strict=True))
-    return bool(a == b)
-
-
 @dataclass
-class Watcher(Observer):
+class RecordingObserver(Observer):
     """Keeps steps, epochs and checkpoints, and asks the round to stop after step `stop_after`."""
 
     net: BlockNet
@@ -108,7 +93,7 @@ class Watcher(Observer):
         self.epochs.append(event)
 
     def save(self, state: RoundState) -> None:
-        self.saves.append((weights(self.net), copy.deepcopy(state)))
+        self.saves.append((copy_state(self.net), copy.deepcopy(state)))
 
     @property
     def losses(self) -> list[float]:
@@ -128,20 +113,22 @@ def train(
     frozen: Set[str] = frozenset(),
     resume: RoundState | None = None,
     carried: dict[str, Any] | None = None,
-    watcher: Watcher | None = None,
+    observer: RecordingObserver | None = None,
 ) -> tuple[RoundResult, dict[str, Any]]:
     """One round of at most `steps` steps; its result has no duration, so that results can be compared."""
-    watcher = watcher or Watcher(net)
-    surroundings = Surroundings(
-        seed=SEED,
-        precision=precision,
-        total_step=total_step,
-        observer=watcher,
-        interrupt=watcher.interrupt,
-        save=watcher.save,
-    )
+    watcher = observer or RecordingObserver(net)
     round_ = Round(index=index, block=2, repeat=1, max_steps=steps)
     result, optimizer = train_round(
-        net, task, round_, trainer, surroundings=surroundings, frozen=frozen, resume=resume, carried=carried
+        net,
+        task,
+        round_,
+        trainer,
+        seed=SEED,
+        precision=precision,
+        frozen=frozen,
+        resume=resume,
+        carried=carried,
+        total_step=total_step,
+        callbacks=Callbacks(observer=watcher, interrupt=watcher.interrupt, save=watcher.save),
     )
     return replace(result, seconds=0.0), optimizer

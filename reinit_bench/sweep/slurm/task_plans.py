@@ -1,4 +1,4 @@
-"""Cutting a sweep into array tasks: runs that share their data and model, up to a target time."""
+"""How a sweep is cut into array tasks: runs that share their data and model, up to a target time."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from reinit_bench.sweep.slurm.options import Options, Resources
 
 
 @dataclass(frozen=True)
-class Load:
+class TaskPlan:
     """What one array task runs, one after the other, and how long it is expected to take."""
 
     runs: tuple[PlannedRun, ...]
     seconds: float
 
 
-def loads_by_class(
+def plan_tasks(
     runs: Sequence[PlannedRun], options: Options, seconds_of: Callable[[PlannedRun, Resources], float]
-) -> list[tuple[Resources, list[Load]]]:
-    """Pack runs into loads, and group the loads by the resources that they ask for: one array (or more) for each.
+) -> list[tuple[Resources, list[TaskPlan]]]:
+    """Put runs together into tasks, and group these by the resources that they ask for: an array (or more) for each.
 
-    A worker keeps its data and its compiled model from run to run, so a load's runs share dataset, model, image size,
-    batch size and precision. The longest loads come first, so that a sweep does not end with one of them alone.
+    A worker keeps its data and its compiled model from run to run, so a task's runs share dataset, model, image size,
+    batch size and precision. The longest tasks come first, so that a sweep does not end with one of them alone.
 
     Args:
         seconds_of: the expected time of a run on such resources.
@@ -34,29 +34,29 @@ def loads_by_class(
         resources = options.resources(run.experiment)
         key = json.dumps([asdict(resources), _shared(run)], sort_keys=True)
         groups.setdefault(key, (resources, []))[1].append((run, seconds_of(run, resources)))
-    classes: dict[Resources, list[Load]] = {}
+    classes: dict[Resources, list[TaskPlan]] = {}
     for resources, timed in groups.values():
         workers = options.workers or max(resources.gpus, 1)
         classes.setdefault(resources, []).extend(_filled(timed, options.target_minutes * 60.0 * workers))
-    return [(each, sorted(loads, key=lambda load: -load.seconds)) for each, loads in classes.items()]
+    return [(each, sorted(tasks, key=lambda task: -task.seconds)) for each, tasks in classes.items()]
 
 
 def _shared(run: PlannedRun) -> list[object]:
-    """What all runs of a load have in common."""
+    """What all runs of a task have in common."""
     e = run.experiment
     size = (e.image_size, e.precision, e.trainer.batch_size, e.model.get("width"))
     return [e.dataset["name"], e.dataset.get("train_examples"), e.model["name"], *size]
 
 
-def _filled(timed: Sequence[tuple[PlannedRun, float]], target_seconds: float) -> list[Load]:
-    """Loads of at most `target_seconds`, in order; a run that is longer is alone."""
-    loads: list[Load] = []
+def _filled(timed: Sequence[tuple[PlannedRun, float]], target_seconds: float) -> list[TaskPlan]:
+    """Tasks of at most `target_seconds`, in order; a run that is longer is alone."""
+    tasks: list[TaskPlan] = []
     runs: list[PlannedRun] = []
     total = 0.0
     for run, seconds in timed:
         if runs and total + seconds > target_seconds:
-            loads.append(Load(tuple(runs), total))
+            tasks.append(TaskPlan(tuple(runs), total))
             runs, total = [], 0.0
         runs.append(run)
         total += seconds
-    return [*loads, Load(tuple(runs), total)]
+    return [*tasks, TaskPlan(tuple(runs), total)]

@@ -1,19 +1,98 @@
-"""Dense layers and cross-entropy of several runs side by side, with their gradients written out."""
+"""Steps of full-batch SGD on several multilayer perceptrons at once, with the gradients written out.
+
+The weights of all networks lie in one tensor per parameter, with the network as its first dimension. Elementwise work
+is done for all of them in one call, and no graph is built, which is what makes it fast; matrix products and sums over
+examples are done network by network with the very operations that autograd would use, so that each ends with the bits
+that it would have alone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+from collections.abc import Callable, Sequence, Set
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from reinit_bench.core.config import Trainer
-from reinit_bench.models.blocknet import BlockNet
-
 # The operations behind autograd's own backward passes: nothing else gives the same bits.
 _relu_backward = torch.ops.aten.threshold_backward
 _log_softmax_backward = torch.ops.aten._log_softmax_backward_data
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What the steps of one network said.
+
+    Attributes:
+        losses: each step's cross-entropy before its update, shape (steps,), up to the last bits.
+        last_loss: the last step's, with the very bits of a network alone.
+        last_accuracy: share of right answers on the training set before the last update.
+    """
+
+    losses: Tensor
+    last_loss: float
+    last_accuracy: float
+
+    @property
+    def first_bad(self) -> int | None:
+        """The first step, from 1, whose loss is NaN or infinite; None where all are finite."""
+        bad = (~torch.isfinite(self.losses)).nonzero()
+        return int(bad[0]) + 1 if len(bad) else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sgd:
+    """One learning rate for all steps; `decay` times the kernel is added to a kernel's gradient."""
+
+    lr: float
+    momentum: float
+    decay: float
+
+
+@torch.no_grad()
+def train_mlps(
+    nets: Sequence[nn.Module],
+    inputs: Sequence[Tensor],
+    labels: Sequence[Tensor],
+    num_classes: int,
+    steps: int,
+    sgd: Sgd,
+    *,
+    frozen: Set[str] = frozenset(),
+    check: Callable[[], None] = lambda: None,
+) -> list[Steps]:
+    """Take `steps` full-batch steps on every network, in place; returns what each network's steps said.
+
+    Args:
+        nets: networks of one architecture, without dropout, on the CPU: `blocks`, each a dense layer with or without a
+            ReLU, and `lambdas`, one after each block.
+        inputs: each network's training examples, (examples, features).
+        labels: their class numbers, (examples,).
+        frozen: names of parameters that stay as they are.
+        check: called before every step; where it raises, the networks are left as they were.
+    """
+    layers: list[DenseLayer] = []
+    below = inputs
+    for block in range(len(nets[0].get_submodule("blocks"))):  # type: ignore[arg-type]
+        layers.append(DenseLayer(nets, block, below, frozen))
+        below = layers[-1].outputs
+    loss = CrossEntropy(labels, num_classes)
+    losses = torch.empty(steps, len(nets))
+    for step in range(steps):
+        check()
+        for layer in layers:
+            layer.forward()
+        losses[step] = loss.forward(layers[-1].output)
+        gradient: Tensor | None = loss.backward()
+        for layer in reversed(layers):
+            assert gradient is not None
+            gradient = layer.backward(gradient)
+        for layer in layers:
+            layer.update(sgd)
+    for layer in layers:
+        layer.give_back()
+    return [Steps(*each) for each in zip(losses.T.contiguous(), loss.exact(), loss.accuracy(), strict=True)]
 
 
 class DenseLayer:
@@ -32,8 +111,8 @@ class DenseLayer:
         outputs: views of it, one per run.
     """
 
-    def __init__(self, nets: Sequence[BlockNet], block: int, inputs: Sequence[Tensor], frozen: Set[str]) -> None:
-        modules = dict(nets[0].blocks[block].named_modules())
+    def __init__(self, nets: Sequence[nn.Module], block: int, inputs: Sequence[Tensor], frozen: Set[str]) -> None:
+        modules = dict(nets[0].get_submodule(f"blocks.{block}").named_modules())
         name = next(name for name, module in modules.items() if isinstance(module, nn.Linear))
         path = f"blocks.{block}.{name}"
         self._nets, self._path, self._inputs = nets, path, list(inputs)
@@ -94,20 +173,19 @@ class DenseLayer:
             torch.mm(delta, weight, out=out)
         return self._input_gradient
 
-    def update(self, trainer: Trainer) -> None:
-        """One SGD step as `torch.optim.SGD` takes it, the penalty on the kernel only (`training.optimizer`)."""
-        decay = trainer.weight_decay * (2.0 if trainer.weight_decay_form == "l2" else 1.0)
+    def update(self, sgd: Sgd) -> None:
+        """One step as `torch.optim.SGD` takes it, the penalty on the kernel only."""
         for kind, values in self._values.items():
             if kind in self._frozen:
                 continue
             gradient = self._gradients[kind]
-            if decay and kind == "weight":
-                gradient.add_(values, alpha=decay)
-            if trainer.momentum:
+            if sgd.decay and kind == "weight":
+                gradient.add_(values, alpha=sgd.decay)
+            if sgd.momentum:
                 before = self._momenta.get(kind)
-                momentum = gradient.clone() if before is None else before.mul_(trainer.momentum).add_(gradient)
+                momentum = gradient.clone() if before is None else before.mul_(sgd.momentum).add_(gradient)
                 self._momenta[kind] = gradient = momentum
-            values.add_(gradient, alpha=-trainer.lr)
+            values.add_(gradient, alpha=-sgd.lr)
 
     def give_back(self) -> None:
         """Copy the trained values into the networks."""

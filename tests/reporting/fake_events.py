@@ -10,7 +10,7 @@ from reinit_bench.training.observer import EpochEnd, RoundEnd, RunEnd, RunStart
 RUN_ID = "0123456789abcdef"
 
 
-class Clock:
+class FakeClock:
     """Time that a test moves."""
 
     def __init__(self) -> None:

@@ -1,10 +1,9 @@
-"""Runs without training: between rounds, noise stands for what training does to the parameters."""
+"""A run without training: between rounds, noise changes the parameters as training would."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
+from bits import copy_state
 from torch import Tensor
 
 from reinit_bench.core.randomness import stream
@@ -27,7 +26,7 @@ def build(model: str, dropout_rate: float = 0.0) -> BlockNet:
     return ARCHITECTURES[model].build(SHAPES[model], 3, dropout_rate)
 
 
-class PretendRun:
+class FakeRun:
     """A network between rounds, and what a method is told about it."""
 
     def __init__(self, model: str = "scnn", seed: int = 0, dropout_rate: float = 0.0) -> None:
@@ -61,11 +60,11 @@ class PretendRun:
         """Change every element of every parameter, and the kernels' norms by half."""
         with torch.no_grad():
             for name, value in self.parameters.items():
-                value.mul_(1.5).add_(0.1 * torch.randn(value.shape, generator=stream(1, "pretend", name)))
+                value.mul_(1.5).add_(0.1 * torch.randn(value.shape, generator=stream(1, "fake training", name)))
 
     def begin(self, method: Reinitializer, index: int, block: int = 0) -> tuple[dict[str, Tensor], Mask]:
         """Begin round `index`; returns the state dict as it was before, and the mask."""
-        before = state(self.net)
+        before = copy_state(self.net)
         return before, reinitialize(method, self.net, self.context(index, block))
 
     def eta(self, name: str, index: int) -> Tensor:
@@ -74,18 +73,3 @@ class PretendRun:
         if value.dim() < 2:
             return torch.full(value.shape, 1.0 if name.endswith("norm.weight") else 0.0)
         return HeNormal().draw(value, stream(self.seed, "reinitialize", index, name))
-
-
-def state(net: BlockNet) -> dict[str, Tensor]:
-    """A copy of the state dict."""
-    return {name: value.detach().clone() for name, value in net.state_dict().items()}
-
-
-def same(a: Tensor, b: Tensor) -> bool:
-    """Whether two tensors are equal to the bit (0 and -0 are not)."""
-    return torch.equal(a.contiguous().view(torch.int32), b.contiguous().view(torch.int32))
-
-
-def changed_names(before: Mapping[str, Tensor], net: BlockNet) -> set[str]:
-    """Names of state that is not bit-identical to what it was before."""
-    return {name for name, value in net.state_dict().items() if not same(value, before[name])}

@@ -21,7 +21,7 @@ PHOTOS = {
 """A small dataset of photos: 8 pixels, and 9 for mild augmentation's crops."""
 
 
-def write_photos(source: Tfds) -> None:
+def write_photo_cache(source: Tfds) -> None:
     """Write the cache of `PHOTOS` with random pixels."""
     rng = np.random.default_rng(0)
     with CacheWriter(source.jobs["train"].cache.path) as writer:

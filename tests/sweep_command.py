@@ -10,18 +10,19 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from small import TINY
+from factories import TINY
+from run_files import run_files
 
 from reinit_bench.store.store import RunFolder, Store
 
-PATIENCE_SECONDS = 400.0
+TIMEOUT_SECONDS = 400.0
 """How long a test waits for what must come; a busy machine may need much of it."""
 
-LONG = (*TINY, "trainer.max_steps=250", "trainer.patience_epochs=100000", "trainer.checkpoint_every=20")
+KILLABLE = (*TINY, "trainer.max_steps=250", "trainer.patience_epochs=100000", "trainer.checkpoint_every=20")
 """Some seconds a run: time enough to be killed in the middle of a round."""
 
 
-class Sweep:
+class SweepCommand:
     """A multirun with its own results folder."""
 
     def __init__(self, results_dir: Path, *overrides: str) -> None:
@@ -47,11 +48,11 @@ class Sweep:
     def run(self, *more: str, code: int = 0) -> str:
         """Run it to its end, which must be `code`; what it printed."""
         process = self.start(*more)
-        printed, _ = process.communicate(timeout=PATIENCE_SECONDS)
+        printed, _ = process.communicate(timeout=TIMEOUT_SECONDS)
         assert process.returncode == code, printed
         return printed
 
-    def ask(self, command: str, *more: str) -> str:
+    def subcommand(self, command: str, *more: str) -> str:
         """What a sub-command such as `status` says of this sweep."""
         words = [
             sys.executable,
@@ -61,7 +62,7 @@ class Sweep:
             *self.overrides,
             f"results_dir={self.results_dir}",
         ]
-        done = subprocess.run([*words, *more], capture_output=True, text=True, timeout=PATIENCE_SECONDS)
+        done = subprocess.run([*words, *more], capture_output=True, text=True, timeout=TIMEOUT_SECONDS)
         assert done.returncode == 0, done.stderr
         return done.stdout
 
@@ -81,14 +82,14 @@ class Sweep:
         """Wait until so many runs have a result that validates."""
         self.wait_for(lambda: sum(folder.result() is not None for folder in self.folders()) == count, f"{count} done")
 
-    def wait_for_middle(self, count: int = 1, round_index: int = 2) -> list[str]:
+    def wait_for_mid_round(self, count: int = 1, round_index: int = 2) -> list[str]:
         """Wait until so many runs have written a checkpoint in the middle of this round or a later one; their ids."""
         self.wait_for(
-            lambda: len(self.in_the_middle(round_index)) >= count, f"{count} in the middle of round {round_index}"
+            lambda: len(self.mid_round(round_index)) >= count, f"{count} in the middle of round {round_index}"
         )
-        return self.in_the_middle(round_index)
+        return self.mid_round(round_index)
 
-    def in_the_middle(self, round_index: int) -> list[str]:
+    def mid_round(self, round_index: int) -> list[str]:
         """Ids of the runs at work whose curve, written with each checkpoint, has come to this round."""
         at_work = [folder for folder in self.folders() if folder.status().get("state") == "running"]
         return [folder.run_id for folder in at_work if _round_of(folder.path) >= round_index]
@@ -100,10 +101,19 @@ class Sweep:
 
 def wait_for(condition: Callable[[], Any], what: str | Callable[[], str]) -> None:
     """Look five times a second until `condition` holds; fail with `what` was waited for when it takes too long."""
-    end = time.monotonic() + PATIENCE_SECONDS
+    end = time.monotonic() + TIMEOUT_SECONDS
     while not condition():
         assert time.monotonic() < end, f"waited in vain for {what if isinstance(what, str) else what()}"
         time.sleep(0.2)
+
+
+def wait_for_file(path: Path, process: subprocess.Popen[str]) -> None:
+    """Wait until `process` has made this file."""
+    end = time.monotonic() + TIMEOUT_SECONDS
+    while not path.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end, f"waited in vain for {path}"
+        time.sleep(0.01)
 
 
 def _round_of(folder: Path) -> int:
@@ -114,18 +124,13 @@ def _round_of(folder: Path) -> int:
     return int(json.loads(lines[-1])["round"]) if lines else 0
 
 
-def outcomes(store: Store) -> dict[str, Any]:
+def reproducible_results(store: Store) -> dict[str, Any]:
     """All that must be the same to the last bit, however often a run was cut: by run id, without times."""
     kept = ("test_accuracy", "validation_accuracy", "train_accuracy", "test_loss", "rounds", "steps", "weights_sha256")
     found = {}
     for run_id in store.run_ids():
         result = store.read_result(run_id)
         if result is not None:
-            curves = [_rows(store.run(run_id).path / name) for name in ("rounds.jsonl", "history.jsonl")]
-            found[run_id] = [{key: result[key] for key in kept}, *curves]
+            files = run_files(store.results_dir, run_id)
+            found[run_id] = {**files, "result": {key: result[key] for key in kept}}
     return found
-
-
-def _rows(path: Path) -> list[dict[str, Any]]:
-    rows = [json.loads(line) for line in path.read_text().splitlines()]
-    return [{key: value for key, value in row.items() if "second" not in key} for row in rows]

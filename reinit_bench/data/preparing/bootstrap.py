@@ -17,6 +17,6 @@ assert spec.loader is not None
 sys.modules["reinit_bench"] = module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
 
-from reinit_bench.data.preparing.worker import main  # noqa: E402  (the package is there only now)
+from reinit_bench.data.preparing.program import main  # noqa: E402  (the package is there only now)
 
 sys.exit(main(sys.argv[1]))

@@ -7,12 +7,11 @@ import copy
 import torch
 from torch import nn
 
-from reinit_bench.kernels.convolution import Conv
-from reinit_bench.kernels.norm import Norm
 from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.models.layers import Conv, Norm
 
 
-def plain_twin(net: BlockNet) -> BlockNet:
+def reference_network(net: BlockNet) -> BlockNet:
     """A copy whose norms are `nn.GroupNorm` and `nn.ReLU`, its convolutions `nn.Conv2d`; names stay, layout is NCHW."""
     twin = copy.deepcopy(net)
     for parent in list(twin.modules()):

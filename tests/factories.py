@@ -18,6 +18,9 @@ TINY = (
 )
 """Digits, scnn: 54 examples to train, 4 steps an epoch, 8 steps a round; a run takes a fraction of a second."""
 
+METHODS = ("bl", "welsr", "dsd", "wels", "fc", "lw")
+"""The paper's methods, in its order."""
+
 
 @cache
 def _composed(overrides: tuple[str, ...]) -> dict[str, Any]:
@@ -25,11 +28,11 @@ def _composed(overrides: tuple[str, ...]) -> dict[str, Any]:
         return compose.compose(overrides)
 
 
-def composed(*overrides: str) -> dict[str, Any]:
+def make_config(*overrides: str) -> dict[str, Any]:
     """The resolved configuration of these overrides."""
     return dict(_composed(overrides))
 
 
-def tiny(*overrides: str) -> Experiment:
+def tiny_experiment(*overrides: str) -> Experiment:
     """A run of a fraction of a second, changed by `overrides`."""
-    return Experiment.from_dict(composed(*TINY, *overrides))
+    return Experiment.from_dict(make_config(*TINY, *overrides))

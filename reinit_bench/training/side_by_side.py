@@ -1,0 +1,48 @@
+"""One round of several runs at once: multilayer perceptrons trained on whole training sets, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+
+from reinit_bench.core.config import Trainer
+from reinit_bench.data.task import Task
+from reinit_bench.kernels.many_mlps import Sgd, Steps, train_mlps
+from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.training.interrupt import Interrupt, Interrupted
+from reinit_bench.training.optimizer import gradient_decay
+
+
+def train_side_by_side(
+    nets: Sequence[BlockNet],
+    tasks: Sequence[Task],
+    steps: int,
+    trainer: Trainer,
+    *,
+    frozen: Set[str] = frozenset(),
+    interrupt: Interrupt | None = None,
+) -> list[Steps]:
+    """Take `steps` full-batch SGD steps on every network, in place, each on its own task's training split.
+
+    The networks are of one architecture, `models.mlp.Mlp` without dropout, on the CPU, at one round of one method.
+
+    Args:
+        frozen: names of parameters that stay as they are.
+
+    Raises:
+        Interrupted: a stop was requested; the networks are left as they were.
+    """
+
+    def check() -> None:
+        if interrupt is not None and interrupt.requested:
+            raise Interrupted(interrupt.reason)
+
+    return train_mlps(
+        nets,
+        [task.train.span(0, len(task.train)) for task in tasks],
+        [task.train.labels for task in tasks],
+        tasks[0].num_classes,
+        steps,
+        Sgd(lr=trainer.lr, momentum=trainer.momentum, decay=gradient_decay(trainer)),
+        frozen=frozen,
+        check=check,
+    )
