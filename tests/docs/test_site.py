@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small import tiny
+from factories import tiny_experiment
 from written import DOCS, PAGES, REPOSITORY, place
 
 import reinit_bench
@@ -93,7 +93,7 @@ def test_the_readme_is_a_door() -> None:
 
 
 def test_the_store_page_names_everything_that_a_run_leaves(tmp_path: Path) -> None:
-    experiment = tiny("trainer.max_steps=4")
+    experiment = tiny_experiment("trainer.max_steps=4")
     run_experiment(experiment, Execution(results_dir=tmp_path))
     folder = tmp_path / "runs" / experiment.run_id
     page = (DOCS / "reference" / "store.md").read_text(encoding="utf-8")

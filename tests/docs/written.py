@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ REPOSITORY = Path(__file__).parents[2]
 DOCS = REPOSITORY / "docs"
 PAGES = sorted(
     [REPOSITORY / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")]
-    + [path for path in DOCS.rglob("*.md")]
+    + list(DOCS.rglob("*.md"))
     + list((REPOSITORY / "results").glob("*/README.md"))
 )
 PLACEHOLDERS = re.compile(r"\b(NAME|FIELD|VALUE|DIR|FOLDER)\b|\.\.\.|\[")
@@ -54,7 +55,8 @@ def commands(page: Path) -> Iterator[list[str]]:
     """The words after `reinit-bench` of each command that a page shows, in blocks and within lines."""
     lines = [line for block in blocks(page) if not block.title for line in block.text.splitlines()]
     without_blocks = _FENCE.sub("", page.read_text(encoding="utf-8"))
-    for line in [*lines, *_SPAN.findall(without_blocks)]:
+    typed = [part for line in lines for part in line.split(";")]
+    for line in [*typed, *_SPAN.findall(without_blocks)]:
         command = line.strip().removeprefix("$ ")
         if command.split(" ")[0] == "reinit-bench" and not PLACEHOLDERS.search(command.split(" #")[0].split("'")[0]):
             yield shlex.split(command, comments=True)[1:]
@@ -64,6 +66,6 @@ def refusals(page: Path) -> Iterator[tuple[list[str], str]]:
     """Commands that a page shows being refused (`$ command`, then the error), with the error."""
     for block in blocks(page):
         lines = block.text.splitlines()
-        for line, following in zip(lines, lines[1:], strict=False):
+        for line, following in itertools.pairwise(lines):
             if line.startswith("$ reinit-bench") and following.startswith("error: "):
                 yield shlex.split(line.removeprefix("$ "))[1:], following
