@@ -26,7 +26,7 @@ def about(text: str) -> str:
 
 
 def field_comments(text: str) -> dict[str, str]:
-    """What is said of each field, by its dotted path: beside it, else in the lines right above it."""
+    """What is said of each field, by its dotted path: on its line, else in the lines right above it."""
     found: dict[str, str] = {}
     above: list[str] = []
     path: list[tuple[int, str]] = []
@@ -35,7 +35,7 @@ def field_comments(text: str) -> dict[str, str]:
         stripped = line.strip()
         if stripped.startswith("#"):
             continued = last and len(line) - len(line.lstrip()) > path[-1][0]
-            if continued:  # a comment beside a field that goes on in the next line
+            if continued:  # the comment on a field's line goes on in the next line
                 found[last] += " " + stripped.lstrip("# ")
             else:
                 above.append(stripped.lstrip("# "))
@@ -47,9 +47,9 @@ def field_comments(text: str) -> dict[str, str]:
         indent = len(match["indent"])
         path = [*(step for step in path if step[0] < indent), (indent, match["key"])]
         name = ".".join(key for _, key in path)
-        value, mark, beside = match["value"].partition(" # ")
+        value, mark, said = match["value"].partition(" # ")
         if mark or value.lstrip().startswith("# "):
-            found[name] = beside.strip() if mark else value.strip().lstrip("# ")
+            found[name] = said.strip() if mark else value.strip().lstrip("# ")
         elif above and seen_key:
             found[name] = " ".join(above)
         above, last, seen_key = [], name if mark else "", True
