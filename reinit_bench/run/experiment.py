@@ -43,7 +43,8 @@ def run_experiment(
     # Before anything is written: an invalid setting must not create a run folder.
     components = Components.of(experiment, execution)
     carries = experiment.trainer.optimizer_between_rounds == "carry"
-    with life_of(experiment, execution, observer) as life:
+    interrupt = interrupt or Interrupt()
+    with life_of(experiment, execution, observer, interrupt) as life:
         if life.result is not None:
             return life.result
         recorder = life.recorder
@@ -52,7 +53,7 @@ def run_experiment(
         resumed = recorder.restore(run.net, components.device)
         callbacks = Callbacks(
             observer=life.observer,
-            interrupt=interrupt or Interrupt(),
+            interrupt=interrupt,
             save=partial(life.save, run.net),
             epoch_ended=recorder.epoch_ended,
         )
@@ -81,5 +82,4 @@ def run_experiment(
         result = run_result(run, execution, recorder.rounds, attempts=life.lease.attempt, seconds=recorder.seconds)
         if execution.diagnostics:
             write_diagnostics(life.folder, run.net, run.task, experiment.seed)
-        life.finish(result)
-    return result
+        return life.finish(result)

@@ -15,10 +15,10 @@ from reinit_bench.core.rounds import Round
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.run.recorder import Recorder
-from reinit_bench.store.files import StoreError, write_json
-from reinit_bench.store.lease import Lease
+from reinit_bench.store.files import StoreError
+from reinit_bench.store.lease import Lease, LeaseLost
 from reinit_bench.store.store import Store
-from reinit_bench.training.interrupt import Interrupted
+from reinit_bench.training.interrupt import Interrupt, Interrupted
 from reinit_bench.training.loop import RoundResult, RoundState
 from reinit_bench.training.observer import Observer, RoundEnd, RunEnd, RunStart
 
@@ -30,12 +30,12 @@ class Life:
         result: the content of `result.json`; None until the run is done.
     """
 
-    def __init__(self, experiment: Experiment, execution: Execution, observer: Observer) -> None:
+    def __init__(self, experiment: Experiment, execution: Execution, observer: Observer, interrupt: Interrupt) -> None:
         self.experiment, self.execution, self.observer = experiment, execution, observer
         self.folder = Store(execution.results_dir).run(experiment.run_id)
         self.folder.create()
         self.lease = Lease(self.folder, slurm_job=slurm_job())
-        self.result = self.lease.acquire()
+        self.result = self.lease.acquire(lambda: interrupt.requested)
         self.recorder = Recorder(self.folder)
         self._is_over = self.result is not None
 
@@ -61,11 +61,9 @@ class Life:
         """Write a checkpoint of the running round.
 
         Raises:
-            ConfigError: another process has taken the run over.
+            LeaseLost: another process has taken the run over, so the previous checkpoint was not written.
             StoreError: the previous checkpoint could not be written.
         """
-        if not self.lease.check():
-            raise ConfigError(f"run {self.folder.run_id} was taken over by another process; this one stops")
         self.recorder.save(net, state)
         self.lease.update(round=len(self.recorder.rounds) + 1, step=state.step)
 
@@ -74,33 +72,37 @@ class Life:
         self.recorder.round_ended(result, optimizer)
         self.observer.round_ended(_round_end(self.recorder.rounds, rounds))
 
-    def finish(self, result: dict[str, Any]) -> None:
-        """Write `result.json`, which makes the run done, and release the lease.
+    def finish(self, result: dict[str, Any]) -> dict[str, Any]:
+        """Write `result.json`, which makes the run done, and release the lease; returns what was written.
 
         Raises:
+            LeaseLost: another process has taken the run over.
             StoreError: the result, or something that the run wrote earlier, did not reach the disk.
         """
         self.recorder.wait()
-        write_json(self.folder.path / "result.json", result)
+        self.result = self.folder.write_result(result)
         self.recorder.close()
-        self._tell_end("done", result)
-        self.result = result
+        self._tell_end("done", self.result)
         self._release("done")
+        return self.result
 
     def fail(self, error: BaseException) -> None:
         """Write the curve so far, set `interrupted` or `failed` in `status.json`, and release the lease.
 
         Raises:
+            LeaseLost: another process has taken the run over; nothing is written.
             StoreError: an interrupted run's last checkpoint did not reach the disk, so the run has failed instead.
         """
         if self._is_over:
             return
-        lost: StoreError | None = None
+        lost: ConfigError | None = None
         try:
             self.recorder.write()
         except StoreError as problem:
             # The training's own error says more than the disk's; but an interrupted run must be one that can resume.
             lost = problem if isinstance(error, Interrupted) else None
+        except LeaseLost as problem:
+            lost = problem
         cause = lost or error
         state = "interrupted" if isinstance(cause, (Interrupted, KeyboardInterrupt)) else "failed"
         # Before the lease is released: whoever takes the run over must find the observers' files closed.
@@ -119,14 +121,19 @@ class Life:
 
 
 @contextmanager
-def life_of(experiment: Experiment, execution: Execution, observer: Observer | None = None) -> Iterator[Life]:
+def life_of(
+    experiment: Experiment,
+    execution: Execution,
+    observer: Observer | None = None,
+    interrupt: Interrupt | None = None,
+) -> Iterator[Life]:
     """Acquire a run, unless it is done (`Life.result`); an error that ends the block also ends the run's life.
 
     Raises:
         RunHeld: another process works on it.
         StoreError: the results folder cannot be written.
     """
-    life = Life(experiment, execution, observer or Observer())
+    life = Life(experiment, execution, observer or Observer(), interrupt or Interrupt())
     try:
         if life.result is None:
             life.folder.remove_leftovers()

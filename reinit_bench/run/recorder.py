@@ -11,10 +11,9 @@ from typing import Any
 import torch
 
 from reinit_bench.models.blocknet import BlockNet
-from reinit_bench.store.files import write_lines
 from reinit_bench.store.store import RunFolder
 from reinit_bench.training.background import BackgroundWriter, snapshot
-from reinit_bench.training.checkpoint import latest_checkpoint, remove_checkpoints, save_checkpoint
+from reinit_bench.training.checkpoint import latest_checkpoint, save_checkpoint
 from reinit_bench.training.loop import RoundResult, RoundState
 from reinit_bench.training.observer import EpochEnd
 
@@ -86,8 +85,8 @@ class Recorder:
         )
 
         def write() -> None:
-            save_checkpoint(self.folder.path, content)
-            self._write(content["rounds"], content["history"])
+            save_checkpoint(self.folder.path, content, self.folder.fence)
+            self.folder.write_curve(content["rounds"], content["history"])
 
         self._writer.submit(write)
 
@@ -109,7 +108,7 @@ class Recorder:
         """Add a round's row."""
         self.rounds.append(asdict(result))
         self.optimizer = None if optimizer is None else dict(optimizer)
-        self._writer.submit(partial(self._write, list(self.rounds), list(self.history)))
+        self._writer.submit(partial(self.folder.write_curve, list(self.rounds), list(self.history)))
 
     def write(self) -> None:
         """Write `rounds.jsonl` and `history.jsonl` now, if there is anything to write.
@@ -119,13 +118,10 @@ class Recorder:
         """
         self.wait()
         if self.rounds or self.history:
-            self._write(self.rounds, self.history)
-
-    def _write(self, rounds: list[dict[str, Any]], history: list[dict[str, Any]]) -> None:
-        write_lines(self.folder.path / "rounds.jsonl", rounds)
-        write_lines(self.folder.path / "history.jsonl", history)
+            self.folder.write_curve(self.rounds, self.history)
 
     def close(self) -> None:
         """Remove the checkpoints, which only a running experiment needs."""
         self.wait()
-        remove_checkpoints(self.folder.path)
+        with self.folder.fence():
+            self.folder.tidy()

@@ -148,9 +148,9 @@ class _Batch:
         if self.execution.diagnostics:
             write_diagnostics(life.folder, run.net, run.task, run.experiment.seed)
         life.recorder.write()
-        life.finish(result)
+        written = life.finish(result)
         self.members.remove(member)
-        self.ended(run.experiment, result)
+        self.ended(run.experiment, written)
 
 
 def _end_round(member: _Member, current: Round, seconds: float) -> None:

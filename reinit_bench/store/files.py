@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,12 @@ class StoreError(ConfigError):
     """The store cannot be written: the disk is full, or the folder is read-only or not a folder."""
 
 
-def write_atomically(path: Path, write: Callable[[Any], None]) -> None:
-    """Let `write` fill a temporary file next to `path`, sync it, and rename it to `path`.
+Fence = Callable[[], AbstractContextManager[None]]
+"""Gives a block within which a file may get its final name; it raises if the writer has lost the right to write."""
+
+
+def write_atomically(path: Path, write: Callable[[Any], None], fence: Fence = nullcontext) -> None:
+    """Let `write` fill a temporary file next to `path`, sync it, and within the fence rename it to `path`.
 
     Raises:
         StoreError: the file system refuses; `path` is left as it was and the temporary file is removed.
@@ -29,16 +34,17 @@ def write_atomically(path: Path, write: Callable[[Any], None]) -> None:
                 write(stream)
                 stream.flush()
                 os.fsync(stream.fileno())
-            temporary.replace(path)
+            with fence():
+                temporary.replace(path)
         finally:
             temporary.unlink(missing_ok=True)
     except OSError as error:
         raise StoreError(f"cannot write {path}: {error.strerror or error}; free space or change results_dir") from error
 
 
-def write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str, fence: Fence = nullcontext) -> None:
     """Write `text` to `path` in one step."""
-    write_atomically(path, lambda stream: stream.write(text.encode()))
+    write_atomically(path, lambda stream: stream.write(text.encode()), fence)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -46,13 +52,13 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, allow_nan=False) + "\n")
 
 
-def write_lines(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+def write_lines(path: Path, rows: Sequence[Mapping[str, Any]], fence: Fence = nullcontext) -> None:
     """Write `rows` to `path` as JSON lines in one step."""
-    write_text(path, "".join(json.dumps(row) + "\n" for row in rows))
+    write_text(path, "".join(json.dumps(row) + "\n" for row in rows), fence)
 
 
-def write_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+def write_arrays(path: Path, arrays: Mapping[str, Any], fence: Fence = nullcontext) -> None:
     """Write named arrays to `path` as npz in one step."""
     import numpy as np  # only here and where arrays are read: `status` and `plan` do without it
 
-    write_atomically(path, lambda stream: np.savez_compressed(stream, **arrays))
+    write_atomically(path, lambda stream: np.savez_compressed(stream, **arrays), fence)

@@ -1,33 +1,37 @@
-"""The lease: what keeps two processes out of one run.
+"""The lease: what keeps two processes out of one run, on one machine, in containers, and on a cluster.
 
-It lives in the run's `status.json`. Its holder renews a heartbeat; a lease whose holder is dead or silent is taken
-over.
+It lives in the run's `status.json`. Its holder raises a counter there, the heartbeat. Whether a holder lives is looked
+up in the table of processes if that can be seen from here; otherwise it counts as dead when its counter stands still
+while it is watched, since clocks of different machines disagree and are stepped. A holder that was taken for dead and
+wakes up writes nothing more: each of its writes is fenced by the lock under which the lease changes hands.
 """
 
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import secrets
-import socket
+import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import psutil
 from filelock import FileLock, Timeout
 
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.store.files import StoreError, write_json
+from reinit_bench.store.files import StoreError
+from reinit_bench.store.process import lives, this_process
 from reinit_bench.store.store import RunFolder
 
-HEARTBEAT_SECONDS = 10.0
-STALE_SECONDS = 90.0
-"""A lease held on another host counts as abandoned when its heartbeat is older than this."""
+HEARTBEAT_SECONDS = float(os.environ.get("REINIT_BENCH_HEARTBEAT_SECONDS") or 10.0)
+"""How often the holder raises its counter; longer where thousands of runs at once would load a shared file system."""
 
+STALE_SECONDS = 9 * HEARTBEAT_SECONDS
+"""A counter that stands still for this long, while it is watched, is a dead holder's."""
+
+LOCK_SECONDS = 30.0
 
 DIED = "WorkerDied"
 """The error kind of a run whose process was killed so often that it is not resumed again."""
@@ -37,52 +41,69 @@ class RunHeld(ConfigError):
     """Another living process is working on the run."""
 
 
+class LeaseLost(RunHeld):
+    """Another process has taken the run over; this one must write nothing more."""
+
+
 class Lease:
     """The right to work on one run, held by one process at a time, written in the run's `status.json`.
 
-    A background thread renews the heartbeat. `lost` becomes true when another process has taken the lease over (because
-    this one was silent for too long, e.g. suspended): the holder must then stop and write nothing more.
+    A background thread raises the heartbeat. While the lease is held, everything that `folder` writes is fenced: it
+    raises `LeaseLost` if another process has taken the lease over (this one was suspended for too long).
     """
 
     def __init__(self, folder: RunFolder, *, slurm_job: str | None = None) -> None:
         self.folder = folder
         self.token = secrets.token_hex(8)
-        self.lost = False
         self._fields: dict[str, Any] = {"slurm_job": slurm_job}
+        self._beats = 0
         self._stop = threading.Event()
-        self._write_lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
-    def acquire(self) -> dict[str, Any] | None:
+    def acquire(self, is_stopped: Callable[[], bool] = lambda: False) -> dict[str, Any] | None:
         """Take the lease and start the heartbeat; if the run is done, return its result and hold nothing.
+
+        Takes up to `STALE_SECONDS` if the last holder was on another machine and may be dead.
+
+        Args:
+            is_stopped: asked while a holder is watched; true ends that.
 
         Raises:
             RunHeld: a living process holds it; the message says who.
+            StoreError: the folder cannot be written.
         """
-        with _file_lock(self.folder.path):
-            result = self.folder.finished_result()
-            if result is not None:
-                return result
-            previous = self.folder.status()
-            if previous.get("state") == "running" and is_alive(previous):
-                raise RunHeld(
-                    f"run {self.folder.run_id} is held by process {previous.get('pid')} on {previous.get('host')} "
-                    f"(attempt {previous.get('attempt')}); wait for it or stop it"
-                )
-            self._fields.update(
-                state="running",
-                attempt=int(previous.get("attempt") or 0) + 1,
-                host=socket.gethostname(),
-                pid=os.getpid(),
-                process_started=psutil.Process().create_time(),
-                token=self.token,
-                started=time.time(),
-                error=None,
-            )
-            self._write()
+        watched = _Watched()
+        while True:
+            with _locked(self.folder.path):
+                result = self.folder.finished_result()
+                if result is not None:
+                    self.folder.tidy()
+                    return result
+                previous = self.folder.status()
+                if not watched.is_alive(previous):
+                    self._begin(previous)
+                    break
+                if watched.is_sure or is_stopped():
+                    raise RunHeld(
+                        f"run {self.folder.run_id} is held by process {previous.get('pid')} on {previous.get('host')} "
+                        f"(attempt {previous.get('attempt')}); wait for it or stop it"
+                    )
+            time.sleep(min(1.0, HEARTBEAT_SECONDS / 2))
         self._thread = threading.Thread(target=self._beat, name="lease-heartbeat", daemon=True)
         self._thread.start()
         return None
+
+    def _begin(self, previous: Mapping[str, Any]) -> None:
+        self._fields.update(
+            state="running",
+            attempt=int(previous.get("attempt") or 0) + 1,
+            **this_process(),
+            token=self.token,
+            started=time.time(),
+            error=None,
+        )
+        self._write()
+        self.folder.fence = self.fence
 
     @property
     def attempt(self) -> int:
@@ -94,61 +115,117 @@ class Lease:
         self._fields.update(fields)
 
     def release(self, state: str, error: str | None = None) -> None:
-        """Stop the heartbeat and, if the lease is still ours, write `state` (done, interrupted, failed)."""
+        """Stop the heartbeat and, if the lease is still ours, write `state` (done, interrupted, failed).
+
+        Raises:
+            StoreError: the status cannot be read or written.
+        """
         self._stop.set()
         if self._thread is not None:
             self._thread.join()
-        if not self.check():
-            return
         self._fields.update(state=state, error=error)
-        self._write()
+        with contextlib.suppress(LeaseLost), self.fence():
+            self._write()
 
-    def check(self) -> bool:
-        """Whether the lease is still ours."""
-        self.lost = self.lost or self.folder.status().get("token") != self.token
-        return not self.lost
+    @contextlib.contextmanager
+    def fence(self) -> Iterator[None]:
+        """Write within this block: while it lasts the lease is ours and cannot change hands.
+
+        Raises:
+            LeaseLost: another process has taken it over.
+            StoreError: that cannot be told, since the status cannot be read.
+        """
+        with _locked(self.folder.path):
+            if self._is_lost():
+                raise LeaseLost(f"run {self.folder.run_id} was taken over by another process; this one stops")
+            yield
+
+    def _is_lost(self) -> bool:
+        try:
+            return self.folder.status().get("token") != self.token
+        except OSError as error:
+            path = self.folder.path / "status.json"
+            raise StoreError(f"cannot read {path}: {error.strerror or error}") from error
 
     def _beat(self) -> None:
         while not self._stop.wait(HEARTBEAT_SECONDS):
-            if not self.check():
-                return
-            # A heartbeat that cannot be written is retried: if the disk is gone, the training itself will report it.
-            with contextlib.suppress(StoreError):
+            # What fails is tried again with the next beat; if the disk is gone, the training itself will report it.
+            with contextlib.suppress(StoreError, RunHeld, OSError), self.fence():
+                self._beats += 1
                 self._write()
 
     def _write(self) -> None:
-        with self._write_lock:
-            write_json(self.folder.path / "status.json", {**self._fields, "heartbeat": time.time()})
+        """Only under the lock."""
+        self.folder.write_status({**self._fields, "beats": self._beats, "heartbeat": time.time()})
 
 
-def is_alive(status: Mapping[str, Any]) -> bool:
-    """Whether the process that wrote a running status is still alive.
+class _Watched:
+    """What an observer has seen of a run's holder, by its own clock.
 
-    On this host the process itself is looked up (pid and start time, since pids are reused); on another host only the
-    heartbeat's age can tell.
+    Attributes:
+        is_sure: whether the last answer needs no more watching.
     """
-    if status.get("host") == socket.gethostname():
-        try:
-            started = psutil.Process(int(status["pid"])).create_time()
-        except (psutil.Error, KeyError, TypeError, ValueError):
+
+    def __init__(self) -> None:
+        self._seen: tuple[Any, ...] | None = None
+        self._since = 0.0
+        self.is_sure = False
+
+    def is_alive(self, status: Mapping[str, Any]) -> bool:
+        """Whether the holder lives, as far as can be told by now; as long as it is not sure it counts as living."""
+        if status.get("state") != "running":
             return False
-        return math.isclose(started, float(status.get("process_started") or 0.0), abs_tol=1.0)
-    return time.time() - float(status.get("heartbeat") or 0.0) < STALE_SECONDS
+        seen_directly = lives(status)
+        if seen_directly is not None:
+            self.is_sure = True
+            return seen_directly
+        now = time.monotonic()
+        beat = (status.get("token"), status.get("beats"), status.get("heartbeat"))
+        if self._seen is None:
+            self._seen, self._since = beat, now
+        self.is_sure = beat != self._seen  # it moved while it was watched
+        return self.is_sure or now - self._since < STALE_SECONDS
+
+
+def looks_alive(folder: RunFolder, status: Mapping[str, Any]) -> bool:
+    """Whether a running status is a living process's, told at once, for `plan` and `status`.
+
+    Of a process that cannot be seen from here, the age of the last heartbeat tells, by the file system's own clock.
+    """
+    seen_directly = lives(status)
+    if seen_directly is not None:
+        return seen_directly
+    try:
+        beaten = (folder.path / "status.json").stat().st_mtime
+    except OSError:
+        return False
+    return abs(_now_there(folder.path) - beaten) < STALE_SECONDS
+
+
+def _now_there(folder: Path) -> float:
+    """The time by the clock that stamps the folder's files; where nothing can be written, by this machine's."""
+    try:
+        with tempfile.NamedTemporaryFile(dir=folder, prefix=".now.", suffix=".tmp") as file:
+            file.write(b"0")
+            file.flush()
+            return os.fstat(file.fileno()).st_mtime
+    except OSError:
+        return time.time()
 
 
 def record_death(folder: RunFolder, why: str) -> None:
     """Write `failed` and the cause into the status of a run whose process died silently, unless a process holds it."""
     if not folder.status():
         return
-    with _file_lock(folder.path):
+    with _locked(folder.path):
         status = folder.status()
-        if status.get("state") == "running" and not is_alive(status):
-            write_json(folder.path / "status.json", {**status, "state": "failed", "error": why, "error_kind": DIED})
+        if status.get("state") == "running" and lives(status) is False:
+            folder.write_status({**status, "state": "failed", "error": why, "error_kind": DIED})
 
 
 @contextlib.contextmanager
-def _file_lock(folder: Path) -> Iterator[None]:
-    lock = FileLock(folder / ".lock", timeout=30)
+def _locked(folder: Path) -> Iterator[None]:
+    lock = FileLock(folder / ".lock", timeout=LOCK_SECONDS)
     try:
         lock.acquire()
     except Timeout as error:

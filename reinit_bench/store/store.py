@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import atexit
 import gc
+import hashlib
+import io
 import json
 import os
 import time
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,16 @@ import yaml
 
 from reinit_bench.core.config import Experiment
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.store.files import StoreError, write_arrays, write_text
+from reinit_bench.store.files import Fence, StoreError, write_arrays, write_json, write_lines, write_text
+from reinit_bench.store.seal import broken_seal, file_sha256, is_sealed, sealed
+
+CONFIG, ROUNDS, HISTORY, DIAGNOSTICS = "config.yaml", "rounds.jsonl", "history.jsonl", "diagnostics.npz"
+RESULT = "result.json"
+BELONGING = (CONFIG, ROUNDS, HISTORY, DIAGNOSTICS)
+"""Files of a finished run whose hashes its result holds."""
+
+CHECKPOINTS = ("checkpoint.pt.incoming", "checkpoint.pt", "checkpoint.previous.pt")
+"""Files of a running run, newest first."""
 
 RESULT_KEYS = (
     "run_id",
@@ -42,6 +53,10 @@ RESULT_KEYS = (
 
 class CorruptResult(ConfigError):
     """A `result.json` that exists but does not validate."""
+
+
+class UnreadableResult(CorruptResult):
+    """A `result.json` that exists but cannot be read: another user's, or the disk's fault."""
 
 
 class Store:
@@ -80,6 +95,8 @@ class RunFolder:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.run_id = path.name
+        self.fence: Fence = nullcontext
+        """Around each file's renaming: the lease puts its own here."""
 
     def create(self) -> None:
         """Create the folder.
@@ -96,41 +113,84 @@ class RunFolder:
 
     def write_config(self, experiment: Experiment) -> None:
         """Write the resolved configuration, for readers and for `status`."""
-        write_text(self.path / "config.yaml", yaml.safe_dump(experiment.to_dict(), sort_keys=False))
+        write_text(self.path / CONFIG, yaml.safe_dump(experiment.to_dict(), sort_keys=False), self.fence)
+
+    def write_curve(self, rounds: Sequence[Mapping[str, Any]], history: Sequence[Mapping[str, Any]]) -> None:
+        """Write a line for each finished round, and a line for each epoch."""
+        write_lines(self.path / ROUNDS, rounds, self.fence)
+        write_lines(self.path / HISTORY, history, self.fence)
+
+    def write_status(self, status: Mapping[str, Any]) -> None:
+        """Write how the run stands; the lease calls this, under its own lock."""
+        write_json(self.path / "status.json", status)
+
+    def write_result(self, result: Mapping[str, Any]) -> dict[str, Any]:
+        """Write `result.json`, which makes the run done, with hashes of all that belongs to it; returns its content."""
+        hashes = {name: file_sha256(self.path / name) for name in BELONGING if (self.path / name).is_file()}
+        text = sealed({**result, "files": hashes})
+        write_text(self.path / RESULT, text, self.fence)
+        content: dict[str, Any] = json.loads(text)
+        return content
 
     def result(self) -> dict[str, Any] | None:
         """Like `Store.read_result`."""
-        path = f"{self.path}/result.json"  # for thousands of runs at once, a Path takes as long as reading the file
+        path = f"{self.path}/{RESULT}"  # for thousands of runs at once, a Path takes as long as reading the file
         try:
             with open(path, "rb") as stream:
                 content = stream.read()
         except (FileNotFoundError, NotADirectoryError):
             return None
+        except OSError as error:
+            raise UnreadableResult(f"{path} cannot be read: {error.strerror or error}; mend its permissions") from error
         return validated_result(content, self.run_id, path)
 
     def write_diagnostics(self, arrays: Mapping[str, Any]) -> None:
         """Write what was measured at the run's end."""
-        write_arrays(self.path / "diagnostics.npz", arrays)
+        write_arrays(self.path / DIAGNOSTICS, arrays, self.fence)
+
+    def read(self, name: str) -> bytes | None:
+        """The content of one of a run's files; None if there is none.
+
+        Raises:
+            StoreError: the run is done, and the file is not as it was then; or it cannot be read.
+        """
+        try:
+            content = (self.path / name).read_bytes()
+        except (FileNotFoundError, NotADirectoryError):
+            content = None
+        except OSError as error:
+            raise StoreError(f"{self.path / name} cannot be read: {error.strerror or error}") from error
+        result = self.result()
+        known = ((result or {}).get("files") or {}).get(name)
+        if known is not None and (content is None or hashlib.sha256(content).hexdigest() != known):
+            what = "is missing" if content is None else "has changed since the run was done"
+            raise StoreError(f"{self.path / name} {what}; delete result.json there to run the experiment again")
+        return content
 
     def diagnostics(self) -> dict[str, Any] | None:
         """What was measured at the run's end, as numpy arrays by name; None if nothing was.
 
         Raises:
-            StoreError: `diagnostics.npz` exists but cannot be read.
+            StoreError: `diagnostics.npz` exists but cannot be read, or has changed.
         """
         import numpy as np
 
-        path = self.path / "diagnostics.npz"
+        path = self.path / DIAGNOSTICS
         try:
-            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
+            content = self.read(DIAGNOSTICS)
+            if content is None:
+                return None
+            with np.load(io.BytesIO(content), allow_pickle=False) as file:
                 return dict(file)
-        except (FileNotFoundError, NotADirectoryError):
-            return None
         except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             raise StoreError(f"{path} cannot be read: {error}; delete it to do without") from error
 
     def status(self) -> dict[str, Any]:
-        """The content of `status.json`; empty if it is missing or not valid JSON."""
+        """The content of `status.json`; empty if it is missing or not valid JSON.
+
+        Raises:
+            OSError: it exists but cannot be read.
+        """
         try:
             status = json.loads((self.path / "status.json").read_bytes())
         except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -139,16 +199,29 @@ class RunFolder:
 
     def remove_leftovers(self) -> None:
         """Remove the half-written files of killed processes; only the lease's holder may do this."""
-        for path in self.path.glob(".*.tmp"):
-            path.unlink(missing_ok=True)
+        with self.fence():
+            for path in self.path.glob(".*.tmp"):
+                path.unlink(missing_ok=True)
+
+    def tidy(self) -> None:
+        """Remove what a finished run no longer needs and a process that was killed at its very end has left."""
+        with suppress(OSError):  # another user's
+            for path in [*self.path.glob(".*.tmp"), *(self.path / name for name in CHECKPOINTS)]:
+                path.unlink(missing_ok=True)
 
     def finished_result(self) -> dict[str, Any] | None:
-        """Like `result`, but a file that does not validate is set aside with a warning, and the run is not done."""
+        """Like `result`, but a file that does not validate is set aside with a warning, and the run is not done.
+
+        Raises:
+            UnreadableResult: the file exists but cannot be read.
+        """
         try:
             return self.result()
+        except UnreadableResult:
+            raise
         except CorruptResult as error:
             aside = self.path / f"result.corrupt-{int(time.time())}.json"
-            (self.path / "result.json").rename(aside)
+            (self.path / RESULT).rename(aside)
             warnings.warn(f"{error}; kept as {aside.name}, running again", stacklevel=2)
             return None
 
@@ -163,12 +236,16 @@ def validated_result(content: bytes, run_id: str, path: object) -> dict[str, Any
     def corrupt(why: str) -> CorruptResult:
         return CorruptResult(f"{path} is corrupt: {why}; delete it and run the experiment again")
 
+    if broken_seal(content):
+        raise corrupt("its checksum does not match")
     try:
         result = json.loads(content)
     except ValueError as error:
         raise corrupt(f"not JSON ({error})") from error
     if not isinstance(result, dict):
         raise corrupt("not an object")
+    if "files" in result and not is_sealed(content):
+        raise corrupt("its checksum is gone")
     missing = [key for key in RESULT_KEYS if key not in result]
     if missing:
         raise corrupt(f"no {missing[0]!r}")

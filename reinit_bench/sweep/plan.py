@@ -10,8 +10,8 @@ from typing import Any
 
 from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.store.lease import is_alive
-from reinit_bench.store.store import CorruptResult, Store
+from reinit_bench.store.lease import looks_alive
+from reinit_bench.store.store import CorruptResult, RunFolder, Store
 
 Queued = Mapping[str, str]
 """The job that will run it or is at it, by run id."""
@@ -136,20 +136,27 @@ def state_of(run_id: str, store: Store, job: str | None = None) -> tuple[str, di
     try:
         if folder.result() is not None:
             return "done", {}
-        status = folder.status()
+        status = _status_of(folder)
         if status.get("state") == "done" and folder.result() is not None:
             return "done", {}  # it ended between the two readings
     except CorruptResult as error:
         # Not done, and not silently missing either: a worker sets it aside and runs it again.
-        return "failed", {**folder.status(), "error": str(error), "error_kind": "CorruptResult"}
+        return "failed", {**_status_of(folder), "error": str(error), "error_kind": type(error).__name__}
     state = status.get("state")
-    if state == "running" and is_alive(status):
+    if state == "running" and looks_alive(folder, status):
         return "running", status
     if job is not None and not (state == "failed" and status.get("slurm_job") == job):
         return "queued", status
     if state in ("running", "interrupted"):
         return "interrupted", status
     return ("failed" if state == "failed" else "missing"), status
+
+
+def _status_of(folder: RunFolder) -> dict[str, Any]:
+    try:
+        return folder.status()
+    except OSError as error:
+        return {"state": "failed", "error": f"status.json cannot be read: {error.strerror}", "error_kind": "OSError"}
 
 
 def summary_line(plan: Plan) -> str:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import io
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from reinit_bench.store.files import StoreError, write_atomically
+from reinit_bench.store.files import Fence, StoreError, write_atomically
+from reinit_bench.store.store import CHECKPOINTS
 
-NAME = "checkpoint.pt"
-INCOMING = "checkpoint.pt.incoming"
-PREVIOUS = "checkpoint.previous.pt"
+INCOMING, NAME, PREVIOUS = CHECKPOINTS
 _MAGIC = b"reinit-bench checkpoint 1\n"
 _DIGEST_BYTES = 32
 
@@ -22,7 +22,7 @@ class CorruptCheckpoint(ValueError):
     """A checkpoint whose content does not match its hash."""
 
 
-def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
+def save_checkpoint(folder: Path, state: dict[str, Any], fence: Fence = nullcontext) -> None:
     """Write `state` (tensors and plain values) as the newest checkpoint, and keep the one before.
 
     The incoming file is whole before it gets its final name. A kill before or between the two renames leaves it: it is
@@ -32,17 +32,18 @@ def save_checkpoint(folder: Path, state: dict[str, Any]) -> None:
         StoreError: the file system refuses; the checkpoints that were there remain.
     """
     incoming = folder / INCOMING
-    write_checkpoint(incoming, state)
+    write_checkpoint(incoming, state, fence)
     try:
         newest = folder / NAME
-        if newest.exists():
-            newest.replace(folder / PREVIOUS)
-        incoming.replace(newest)
+        with fence():
+            if newest.exists():
+                newest.replace(folder / PREVIOUS)
+            incoming.replace(newest)
     except OSError as error:
         raise StoreError(f"cannot write {folder / NAME}: {error.strerror or error}") from error
 
 
-def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
+def write_checkpoint(path: Path, state: dict[str, Any], fence: Fence = nullcontext) -> None:
     """Write one checkpoint file in one step, with the hash that `read_checkpoint` checks.
 
     Raises:
@@ -57,7 +58,7 @@ def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
         for part in (_MAGIC, digest, payload):
             stream.write(part)
 
-    write_atomically(path, write)
+    write_atomically(path, write, fence)
 
 
 def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
@@ -90,11 +91,7 @@ def latest_checkpoint(folder: Path, device: torch.device) -> tuple[dict[str, Any
             continue
         except CorruptCheckpoint as error:
             torn.append(str(error))
+        except OSError as error:
+            torn.append(f"{folder / name} cannot be read: {error.strerror or error}")
     remedy = "starting anew" if state is None else "using the one before"
     return state, [f"{problem}; {remedy}" for problem in torn]
-
-
-def remove_checkpoints(folder: Path) -> None:
-    """Remove what a finished run no longer needs."""
-    for name in (INCOMING, NAME, PREVIOUS):
-        (folder / name).unlink(missing_ok=True)

@@ -1,21 +1,16 @@
-"""The run store: nothing half-written, done only when it validates, one process in a run."""
+"""The run store: nothing half-written, done only when it validates, every flipped bit named."""
 
 from __future__ import annotations
 
 import json
 import os
-import subprocess
-import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from reinit_bench.store import lease as lease_module
 from reinit_bench.store.files import StoreError, write_atomically, write_json
-from reinit_bench.store.lease import Lease, RunHeld, is_alive
-from reinit_bench.store.store import CorruptResult, RunFolder, Store
+from reinit_bench.store.store import CorruptResult, RunFolder, Store, validated_result
 
 RUN_ID = "0123456789abcdef"
 RESULT = {
@@ -111,80 +106,60 @@ def test_a_result_that_does_not_validate_is_named(folder: RunFolder, content: st
     assert "\n" not in str(error.value)
 
 
-def test_a_second_holder_is_told_who_holds_the_run(folder: RunFolder) -> None:
-    first = Lease(folder)
-    first.acquire()
-    with pytest.raises(RunHeld, match=rf"run {RUN_ID} is held by process {os.getpid()} on .* \(attempt 1\)"):
-        Lease(folder).acquire()
-    first.release("done")
-    second = Lease(folder)
-    second.acquire()
-    assert second.attempt == 2
-    second.release("interrupted")
-    assert folder.status()["state"] == "interrupted"
-
-
-def test_a_killed_holder_is_taken_over_at_once(folder: RunFolder) -> None:
-    script = (
-        "import sys, time; from pathlib import Path; from reinit_bench.store.store import RunFolder;"
-        "from reinit_bench.store.lease import Lease; Lease(RunFolder(Path(sys.argv[1]))).acquire();"
-        "print('held', flush=True); time.sleep(60)"
-    )
-    holder = subprocess.Popen([sys.executable, "-c", script, str(folder.path)], stdout=subprocess.PIPE, text=True)
-    assert holder.stdout is not None
-    assert holder.stdout.readline() == "held\n"
-    with pytest.raises(RunHeld, match=f"held by process {holder.pid} "):
-        Lease(folder).acquire()
-    holder.kill()
-    holder.wait()
-    holder.stdout.close()
-    heir = Lease(folder)
-    assert heir.acquire() is None
-    assert (heir.attempt, folder.status()["pid"]) == (2, os.getpid())
-    heir.release("done")
-
-
-def test_a_pid_that_is_used_again_is_not_the_holder(folder: RunFolder) -> None:
-    lease = Lease(folder)
-    lease.acquire()
-    status = folder.status()
-    lease.release("done")
-    assert is_alive(status)
-    assert not is_alive({**status, "process_started": status["process_started"] - 100})
-
-
-def test_on_another_host_only_the_heartbeat_tells() -> None:
-    status = {"host": "elsewhere", "pid": 1, "heartbeat": time.time() - 5}
-    assert is_alive(status)
-    assert not is_alive({**status, "heartbeat": time.time() - lease_module.STALE_SECONDS - 1})
-
-
-def test_a_holder_that_was_taken_over_notices_and_writes_nothing(folder: RunFolder) -> None:
-    sleeper = Lease(folder)
-    sleeper.acquire()
-    write_json(folder.path / "status.json", {"state": "running", "token": "another", "host": "elsewhere"})
-    sleeper.release("done")
-    assert sleeper.lost
-    assert folder.status() == {"state": "running", "token": "another", "host": "elsewhere"}
-
-
-def test_the_heartbeat_goes_on_by_itself(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lease_module, "HEARTBEAT_SECONDS", 0.02)
-    lease = Lease(folder)
-    lease.acquire()
-    first = folder.status()["heartbeat"]
-    lease.update(round=3)
-    deadline = time.monotonic() + 10
-    while folder.status().get("round") != 3 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert folder.status()["heartbeat"] > first
-    assert folder.status()["round"] == 3
-    lease.release("done")
-
-
 def test_folders_that_are_no_runs_are_no_runs(tmp_path: Path) -> None:
     assert Store(tmp_path / "nowhere").run_ids() == []
     (tmp_path / "runs" / ".hidden").mkdir(parents=True)
     (tmp_path / "runs" / RUN_ID).mkdir()
     (tmp_path / "runs" / "notes.txt").write_text("")
     assert Store(tmp_path).run_ids() == [RUN_ID]
+
+
+def done(folder: RunFolder) -> None:
+    """A finished run with files of every kind."""
+    folder.write_curve([{"index": 1, "steps": 80}], [{"epoch": 1, "train_loss": 0.5}])
+    folder.write_diagnostics({"weights.size": [1.0, 2.0]})
+    folder.write_result(RESULT)
+
+
+def test_every_flipped_bit_of_a_result_is_named(folder: RunFolder) -> None:
+    done(folder)
+    path = folder.path / "result.json"
+    whole = path.read_bytes()
+    assert validated_result(whole, RUN_ID, path)["test_accuracy"] == 0.9
+    for position in range(8 * len(whole)):
+        flipped = bytearray(whole)
+        flipped[position // 8] ^= 1 << position % 8
+        with pytest.raises(CorruptResult, match="is corrupt"):
+            validated_result(bytes(flipped), RUN_ID, path)
+
+
+@pytest.mark.parametrize("name", ["rounds.jsonl", "history.jsonl", "diagnostics.npz"])
+@pytest.mark.parametrize("harm", ["flipped", "cut", "emptied", "removed"])
+def test_a_harmed_file_of_a_finished_run_is_named(folder: RunFolder, name: str, harm: str) -> None:
+    done(folder)
+    path = folder.path / name
+    content = bytearray(path.read_bytes())
+    assert folder.read(name) == bytes(content)
+    if harm == "flipped":
+        content[len(content) // 2] ^= 4
+    path.write_bytes({"flipped": content, "cut": content[:-9], "emptied": b""}.get(harm, b""))
+    if harm == "removed":
+        path.unlink()
+    why = "is missing" if harm == "removed" else "has changed since the run was done"
+    with pytest.raises(StoreError, match=f"{name} {why}; delete result.json there to run the experiment again"):
+        folder.read(name)
+
+
+def test_a_result_without_hashes_is_read_as_it_was(folder: RunFolder) -> None:
+    write_json(folder.path / "result.json", RESULT)
+    (folder.path / "rounds.jsonl").write_text("{}\n")
+    assert folder.result() == RESULT
+    assert folder.read("rounds.jsonl") == b"{}\n"
+
+
+def test_what_a_kill_at_the_very_end_left_is_tidied(folder: RunFolder) -> None:
+    done(folder)
+    for name in ("checkpoint.pt", "checkpoint.previous.pt", ".rounds.jsonl.12-ab.tmp"):
+        (folder.path / name).write_bytes(b"left")
+    folder.tidy()
+    assert names(folder) == {"result.json", "rounds.jsonl", "history.jsonl", "diagnostics.npz"}

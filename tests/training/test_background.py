@@ -12,10 +12,10 @@ from observers import InterruptAfter
 from training_helpers import mlp
 
 from reinit_bench.core.config import Execution
-from reinit_bench.run import recorder as journal_module
+from reinit_bench.run import recorder as recorder_module
 from reinit_bench.run.experiment import run_experiment
 from reinit_bench.run.recorder import Recorder
-from reinit_bench.store.files import StoreError
+from reinit_bench.store.files import Fence, StoreError
 from reinit_bench.store.store import RunFolder
 from reinit_bench.training.background import BackgroundWriter, snapshot
 from reinit_bench.training.checkpoint import read_checkpoint, save_checkpoint
@@ -65,21 +65,21 @@ def test_a_snapshot_shares_no_tensor_and_no_container() -> None:
 def test_a_checkpoint_holds_the_moment_it_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = threading.Event()
 
-    def gated(folder: Path, state: dict[str, object]) -> None:
+    def gated(folder: Path, state: dict[str, object], fence: Fence) -> None:
         gate.wait(10)
-        save_checkpoint(folder, state)
+        save_checkpoint(folder, state, fence)
 
-    monkeypatch.setattr(journal_module, "save_checkpoint", gated)
-    journal, net = Recorder(RunFolder(tmp_path)), mlp()
+    monkeypatch.setattr(recorder_module, "save_checkpoint", gated)
+    recorder, net = Recorder(RunFolder(tmp_path)), mlp()
     before = snapshot(net.state_dict())
     state = RoundState(step=3, losses=[1.0], best=net.state_dict())
-    journal.save(net, state)
+    recorder.save(net, state)
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.zero_()
     state.step, state.losses[0] = 9, 7.0
     gate.set()
-    journal.wait()
+    recorder.wait()
     found = read_checkpoint(tmp_path / "checkpoint.pt", torch.device("cpu"))
     assert all(torch.equal(found["net"][name], value) for name, value in before.items())
     assert all(torch.equal(found["round"]["best"][name], value) for name, value in before.items())
@@ -91,12 +91,12 @@ def test_an_interrupted_run_leaves_only_with_its_checkpoint_on_disk(
 ) -> None:
     ended = []
 
-    def slow(folder: Path, state: dict[str, dict[str, int]]) -> None:
+    def slow(folder: Path, state: dict[str, dict[str, int]], fence: Fence) -> None:
         threading.Event().wait(0.2)
-        save_checkpoint(folder, state)
+        save_checkpoint(folder, state, fence)
         ended.append(state["round"]["step"])
 
-    monkeypatch.setattr(journal_module, "save_checkpoint", slow)
+    monkeypatch.setattr(recorder_module, "save_checkpoint", slow)
     observer, experiment = InterruptAfter(4), tiny_experiment()
     with pytest.raises(Interrupted):
         run_experiment(
@@ -110,12 +110,12 @@ def test_an_interrupted_run_leaves_only_with_its_checkpoint_on_disk(
 def test_a_checkpoint_that_cannot_be_written_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Also the last one, on the way out of an interrupt: else the run would count as resumable and be none."""
 
-    def full(folder: Path, state: dict[str, dict[str, int]]) -> None:
+    def full(folder: Path, state: dict[str, dict[str, int]], fence: Fence) -> None:
         if state["round"]["step"] == 4:
             raise StoreError("disk full")
-        save_checkpoint(folder, state)
+        save_checkpoint(folder, state, fence)
 
-    monkeypatch.setattr(journal_module, "save_checkpoint", full)
+    monkeypatch.setattr(recorder_module, "save_checkpoint", full)
     observer, experiment = InterruptAfter(4), tiny_experiment()
     execution = Execution(results_dir=tmp_path, device="cpu")
     with pytest.raises(StoreError, match="disk full"):

@@ -21,7 +21,6 @@ from reinit_bench.training.checkpoint import (
     CorruptCheckpoint,
     latest_checkpoint,
     read_checkpoint,
-    remove_checkpoints,
     save_checkpoint,
 )
 
@@ -201,9 +200,13 @@ def test_a_file_system_that_refuses_is_an_error_in_words_and_loses_nothing(
     assert read_checkpoint(tmp_path / NAME, CPU)["number"] == 1
 
 
-def test_all_of_them_are_removed_and_nothing_else(tmp_path: Path) -> None:
-    for name in (INCOMING, NAME, PREVIOUS, "result.json"):
-        (tmp_path / name).write_bytes(b"")
-    remove_checkpoints(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["result.json"]
-    remove_checkpoints(tmp_path)
+def test_a_folder_in_a_checkpoints_place_is_named(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path, numbered(1))
+    (tmp_path / NAME).rename(tmp_path / PREVIOUS)
+    (tmp_path / NAME).mkdir()
+    state, problems = latest_checkpoint(tmp_path, CPU)
+    assert state is not None
+    assert state["number"] == 1
+    assert problems == [f"{tmp_path / NAME} cannot be read: Is a directory; using the one before"]
+    with pytest.raises(StoreError, match=r"cannot write .*checkpoint\.pt"):
+        save_checkpoint(tmp_path, numbered(2))

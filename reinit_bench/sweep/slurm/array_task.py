@@ -17,14 +17,11 @@ from typing import Any
 from reinit_bench.core.machine import visible_gpus
 from reinit_bench.core.provenance import slurm_job
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.store.lease import STALE_SECONDS
 from reinit_bench.sweep.plan import PlannedRun, Queued, make_plan
-from reinit_bench.sweep.pool import Outcome, Pool
+from reinit_bench.sweep.pool import Pool
 from reinit_bench.sweep.slurm import commands
 from reinit_bench.sweep.slurm.batch import Batch, read_batch
 from reinit_bench.training.interrupt import EXIT_INTERRUPTED, Interrupt, interrupt_on_signals
-
-LOOK_AGAIN_SECONDS = 5.0
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -58,7 +55,8 @@ class TaskRunner:
         plan = make_plan(map(PlannedRun.from_dict, self.batch.configs(self.index)), _unqueued)
         failed_before = [run for run in plan.in_state("failed") if self._is_ours(run)]
         todo = [run for run in plan.runs if run.state != "done" and run not in failed_before]
-        outcome = self._serve(todo)
+        # A run whose last holder was this task on a node that was lost is taken over once its heartbeat stands still.
+        outcome = self._pool().run(todo, log_event)
         if self.interrupt.requested or outcome.count("interrupted"):
             return self._stopped()
         failed = [*failed_before, *outcome.ended["failed"]]
@@ -67,34 +65,10 @@ class TaskRunner:
         say(f"{outcome.count('done')} done, {plan.counts['done']} already done, {len(failed)} failed")
         return 1 if failed else 0
 
-    def _serve(self, todo: Sequence[PlannedRun]) -> Outcome:
-        """Run all of `todo`; runs whose last holder was this task's earlier life on a lost node are waited for."""
-        outcome = self._pool().run(todo, log_event)
-        self._note_interrupt(outcome)
-        began = time.monotonic()
-        while self._waits_for(outcome) and time.monotonic() - began < 2 * STALE_SECONDS:
-            time.sleep(LOOK_AGAIN_SECONDS)
-            if self.interrupt.requested:
-                break
-            held, outcome.ended["held"] = outcome.ended["held"], []
-            again = self._pool().run(held, log_event)
-            self._note_interrupt(again)
-            for kind, runs in again.ended.items():
-                outcome.ended[kind] += runs
-            outcome.causes.update(again.causes)
-        return outcome
-
     def _pool(self) -> Pool:
         gpus = visible_gpus()
         workers = self.batch.workers or len(gpus) or 1
         return Pool(workers, self.batch.threads or max(1, self.batch.cpus // workers), gpus)
-
-    def _note_interrupt(self, outcome: Outcome) -> None:
-        if outcome.count("interrupted"):
-            self.interrupt.request("signal")
-
-    def _waits_for(self, outcome: Outcome) -> bool:
-        return any(self._is_ours(run) for run in make_plan(outcome.ended["held"], _unqueued).runs)
 
     def _is_ours(self, run: PlannedRun) -> bool:
         """Whether the last process at a run was of this very task, in this life or an earlier one."""
