@@ -7,7 +7,7 @@ PREPARE_STAMP := .venv-prepare/.installed
 CHECKED := reinit_bench launchers tests benchmarks hatch_build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-prepare test-slurm test-fast lint format tables figures report bench bench-gpu clean
+.PHONY: help setup demo test test-long test-prepare test-slurm test-fast lint format docs tables figures report bench bench-gpu clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -54,6 +54,9 @@ lint: setup ## Check style (ruff) and types (mypy)
 format: setup ## Format the code
 	$(BIN)/ruff check --fix $(CHECKED)
 	$(BIN)/ruff format $(CHECKED)
+
+docs: setup ## Build the documentation into build/docs (open index.html there; needs no network)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 tables: setup ## Write the paper's tables from finished runs to results/tables
 	$(BIN)/reinit-bench tables
