@@ -17,7 +17,7 @@ import latest
 from rich.console import Console
 from rich.table import Table
 
-from reinit_bench.cli.compose import composer, sweep_jobs
+from reinit_bench.cli.compose import composer
 from reinit_bench.core.config import Experiment
 from reinit_bench.sweep.cost import modelled_steps
 
@@ -27,7 +27,7 @@ STUDY = ("study=paper",)
 def experiments() -> list[Experiment]:
     """The distinct runs of the study."""
     with composer() as compose:
-        every = [Experiment.from_dict(compose.compose(list(job))) for job in sweep_jobs(compose.study_of(STUDY), STUDY)]
+        every = [Experiment.from_dict(compose.compose(list(job))) for job in compose.jobs(STUDY)]
     return list({each.run_id: each for each in every}.values())
 
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from reinit_bench.cli.compose import composer, sweep_jobs
+from reinit_bench.cli.compose import composer
 from reinit_bench.sweep.local import make_pool
 from reinit_bench.sweep.plan import make_plan
 from reinit_bench.sweep.slurm.queue import queued_runs
@@ -106,7 +106,7 @@ def ours(runs: int, results_dir: Path) -> tuple[float, float]:
     accuracies: list[float] = []
     started = time.perf_counter()
     with composer() as compose:
-        plan = make_plan(compose.planned(sweep_jobs(compose.study_of(given), given)), queued_runs)
+        plan = make_plan(compose.planned(compose.jobs(given)), queued_runs)
     make_pool(list(plan.runs), None, None).run(
         plan.runs, lambda run, kind, values: accuracies.append(values["test_accuracy"]) if kind == "done" else None
     )

@@ -7,22 +7,22 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any, cast
 
-from hydra import initialize_config_dir
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, QuotedString
 from hydra.errors import OverrideParseException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from reinit_bench.core.conf_dir import conf_dir
+from reinit_bench.core.conf_dir import CONFIG_NAME, conf_dir, conf_dirs, config_name
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.folder_scan import folder_content
 from reinit_bench.sweep.plan import PlannedRun
 from reinit_bench.sweep.studies import Study, overrides_of
-
-CONFIG_NAME = "config"
 
 # A folder of images is identified by its content, which conf/dataset/image_folder.yaml asks for.
 OmegaConf.register_new_resolver("folder_content", folder_content, replace=True)
@@ -72,6 +72,31 @@ class Composer:
             ConfigError: a configuration is not valid.
         """
         return (PlannedRun.from_dict(self.compose(overrides)) for overrides in jobs)
+
+    def jobs(self, overrides: Sequence[str]) -> list[list[str]]:
+        """The overrides of every run of a sweep: the study's points, with the overrides' axes in place of the study's.
+
+        Raises:
+            ConfigError: there is no such study, or it is malformed.
+        """
+        study = self.study_of(overrides)
+        axes: dict[str, list[Any]] = {}
+        as_typed, study_choice = [], []
+        for text in overrides:
+            override = self._parsed(text)
+            if override.key_or_group == "study":
+                study_choice = [text]
+            elif override.is_delete() or override.package or (override.is_add() and not override.is_sweep_override()):
+                as_typed.append(text)  # passed to every run
+            else:
+                axes[_axis_of(override, study)] = _values(override)
+        return [[*study_choice, *texts, *as_typed] for texts in overrides_of(study.points(axes))]
+
+    def _parsed(self, text: str) -> Override:
+        """As `parsed`, and it knows which options `glob(*)` is about."""
+        override = parsed(text)
+        override.config_loader = self.loader
+        return override
 
     def study_of(self, overrides: Sequence[str]) -> Study:
         """The study that the overrides choose; without one, a study of a single empty grid.
@@ -222,17 +247,6 @@ def _set(config: dict[str, Any], key: str, value: Any) -> bool:
     return True
 
 
-def sweep_jobs(study: Study, overrides: Sequence[str]) -> list[list[str]]:
-    """The overrides of every run of a sweep: the study's points, with the overrides' axes in place of the study's."""
-    read = [(text, parsed(text)) for text in overrides]
-    # What is not a plain `axis=value` (added or deleted keys) is passed to every run as it was typed.
-    as_typed = [text for text, override in read if not _is_plain(override)]
-    axes = {override.key_or_group: _values(override) for _, override in read if _is_plain(override)}
-    chosen = axes.pop("study", [])
-    study_choice = [f"study={name}" for name in chosen]
-    return [[*study_choice, *texts, *as_typed] for texts in overrides_of(study.points(axes))]
-
-
 def as_axes(words: Sequence[str]) -> list[str]:
     """A sweep's command line with each field of a section, like `method.selection=network`, as an axis of one value.
 
@@ -257,20 +271,45 @@ def _is_plain(override: Override) -> bool:
     return not (override.is_add() or override.is_force_add() or override.is_delete() or override.package)
 
 
+def _axis_of(override: Override, study: Study) -> str:
+    """The axis that an override sets; of a field that need not exist (`++name=`) the study's own, if it has one."""
+    key = str(override.key_or_group)
+    if override.is_force_add() and not study.has_axis(key):
+        return f"++{key}"
+    return f"+{key}" if override.is_add() else key
+
+
 def _values(override: Override) -> list[Any]:
-    """The values that a user gave an axis: one, or the elements of a sweep (which come as override text)."""
+    """The values that a user gave an axis: one, or the elements of a sweep."""
     if not override.is_sweep_override():
         return [override.value()]
-    return [parsed(f"x={item}").value() if isinstance(item, str) else item for item in override.sweep_iterator()]
+    return [_plain(item) for item in override.sweep_iterator()]
+
+
+def _plain(value: Any) -> Any:
+    """A parsed value as Python has it: quoted text is text, whatever it looks like."""
+    if isinstance(value, QuotedString):
+        return value.text
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return {_plain(key): _plain(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 @contextmanager
 def composer() -> Iterator[Composer]:
-    """A composer outside a Hydra run, for sub-commands; a Hydra that the caller has initialized is restored."""
+    """A composer outside a Hydra run, for sub-commands; a Hydra that the caller has initialized is restored.
+
+    It reads the same folders, and composes the same configuration, as a run with the same `--config-dir` and
+    `--config-name`.
+    """
     before = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
+    path = create_config_search_path(str(conf_dir()))
+    for folder in conf_dirs()[:-1]:  # as Hydra itself places --config-dir
+        path.prepend("command-line", f"file://{folder}", SearchPathQuery(provider="schema"))
     try:
-        with initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="reinit-bench"):
-            yield Composer(GlobalHydra.instance().config_loader())
+        Hydra.create_main_hydra2(task_name="reinit-bench", config_search_path=path)
+        yield Composer(GlobalHydra.instance().config_loader(), config_name())
     finally:
+        GlobalHydra.instance().clear()
         GlobalHydra.instance().hydra = before  # fetched again: Hydra has replaced the instance

@@ -9,6 +9,10 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import reinit_bench
+from reinit_bench.cli.output import lasting_output
+from reinit_bench.cli.words import readable, split_config_flags
+from reinit_bench.core.conf_dir import conf_dir, config_name, own_config
 from reinit_bench.core.settings import ConfigError
 
 if TYPE_CHECKING:
@@ -27,40 +31,64 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     warnings.showwarning = _one_line_warning
-    if any(word in ("-h", "--help") for word in words[:1]):
-        from reinit_bench.cli.help import help_text
-
-        print(help_text())
-        return 0
-    if words and re.fullmatch(r"[a-z][a-z-]*", words[0]):
-        from reinit_bench.cli.commands import run_command
-
-        return _guarded(lambda: run_command(words))
-    return _guarded(lambda: _hydra(words))
+    with lasting_output():
+        return _guarded(lambda: _dispatch(words))
 
 
-def _hydra(words: list[str]) -> int:
+def _dispatch(words: list[str]) -> int:
+    words, folder, name = split_config_flags(words)
+    sys.path.append(os.getcwd())  # a user's own method or model may be in the working directory
+    with own_config(folder, name):
+        if words[:1] in (["-h"], ["--help"]):
+            from reinit_bench.cli.help import help_text
+
+            print(help_text())
+            return 0
+        if words[:1] == ["--version"]:
+            print(f"reinit-bench {reinit_bench.__version__}")
+            return 0
+        if words and re.fullmatch(r"[a-z][a-z-]*", words[0]):
+            from reinit_bench.cli.commands import run_command
+
+            return run_command(words)
+        return _hydra(readable(words), [] if folder is None else ["--config-dir", str(folder)])
+
+
+def _hydra(words: list[str], flags: list[str]) -> int:
     """Compose with Hydra and run one experiment, or with -m a sweep."""
     import hydra
+    from hydra.core.hydra_config import HydraConfig
 
-    from reinit_bench.cli.compose import CONFIG_NAME, as_axes
-    from reinit_bench.core.conf_dir import conf_dir
+    from reinit_bench.cli.compose import as_axes
 
-    sys.path.append(os.getcwd())  # a user's own method or model may be in the working directory
-    composed: list[DictConfig] = []
+    composed: list[tuple[DictConfig, str]] = []
+
+    def keep(config: DictConfig) -> None:
+        composed.append((config, str(HydraConfig.get().runtime.choices["hydra/launcher"])))
+
     # Hydra only composes: it would wrap errors raised inside its task in lines of its own.
-    app = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=CONFIG_NAME)(composed.append)
+    app = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name())(keep)
     if {"-m", "--multirun"}.intersection(words):
+        _check_sweeper(words)
         words = as_axes(words)
     before = sys.argv
-    sys.argv = [before[0], *words]
+    sys.argv = [before[0], *flags, *words]
     try:
         app()
     finally:
         sys.argv = before
-    for config in composed:  # none after a sweep, --cfg or the like
+    for config, launcher in composed:  # none after a sweep, --cfg or the like
+        if launcher != "local":
+            raise ConfigError(f"hydra/launcher={launcher} starts sweeps: add -m (leave the launcher out to run here)")
         _run_composed(config)
     return 0
+
+
+def _check_sweeper(words: list[str]) -> None:
+    """Raise ConfigError where another sweeper than ours would be given a study, which it takes for one run."""
+    chosen = [word.partition("=")[2] for word in words if word.startswith("hydra/sweeper=")]
+    if chosen and chosen[-1] != "study" and any(word.startswith("study=") for word in words):
+        raise ConfigError(f"hydra/sweeper={chosen[-1]} cannot run a study; leave it out, or leave study= out")
 
 
 def _run_composed(config: DictConfig) -> None:
@@ -126,9 +154,6 @@ def _guarded(run: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 1
     except Exception as error:
         from reinit_bench.training.interrupt import EXIT_INTERRUPTED, Interrupted
 

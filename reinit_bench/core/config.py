@@ -182,7 +182,10 @@ class Execution:
     """Whether margins, sharpness and sizes are measured at the run's end; never changes the result."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "results_dir", Path(self.results_dir).expanduser())
+        if not isinstance(self.results_dir, (str, Path)):
+            raise ConfigError(f"results_dir must be a folder's path; got {self.results_dir!r}")
+        # Empty as the variable REINIT_BENCH_RESULTS may be: not set.
+        object.__setattr__(self, "results_dir", Path(self.results_dir or "results").expanduser())
         for spec in fields(self):
             if spec.name in ("device", "compile"):
                 checked(spec.name, getattr(self, spec.name), str, spec.metadata)

@@ -74,6 +74,14 @@ class Study:
             seen.setdefault(tuple(sorted((axis, repr(value)) for axis, value in point.items())), point)
         return list(seen.values())
 
+    def has_axis(self, axis: str) -> bool:
+        """Whether a grid of this study, or of one that it includes, has such an axis."""
+        return (
+            axis in self.axes
+            or any(axis in grid for grid in self.grids)
+            or any(study.has_axis(axis) for study in self.include)
+        )
+
     @property
     def is_one_run(self) -> bool:
         """Whether there is nothing to expand, so that a single run need not treat it as a study."""

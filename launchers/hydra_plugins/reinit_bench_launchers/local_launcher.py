@@ -30,10 +30,11 @@ class LocalLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from reinit_bench.cli.compose import Composer
+        from reinit_bench.core.conf_dir import config_name
         from reinit_bench.sweep.local import run_locally
 
         assert self.hydra_context is not None
-        composer = Composer(self.hydra_context.config_loader)
+        composer = Composer(self.hydra_context.config_loader, config_name())
         run_locally(list(composer.planned(job_overrides)), self.workers, self.threads, retry=self.retry)
         return []
 

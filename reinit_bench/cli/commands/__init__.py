@@ -36,7 +36,8 @@ def run_command(words: Sequence[str]) -> int:
         )
     import typer
 
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    helps = {"help_option_names": ["-h", "--help"]}
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_settings=helps)
     module = import_module(f"{__name__}.{name.replace('-', '_')}")
     app.command(name=name)(module.command)
     try:

@@ -49,7 +49,7 @@ def command(words: Words = None) -> None:
 def _studies(done: set[str], unfinished: Plan) -> Iterator[Progress]:
     """For each study in conf/study, how many of its distinct runs are in each state."""
     from reinit_bench.analysis.report.page import Progress
-    from reinit_bench.cli.compose import composer, sweep_jobs
+    from reinit_bench.cli.compose import composer
     from reinit_bench.core.conf_dir import conf_dir
     from reinit_bench.core.config import Experiment
     from reinit_bench.sweep.plan import STATES
@@ -60,7 +60,7 @@ def _studies(done: set[str], unfinished: Plan) -> Iterator[Progress]:
             study = compose.study_of([f"study={path.stem}"])
             if study.is_one_run:
                 continue
-            jobs = sweep_jobs(study, [f"study={path.stem}"])
+            jobs = compose.jobs([f"study={path.stem}"])
             runs = {Experiment.from_dict(compose.compose(overrides)).run_id for overrides in jobs}
             found = Counter(states.get(run_id, "missing") for run_id in runs)
             yield Progress(study=path.stem, about=_about(path), counts={state: found[state] for state in STATES})

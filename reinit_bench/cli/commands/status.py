@@ -66,7 +66,8 @@ def _unprepared(plan: Plan) -> list[str]:
     waiting = {run.experiment.dataset["name"] for run in plan.runs if run.state != "done"}
     if not waiting:
         return []
-    from reinit_bench.data.preparing.command import options, readiness
+    from reinit_bench.core.conf_dir import options
+    from reinit_bench.data.preparing.command import readiness
 
-    names = sorted(name for name in waiting & set(options()) if readiness(name) != "ready")
+    names = sorted(name for name in waiting & set(options("dataset")) if readiness(name) != "ready")
     return [f"datasets not ready: reinit-bench prepare dataset={','.join(names)}"] if names else []
