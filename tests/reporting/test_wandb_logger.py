@@ -198,7 +198,7 @@ def test_a_folder_that_cannot_be_written_costs_one_line(tmp_path: Path, capfd: p
     end(logger)
     out, err = capfd.readouterr()
     assert out == ""
-    assert err == (f"W&B: [Errno 17] File exists: '{tmp_path / 'wandb'}'; training continues without logging to W&B\n")
+    assert err == f"W&B: [Errno 17] File exists: '{tmp_path / 'wandb'}'; training continues without logging to W&B\n"
 
 
 WANDB_DIES = """
