@@ -114,7 +114,7 @@ class Task:
         return resize(self._standardized(inputs), self.image_size)
 
     def _standardized(self, images: Tensor) -> Tensor:
-        """uint8 images, with each channel's mean subtracted and divided by its standard deviation, as floats."""
+        """uint8 images as floats, channel by channel minus the training split's mean, over its standard deviation."""
         stored = images.permute(0, 2, 3, 1)
         width = stored.shape[2]
         # Row by row, as the pixels are laid out in memory: twice as fast on the CPU as with three channels innermost.
