@@ -1,4 +1,4 @@
-"""How long the plan and the status of the paper's 2,448 runs take, beside Hydra composing each run.
+"""How long the plan and the status of the paper's 2,448 runs take, against Hydra composing each run.
 
     python benchmarks/plan.py [--sample 60] [--rounds 3]
 
@@ -43,7 +43,7 @@ def timed(work: Callable[[], T]) -> tuple[float, T]:
 
 
 def compose_both(sample: int, seed: int) -> tuple[int, float, float]:
-    """How many runs there are, and the seconds a configuration takes: ours over all, Hydra's over a sample."""
+    """The number of runs, and the seconds per configuration: ours over all, Hydra's over a sample."""
     with composer() as ours:
         jobs = [list(job) for job in ours.jobs(STUDY)]
         seconds, configs = timed(lambda: [ours.compose(job) for job in jobs])

@@ -1,10 +1,10 @@
-"""Runs per second of Table 1: our sweep beside a plain PyTorch loop that trains one network after the other.
+"""Runs per second of Table 1: our sweep against a plain PyTorch loop that trains one network after another.
 
     python benchmarks/synthetic.py [RUNS]
 
 Both train LW at alpha 1 with N = 3 (9 rounds of 200 full-batch steps) and evaluate after each round. The plain loop is
-what one would write by hand: `nn.Sequential`, `torch.optim.SGD`, autograd, all threads that torch takes; it writes no
-files. Ours is the whole sweep: starting the workers, training, evaluating, leaving each run's files.
+what one would write by hand: `nn.Sequential`, `torch.optim.SGD`, autograd, as many threads as torch uses; it writes no
+files. Ours is the whole sweep: starting the workers, training, evaluating, writing each run's files.
 """
 
 from __future__ import annotations

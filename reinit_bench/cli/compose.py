@@ -258,7 +258,7 @@ def as_axes(words: Sequence[str]) -> list[str]:
 
 def _as_axis(word: str) -> str:
     key, equals, value = word.partition("=")
-    if word.startswith("-") or not equals or "." not in key or key.startswith("hydra."):
+    if word.startswith("-") or not equals or "." not in key or key.startswith("hydra.") or "$" in value:
         return word
     try:
         override = parsed(word)

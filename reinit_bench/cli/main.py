@@ -170,7 +170,7 @@ def _guarded(run: Callable[[], int | None]) -> int:
 
 def one_line(error: Exception) -> str:
     """The error in one line, without a traceback: what went wrong, what is allowed, what to do."""
-    from hydra.errors import MissingConfigException
+    from hydra.errors import MissingConfigException, OverrideParseException
     from omegaconf import DictConfig
     from omegaconf.errors import OmegaConfBaseException
 
@@ -183,6 +183,9 @@ def one_line(error: Exception) -> str:
     if isinstance(cause, OmegaConfBaseException) and cause.full_key and isinstance(cause.parent_node, DictConfig):
         fields = ", ".join(str(key) for key in cause.parent_node if not str(key).startswith("_"))
         return f"there is no field {cause.full_key}; the fields there are {fields}"
+    if isinstance(error, OverrideParseException):
+        key = error.override.partition("=")[0]
+        return f"cannot read {error.override!r}; put values with special characters in quotes: '{key}=\"VALUE\"'"
     text = " ".join(str(error).split()) or type(error).__name__
     if hasattr(error, "format_message"):  # from the sub-commands' parser
         return f"{text.rstrip('.')}; for a sub-command's arguments and options: reinit-bench NAME --help"

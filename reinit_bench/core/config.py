@@ -56,7 +56,7 @@ class Trainer(Settings):
     round_weights: str = setting("best", choices=("best", "last"))
     """Which weights a round ends with: the best on validation, or the last."""
     optimizer_between_rounds: str = setting("fresh", choices=("fresh", "carry"))
-    """Whether momentum and learning rate start anew in each round or are carried over."""
+    """Whether momentum and learning rate start fresh in each round or are carried over."""
     checkpoint_every: int = setting(1000, least=1, outside_identity=True)
     """Steps between checkpoints within a round (one more is written at every round's start)."""
     micro_batch: int | None = setting(None, least=1, outside_identity=True)

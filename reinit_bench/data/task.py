@@ -114,7 +114,7 @@ class Task:
         return resize(self._standardized(inputs), self.image_size)
 
     def _standardized(self, images: Tensor) -> Tensor:
-        """uint8 images, with each channel's mean subtracted and divided by its standard deviation, as floats."""
+        """uint8 images as floats, channel by channel minus the training split's mean, over its standard deviation."""
         stored = images.permute(0, 2, 3, 1)
         width = stored.shape[2]
         # Row by row, as the pixels are laid out in memory: twice as fast on the CPU as with three channels innermost.
@@ -190,8 +190,9 @@ def _check_classes(labels: np.ndarray, train: np.ndarray, fraction: float) -> No
     missing = sorted(set(np.unique(labels).tolist()) - set(np.unique(labels[train]).tolist()))
     if missing:
         raise ConfigError(
-            f"trainer.validation_fraction={fraction:g} of {len(labels)} training examples takes every example of "
-            f"{len(missing)} classes (class {missing[0]} first); lower it, or take more training examples"
+            f"trainer.validation_fraction={fraction:g} of {len(labels)} training examples leaves no example to train on "
+            f"for {len(missing)} of {len(np.unique(labels))} classes (number {missing[0]} first); lower it, or use more "
+            "training examples"
         )
 
 

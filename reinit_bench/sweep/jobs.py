@@ -33,7 +33,7 @@ def jobs_of(runs: Iterable[PlannedRun], *, gpu: bool = False) -> list[Job]:
 def can_train_side_by_side(experiment: Experiment, execution: Execution) -> bool:
     """Whether `training.side_by_side` trains such a run exactly: a perceptron on vectors, all examples in each step.
 
-    Runs that are logged to Weights & Biases are not: a logger follows one run at a time.
+    Runs that are logged to Weights & Biases are excluded: a logger follows one run at a time.
     """
     trainer, examples = experiment.trainer, experiment.dataset.get("train_examples")
     return (

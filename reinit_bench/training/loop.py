@@ -134,7 +134,7 @@ def train_round(
         OutOfMemory: the device does not have enough memory.
     """
     if carried is not None and frozen:
-        raise ConfigError("trainer.optimizer_between_rounds=carry cannot go with a method that freezes parameters")
+        raise ConfigError("trainer.optimizer_between_rounds=carry cannot be used with a method that freezes parameters")
     training = _RoundTraining(
         net=net,
         task=task,

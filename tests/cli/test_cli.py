@@ -144,12 +144,12 @@ def test_a_signal_writes_a_checkpoint_and_says_so(tmp_path: Path, number: signal
     out, err = process.communicate(timeout=60)
     assert process.returncode == 75, (out, err)
     assert "interrupted at step" in out.splitlines()[-1]
-    assert out.splitlines()[-1].endswith("the same command goes on from there")
+    assert out.splitlines()[-1].endswith("the same command resumes from there")
     assert err == ""
     assert json.loads((folder / "status.json").read_text())["state"] == "interrupted"
     again = run(*words, "trainer.checkpoint_every=500", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
-    assert "goes on from step" in again.stdout.splitlines()[0]
+    assert "resumes from step" in again.stdout.splitlines()[0]
 
 
 @pytest.mark.slow

@@ -39,13 +39,13 @@ def compose() -> Iterator[Composer]:
         yield ready
 
 
+def composed_groups() -> dict[str, list[str]]:
+    """The groups that bring a section of an experiment."""
+    return {group: names for group, names in groups().items() if group not in ("study", "hydra/launcher")}
+
+
 def options() -> list[tuple[str, str]]:
-    return [
-        (group, option)
-        for group, names in groups().items()
-        for option in names
-        if group not in ("study", "hydra/launcher")
-    ]
+    return [(group, option) for group, names in composed_groups().items() for option in names]
 
 
 def test_a_random_sample_is_what_hydra_composes(compose: Composer) -> None:

@@ -46,7 +46,7 @@ def prepared(job: Job, builder: Any, work: Path, console: Console) -> None:
     with download_progress(console) as progress:
         downloads = Downloads(job, dict(builder.url_infos), progress)
         for name in downloads.drop_corrupt():
-            console.out(f"corrupt: the download {name} has changed since; downloading it again")
+            console.out(f"corrupt: the downloaded file {name} has changed; downloading it again")
         console.out(f"{job.title}: TensorFlow Datasets is preparing it (a few minutes for photos)")
         config = tfds.download.DownloadConfig(
             extract_dir=work / "extracted", try_download_gcs=False, override_max_simultaneous_downloads=4

@@ -64,7 +64,7 @@ class Batch:
         try:
             (self.folder / "logs").mkdir(parents=True)
         except OSError as error:
-            raise StoreError(f"cannot make {self.folder}: {error.strerror or error}; change results_dir") from error
+            raise StoreError(f"cannot create {self.folder}: {error.strerror or error}; change results_dir") from error
         write_lines(self.folder / "tasks.jsonl", [{"configs": list(configs)} for configs in tasks])
         self._write()
 
