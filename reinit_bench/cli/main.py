@@ -120,6 +120,7 @@ def _run_one(experiment: Experiment, execution: Execution) -> None:
         except CorruptResult:
             result = None  # the run reports it and sets it aside
         if result is not None:
+            folder.tidy()
             words = accuracies(test=result["test_accuracy"], validation=result["validation_accuracy"])
             print("  ".join([f"{experiment.title}: already done:", *words, str(folder.path)]))
             return

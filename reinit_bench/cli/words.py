@@ -58,7 +58,9 @@ def _readable(word: str) -> str:
     if value.startswith("[") and any((folder / key).is_dir() for folder in conf_dirs()):
         names = value.strip("[]")
         raise ConfigError(f"{key}={value}: one run has one {key}; for a run with each of them: -m {key}={names}")
-    if key not in TEXT_FIELDS or _SAFE.fullmatch(value) or not value:
+    # Interpolations within interpolations are beyond Hydra's grammar too, unless they are quoted.
+    may_be_quoted = key in TEXT_FIELDS or (value.startswith("${") and value.endswith("}"))
+    if not may_be_quoted or _SAFE.fullmatch(value) or not value:
         return word
     from hydra.errors import OverrideParseException
 

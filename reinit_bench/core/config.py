@@ -10,7 +10,7 @@ from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
-from reinit_bench.core.settings import ABSENT, OUTSIDE_IDENTITY, ConfigError, Settings, checked, setting
+from reinit_bench.core.settings import ABSENT, OUTSIDE_IDENTITY, SOURCE, ConfigError, Settings, checked, setting
 
 PROTOCOL_VERSION = 1
 """Part of every run id: raised when a code change alters what a configuration means."""
@@ -83,6 +83,7 @@ class Experiment:
     - `_blocks_`, `_rounds_`: a model's K, and how many rounds a method has if it is not K x N;
     - `_giga_macs_`: a model's multiply-adds of one forward pass at 224 pixels, in billions;
     - `_min_image_size_`: the least pixels a side that a model takes;
+    - `_source_`: of a class outside this package, the hash of its code (`core.source`); put in when a run is planned;
     - `_outside_identity_`: fields that are not in the run id; `_absent_`: what the absence of a field meant.
 
     Raises:
@@ -253,11 +254,12 @@ def _section_identity(section: Mapping[str, Any]) -> dict[str, Any]:
     """A section without descriptive keys, fields outside the identity, and fields at the value that absence meant."""
     absent = section.get("_absent_") or {}
     outside = set(section.get("_outside_identity_") or ())
-    return {
+    kept = {
         key: value
         for key, value in section.items()
         if not key.startswith("_") and key not in outside and not (key in absent and value == absent[key])
     }
+    return {**kept, SOURCE: section[SOURCE]} if section.get(SOURCE) else kept
 
 
 def _settings_identity(settings: Settings) -> dict[str, Any]:

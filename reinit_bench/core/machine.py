@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
+from itertools import takewhile
 
 
 def cores() -> int:
@@ -16,7 +18,9 @@ def visible_gpus() -> list[str]:
     """Ids of the GPUs that this process may use."""
     chosen = os.environ.get("CUDA_VISIBLE_DEVICES")
     if chosen is not None:
-        return [number.strip() for number in chosen.split(",") if number.strip()]
+        numbers = [number.strip() for number in chosen.split(",")]
+        # As CUDA reads it: what follows the first invalid one (-1, NoDevFiles) does not count.
+        return list(takewhile(re.compile(r"\d+|(GPU|MIG)-\S+").fullmatch, numbers))
     if shutil.which("nvidia-smi") is None:
         return []
     try:

@@ -17,8 +17,11 @@ from functools import cache
 from importlib import import_module
 from typing import Any, ClassVar
 
+from reinit_bench.core.source import source_hash
+
 ABSENT = "absent"
 OUTSIDE_IDENTITY = "outside_identity"
+SOURCE = "_source_"
 
 
 class ConfigError(ValueError):
@@ -149,6 +152,11 @@ def instantiate(section: Mapping[str, Any], kind: str) -> Any:
         raise ConfigError(f"{kind} has no _target_ naming its class (package.module.Class); got {target!r}")
     module, _, attribute = target.rpartition(".")
     try:
+        if section.get(SOURCE) not in (None, source_hash(target)):
+            raise ConfigError(
+                f"{kind} {section.get('name')}: the code of {target} has changed since the run was planned; type the "
+                "command again to plan it with the code as it is now"
+            )
         build = getattr(import_module(module), attribute)
     except (ImportError, AttributeError) as error:
         raise ConfigError(f"{kind}: cannot import {target}: {error}") from error

@@ -190,9 +190,8 @@ def _check_classes(labels: np.ndarray, train: np.ndarray, fraction: float) -> No
     missing = sorted(set(np.unique(labels).tolist()) - set(np.unique(labels[train]).tolist()))
     if missing:
         raise ConfigError(
-            f"trainer.validation_fraction={fraction:g} of {len(labels)} training examples leaves no example to train on "
-            f"for {len(missing)} of {len(np.unique(labels))} classes (number {missing[0]} first); lower it, or use more "
-            "training examples"
+            f"trainer.validation_fraction={fraction:g} of {len(labels)} training examples leaves nothing to train on "
+            f"for {len(missing)} of {len(np.unique(labels))} classes; lower it, or use more examples"
         )
 
 

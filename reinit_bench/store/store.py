@@ -206,8 +206,9 @@ class RunFolder:
     def tidy(self) -> None:
         """Remove what a finished run no longer needs and a process that was killed at its very end has left."""
         with suppress(OSError):  # another user's
-            for path in [*self.path.glob(".*.tmp"), *(self.path / name for name in CHECKPOINTS)]:
-                path.unlink(missing_ok=True)
+            for entry in os.listdir(self.path):
+                if entry in CHECKPOINTS or (entry.startswith(".") and entry.endswith(".tmp")):
+                    (self.path / entry).unlink(missing_ok=True)
 
     def finished_result(self) -> dict[str, Any] | None:
         """Like `result`, but a file that does not validate is set aside with a warning, and the run is not done.

@@ -41,6 +41,7 @@ def run_locally(
     console = console or Console()
     plan = make_plan(runs, queued_runs)
     todo = plan.to_run(retry)
+    plan.tidy()
     console.out(summary_line(plan), highlight=False)
     if not todo:
         return plan

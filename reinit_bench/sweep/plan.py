@@ -12,6 +12,7 @@ from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.lease import looks_alive
 from reinit_bench.store.store import CorruptResult, RunFolder, Store
+from reinit_bench.sweep.identity import with_sources
 
 Queued = Mapping[str, str]
 """By run id: the SLURM job that will run it or is running it."""
@@ -52,7 +53,8 @@ class PlannedRun:
         Raises:
             ConfigError: the configuration is not valid.
         """
-        return cls(experiment=Experiment.from_dict(config), execution=Execution.from_dict(config))
+        sealed = with_sources(config)
+        return cls(experiment=Experiment.from_dict(sealed), execution=Execution.from_dict(sealed))
 
     def to_dict(self) -> dict[str, Any]:
         """The resolved configuration, fit for JSON; `from_dict` gives the run back."""
@@ -91,6 +93,11 @@ class Plan:
         kinds = _retried_kinds(retry, {run.error_kind for run in failed})
         left_out = {run.run_id for run in failed if run.error_kind not in kinds}
         return [run for run in self.in_state("missing", "interrupted", "failed") if run.run_id not in left_out]
+
+    def tidy(self) -> None:
+        """Remove what killed processes left in the folders of finished runs."""
+        for run in self.in_state("done"):
+            Store(run.execution.results_dir).run(run.run_id).tidy()
 
     @property
     def counts(self) -> dict[str, int]:

@@ -23,7 +23,7 @@ from reinit_bench.store.store import Store
 from reinit_bench.sweep.jobs import Job, jobs_of
 from reinit_bench.sweep.plan import PlannedRun
 from reinit_bench.sweep.worker import work
-from reinit_bench.training.interrupt import SIGNALS
+from reinit_bench.training.interrupt import SIGNALS, handling_signals
 
 Notify = Callable[[PlannedRun, str, Mapping[str, Any]], None]
 """Called with a run, the kind of its event (started, epoch, round, done, failed, ...) and the event's values."""
@@ -166,12 +166,8 @@ class Pool:
                 with suppress(ProcessLookupError):
                     os.kill(cast(int, worker.process.pid), forwarded)
 
-        before = {number: signal.signal(number, handle) for number in SIGNALS}
-        try:
+        with handling_signals(handle):
             yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
 
 
 def _death(exitcode: int | None) -> str:

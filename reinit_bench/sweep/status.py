@@ -98,7 +98,7 @@ def stored_plan(results_dir: Path, but: Container[str] = ()) -> Plan:
     """Every run that is in the results folder or in a SLURM task, except those whose ids are in `but`."""
     store, tasks = Store(results_dir), active_tasks(results_dir, strict=False)
     jobs = {run_id: task.queued.job for task in tasks for run_id in task.run_ids}
-    configs = {run_id: _stored_config(store, run_id) for run_id in store.run_ids() if run_id not in but}
+    configs = {run_id: stored_config(store, run_id) for run_id in store.run_ids() if run_id not in but}
     for task in tasks:
         if not configs.keys() >= set(task.run_ids):
             for run_id, config in zip(task.run_ids, task.batch.configs(task.index), strict=True):
@@ -115,7 +115,7 @@ def stored_plan(results_dir: Path, but: Container[str] = ()) -> Plan:
     return Plan(runs=tuple(runs))
 
 
-def _stored_config(store: Store, run_id: str) -> dict[str, Any]:
+def stored_config(store: Store, run_id: str) -> dict[str, Any]:
     """A run's configuration, from its result if it has one (JSON is read much faster than YAML)."""
     try:
         result = store.read_result(run_id)

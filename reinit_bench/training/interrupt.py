@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 EXIT_INTERRUPTED = 75
 """Exit code of an interrupted run (EX_TEMPFAIL): a checkpoint is written, and the same command resumes from it."""
 
-SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2, signal.SIGHUP)
+"""SIGHUP comes when a terminal is closed; `nohup` has it ignored, which stays so."""
 
 
 class Interrupted(Exception):
@@ -36,8 +37,20 @@ class Interrupt:
 
 
 @contextmanager
+def handling_signals(handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    """Let `handle` receive the signals that stop a run, except those that this process ignores (`nohup`)."""
+    wanted = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    before = {number: signal.signal(number, handle) for number in wanted}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
 def interrupt_on_signals() -> Iterator[Interrupt]:
-    """SIGTERM, SIGINT and SIGUSR2 request an interrupt; a second SIGINT stops at once. Main thread only."""
+    """The first of `SIGNALS` requests an interrupt; a second SIGINT stops at once. Main thread only."""
     interrupt = Interrupt()
 
     def handle(number: int, frame: FrameType | None) -> None:
@@ -45,9 +58,5 @@ def interrupt_on_signals() -> Iterator[Interrupt]:
             raise KeyboardInterrupt
         interrupt.request(signal.Signals(number).name)
 
-    before = {number: signal.signal(number, handle) for number in SIGNALS}
-    try:
+    with handling_signals(handle):
         yield interrupt
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)

@@ -71,7 +71,7 @@ def test_a_diagnostic_that_fails_is_said_and_recorded_and_the_others_kept(
 
     monkeypatch.setattr(diagnostics, "found", lambda: {"broken": broken, "margins": diagnostics.margins.measure})
     experiment = tiny_experiment("method=bl")
-    with pytest.warns(UserWarning, match=r"has lost a diagnostic, not its result: broken: ValueError: no such thing$"):
+    with pytest.warns(UserWarning, match="its result is not affected: broken: ValueError: no such thing$"):
         result = run_experiment(experiment, Execution(results_dir=tmp_path))
     assert Store(tmp_path).read_result(experiment.run_id) == result
     arrays = measured(tmp_path, experiment)

@@ -112,7 +112,7 @@ def test_a_second_process_is_told_who_holds_the_run(tmp_path: Path) -> None:
 
 def test_freezing_cannot_go_with_a_carried_optimizer(tmp_path: Path) -> None:
     experiment = tiny_experiment("method.freeze=true", "trainer.optimizer_between_rounds=carry")
-    with pytest.raises(ConfigError, match="carry cannot go with a method that freezes"):
+    with pytest.raises(ConfigError, match="carry cannot be used with a method that freezes"):
         run_experiment(experiment, Execution(results_dir=tmp_path))
 
 

@@ -42,6 +42,7 @@ def run_on_slurm(runs: Iterable[PlannedRun], options: Options, console: Console 
     with submitting(results_dir):
         plan = make_plan(located, queued_runs)
         todo = plan.to_run(options.retry)
+        plan.tidy()
         console.out(summary_line(plan), highlight=False)
         submitted = submit(todo, options, results_dir, console) if todo else []
     if options.wait:
