@@ -1,4 +1,4 @@
-"""How long from 2,448 finished runs on disk to all tables, beside a plain pandas collector; to figures; to the report.
+"""How long it takes from 2,448 finished runs on disk to all tables (ours, and plain pandas), figures and the report.
 
     python benchmarks/collect.py [--runs 2448] [--repeats 3]
 
@@ -70,7 +70,7 @@ print(len(collection.frame))
 
 
 def option(group: str, name: str) -> dict[str, Any]:
-    """One option of a Hydra group, as its file has it."""
+    """One option of a Hydra group, as in its file."""
     content: dict[str, Any] = yaml.safe_load((CONF / group / f"{name}.yaml").read_text())
     return content
 
@@ -82,7 +82,7 @@ def dataset(label: str) -> dict[str, Any]:
 
 
 def grid() -> Iterator[dict[str, Any]]:
-    """The choices behind Tables 2, 6, 7 with both initializers (1,728) and behind Figure 2 (768, of which 48 again)."""
+    """The choices behind Tables 2, 6, 7 with both initializers (1,728) and behind Figure 2 (768, 48 of them again)."""
     initializers = ("he_normal", "xavier_uniform")
     names = ("dataset", "model", "method", "condition", "initializer")
     conditions = [("none", "none"), ("mild", "none"), ("mild", "p25")]
@@ -115,7 +115,7 @@ def experiments() -> dict[str, Experiment]:
 
 
 def write_run(folder: Path, run_id: str, experiment: Experiment, draw: random.Random) -> None:
-    """One finished run as the store keeps it."""
+    """Write one finished run as the store would."""
     folder.mkdir(parents=True)
     accuracy = round(draw.uniform(0.05, 0.99), 4)
     result = {
@@ -152,7 +152,7 @@ def seconds(*words: str) -> tuple[float, float, str]:
 
 
 def tables(results: Path, expected: int) -> tuple[float, float]:
-    """As `seconds`, of `reinit-bench tables`, which must have found all runs."""
+    """Like `seconds`, for `reinit-bench tables`, which must have found runs."""
     (results / FILE).unlink(missing_ok=True)
     elapsed, processor, _ = seconds("-m", "reinit_bench", "tables", "--quiet", f"results_dir={results}")
     with (results / "tables" / "table2.csv").open(newline="") as stream:
@@ -162,7 +162,7 @@ def tables(results: Path, expected: int) -> tuple[float, float]:
 
 
 def program(text: str, results: Path, expected: int) -> tuple[float, float]:
-    """As `seconds`, of a program that prints how many runs it found."""
+    """Like `seconds`, for a program that prints how many runs it found."""
     elapsed, processor, printed = seconds("-c", text, str(results))
     assert int(printed) == expected, printed
     return elapsed, processor
@@ -194,7 +194,7 @@ def main() -> None:
     print(f"  plain / ours = {plain[0] / ours[0]:.1f}, processor time {plain[1] / ours[1]:.1f}")
     words = f"{drawing[0]:.1f} s, processor time {drawing[1]:.1f} s"
     print(f"figures, fresh process, once: {words}   (target {FIGURES_TARGET_SECONDS:g} s)   {', '.join(drawn)}")
-    name = f"all tables from {len(chosen)} runs, beside json_normalize"
+    name = f"all tables from {len(chosen)} runs, against json_normalize"
     latest.merge([latest.row(name, ours[0], plain[0], plain[0] / ours[0], None, "s")])
     print(f"report, fresh process, once: {report_seconds:.1f} s   (target {REPORT_SECONDS:g} s), {megabytes:.1f} MB")
 

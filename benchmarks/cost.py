@@ -1,11 +1,11 @@
-"""What the paper's grid costs: GPU-hours of study=paper from measured training rates, plain PyTorch beside ours.
+"""What the paper's grid costs: GPU-hours of study=paper at the measured training rates of plain PyTorch and of ours.
 
     make bench-gpu && python benchmarks/cost.py
 
 Counts the images that all 2,448 runs train on, by the model that reinit_bench/sweep/cost.py states (a round lasts 100
 epochs or its step limit, the baseline as long as all rounds), and divides them by the images per second that
-benchmarks/gpu_step.py left in latest.json for each architecture, ours and plain. Rates that were not measured are left
-out, and nothing is guessed in their place.
+benchmarks/gpu_step.py wrote to latest.json for each architecture, ours and plain. Rates that were not measured are left
+out; nothing is guessed in their place.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import latest
 from rich.console import Console
 from rich.table import Table
 
-from reinit_bench.cli.compose import composer, sweep_jobs
+from reinit_bench.cli.compose import composer
 from reinit_bench.core.config import Experiment
 from reinit_bench.sweep.cost import modelled_steps
 
@@ -27,7 +27,7 @@ STUDY = ("study=paper",)
 def experiments() -> list[Experiment]:
     """The distinct runs of the study."""
     with composer() as compose:
-        every = [Experiment.from_dict(compose.compose(list(job))) for job in sweep_jobs(compose.study_of(STUDY), STUDY)]
+        every = [Experiment.from_dict(compose.compose(list(job))) for job in compose.jobs(STUDY)]
     return list({each.run_id: each for each in every}.values())
 
 

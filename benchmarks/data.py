@@ -1,16 +1,16 @@
-"""Data: preparing photos, serving augmented batches, and memory, beside a torchvision pipeline, in one run.
+"""Data: preparing photos, serving augmented batches, and memory, against a torchvision pipeline, in one run.
 
     python benchmarks/data.py [--images 1024] [--batches 8] [--pairs 3]
 
-Writes a folder of JPEG photos (500x375, as those of the photo datasets), then on the same images:
+Writes a folder of JPEG photos (500x375, like those of the photo datasets), then on the same images:
 
-- preparing: ours decodes and resizes each image to 224 and 248 pixels on all cores, once, into the cache; beside it one
-  process that decodes with PIL and resizes with torchvision, once for each of the two sizes.
+- preparing: ours decodes and resizes each image to 224 and 248 pixels on all cores, once, into the cache; the baseline
+  is one process that decodes with PIL and resizes with torchvision, once for each of the two sizes.
 - serving: augmented batches of 256 at 224x224 as float tensors, standardized. Ours: `Task.train_batch` from the cache.
-  Beside it `ImageFolder` with Resize(248), RandomCrop(224), RandomHorizontalFlip, ToTensor and Normalize in a
+  The baseline is `ImageFolder` with Resize(248), RandomCrop(224), RandomHorizontalFlip, ToTensor and Normalize in a
   `DataLoader` of two workers, its start not counted.
-- memory: the growth of a process's private memory while ours serves all of the cache: what is mapped from the file is
-  shared with the system and given back under pressure.
+- memory: the growth of a process's private memory while ours serves the whole cache: what is mapped from the file is
+  shared with the system and given back under memory pressure.
 """
 
 from __future__ import annotations
@@ -111,13 +111,13 @@ def prepare_torchvision(photos: Path) -> float:
 
 
 def private_bytes() -> int:
-    """Memory of this process that is its own, mapped files left out."""
+    """Private memory of this process, without mapped files."""
     full = psutil.Process().memory_full_info()
     return int(full.uss)
 
 
 def main() -> None:
-    """Print each figure, ours beside torchvision's, and the ratio."""
+    """Print each figure, ours and torchvision's, and the ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=1024)
     parser.add_argument("--batches", type=int, default=8)

@@ -2,8 +2,8 @@
 
     python benchmarks/diagnostics.py
 
-One run of LW for each of two architectures at the settings of `study=digits`, one thread. Processor time, since other
-processes on the machine would lengthen both.
+One run of LW for each of two architectures at the settings of `study=digits`, one thread. Processor time is measured,
+since other processes on the machine would lengthen wall time.
 """
 
 from __future__ import annotations

@@ -1,20 +1,21 @@
-"""The training step on a GPU: images per second, share of peak and of bandwidth, beside plain PyTorch, in one run.
+"""The training step on a GPU: images per second, share of peak and of bandwidth, against plain PyTorch, in one run.
 
     python benchmarks/gpu_step.py [--models resnet50,mobilenet,vgg16] [--image-size 224] [--batch 256] [--steps 20]
 
-Each variant takes the same steps (forward, backward, SGD with momentum) on batches that lie on the GPU, in bf16:
+Each variant takes the same steps (forward, backward, SGD with momentum) on batches that are on the GPU, in bf16:
 
 - plain: torch's own modules with GroupNorm(1), NCHW, eager, autocast: what a researcher would write; no data loading.
 - BatchNorm: the same with BatchNorm, channels last: how fast the network is without the norm tax.
-- eager: ours without a compiler: channels last, own Triton norm.
-- compiled: ours as experiments run (`compile=auto`): inductor, its norm.
-- compiled+triton: inductor around the own norm.
+- BatchNorm compiled: that through inductor.
+- eager: ours without a compiler: channels last, our Triton norm.
+- compiled: ours as experiments run it (`compile=auto`): inductor, with inductor's norm.
+- compiled+triton: inductor around our Triton norm.
 - graph: compiled, replayed as CUDA graphs.
 
-Every variant is timed in `--pairs` turns and medians are quoted; the last three also say how long the first step took.
-Flops are counted by torch (forward and backward); `bandwidth` is the share of the GPU's that the activations of
-convolutions and norms need when each is written once and read twice forward and as much again backward. Without a CUDA
-device this script says so and exits with 1.
+Every variant is timed in `--pairs` turns and medians are quoted, with the time that the first step took. Flops are
+counted by torch (forward and backward); `bandwidth` is the share of the GPU's that the activations of convolutions and
+norms need if each is written once and read twice in the forward pass, and as much again in the backward pass. Without a
+CUDA device this script says so and exits with 1.
 """
 
 from __future__ import annotations
@@ -60,7 +61,7 @@ class Graphed(TrainingStep):
 
 
 def variants(net: BlockNet, batch: int) -> dict[str, tuple[str, bool, Callable[[], tuple[nn.Module, TrainingStep]]]]:
-    """Name: which norm, whether images are channels last, and how the network and its step are made."""
+    """By name: which norm, whether images are channels last, and how to build the network and its step."""
 
     def of(twin: nn.Module, backend: str | None = None) -> tuple[nn.Module, TrainingStep]:
         return twin, TrainingStep(twin, "bf16", batch, backend=backend)
@@ -137,7 +138,7 @@ def work_per_image(net: nn.Module, size: int, device: torch.device) -> tuple[flo
 
 
 def compare(arguments: argparse.Namespace, name: str, device: torch.device) -> list[dict[str, Any]]:
-    """Measure one model; the rows for the table."""
+    """Measure one model; returns the rows for the table."""
     shape = (3, arguments.image_size, arguments.image_size)
     net = MODELS[name]().build(shape, 100, 0.0).to(device=device, memory_format=torch.channels_last)
     flops, moved = work_per_image(net, arguments.image_size, device)
@@ -173,7 +174,7 @@ def compare(arguments: argparse.Namespace, name: str, device: torch.device) -> l
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", default="resnet50,mobilenet,vgg16", help="with commas")
+    parser.add_argument("--models", default="resnet50,mobilenet,vgg16", help="comma-separated")
     parser.add_argument("--image-size", type=int, default=224)
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--steps", type=int, default=20)

@@ -1,8 +1,8 @@
-"""The last figure of every benchmark: `python benchmarks/latest.py` prints them as one table.
+"""The latest figures of every benchmark: `python benchmarks/latest.py` prints them as one table.
 
 Each script merges its rows into `benchmarks/latest.json`, a list of `name, ours, baseline, ratio, target, device,
-unit`; a row replaces the one of the same name and device. `ratio` is how many times better ours is, `target` the least
-it should be (null: none was set).
+unit`; a row replaces the one with the same name and device. `ratio` is how many times better ours is, `target` the
+least it should be (null: none was set).
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ COLUMNS = ("name", "ours", "baseline", "ratio", "target", "device", "unit")
 
 
 def cpu_name() -> str:
-    """What these figures were measured on, where it was no GPU."""
+    """The machine that figures were measured on, if not on a GPU."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return f"cpu, {cores} cores, {platform.machine()}"
 
@@ -33,7 +33,7 @@ def row(
     unit: str,
     device: str = "",
 ) -> dict[str, Any]:
-    """One row of the table; figures to four digits, None where there is none."""
+    """One row of the table, with figures rounded to four digits; None stands for a missing one."""
     rounded = [None if value is None else float(f"{value:.4g}") for value in (ours, baseline, ratio, target)]
     return dict(zip(COLUMNS, (name, *rounded, device or cpu_name(), unit), strict=True))
 
@@ -50,12 +50,12 @@ def merge(rows: Sequence[dict[str, Any]], file: Path = FILE) -> None:
 
 
 def read(file: Path = FILE) -> list[dict[str, Any]]:
-    """All rows; none where nothing was measured yet."""
+    """All rows; empty if nothing has been measured yet."""
     return json.loads(file.read_text()) if file.exists() else []
 
 
 def table(rows: Sequence[dict[str, Any]]) -> str:
-    """The rows under each other, with a word on whether the target is met."""
+    """The rows as a table in plain text, which says whether each target is met."""
     head = ("benchmark", "ours", "baseline", "unit", "ratio", "target", "", "device")
     lines = [head]
     for entry in rows:

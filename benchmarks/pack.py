@@ -1,4 +1,4 @@
-"""A sweep of 12 runs in one command beside a process per run, one after the other.
+"""A sweep of 12 runs in one command against a process per run, one after another.
 
     python benchmarks/pack.py [--runs 12] [--max-steps 40] [--alone 3]
 
@@ -43,7 +43,7 @@ def main() -> None:
         seeds = ",".join(map(str, range(arguments.runs)))
         together = seconds("-m", *words, f"results_dir={folder}/pack", f"seed={seeds}")
     baseline, ours = 60 * arguments.alone / sum(alone), 60 * arguments.runs / together
-    name = f"{arguments.runs}-run sweep beside a process per run: 200 digits, scnn, lw"
+    name = f"{arguments.runs}-run sweep against a process per run: 200 digits, scnn, lw"
     latest.merge([latest.row(name, ours, baseline, ours / baseline, TARGET, "runs/min")])
 
 

@@ -1,6 +1,6 @@
 """The plain baseline: the network as a textbook writes it and the loop as a researcher writes it.
 
-Not a benchmark of its own; `step.py` and `gpu_step.py` measure it beside ours.
+Not a benchmark itself; `step.py` and `gpu_step.py` compare it with ours.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from reinit_bench.models.layers import Conv, Norm
 
 
 def plain_twin(net: nn.Module, *, batch_norm: bool = False) -> nn.Module:
-    """A copy of torch's own modules alone: `nn.Conv2d`, `nn.GroupNorm` (or BatchNorm), `nn.ReLU`; NCHW."""
+    """A copy made of torch's own modules only: `nn.Conv2d`, `nn.GroupNorm` (or BatchNorm), `nn.ReLU`; NCHW."""
     twin = copy.deepcopy(net)
     for parent in list(twin.modules()):
         for name, child in list(parent.named_children()):
@@ -58,7 +58,7 @@ def _plain_conv(conv: Conv) -> nn.Conv2d:
 
 
 class Pictures(torch.utils.data.Dataset):
-    """PIL images and labels, each image transformed when it is asked for."""
+    """PIL images and labels; each image is transformed when it is requested."""
 
     def __init__(self, images: list[Any], labels: list[int], transform: Any) -> None:
         self.images, self.labels, self.transform = images, labels, transform
@@ -71,7 +71,7 @@ class Pictures(torch.utils.data.Dataset):
 
 
 def pictures(split: Any, size: int) -> Pictures:
-    """A split of a task as a torchvision dataset: resized, made a tensor and standardized image by image."""
+    """A split of a task as a torchvision dataset: resized, converted to a tensor and standardized image by image."""
     from PIL import Image
     from torchvision import transforms
 

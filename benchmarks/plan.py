@@ -1,4 +1,4 @@
-"""How long the plan and the status of the paper's 2,448 runs take, beside Hydra composing each run.
+"""How long the plan and the status of the paper's 2,448 runs take, against Hydra composing each run.
 
     python benchmarks/plan.py [--sample 60] [--rounds 3]
 
@@ -24,7 +24,7 @@ from typing import TypeVar
 from hydra import compose as hydra_compose
 from omegaconf import OmegaConf
 
-from reinit_bench.cli.compose import composer, sweep_jobs
+from reinit_bench.cli.compose import composer
 from reinit_bench.core.config import Experiment
 from reinit_bench.store.files import write_json
 from reinit_bench.store.store import Store
@@ -43,9 +43,9 @@ def timed(work: Callable[[], T]) -> tuple[float, T]:
 
 
 def compose_both(sample: int, seed: int) -> tuple[int, float, float]:
-    """How many runs there are, and the seconds a configuration takes: ours over all, Hydra's over a sample."""
+    """The number of runs, and the seconds per configuration: ours over all, Hydra's over a sample."""
     with composer() as ours:
-        jobs = [list(job) for job in sweep_jobs(ours.study_of(STUDY), STUDY)]
+        jobs = [list(job) for job in ours.jobs(STUDY)]
         seconds, configs = timed(lambda: [ours.compose(job) for job in jobs])
         chosen = random.Random(seed).sample(range(len(jobs)), sample)
         theirs, sampled = timed(lambda: [hydra_compose("config", overrides=jobs[place]) for place in chosen])
@@ -58,7 +58,7 @@ def fill(results_dir: Path) -> None:
     """A store in which every run of the study is done."""
     store = Store(results_dir)
     with composer() as ours:
-        for job in sweep_jobs(ours.study_of(STUDY), STUDY):
+        for job in ours.jobs(STUDY):
             experiment = Experiment.from_dict(ours.compose(list(job)))
             folder = store.run(experiment.run_id)
             folder.create()

@@ -3,13 +3,13 @@
     python benchmarks/round.py [--model scnn] [--image-size 32] [--batch 256] [--epochs 60] [--checkpoint-every 50]
                                [--bare 1]
 
-One run of digits through `run_experiment`, as any run is made, of 60 epochs: with the paper's trainer no round can
-converge sooner (`trainer.patience_epochs`). Between its steps the clock is stopped now and then for a bare step:
-forward, backward and update of a second network on one batch that is ready in memory. Both so see the same machine; one
-bare step in four of the run's is quick and noisy, `--bare 4` slow and less so. `whole` counts everything that the round
-does until its result is there, evaluating the training and test splits at its end included; validation alone must cost
-about the share of the validation split times a third of a step (a forward pass), which is printed as `validation`. The
-second row needs no other network: the share of the whole that is the run's own forward and backward passes and updates.
+One run of digits through `run_experiment`, like any run, of 60 epochs: with the paper's trainer no round can converge
+sooner (`trainer.patience_epochs`). Between its steps the clock is stopped now and then for a bare step: forward,
+backward and update of a second network on one batch that is ready in memory. Both thus see the same machine; one bare
+step for every four of the run's is quick but noisy, `--bare 4` slow and less so. The whole round is everything until
+its result is available, including the evaluation of the training and test splits at its end; validation alone must cost
+about the share of the validation split times a third of a step (a forward pass), which is printed too. The second row
+needs no other network: the share of the whole that is the run's own forward and backward passes and updates.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from reinit_bench.training.step import TrainingStep
 
 TARGET = 0.95
 EXAMPLES = 1138
-"""A tenth is held out; what is left are whole batches of 256, as the bare steps' are."""
+"""A tenth is held out; the rest fills whole batches of 256, like those of the bare steps."""
 EVERY = 4
 """Steps of the run between two breaks."""
 
@@ -143,7 +143,7 @@ def main() -> None:
         bare.take()
         with watch.timing():
             run_experiment(experiment, Execution(results_dir=Path(folder), device="cpu"), observer=watch)
-    # The mean, as of the whole: what the machine does besides falls on both alike.
+    # The mean, as for the whole round: other load on the machine falls on both alike.
     bare_rate = len(bare.labels) / statistics.fmean(watch.bare_times)
     whole_rate = watch.trained / watch.whole
     title = f"{arguments.model}, {arguments.image_size}x{arguments.image_size}, batch {arguments.batch}, one thread"

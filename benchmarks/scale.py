@@ -2,9 +2,9 @@
 
     python benchmarks/scale.py [--gpus 8,64,512]
 
-The project's own code plans, packs, submits and types itself again once a virtual day; SLURM's commands are stubs, and
-a run's work is a number of seconds (the model that reinit_bench/sweep/cost.py states, each run's own luck on top), so
-that only the scheduling is measured here. docs/scale.md has the table. About a minute a size.
+The project's own code plans, packs and submits, and its command is typed again once per virtual day; SLURM's commands
+are stubs, and a run's work is a number of seconds (from the model that reinit_bench/sweep/cost.py states, with a random
+factor per run), so that only the scheduling is measured here. docs/scale.md has the table. About a minute per size.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parents[1] / "tests" / "sweep"))  # the simulation is a test's, too
+sys.path.append(str(Path(__file__).parents[1] / "tests" / "sweep"))  # a test uses the simulation, too
 
 from simulated_cluster import Weather
 from simulated_study import HOUR, Report, study_on
@@ -44,7 +44,7 @@ HEADER = ["GPUs", "days", "ideal", "use", "sbatch", "tasks", "preempted", "kille
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--gpus", default="8,64,512", help="sizes, with commas")
+    parser.add_argument("--gpus", default="8,64,512", help="sizes, comma-separated")
     given = parser.parse_args()
     print("| " + " | ".join(HEADER) + " |\n|" + " --: |" * len(HEADER))
     for gpus in (int(word) for word in given.gpus.split(",")):

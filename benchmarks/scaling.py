@@ -2,17 +2,17 @@
 
     python benchmarks/scaling.py [--repeats 2] [--only steps,memory-batch] [--out docs]
 
-Every time is that of whole experiments on digits: of `run_experiment` in this process with one thread, or, for runs and
-workers, of `reinit-bench -m`. Points are measured in turns and their least time is kept, since what else the machine
-does can only add to it. A straight line is fitted to each panel; `off the line` is the largest distance of a point from
-it, as a share of the largest value. Workers should halve the time instead.
+Times are of whole experiments on digits: of `run_experiment` in this process with one thread, or, for runs and workers,
+of `reinit-bench -m`. Points are measured in turns and the shortest time of each is kept, since other load on the
+machine can only add to it. A straight line is fitted to each panel; `off the line` is the largest distance of a point
+from it, as a share of the largest value. Two workers should instead halve the time.
 
 Memory is counted and measured. Counted: the bytes of all tensors alive at the peak of two training steps, by running
 them without data (torch's fake tensors), which works for batches that no machine at hand could hold; workspaces of
-libraries are not in it. Measured: the growth of a fresh process's resident memory over the same steps.
+libraries are not included. Measured: the growth of a fresh process's resident memory over the same steps.
 
-Writes `scaling.csv` and `scaling.png` to `--out`; with `--only` the other panels stay as the file has them. About ten
-minutes on two cores; Linux only.
+Writes `scaling.csv` and `scaling.png` to `--out`; with `--only` the other panels keep their values from the file. About
+ten minutes on two cores; Linux only.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Panel:
 
 
 def experiment(*words: str) -> Experiment:
-    """An experiment on digits, composed as a user's words would."""
+    """An experiment on digits, composed from words as on the command line."""
     with composer() as compose:
         return Experiment.from_dict(compose.compose([*SMALL, *words]))
 
@@ -104,7 +104,7 @@ def pixels(count: int) -> dict[str, float]:
 
 
 def rounds(count: int) -> dict[str, float]:
-    """LW with K = 4 blocks, each `count / 4` times, 20 steps a round."""
+    """LW with K = 4 blocks, each `count / 4` times, 20 steps per round."""
     return whole_run("method=lw", f"method.repeats={count // 4}", "trainer.max_steps=20")
 
 
@@ -121,7 +121,7 @@ def sweep(runs: int, workers: int) -> dict[str, float]:
 
 
 class Peak(TorchDispatchMode):
-    """Counts the bytes of all tensors that are made while it is on, and how many were alive at most."""
+    """Counts the bytes of the tensors created while it is active: those alive, and the most alive at any time."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -164,7 +164,7 @@ def train_twice(model: str, side: int, batch: int, precision: str, peak: Peak | 
 
 
 def counted(model: str, side: int, batch: int, precision: str) -> float:
-    """GiB alive at the peak of a training step, nothing computed."""
+    """GiB alive at the peak of a training step, without computing anything."""
     peak = Peak()
     with FakeTensorMode(), peak:
         train_twice(model, side, batch, precision, peak)
@@ -178,13 +178,13 @@ def measured(model: str, side: int, batch: int) -> float:
 
 
 def grow(model: str, side: int, batch: int) -> None:
-    """The body of the measuring process: one small step first, for what is loaded once."""
+    """The body of the measuring process: small steps come first, for what is loaded only once."""
     import psutil
 
     train_twice(model, side, 2, "fp32")
     before = psutil.Process().memory_info().rss
     train_twice(model, side, batch, "fp32")
-    # Not getrusage: its highest value is the parent's where that is larger.
+    # Not getrusage: its highest value is the parent's if that is larger.
     highest = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     print(json.dumps(int(highest.split()[1]) * 1024 - before))
 
@@ -250,7 +250,7 @@ PANELS = (
 
 
 def measure_all(panels: Sequence[Panel], repeats: int) -> Found:
-    """The least value at each point."""
+    """The smallest value at each point."""
     found: Found = {}
     for panel in panels:
         turns = 1 if panel.name.startswith("memory") else repeats
@@ -267,7 +267,7 @@ def measure_all(panels: Sequence[Panel], repeats: int) -> Found:
 
 
 def read(path: Path) -> Found:
-    """What an earlier call measured of panels that are the same."""
+    """What an earlier call measured for the panels that still exist."""
     found: Found = {}
     if path.exists():
         with path.open(newline="") as stream:
@@ -277,7 +277,7 @@ def read(path: Path) -> Found:
 
 
 def write(found: Found, path: Path) -> None:
-    """One row a point."""
+    """Write one row per point."""
     with path.open("w", newline="") as stream:
         rows = csv.writer(stream)
         rows.writerow(("panel", "curve", "x", "value", "unit"))
@@ -303,7 +303,7 @@ def verdict(panel: Panel, values: Sequence[float]) -> str:
 
 
 def draw(panels: Sequence[Panel], found: Found, path: Path) -> None:
-    """One small plot a panel, the fitted lines dashed."""
+    """Draw one small plot per panel, with the fitted lines dashed."""
     columns = min(3, len(panels))
     height = -(-len(panels) // columns)
     figure, axes = plt.subplots(height, columns, figsize=(3.4 * columns, 2.7 * height), squeeze=False)
@@ -331,7 +331,7 @@ def draw(panels: Sequence[Panel], found: Found, path: Path) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=2)
-    parser.add_argument("--only", default=",".join(panel.name for panel in PANELS), help="panels, with commas")
+    parser.add_argument("--only", default=",".join(panel.name for panel in PANELS), help="panels, comma-separated")
     parser.add_argument("--out", type=Path, default=Path("docs"))
     parser.add_argument("--grow", nargs=3, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
@@ -342,7 +342,7 @@ def main() -> None:
     names = arguments.only.split(",")
     unknown = sorted(set(names) - {panel.name for panel in PANELS})
     if unknown:
-        parser.error(f"there is no panel {unknown[0]!r}; there are {', '.join(panel.name for panel in PANELS)}")
+        parser.error(f"there is no panel {unknown[0]!r}; choose from {', '.join(panel.name for panel in PANELS)}")
     panels = [panel for panel in PANELS if panel.name in names]
     matplotlib.use("Agg")
     if any(not panel.name.startswith("memory") for panel in panels):

@@ -1,16 +1,16 @@
-"""Training speed: images per second of our training loop beside a plain PyTorch loop, in one run.
+"""Training speed: images per second of our training loop and of a plain PyTorch loop, compared in one run.
 
     python benchmarks/step.py [--models scnn,mobilenet] [--image-size 32] [--batch 256] [--epochs 2] [--pairs 3]
 
 All train the same network from the same weights on the same digits on two CPU cores, and validate after every epoch:
 
-- plain: what a researcher would write: torch's own modules, NCHW, fp32, eager; images resized, made tensors and
+- plain: what a researcher would write: torch's own modules, NCHW, fp32, eager; images resized, converted to tensors and
   standardized by torchvision's transforms in a shuffling DataLoader with two workers; `loss.item()` every step; one
   process with torch's default threads.
 - ours: `train_round`, as every experiment runs it, resizing and standardizing on the fly; one process, two threads.
 - pool: two processes of one thread each, as a sweep runs them (`hydra/launcher=local`).
 
-Each is measured in processes of its own, in turn, so that a machine that drifts harms all; medians of the rates and of
+Each is measured in fresh processes, in turns, so that a drifting machine affects all alike; medians of the rates and of
 the ratios of each turn are quoted.
 """
 
@@ -86,7 +86,7 @@ def plain(task, net, batch):
 
 
 def ours(experiment, task, net):
-    """Epoch after epoch of `train_round`: it runs in a thread and is let on by one epoch at a time."""
+    """Epoch after epoch of `train_round`, which runs in a thread and is allowed one epoch at a time."""
     import queue
     import threading
 
@@ -125,7 +125,7 @@ def run(arguments: argparse.Namespace, model: str, kind: str, processes: int) ->
 
 
 def compare(arguments: argparse.Namespace, model: str) -> list[dict]:
-    """Measure one model in turns; the rows for the table."""
+    """Measure one model in turns; returns the rows for the table."""
     title = f"{model}, {arguments.image_size}x{arguments.image_size}, batch {arguments.batch}, {arguments.precision}"
     print(f"{title}, {CORES} cores; images/s")
     turns = []
@@ -149,7 +149,7 @@ def compare(arguments: argparse.Namespace, model: str) -> list[dict]:
 def main() -> None:
     """Print a line per turn, and the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--models", default="scnn,mobilenet", help="with commas")
+    parser.add_argument("--models", default="scnn,mobilenet", help="comma-separated")
     parser.add_argument("--image-size", type=int, default=32)
     parser.add_argument("--batch", type=int, default=256)
     parser.add_argument("--epochs", type=int, default=2)

@@ -1,10 +1,10 @@
-"""Runs per second of Table 1: our sweep beside a plain PyTorch loop that trains one network after the other.
+"""Runs per second of Table 1: our sweep against a plain PyTorch loop that trains one network after another.
 
     python benchmarks/synthetic.py [RUNS]
 
 Both train LW at alpha 1 with N = 3 (9 rounds of 200 full-batch steps) and evaluate after each round. The plain loop is
-what one would write by hand: `nn.Sequential`, `torch.optim.SGD`, autograd, all threads that torch takes; it writes no
-files. Ours is the whole sweep: starting the workers, training, evaluating, leaving each run's files.
+what one would write by hand: `nn.Sequential`, `torch.optim.SGD`, autograd, as many threads as torch uses; it writes no
+files. Ours is the whole sweep: starting the workers, training, evaluating, writing each run's files.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from reinit_bench.cli.compose import composer, sweep_jobs
+from reinit_bench.cli.compose import composer
 from reinit_bench.sweep.local import make_pool
 from reinit_bench.sweep.plan import make_plan
 from reinit_bench.sweep.slurm.queue import queued_runs
@@ -106,7 +106,7 @@ def ours(runs: int, results_dir: Path) -> tuple[float, float]:
     accuracies: list[float] = []
     started = time.perf_counter()
     with composer() as compose:
-        plan = make_plan(compose.planned(sweep_jobs(compose.study_of(given), given)), queued_runs)
+        plan = make_plan(compose.planned(compose.jobs(given)), queued_runs)
     make_pool(list(plan.runs), None, None).run(
         plan.runs, lambda run, kind, values: accuracies.append(values["test_accuracy"]) if kind == "done" else None
     )

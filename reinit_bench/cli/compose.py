@@ -1,4 +1,4 @@
-"""From what a user types to resolved configurations: with the plugins the only code that knows Hydra."""
+"""From what a user types to resolved configurations: with `main` and the plugins, the only code that knows Hydra."""
 
 from __future__ import annotations
 
@@ -7,33 +7,33 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any, cast
 
-from hydra import initialize_config_dir
+from hydra._internal.hydra import Hydra
+from hydra._internal.utils import create_config_search_path
 from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
+from hydra.core.override_parser.types import Override, QuotedString
 from hydra.errors import OverrideParseException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from reinit_bench.core.conf_dir import conf_dir
+from reinit_bench.core.conf_dir import CONFIG_NAME, conf_dir, conf_dirs, config_name
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.folder_scan import folder_content
 from reinit_bench.sweep.plan import PlannedRun
 from reinit_bench.sweep.studies import Study, overrides_of
 
-CONFIG_NAME = "config"
-
-# A folder of images is known by its content: conf/dataset/image_folder.yaml asks for it.
+# A folder of images is identified by its content, which conf/dataset/image_folder.yaml asks for.
 OmegaConf.register_new_resolver("folder_content", folder_content, replace=True)
 
 _GLOBAL = "dataset"
-"""The group whose options may bring fields outside their section, an image size for example."""
+"""The group whose options may set fields outside their section, such as the image size."""
 
 
 @cache
 def parsed(text: str) -> Override:
-    """One override as Hydra's grammar reads it."""
+    """One override, parsed by Hydra's grammar."""
     override: Override = OverridesParser.create().parse_overrides([text])[0]
     return override
 
@@ -41,10 +41,10 @@ def parsed(text: str) -> Override:
 class Composer:
     """Composes many configurations quickly, each equal to what Hydra itself would compose.
 
-    Hydra parses and copies every group file for every configuration. But an option whose file has no defaults of its
-    own contributes just what the file says, so each file is read once and the sections are put together on a base that
-    Hydra composed. Whatever does not fit that (an option with defaults, added or deleted keys, values taken from other
-    fields) goes to Hydra whole.
+    Hydra parses and copies every group file for every configuration. But an option whose file has no defaults list
+    contributes exactly what the file says, so each file is read once and the sections are put together on a base that
+    Hydra composed. Whatever does not fit this scheme (an option with defaults, added or deleted keys, values taken from
+    other fields) is composed by Hydra alone.
     """
 
     def __init__(self, loader: ConfigLoader, config_name: str = CONFIG_NAME) -> None:
@@ -57,7 +57,7 @@ class Composer:
         self._bases: dict[tuple[str, ...], dict[str, Any]] = {}
 
     def compose(self, overrides: Sequence[str]) -> dict[str, Any]:
-        """The resolved configuration, without Hydra's own node, as plain dicts, to be read only: sections are shared.
+        """The resolved configuration, without Hydra's own node, as plain dicts; read-only, since sections are shared.
 
         Raises:
             hydra.errors.HydraException: an override names no group, option or field.
@@ -66,12 +66,37 @@ class Composer:
         return self.by_hydra(overrides) if plain is None else plain
 
     def planned(self, jobs: Iterable[Sequence[str]]) -> Iterator[PlannedRun]:
-        """The runs that these jobs' overrides describe, not looked up yet.
+        """The runs that these jobs' overrides describe; their states are not looked up yet.
 
         Raises:
             ConfigError: a configuration is not valid.
         """
         return (PlannedRun.from_dict(self.compose(overrides)) for overrides in jobs)
+
+    def jobs(self, overrides: Sequence[str]) -> list[list[str]]:
+        """The overrides of every run of a sweep: the study's points, with the overrides' axes in place of the study's.
+
+        Raises:
+            ConfigError: there is no such study, or it is malformed.
+        """
+        study = self.study_of(overrides)
+        axes: dict[str, list[Any]] = {}
+        as_typed, study_choice = [], []
+        for text in overrides:
+            override = self._parsed(text)
+            if override.key_or_group == "study":
+                study_choice = [text]
+            elif override.is_delete() or override.package or (override.is_add() and not override.is_sweep_override()):
+                as_typed.append(text)  # passed to every run
+            else:
+                axes[_axis_of(override, study)] = _values(override)
+        return [[*study_choice, *texts, *as_typed] for texts in overrides_of(study.points(axes))]
+
+    def _parsed(self, text: str) -> Override:
+        """As `parsed`, and it knows which options `glob(*)` is about."""
+        override = parsed(text)
+        override.config_loader = self.loader
+        return override
 
     def study_of(self, overrides: Sequence[str]) -> Study:
         """The study that the overrides choose; without one, a study of a single empty grid.
@@ -82,11 +107,11 @@ class Composer:
         chosen = [text for text in overrides if parsed(text).key_or_group == "study"]
         name = parsed(chosen[0]).value() if chosen else "none"
         if len(chosen) > 1 or not isinstance(name, str):
-            raise ConfigError(f"study takes one name at a time; got {' '.join(chosen)}")
+            raise ConfigError(f"study must be a single name; got {' '.join(chosen)}")
         return Study.from_dict(self._study_section(name), self._study_section)
 
     def by_hydra(self, overrides: Sequence[str]) -> dict[str, Any]:
-        """As `compose`, by Hydra alone."""
+        """Like `compose`, but by Hydra alone."""
         config = self.loader.load_configuration(self.config_name, list(overrides), run_mode=RunMode.RUN)
         plain = OmegaConf.to_container(
             OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"]), resolve=True
@@ -102,7 +127,7 @@ class Composer:
         return file.content
 
     def _assembled(self, overrides: Sequence[Override]) -> dict[str, Any] | None:
-        """The configuration put together from files; None where that would not be exact."""
+        """The configuration put together from files; None if that would not be exact."""
         choices: dict[str, str] = {}
         values: list[tuple[str, Any]] = []
         for override in overrides:
@@ -119,7 +144,7 @@ class Composer:
         return config if config is not None and all(_set(config, key, value) for key, value in values) else None
 
     def _chosen(self, choices: dict[str, str]) -> dict[str, Any] | None:
-        """The configuration with these options and no field set by hand; None where only Hydra can tell."""
+        """The configuration with these options and no field set by hand; None if only Hydra can compose it."""
         config = self._base(choices.pop(_GLOBAL, None), choices)
         if config is None:
             return None
@@ -134,9 +159,9 @@ class Composer:
         return config
 
     def _base(self, dataset: str | None, choices: Mapping[str, str]) -> dict[str, Any] | None:
-        """Everything at its default, with one dataset, which may bring fields outside its section.
+        """Everything at its default but the dataset, which may set fields outside its section.
 
-        Datasets whose files set the same fields differ in nothing else, so one of them is composed for all.
+        Datasets whose files set the same fields differ only in their values, so one of them is composed for all.
         """
         if dataset is None:
             return dict(self._composed())
@@ -155,7 +180,7 @@ class Composer:
         return _GLOBAL in content and not any(isinstance(content[key], dict) for key in content if key != _GLOBAL)
 
     def _one_option(self, group: str, option: str) -> dict[str, Any] | None:
-        """The section of an option with defaults of its own; None where the option changes anything outside it."""
+        """The section of an option with a defaults list; None if the option changes anything outside it."""
         composed, base = self._composed(f"{group}={option}"), self._composed()
         same = {**composed, group: None} == {**base, group: None}
         return composed[group] if same else None
@@ -166,7 +191,7 @@ class Composer:
         return self._by_hydra[overrides]
 
     def _file(self, group: str, option: str) -> _File | None:
-        """An option's file; None where there is none, or it takes values from elsewhere."""
+        """An option's file; None if there is none, or if it takes values from elsewhere."""
         if (group, option) not in self._files:
             self._files[group, option] = self._read(f"{group}/{option}")
         return self._files[group, option]
@@ -182,7 +207,7 @@ class Composer:
 
 
 class _File:
-    """What one option's file says, and whether that is all that the option does."""
+    """The content of an option's file, and whether that is all that the option contributes."""
 
     def __init__(self, content: dict[str, Any], package: str | None) -> None:
         self.has_defaults = "defaults" in content
@@ -190,7 +215,7 @@ class _File:
 
     @property
     def reaches_out(self) -> bool:
-        """It builds on other files, or sets what lies outside its section: Hydra must say what comes out."""
+        """Whether it builds on other files or sets fields outside its section, so that Hydra must compose it."""
         return self.has_defaults or self.package is not None
 
 
@@ -203,9 +228,9 @@ def _interpolates(value: Any) -> bool:
 
 
 def _set(config: dict[str, Any], key: str, value: Any) -> bool:
-    """Set a field that exists by its dotted path; whether there was one, and a plain value to set it to.
+    """Set an existing field by its dotted path; returns False if there is none or the value is not plain.
 
-    The sections on the way are copied: other configurations have them too.
+    The sections on the way are copied, since other configurations share them.
     """
     *path, last = key.split(".")
     node: Any = config
@@ -222,34 +247,23 @@ def _set(config: dict[str, Any], key: str, value: Any) -> bool:
     return True
 
 
-def sweep_jobs(study: Study, overrides: Sequence[str]) -> list[list[str]]:
-    """The overrides of every run of a sweep: the study's points, with the overrides' axes in place of the study's."""
-    read = [(text, parsed(text)) for text in overrides]
-    # What is not a plain `axis=value` (added or deleted keys) goes to every run as it was typed.
-    as_typed = [text for text, override in read if not _is_plain(override)]
-    axes = {override.key_or_group: _values(override) for _, override in read if _is_plain(override)}
-    chosen = axes.pop("study", [])
-    study_choice = [f"study={name}" for name in chosen]
-    return [[*study_choice, *texts, *as_typed] for texts in overrides_of(study.points(axes))]
-
-
 def as_axes(words: Sequence[str]) -> list[str]:
-    """A sweep's command line with each field set in a section, `method.selection=network`, as an axis of one value.
+    """A sweep's command line with each field of a section, like `method.selection=network`, as an axis of one value.
 
-    Before any run, Hydra composes what no run is: every group at its default, with all fields set that are no axes. A
-    default need not have the field: only the methods that are swept over.
+    Before any run, Hydra composes a configuration that is no run's: every group at its default, with all fields set
+    that are not axes. A default need not have such a field: only the options that are swept over need it.
     """
     return [_as_axis(word) for word in words]
 
 
 def _as_axis(word: str) -> str:
     key, equals, value = word.partition("=")
-    if word.startswith("-") or not equals or "." not in key or key.startswith("hydra."):
+    if word.startswith("-") or not equals or "." not in key or key.startswith("hydra.") or "$" in value:
         return word
     try:
         override = parsed(word)
     except OverrideParseException:
-        return word  # for Hydra to refuse in its own words
+        return word  # left to Hydra to reject
     return f"{key}=choice({value})" if _is_plain(override) and not override.is_sweep_override() else word
 
 
@@ -257,20 +271,45 @@ def _is_plain(override: Override) -> bool:
     return not (override.is_add() or override.is_force_add() or override.is_delete() or override.package)
 
 
+def _axis_of(override: Override, study: Study) -> str:
+    """The axis that an override sets; of a field that need not exist (`++name=`) the study's own, if it has one."""
+    key = str(override.key_or_group)
+    if override.is_force_add() and not study.has_axis(key):
+        return f"++{key}"
+    return f"+{key}" if override.is_add() else key
+
+
 def _values(override: Override) -> list[Any]:
-    """The values that a user gave an axis: one, or the elements of a sweep (which come as override text)."""
+    """The values that a user gave an axis: one, or the elements of a sweep."""
     if not override.is_sweep_override():
         return [override.value()]
-    return [parsed(f"x={item}").value() if isinstance(item, str) else item for item in override.sweep_iterator()]
+    return [_plain(item) for item in override.sweep_iterator()]
+
+
+def _plain(value: Any) -> Any:
+    """A parsed value as Python has it: quoted text is text, whatever it looks like."""
+    if isinstance(value, QuotedString):
+        return value.text
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return {_plain(key): _plain(item) for key, item in value.items()} if isinstance(value, dict) else value
 
 
 @contextmanager
 def composer() -> Iterator[Composer]:
-    """A composer outside a Hydra run, for sub-commands; a Hydra that the caller has open is left as it is."""
+    """A composer outside a Hydra run, for sub-commands; a Hydra that the caller has initialized is restored.
+
+    It reads the same folders, and composes the same configuration, as a run with the same `--config-dir` and
+    `--config-name`.
+    """
     before = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
+    path = create_config_search_path(str(conf_dir()))
+    for folder in conf_dirs()[:-1]:  # as Hydra itself places --config-dir
+        path.prepend("command-line", f"file://{folder}", SearchPathQuery(provider="schema"))
     try:
-        with initialize_config_dir(str(conf_dir()), version_base="1.3", job_name="reinit-bench"):
-            yield Composer(GlobalHydra.instance().config_loader())
+        Hydra.create_main_hydra2(task_name="reinit-bench", config_search_path=path)
+        yield Composer(GlobalHydra.instance().config_loader(), config_name())
     finally:
-        GlobalHydra.instance().hydra = before  # asked for anew: Hydra has put another instance in its place
+        GlobalHydra.instance().clear()
+        GlobalHydra.instance().hydra = before  # fetched again: Hydra has replaced the instance

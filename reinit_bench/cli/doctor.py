@@ -20,7 +20,7 @@ PACKAGES = ("torch", "hydra-core", "submitit", "wandb", "numpy", "pandas", "scik
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the doctor's: whether it is fine, what it is about, and what was found (and what to do)."""
+    """One line of the output: whether it is fine, what it is about, and what was found (and what to do)."""
 
     fine: bool
     subject: str
@@ -57,10 +57,8 @@ def _gpu() -> Finding:
 
 def _compiled() -> Finding:
     if not COMPILED.exists():
-        return Finding(
-            False, "compiled", "no layers for the CPU; they need Linux, x86-64 and a C compiler on installing"
-        )
-    return Finding(True, "compiled", "convolutions and norms for the CPU, used where there is AVX2 and no AVX512")
+        return Finding(False, "compiled", "no layers for the CPU; installing them needs Linux, x86-64 and a C compiler")
+    return Finding(True, "compiled", "convolutions and norms for the CPU, used if it has AVX2 and no AVX512")
 
 
 def _slurm() -> Finding:
@@ -104,7 +102,7 @@ def _datasets() -> Finding:
 
 
 def _output(*words: str) -> str:
-    """What a command prints; empty where it is not there, fails, or hangs."""
+    """What a command prints; empty if it is missing, fails or hangs."""
     if shutil.which(words[0]) is None:
         return ""
     try:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import textwrap
-from pathlib import Path
 
 from reinit_bench.cli.commands import summaries
-from reinit_bench.core.conf_dir import conf_dir
+from reinit_bench.core.conf_dir import conf_dirs, options
 
 USAGE = """\
 reinit-bench: reinitialization during training, six methods compared (Alabdulmohsin, Maennel, Keysers, AAAI 2022)
 
   reinit-bench                                         one run: digits, scnn, lw
   reinit-bench -m method=lw,fc dataset=digits          a sweep over values, on this machine
-  reinit-bench -m study=demo                           a study: a named union of grids; again is resume
+  reinit-bench -m study=demo                           a study: a named union of grids; typed again, it resumes
 """
 
 FIELDS = """\
@@ -22,23 +21,25 @@ Fields: seed, image_size, precision (fp32, bf16), device (auto, cpu, cuda), resu
   trainer.weight_decay, trainer.batch_size, trainer.max_steps, trainer.patience_epochs, trainer.plateau_epochs,
   trainer.checkpoint_every, ...; `reinit-bench --cfg job` prints all of them with their values.
 
-Exit codes: 0 done; 1 an error, said in one line (HYDRA_FULL_ERROR=1 gives the traceback); 2 unreadable command line;
-  75 interrupted with a checkpoint written: the same command goes on from it.
+Exit codes: 0 done; 1 an error, reported in one line (HYDRA_FULL_ERROR=1 gives the traceback); 2 invalid command line;
+  75 interrupted with a checkpoint written: the same command resumes from it.
 Hydra's own options (--cfg, --config-dir, ...): reinit-bench --hydra-help"""
 
 
-def groups(conf: Path | None = None) -> dict[str, list[str]]:
-    """Each group of `conf` with its options, sorted."""
-    root = conf or conf_dir()
-    found = {folder.name: sorted(f.stem for f in folder.glob("*.yaml")) for folder in root.iterdir() if folder.is_dir()}
-    return {name: options for name, options in sorted(found.items()) if options}
+def groups() -> dict[str, list[str]]:
+    """Each group with its options, sorted; the user's own among them."""
+    names = {path.name for folder in conf_dirs() for path in folder.iterdir() if path.is_dir() and path.name != "hydra"}
+    found = {name: options(name) for name in sorted(names)}
+    # The plugins bring one launcher in code.
+    launchers = sorted({"local", *options("hydra/launcher")})
+    return {**{name: members for name, members in found.items() if members}, "hydra/launcher": launchers}
 
 
 def help_text() -> str:
     """The whole help."""
     commands = "\n".join(f"  reinit-bench {name:<10} {what}" for name, what in summaries().items())
-    options = {**groups(), "hydra/launcher": ["local"]}
-    width = max(map(len, options))
+    found = groups()
+    width = max(map(len, found))
     wrap = textwrap.TextWrapper(110, subsequent_indent=" " * (width + 4))
-    lines = [wrap.fill(f"  {group:<{width}}  {', '.join(names)}") for group, names in options.items()]
+    lines = [wrap.fill(f"  {group:<{width}}  {', '.join(names)}") for group, names in found.items()]
     return "\n".join([USAGE, "Sub-commands (each with --help):", commands, "", "Groups:", *lines, "", FIELDS])

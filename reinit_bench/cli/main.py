@@ -1,4 +1,4 @@
-"""The command `reinit-bench`: a bare word first is a sub-command; everything else is Hydra's."""
+"""The command `reinit-bench`: a bare first word names a sub-command; everything else is Hydra's."""
 
 from __future__ import annotations
 
@@ -9,6 +9,10 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+import reinit_bench
+from reinit_bench.cli.output import lasting_output
+from reinit_bench.cli.words import readable, split_config_flags
+from reinit_bench.core.conf_dir import conf_dir, config_name, own_config
 from reinit_bench.core.settings import ConfigError
 
 if TYPE_CHECKING:
@@ -22,45 +26,69 @@ FULL_ERROR = "HYDRA_FULL_ERROR"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code.
 
-    0: all is well; 1: an error, said in one line; 2: the command line could not be read; 75: interrupted, a checkpoint
-    is written and the same command goes on from it.
+    0: success; 1: an error, reported in one line; 2: the command line could not be read; 75: interrupted with a
+    checkpoint written, from which the same command resumes; 130: interrupted outside training.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     warnings.showwarning = _one_line_warning
-    if any(word in ("-h", "--help") for word in words[:1]):
-        from reinit_bench.cli.help import help_text
-
-        print(help_text())
-        return 0
-    if words and re.fullmatch(r"[a-z][a-z-]*", words[0]):
-        from reinit_bench.cli.commands import run_command
-
-        return _guarded(lambda: run_command(words))
-    return _guarded(lambda: _hydra(words))
+    with lasting_output():
+        return _guarded(lambda: _dispatch(words))
 
 
-def _hydra(words: list[str]) -> int:
-    """One run, or with -m a sweep."""
+def _dispatch(words: list[str]) -> int:
+    words, folder, name = split_config_flags(words)
+    sys.path.append(os.getcwd())  # a user's own method or model may be in the working directory
+    with own_config(folder, name):
+        if words[:1] in (["-h"], ["--help"]):
+            from reinit_bench.cli.help import help_text
+
+            print(help_text())
+            return 0
+        if words[:1] == ["--version"]:
+            print(f"reinit-bench {reinit_bench.__version__}")
+            return 0
+        if words and re.fullmatch(r"[a-z][a-z-]*", words[0]):
+            from reinit_bench.cli.commands import run_command
+
+            return run_command(words)
+        return _hydra(readable(words), [] if folder is None else ["--config-dir", str(folder)])
+
+
+def _hydra(words: list[str], flags: list[str]) -> int:
+    """Compose with Hydra and run one experiment, or with -m a sweep."""
     import hydra
+    from hydra.core.hydra_config import HydraConfig
 
-    from reinit_bench.cli.compose import CONFIG_NAME, as_axes
-    from reinit_bench.core.conf_dir import conf_dir
+    from reinit_bench.cli.compose import as_axes
 
-    sys.path.append(os.getcwd())  # a user's own method or model may lie in the folder that they work in
-    composed: list[DictConfig] = []
-    # Hydra only composes: run inside its task, an error would get Hydra's own lines around ours.
-    app = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=CONFIG_NAME)(composed.append)
+    composed: list[tuple[DictConfig, str]] = []
+
+    def keep(config: DictConfig) -> None:
+        composed.append((config, str(HydraConfig.get().runtime.choices["hydra/launcher"])))
+
+    # Hydra only composes: it would wrap errors raised inside its task in lines of its own.
+    app = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name())(keep)
     if {"-m", "--multirun"}.intersection(words):
+        _check_sweeper(words)
         words = as_axes(words)
     before = sys.argv
-    sys.argv = [before[0], *words]
+    sys.argv = [before[0], *flags, *words]
     try:
         app()
     finally:
         sys.argv = before
-    for config in composed:  # none after a sweep, --cfg or the like
+    for config, launcher in composed:  # none after a sweep, --cfg or the like
+        if launcher != "local":
+            raise ConfigError(f"hydra/launcher={launcher} starts sweeps: add -m (leave the launcher out to run here)")
         _run_composed(config)
     return 0
+
+
+def _check_sweeper(words: list[str]) -> None:
+    """Raise ConfigError where another sweeper than ours would be given a study, which it takes for one run."""
+    chosen = [word.partition("=")[2] for word in words if word.startswith("hydra/sweeper=")]
+    if chosen and chosen[-1] != "study" and any(word.startswith("study=") for word in words):
+        raise ConfigError(f"hydra/sweeper={chosen[-1]} cannot run a study; leave it out, or leave study= out")
 
 
 def _run_composed(config: DictConfig) -> None:
@@ -90,7 +118,7 @@ def _run_one(experiment: Experiment, execution: Execution) -> None:
         try:
             result = folder.result()
         except CorruptResult:
-            result = None  # said, and set aside, by the run
+            result = None  # the run reports it and sets it aside
         if result is not None:
             words = accuracies(test=result["test_accuracy"], validation=result["validation_accuracy"])
             print("  ".join([f"{experiment.title}: already done:", *words, str(folder.path)]))
@@ -104,7 +132,7 @@ def _run_one(experiment: Experiment, execution: Execution) -> None:
     display, logger = console_observer(), logger_observer(execution.logger, execution.results_dir)
     try:
         with interrupt_on_signals() as interrupt:
-            # The display last: its closing line is to be the last one.
+            # The display comes last, so that its closing line is printed last.
             watchers = Observers(*filter(None, [logger]), display)
             run_experiment(experiment, execution, observer=watchers, interrupt=interrupt)
     finally:
@@ -116,8 +144,8 @@ def _run_one(experiment: Experiment, execution: Execution) -> None:
 def _guarded(run: Callable[[], int | None]) -> int:
     """Call `run`; whatever goes wrong becomes one line on standard error and an exit code.
 
-    Hydra itself is asked for its exceptions (HYDRA_FULL_ERROR), so that this is the only place that words them; a user
-    who sets the variable gets the traceback.
+    Hydra is made to raise its exceptions (HYDRA_FULL_ERROR), so that they are put into words only here; a user who sets
+    the variable gets the traceback.
     """
     wants_traceback = os.environ.get(FULL_ERROR, "0") not in ("", "0")
     os.environ[FULL_ERROR] = "1"
@@ -126,9 +154,6 @@ def _guarded(run: Callable[[], int | None]) -> int:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 1
     except Exception as error:
         from reinit_bench.training.interrupt import EXIT_INTERRUPTED, Interrupted
 
@@ -144,8 +169,8 @@ def _guarded(run: Callable[[], int | None]) -> int:
 
 
 def one_line(error: Exception) -> str:
-    """What went wrong, what is allowed, what to do; without a traceback."""
-    from hydra.errors import MissingConfigException
+    """The error in one line, without a traceback: what went wrong, what is allowed, what to do."""
+    from hydra.errors import MissingConfigException, OverrideParseException
     from omegaconf import DictConfig
     from omegaconf.errors import OmegaConfBaseException
 
@@ -158,9 +183,12 @@ def one_line(error: Exception) -> str:
     if isinstance(cause, OmegaConfBaseException) and cause.full_key and isinstance(cause.parent_node, DictConfig):
         fields = ", ".join(str(key) for key in cause.parent_node if not str(key).startswith("_"))
         return f"there is no field {cause.full_key}; the fields there are {fields}"
+    if isinstance(error, OverrideParseException):
+        key = error.override.partition("=")[0]
+        return f"cannot read {error.override!r}; put values with special characters in quotes: '{key}=\"VALUE\"'"
     text = " ".join(str(error).split()) or type(error).__name__
-    if hasattr(error, "format_message"):  # of the command line's own parser
-        return f"{text.rstrip('.')}; a sub-command's words and options: reinit-bench NAME --help"
+    if hasattr(error, "format_message"):  # from the sub-commands' parser
+        return f"{text.rstrip('.')}; for a sub-command's arguments and options: reinit-bench NAME --help"
     if isinstance(error, (ConfigError, OSError, ValueError)) or type(error).__module__.startswith(
         ("hydra", "omegaconf", "reinit_bench")
     ):

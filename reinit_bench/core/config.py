@@ -56,7 +56,7 @@ class Trainer(Settings):
     round_weights: str = setting("best", choices=("best", "last"))
     """Which weights a round ends with: the best on validation, or the last."""
     optimizer_between_rounds: str = setting("fresh", choices=("fresh", "carry"))
-    """Whether momentum and learning rate start anew in each round or are carried over."""
+    """Whether momentum and learning rate start fresh in each round or are carried over."""
     checkpoint_every: int = setting(1000, least=1, outside_identity=True)
     """Steps between checkpoints within a round (one more is written at every round's start)."""
     micro_batch: int | None = setting(None, least=1, outside_identity=True)
@@ -182,7 +182,10 @@ class Execution:
     """Whether margins, sharpness and sizes are measured at the run's end; never changes the result."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "results_dir", Path(self.results_dir).expanduser())
+        if not isinstance(self.results_dir, (str, Path)):
+            raise ConfigError(f"results_dir must be a folder's path; got {self.results_dir!r}")
+        # Empty as the variable REINIT_BENCH_RESULTS may be: not set.
+        object.__setattr__(self, "results_dir", Path(self.results_dir or "results").expanduser())
         for spec in fields(self):
             if spec.name in ("device", "compile"):
                 checked(spec.name, getattr(self, spec.name), str, spec.metadata)

@@ -11,6 +11,7 @@ import math
 import types
 import typing
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from functools import cache
 from importlib import import_module
@@ -93,8 +94,18 @@ def checked(label: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> A
     converted = _converted(value, kind)
     if converted is None or not _within(converted, limits):
         empty = " (or null)" if type(None) in kinds else ""
-        raise ConfigError(f"{label} must be {_describe(kind, limits)}{empty}; got {value!r}")
+        raise ConfigError(f"{label} must be {_describe(kind, limits)}{empty}; got {value!r}{_text_hint(value, kind)}")
     return converted
+
+
+def _text_hint(value: Any, kind: type) -> str:
+    """What to do about a number that came as text, as from an environment variable."""
+    if kind is str or not isinstance(value, str):
+        return ""
+    with suppress(ValueError):
+        float(value)
+        return " (text; of a variable: '${oc.decode:${oc.env:NAME}}')"
+    return ""
 
 
 def _converted(value: Any, kind: type) -> Any:

@@ -24,16 +24,16 @@ def resize(images: Tensor, size: int) -> Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Augmentation(Settings):
-    """No augmentation, and the base of the others: a training image is served as an evaluation image is."""
+    """No augmentation, and the base of the others: training images are served like evaluation images."""
 
     section: ClassVar[str] = "augmentation"
 
     def enlarged_size(self, image_size: int) -> int | None:
-        """Side in pixels of the images that crops are cut from; None where nothing is cropped."""
+        """Side in pixels of the images that crops are cut from; None if nothing is cropped."""
         return None
 
     def apply(self, images: Tensor, image_size: int, generator: torch.Generator) -> Tensor:
-        """Augment float images (n, channels, s, s), given at `enlarged_size` where that is not None.
+        """Augment float images (n, channels, s, s), given at `enlarged_size` unless that is None.
 
         Returns:
             (n, channels, image_size, image_size). All draws come from `generator`, a CPU stream.
@@ -43,17 +43,17 @@ class Augmentation(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Mild(Augmentation):
-    """The paper's mild augmentation: resize to 248x248, cut a random 224x224 out of it, flip half of the images.
+    """The paper's mild augmentation: resize to 248x248, take a random 224x224 crop, flip half of the images.
 
-    At another image size the enlarged size keeps the proportion 248 : 224, rounded to whole pixels.
+    At other image sizes the enlarged size keeps the proportion 248 : 224, rounded to whole pixels.
     """
 
     flip: float = setting(0.5, least=0, most=1)
     """Probability of a horizontal flip."""
     resize: int = setting(248, least=1)
-    """Enlarged side, in pixels where the crop is `crop` pixels."""
+    """Side of the enlarged image in pixels, for a crop of `crop` pixels."""
     crop: int = setting(224, least=1)
-    """Side of the crop that `resize` belongs to."""
+    """Side of the crop in pixels that `resize` refers to."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -78,7 +78,7 @@ class Mild(Augmentation):
 
 
 def _cut_one_by_one(images: Tensor, offsets: list[list[int]], flipped: list[bool], size: int) -> Tensor:
-    """Crop and flip as `Mild.apply`; on the CPU, copying whole rows is eight times as fast as one gather of pixels."""
+    """Crop and flip as `Mild.apply`; on the CPU, copying whole rows is eight times as fast as a gather of pixels."""
     stored = images.permute(0, 2, 3, 1)
     cut = torch.empty((len(images), size, size, images.shape[1]), dtype=images.dtype)
     for target, image, top, left, flip in zip(cut.unbind(), stored.unbind(), *offsets, flipped, strict=True):

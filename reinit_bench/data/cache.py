@@ -1,7 +1,7 @@
 """The cache of decoded images: memory-mapped uint8 arrays with a manifest of what they are and their hashes.
 
-A cache is one folder. It is written under another name and renamed when it is complete, so that it is either whole or
-not there. What it says about itself is checked before anything is read from it.
+A cache is one folder. It is written under a temporary name and renamed when it is complete, so that it is either whole
+or absent. Its files are checked against its manifest before anything is read from them.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.source import Examples
 
 FORMAT = 1
-"""Raised when the layout of a cache changes; a cache of another format is made again."""
+"""Raised when the layout of a cache changes; a cache of another format is rebuilt."""
 
 NATIVE = "native"
 
 
 class CorruptCache(ConfigError):
-    """A cache that is not what its manifest says."""
+    """A cache that does not match its manifest."""
 
 
 def array_name(split: str, side: int | None) -> str:
-    """File name of the images of `split` (train, test) kept at `side` pixels; None: as the source gives them."""
+    """File name of the images of `split` (train, test) stored at `side` pixels; None: as the source gives them."""
     return f"{split}_{side or NATIVE}.npy"
 
 
@@ -42,7 +42,7 @@ def labels_name(split: str) -> str:
 
 
 class Cache:
-    """A finished cache, or the place of one."""
+    """A finished cache, or the place for one."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -51,7 +51,7 @@ class Cache:
         return self.path.is_dir()
 
     def manifest(self) -> dict[str, Any]:
-        """What the cache says about itself.
+        """The cache's description of itself, `manifest.json`.
 
         Raises:
             CorruptCache: there is no readable manifest of this format.
@@ -69,7 +69,7 @@ class Cache:
         """Compare every array with the manifest: its size, and with `hashes` its SHA-256.
 
         Raises:
-            CorruptCache: naming the first file that differs.
+            CorruptCache: a file differs; the message names the first one.
         """
         for name, entry in self.manifest()["arrays"].items():
             self._check_size(name, entry)
@@ -79,7 +79,7 @@ class Cache:
     def examples(self, split: str, side: int | None) -> Examples:
         """Memory-map one split at one size.
 
-        The first reader of a file on a machine hashes it; a stamp (size and time of change) spares the later ones.
+        A file is hashed only if its stamp (size and modification time) has changed since it was last hashed.
 
         Raises:
             CorruptCache: a file is missing or differs from the manifest.
@@ -91,7 +91,7 @@ class Cache:
                 raise CorruptCache(f"{self.path} has no {name}")
             self._check_size(name, arrays[name])
         self._check_unstamped({name: arrays[name] for name in names})
-        # Copy-on-write: nothing can reach the file, and torch takes the array without a warning.
+        # Copy-on-write: no change can reach the file, and torch accepts the array without a warning.
         images, labels = (np.load(self.path / name, mmap_mode="c") for name in names)
         return Examples(images, np.asarray(labels, np.int64))
 
@@ -103,7 +103,7 @@ class Cache:
             raise CorruptCache(f"{path} {found}; the manifest says {entry['bytes']:,} bytes")
 
     def _check_unstamped(self, entries: Mapping[str, Mapping[str, Any]]) -> None:
-        """Hash those files that are not known to be as they were when last hashed."""
+        """Hash the files that may have changed since they were last hashed."""
         stamps = self._stamps()
         current = {name: stamp(self.path / name, entry["sha256"]) for name, entry in entries.items()}
         for name in (name for name, known in current.items() if stamps.get(name) != known):
@@ -145,11 +145,11 @@ class CacheWriter:
         return array
 
     def labels(self, split: str, labels: np.ndarray) -> None:
-        """Keep the labels of a split."""
+        """Write the labels of a split."""
         np.save(self.partial / labels_name(split), labels.astype(np.int64))
 
     def finish(self, about: Mapping[str, Any]) -> Cache:
-        """Hash what was written, add the manifest and put the cache in its place, replacing what lies there.
+        """Hash what was written, add the manifest and move the cache into its place, replacing what is there.
 
         Args:
             about: what the manifest says besides the arrays: where the images come from and how they were resized.
@@ -180,7 +180,7 @@ def file_sha256(path: Path) -> str:
 
 
 def stamp(path: Path, sha256: str) -> list[Any]:
-    """What tells whether a file is still the one that was hashed."""
+    """What identifies a file as the one that was hashed."""
     status = path.stat()
     return [status.st_size, status.st_mtime_ns, sha256]
 

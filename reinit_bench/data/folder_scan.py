@@ -74,7 +74,7 @@ def scan(path: str | Path) -> Listing:
     """
     root = Path(path).expanduser()
     if not root.is_dir():
-        raise ConfigError(f"dataset.path must be a folder of images; {root} is none")
+        raise ConfigError(f"dataset.path must be a folder of images; {root} is not a folder")
     folders = _split_folders(root)
     left_out = [] if root in folders.values() else [f"{path.name}: no split" for path in _others(root, folders)]
     groups = {split: _class_files(folder, root, left_out) for split, folder in folders.items()}

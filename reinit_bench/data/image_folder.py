@@ -31,7 +31,7 @@ class ImageFolder(Source):
     """
 
     path: str | None = setting(None)
-    """The folder."""
+    """The folder of images."""
     content: str | None = setting(None)
     """The folder's fingerprint when the run was composed; null: not checked."""
     test_fraction: float = setting(0.2, above=0, below=1)
@@ -41,7 +41,7 @@ class ImageFolder(Source):
     white: int | None = setting(None, least=1, most=0xFFFF)
     """The value that is white in images of more than 8 bits (65535, or 4095 of 12-bit data); null: they are refused."""
     unreadable: str = setting("refuse", choices=("refuse", "skip"))
-    """What to do about files that are no images: name them and stop, or name them and go on without them."""
+    """What to do about files that are not images: name them and stop, or name them and continue without them."""
     data_dir: str | None = setting(None)
     """Folder of all caches; null: the variable REINIT_BENCH_DATA, or ~/.cache/reinit-bench."""
 
@@ -138,7 +138,7 @@ def _is_current(cache: Cache, listing: Listing) -> bool:
         cache.check(hashes=False)
         return cache.manifest().get("content") == listing.content
     except CorruptCache as error:
-        Console(stderr=True).out(f"{error}; built again")
+        Console(stderr=True).out(f"{error}; rebuilding it")
         return False
 
 

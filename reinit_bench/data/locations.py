@@ -1,4 +1,4 @@
-"""Where datasets lie on disk."""
+"""Where datasets are stored on disk."""
 
 from __future__ import annotations
 
@@ -22,5 +22,5 @@ def data_dir(chosen: str | None = None) -> Path:
 
 
 def manual_dir(root: Path, builder: str) -> Path:
-    """Where a user puts files of `builder` (a TFDS name) that had to be fetched by hand."""
+    """Where a user puts files of `builder` (a TFDS name) that had to be downloaded by hand."""
     return root / "manual" / builder

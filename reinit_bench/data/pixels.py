@@ -1,4 +1,4 @@
-"""From an encoded image to uint8 pixels at the size that is kept: the one decoder and resizer of every photo."""
+"""From an encoded image to uint8 pixels at the size that is stored: the one decoder and resizer of every photo."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Image.MAX_IMAGE_PIXELS = None
 
 
 class Unreadable(ValueError):
-    """A file is no image that can be decoded; the message says why."""
+    """A file is not an image that can be decoded; the message says why."""
 
 
 @dataclass(frozen=True, kw_only=True)

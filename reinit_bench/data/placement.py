@@ -1,4 +1,4 @@
-"""Where examples lie while a network trains: on the device where they fit, else memory-mapped on the host.
+"""Where examples are kept while a network trains: on the device if they fit, otherwise memory-mapped on the host.
 
 Both give the same bits: the choice changes speed and memory, never a result.
 """
@@ -25,7 +25,7 @@ class Split:
     Attributes:
         stored: uint8 images (N, height, width, channels) or float32 vectors (N, d), of which this split may be a part;
             on the device, or on the host (possibly memory-mapped).
-        rows: which rows of `stored` belong to this split, int64 of shape (n,) beside it; None: all.
+        rows: which rows of `stored` belong to this split, int64 of shape (n,) on the same device; None: all.
         labels: int64 of shape (n,), on the device.
     """
 
@@ -43,13 +43,13 @@ class Split:
         return shape if len(shape) == 1 else (shape[2], shape[0], shape[1])
 
     def take(self, positions: Tensor) -> Tensor:
-        """The examples at `positions` (int64, anywhere): images as (n, channels, height, width), channels last."""
+        """The examples at `positions` (int64, on any device): images as (n, channels, height, width), channels last."""
         positions = positions.to(self.stored.device)
         rows = positions if self.rows is None else self.rows[positions]
         return self._served(self.stored.index_select(0, rows))
 
     def span(self, start: int, stop: int) -> Tensor:
-        """The examples from `start` to `stop`, as `take` gives them."""
+        """The examples from `start` to `stop`, in the form that `take` returns."""
         if self.rows is None:
             return self._served(self.stored[start:stop])
         return self._served(self.stored.index_select(0, self.rows[start:stop]))
@@ -82,9 +82,9 @@ def place(examples: Examples, used: np.ndarray | None, device: torch.device, res
 
 
 def fits(examples: Sequence[Examples | None], device: torch.device) -> bool:
-    """Whether the examples should lie on the device.
+    """Whether the examples should be kept on the device.
 
-    On the CPU nothing is copied: the operating system keeps what is read of a mapped file in memory while there is
+    On the CPU nothing is copied: the operating system keeps what is read from a mapped file in memory while there is
     room, once for all processes.
     """
     if device.type != "cuda":

@@ -1,4 +1,4 @@
-"""What a source of data gives: examples as they lie in memory, before the trainer's split, scaling and augmentation."""
+"""What a data source provides: examples as stored, before the trainer's split, scaling and augmentation."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Examples:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A dataset as its source gives it.
+    """A dataset as its source provides it.
 
     Attributes:
         train: the training split; the validation examples are still in it, unless the source has some of its own.
@@ -63,15 +63,15 @@ class Source(Settings):
     """Seed of the subset and of the validation split: the same for every method and run seed."""
 
     def load(self, image_size: int | None, enlarged_size: int | None, seed: int) -> Dataset:
-        """Give the data.
+        """Load the data.
 
         Args:
-            image_size: pixels of the square images that the model sees (None for vectors). A source may give its images
-                at any size: the trainer resizes them on the device.
-            enlarged_size: pixels that the augmentation crops from; None where nothing is cropped.
+            image_size: pixels of the square images that the model sees (None for vectors). A source may return images
+                of any size: the trainer resizes them on the device.
+            enlarged_size: pixels that the augmentation crops from; None if nothing is cropped.
             seed: the run's seed, for sources that draw their data.
 
         Raises:
-            ConfigError: the data is not there; the message names the command that gets it.
+            ConfigError: the data are missing; the message names the command that prepares them.
         """
-        raise TypeError(f"{type(self).__name__} does not say how to load")
+        raise TypeError(f"{type(self).__name__} does not define load")

@@ -48,6 +48,6 @@ def training_subset(labels: np.ndarray, train_examples: int | None, generator: t
     missing = len(np.unique(labels)) - len(np.unique(labels[chosen]))
     if missing:
         raise ConfigError(
-            f"dataset.train_examples={train_examples} leaves {missing} classes without an example; take more"
+            f"dataset.train_examples={train_examples} leaves {missing} classes without an example; use more"
         )
     return chosen

@@ -20,13 +20,13 @@ class Synthetic(Source):
     """Labels uniform over 8 classes; coordinates 1 to 3 are +-alpha, the label in binary; the rest is N(0, 1).
 
     The run's seed draws the data. Every alpha gets the same labels and the same noise, so that runs of one seed differ
-    in the signal's strength alone.
+    only in the signal's strength.
     """
 
     alpha: float = setting(1.0, least=0)
     """Strength of the signal; the paper's Table 1 has 0.5, 1 and 2."""
     features: int = setting(128, least=BITS)
-    """Coordinates of an example, the three of the signal included."""
+    """Coordinates of an example, including the three of the signal."""
     train_examples: int | None = setting(256, least=CLASSES)
     """Training examples to draw (validation included)."""
     test_examples: int = setting(10_000, least=1)

@@ -1,4 +1,4 @@
-"""Task: what a dataset is to the trainer: batches on the device, scaled, augmented, in a reproducible order."""
+"""Task: a dataset as the trainer sees it: batches on the device, scaled, augmented, in a reproducible order."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from reinit_bench.data.tfds_source import NotPrepared
 EVALUATION_BATCH = 1000
 SMALL_IMAGE = 64
 KEPT_BYTES = 64 * 2**20
-"""Up to this size a split's inputs are kept as evaluation sees them, and not made anew for every batch."""
+"""Up to this size, a split's inputs are kept as evaluation sees them instead of being recomputed for every batch."""
 SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """Splits, and how a batch is made of them on one device.
+    """The splits, and how batches are made from them on one device.
 
-    The splits lie on the device where they fit; see `placement`.
+    The splits are kept on the device if they fit; see `placement`.
     """
 
     train: Split
@@ -62,7 +62,7 @@ class Task:
             return self.plain_batch(positions)
         images = (self.train_enlarged or self.train).take(positions)
         if images.shape[-2:] == (enlarged, enlarged):
-            # Cropping moves pixels and scaling changes each alone, so the cheaper order gives the same bits.
+            # Cropping only moves pixels and scaling changes each one alone, so the cheaper order gives the same bits.
             images = self._standardized(self.augmentation.apply(images, size, generator))
         else:
             images = self.augmentation.apply(resize(self._standardized(images), enlarged), size, generator)
@@ -78,7 +78,7 @@ class Task:
     def batches(self, split: str, size: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
         """One split (train, validation or test) in order, without augmentation, `size` examples at a time.
 
-        Without a size, batches of large images are smaller, since an evaluation must fit where a training step fits.
+        Without a size, batches of large images are smaller: an evaluation must fit into memory if a training step does.
         """
         assert split in SPLITS
         chosen: Split = getattr(self, split)
@@ -93,12 +93,12 @@ class Task:
             yield inputs, chosen.labels[start : start + size]
 
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
-        """Inputs of `count` random training examples (all, where there are fewer), without augmentation."""
+        """Inputs of `count` random training examples (all, if there are fewer), without augmentation."""
         positions = torch.randperm(len(self.train), generator=generator)[:count]
         return self._scaled(self.train.take(positions))
 
     def _whole(self, split: str) -> Tensor | None:
-        """All images of a small split as evaluation sees them, (n, height, width, channels); else None."""
+        """All images of a small split as evaluation sees them, (n, height, width, channels); None for a large one."""
         chosen: Split = getattr(self, split)
         if self.image_size is None or 4 * len(chosen) * math.prod(self.input_shape) > KEPT_BYTES:
             return None
@@ -114,10 +114,10 @@ class Task:
         return resize(self._standardized(inputs), self.image_size)
 
     def _standardized(self, images: Tensor) -> Tensor:
-        """uint8 images, channel by channel, minus the training split's mean, over its standard deviation."""
+        """uint8 images as floats, channel by channel minus the training split's mean, over its standard deviation."""
         stored = images.permute(0, 2, 3, 1)
         width = stored.shape[2]
-        # Row by row, as the pixels lie in memory: twice as fast on the CPU as with three channels innermost.
+        # Row by row, as the pixels are laid out in memory: twice as fast on the CPU as with three channels innermost.
         rows = stored.reshape(*stored.shape[:2], -1).float()
         rows.sub_(self.mean.reshape(-1).repeat(width)).div_(self.std.reshape(-1).repeat(width))
         return rows.reshape(stored.shape).permute(0, 3, 1, 2)
@@ -127,11 +127,11 @@ def load_task(experiment: Experiment, device: torch.device, *, resident: bool | 
     """Load an experiment's dataset, split it, and put it on the device.
 
     Args:
-        resident: whether the data lie on the device or stay where they are (memory-mapped) and are copied batch by
-            batch; None: as fits. Never changes a result.
+        resident: whether the data are kept on the device, or stay where they are (memory-mapped) and are copied batch
+            by batch; None: on the device if they fit. Never changes a result.
 
     Raises:
-        ConfigError: the dataset is not there, the subset impossible, or the image size missing.
+        ConfigError: the dataset is missing, the subset impossible, or the image size wrong.
     """
     source: Source = instantiate(experiment.dataset, "dataset")
     augmentation: Augmentation = instantiate(experiment.augmentation, "augmentation")
@@ -180,7 +180,7 @@ def _validation_size(examples: int, fraction: float) -> int:
     if fraction > 0 and held_out == 0:
         raise ConfigError(
             f"trainer.validation_fraction={fraction:g} of {examples} training examples leaves no validation example; "
-            "take more examples, or trainer.validation_fraction=0 trainer.round_weights=last"
+            "use more examples, or trainer.validation_fraction=0 trainer.round_weights=last"
         )
     return held_out
 
@@ -190,15 +190,16 @@ def _check_classes(labels: np.ndarray, train: np.ndarray, fraction: float) -> No
     missing = sorted(set(np.unique(labels).tolist()) - set(np.unique(labels[train]).tolist()))
     if missing:
         raise ConfigError(
-            f"trainer.validation_fraction={fraction:g} of {len(labels)} training examples takes every example of "
-            f"{len(missing)} classes (class {missing[0]} first); lower it, or take more training examples"
+            f"trainer.validation_fraction={fraction:g} of {len(labels)} training examples leaves no example to train on "
+            f"for {len(missing)} of {len(np.unique(labels))} classes (number {missing[0]} first); lower it, or use more "
+            "training examples"
         )
 
 
 def _statistics(inputs: np.ndarray, used: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each channel over the training split, shape (channels, 1, 1), in 0..255.
 
-    Summed as integers, so that they do not depend on the order of summation; a channel that never changes gets 1.
+    Summed as integers, so they do not depend on the order of summation; a constant channel's deviation is set to 1.
     """
     if inputs.ndim != 4:
         return torch.zeros((), device=device), torch.ones((), device=device)

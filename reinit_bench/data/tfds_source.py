@@ -1,4 +1,4 @@
-"""Datasets of TensorFlow Datasets, served from the cache that `reinit-bench prepare` makes of their builders."""
+"""Datasets of TensorFlow Datasets, served from the cache that `reinit-bench prepare` makes with their builders."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PHOTO_SIZES = (224, 248)
 
 
 class NotPrepared(ConfigError):
-    """A dataset's cache is missing or corrupt; `reinit-bench prepare` makes it."""
+    """A dataset's cache is missing or corrupt; `reinit-bench prepare` builds it."""
 
     def __init__(self, state: str, problem: str, arguments: Sequence[str]) -> None:
         super().__init__(problem)
@@ -25,7 +25,7 @@ class NotPrepared(ConfigError):
         self.arguments = tuple(arguments)
 
     def command(self, name: str) -> str:
-        """The command that makes the cache of the dataset called `name`."""
+        """The command that builds the cache of the dataset called `name`."""
         return " ".join(("reinit-bench prepare", f"dataset={name}", *self.arguments))
 
 
@@ -36,7 +36,7 @@ class Tfds(Source):
     builder: str = setting("")
     """TFDS's name, e.g. `cifar10`."""
     version: str = setting("")
-    """The builder's version; another one is another dataset."""
+    """The builder's version; another version is another dataset."""
     config: str | None = setting(None)
     """The builder's configuration; null: the one that corruption and severity name, or none."""
     corruption: str | None = setting(None)
@@ -48,7 +48,7 @@ class Tfds(Source):
     train_version: str | None = setting(None)
     """Version of `train_builder`."""
     train_per_class: int | None = setting(None, least=1)
-    """Draw so many training images of each class by file name and test on the rest; null: the builder's splits."""
+    """Draw this many training images of each class by file name and test on the rest; null: the builder's splits."""
     num_classes: int = setting(1, least=1)
     """Expected number of classes."""
     train_count: int | None = setting(None, least=1)
@@ -58,19 +58,19 @@ class Tfds(Source):
     stored_size: int | None = setting(None, least=1)
     """Pixels at which images are cached, resized from the original; null: as they are (all have one size)."""
     stored_enlarged: int | None = setting(None, least=1)
-    """Pixels at which training images are cached once more, for the augmentation's crops."""
+    """Pixels at which training images are cached a second time, for the augmentation's crops."""
     files: dict[str, str] | None = None
-    """File names of downloads whose address does not tell one: a part of the address -> name."""
+    """File names of downloads whose URL contains none: a part of the URL -> file name."""
     where: str | None = setting(None)
     """Where to find files whose download fails."""
     prepare: str = setting("never", choices=("never", "auto"))
-    """auto: a run prepares the dataset itself when it is not there."""
+    """auto: a run prepares the dataset itself if it is missing."""
     data_dir: str | None = setting(None)
     """Folder of all datasets; null: the variable REINIT_BENCH_DATA, or ~/.cache/reinit-bench."""
 
     @property
     def jobs(self) -> dict[str, Job]:
-        """What prepares each split: one job for both, or two where they come from two builders."""
+        """The job that prepares each split: the same for both, or two if they come from two builders."""
         config = self.config or "_".join(str(word) for word in (self.corruption, self.severity) if word) or None
         counts = {"train": self.train_count, "test": self.test_count}
         if self.train_builder is None:
@@ -97,10 +97,11 @@ class Tfds(Source):
         )
 
     def check(self, *, hashes: bool) -> None:
-        """Whether the caches are there and whole.
+        """Check that the caches exist and are intact.
 
         Raises:
-            NotPrepared: one is not.
+            NotPrepared: one is missing or corrupt.
+            ConfigError: one has other numbers of images or classes than expected.
         """
         for split, job in self.jobs.items():
             if not job.cache.exists():
@@ -151,7 +152,7 @@ class Tfds(Source):
 
     @property
     def _arguments(self) -> list[str]:
-        """What `reinit-bench prepare` needs besides the name: fields that decide which cache it is."""
+        """What `reinit-bench prepare` needs besides the name: the fields that determine which cache it is."""
         telling = ("config", "corruption", "severity", "data_dir", "stored_size", "stored_enlarged")
         values = {name: getattr(self, name) for name in telling}
         return [f"dataset.{name}={value}" for name, value in values.items() if value not in (None, *PHOTO_SIZES)]

@@ -1,10 +1,10 @@
 """Diagnostics: what Section 4 looks at in a trained network, measured once at the end of a run.
 
-A diagnostic is a module of this package that offers `measure(net, task, seed)`, which yields (name, value) pairs; a new
-file is found by being there. The network is in evaluation mode (no dropout; lambdas as they are), no gradients are
+A diagnostic is a module of this package that defines `measure(net, task, seed)`, which yields (name, value) pairs; a
+new file is found automatically. The network is in evaluation mode (no dropout; lambdas as they are), no gradients are
 kept, and the arithmetic is fp32 whatever precision trained it. A diagnostic leaves the weights as it found them.
 
-Not measured where the configuration says `diagnostics=false`. Nothing here can change a run's result or lose it.
+Nothing is measured if the configuration says `diagnostics=false`. Nothing here can change a run's result or lose it.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ def write_diagnostics(folder: RunFolder, net: BlockNet, task: Task, seed: int) -
     """Measure everything and write `diagnostics.npz` into the run's folder.
 
     The names in the file are `<diagnostic>.<name>`; `failures` holds a line for each diagnostic that failed, which is
-    also said as a warning. Never raises: a run that is trained is not lost for a measurement.
+    also a warning. Never raises: a trained run is not lost because of a measurement.
     """
     values, failures = diagnose(found(), net, task, seed)
     try:
@@ -46,14 +46,14 @@ def write_diagnostics(folder: RunFolder, net: BlockNet, task: Task, seed: int) -
     except StoreError as error:
         failures.append(str(error))
     for failure in failures:
-        warnings.warn(f"run {folder.run_id} has lost a diagnostic, not its result: {failure}", stacklevel=2)
+        warnings.warn(f"run {folder.run_id} lacks a diagnostic, its result is not affected: {failure}", stacklevel=2)
 
 
 @torch.no_grad()
 def diagnose(
     diagnostics: Mapping[str, Measure], net: BlockNet, task: Task, seed: int
 ) -> tuple[dict[str, np.ndarray], list[str]]:
-    """What the diagnostics say, as arrays named `<diagnostic>.<name>`, and a line for each that failed."""
+    """The diagnostics' values, as arrays named `<diagnostic>.<name>`, and a line for each diagnostic that failed."""
     values: dict[str, np.ndarray] = {}
     failures: list[str] = []
     was_training = net.training

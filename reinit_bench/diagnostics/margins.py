@@ -16,9 +16,9 @@ SMALLEST = 400
 
 
 def measure(net: BlockNet, task: Task, seed: int) -> Iterator[tuple[str, Any]]:
-    """`smallest`: the 400 smallest margins (all, where there are fewer examples), ascending.
+    """`smallest`: the 400 smallest margins (all, if there are fewer examples), ascending.
 
-    Over the whole training split, without augmentation; `examples` says how many those are.
+    They are taken over the whole training split, without augmentation; `examples` is the split's size.
     """
     every = torch.cat([margins(net(inputs), labels) for inputs, labels in task.batches("train")])
     yield "smallest", every.sort().values[:SMALLEST]

@@ -15,7 +15,7 @@ from reinit_bench.data.task import Task
 from reinit_bench.models.blocknet import BlockNet
 
 SIGMAS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2)
-"""Standard deviations of the noise. Ours: the figure's axis cannot be read off the text."""
+"""Standard deviations of the noise. Our choice: the figure's axis cannot be read off the text."""
 
 DRAWS = 3
 """Draws of the noise; each is scaled to every sigma, so that a draw's curve has no jumps of its own."""
@@ -30,7 +30,7 @@ def measure(net: BlockNet, task: Task, seed: int) -> Iterator[tuple[str, Any]]:
     """Accuracy and mean cross-entropy on a sample of training examples, without augmentation.
 
     `sigma` (S,); `accuracy` and `loss` (draws, S) with noise N(0, sigma^2 I) on every parameter, biases and norms too;
-    `accuracy_without`, `loss_without` noise; `examples`. Runs of one seed and one architecture meet the same noise.
+    `accuracy_without`, `loss_without` noise; `examples`. Runs of one seed and one architecture get the same noise.
     """
     inputs, labels = sample(task, seed)
     accuracy, loss = scores(net, inputs, labels)
@@ -54,7 +54,7 @@ def sample(task: Task, seed: int) -> tuple[Tensor, Tensor]:
 
 @torch.no_grad()
 def noisy_scores(net: BlockNet, inputs: Tensor, labels: Tensor, seed: int) -> Iterator[tuple[float, float]]:
-    """Accuracy and loss, draw by draw, for each sigma; the weights are put back at the end, whatever happens."""
+    """Accuracy and loss, draw by draw, for each sigma; the weights are restored at the end, whatever happens."""
     parameters = dict(net.named_parameters())
     weights = {name: value.detach().clone() for name, value in parameters.items()}
     try:
@@ -70,7 +70,7 @@ def noisy_scores(net: BlockNet, inputs: Tensor, labels: Tensor, seed: int) -> It
 
 
 def gaussian(like: Tensor, seed: int, draw: int, name: str) -> Tensor:
-    """Standard normal noise of the shape and device of `like`, from a stream of its own."""
+    """Standard normal noise of the shape and device of `like`, from its own stream."""
     return torch.randn(like.shape, generator=stream(seed, "sharpness", draw, name)).to(like.device)
 
 

@@ -21,8 +21,8 @@ _AT_A_TIME = 64
 def measure(net: BlockNet, task: Task, seed: int) -> Iterator[tuple[str, Any]]:
     """`size` = `activations` x `head`.
 
-    `activations` is the Frobenius norm of the input to the classifier head over 256 random training examples (all,
-    where there are fewer; `examples` says how many), `head` that of the head's kernel. Runs of one seed take the same
+    `activations` is the Frobenius norm of the input to the classifier head over 256 random training examples (all, if
+    there are fewer; `examples` says how many), `head` that of the head's kernel. Runs of one seed use the same
     examples.
 
     Raises:
@@ -41,14 +41,14 @@ def head_of(net: BlockNet) -> nn.Linear:
     """The classifier head: the network's last dense layer."""
     names = net.names_in_head()
     if not names:
-        raise ValueError("the network has no dense layer, so that no classifier head can be found")
+        raise ValueError("the network has no dense layer, so it has no classifier head")
     head = net.get_submodule(names[0].rpartition(".")[0])
     assert isinstance(head, nn.Linear)
     return head
 
 
 def norm_of_input(net: BlockNet, layer: nn.Module, inputs: Tensor) -> float:
-    """The Frobenius norm of what `layer` is given, over all of `inputs` together."""
+    """The Frobenius norm of the input to `layer`, over all of `inputs` together."""
     squares: list[Tensor] = []
 
     def look(module: nn.Module, given: tuple[Tensor, ...]) -> None:

@@ -1,9 +1,9 @@
-"""Convolutions, computed otherwise where torch's are slow: on the CPU 3x3 windows, and small images.
+"""Convolutions, computed in other ways where torch's are slow on the CPU: 3x3 windows and small images.
 
-Most 3x3 convolutions are `convolution_cpu`'s. Late in a network of small images a layer sees one to sixteen pixels and
-hundreds of channels. There torch's gradients of depthwise kernels take fifty times as long as the few products that
-they are, and a pointwise convolution three times as long as the matrix product that it is (mobilenet at 32x32, batch
-256: over a third of the step).
+Most 3x3 convolutions are computed by `convolution_cpu`. Late in a network for small images, a layer sees one to sixteen
+pixels and hundreds of channels. There, torch's gradients of depthwise kernels take fifty times as long as the few
+products that they consist of, and a pointwise convolution three times as long as the equivalent matrix product
+(mobilenet at 32x32, batch 256: over a third of the step).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from torch.nn import functional
 from reinit_bench.kernels import convolution_cpu
 
 _FEW_PIXELS = 16
-"""Up to so many output pixels a pointwise convolution is taken as a matrix product."""
+"""Up to this many output pixels, a pointwise convolution is computed as a matrix product."""
 _TAPS_PIXELS = 4
-"""Up to so many input pixels a depthwise convolution is taken tap by tap."""
+"""Up to this many input pixels, a depthwise convolution is computed tap by tap."""
 
 
 def convolution(
@@ -31,7 +31,7 @@ def convolution(
     padding: tuple[int, ...],
     groups: int,
 ) -> Tensor:
-    """As `torch.nn.functional.conv2d`; the same function up to rounding.
+    """Like `torch.nn.functional.conv2d`; the same function up to rounding.
 
     Args:
         x: (n, inputs, H, W).

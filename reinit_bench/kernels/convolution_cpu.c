@@ -1,11 +1,11 @@
 /* 3x3 convolutions of stride 1 and padding 1 in fp32, images channels last: what convolution_cpu.py calls.
  *
  * Winograd's algorithm F(2x2, 3x3) (Lavin and Gray, "Fast Algorithms for Convolutional Neural Networks", CVPR 2016): each
- * 2x2 of the output needs 16 multiplications in place of 36. It goes through the images in blocks of tiles whose
+ * 2x2 of the output needs 16 multiplications instead of 36. It goes through the images in blocks of tiles whose
  * transformed values stay in the processor's own cache.
  *
  * Sums are taken in an order that depends on the shapes alone, so that results do not depend on how the caller splits
- * images or channels among threads. Functions that can fail return 1 when memory is out, else 0.
+ * images or channels among threads. Functions that can fail return 1 when out of memory, otherwise 0.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -23,7 +23,7 @@ static float *scratch(i64 floats) {
     return aligned_alloc(64, (size_t)((floats * 4 + 63) / 64 * 64));
 }
 
-/* The matrix product C = A B, or C += A B. A's element (i, k) lies at `row * i + column * k`; B comes in panels of 16
+/* The matrix product C = A B, or C += A B. A's element (i, k) is at `row * i + column * k`; B comes in panels of 16
  * columns with `row` floats from one row to the next. */
 typedef struct {
     const float *data;
@@ -80,7 +80,7 @@ INLINE void multiply(left a, right b, i64 rows, i64 columns, i64 depth, float *c
     }
 }
 
-/* Where tile number `tile` of the images lies: 2x2 pixels of the output, or less at an odd image's edge. */
+/* Where tile number `tile` of the images is: 2x2 pixels of the output, or fewer at an odd image's edge. */
 typedef struct {
     i64 image, y, x;
 } place;
@@ -155,7 +155,7 @@ INLINE void transform_products(const float *m, const float *bias, shape s, i64 f
     }
 }
 
-/* AgA' of each tile's gradient g: q is 16 x block x outputs. Point 5 is the tile's sum: the bias's gradient, if asked. */
+/* AgA' of each tile's gradient g: q is 16 x block x outputs. Point 5 is the tile's sum: added to `bias` unless NULL. */
 INLINE void transform_gradients(const float *dy, shape s, i64 first, i64 count, i64 block, const float *zeros, float *q,
                                 float *bias) {
     i64 next = block * s.outputs;
@@ -183,7 +183,7 @@ INLINE void transform_gradients(const float *dy, shape s, i64 first, i64 count, 
     }
 }
 
-/* Tiles at once: their transformed values, of both sides, in at most a quarter of an MB. */
+/* Tiles at a time: their transformed values, of both sides, take at most a quarter of an MB. */
 static i64 tiles_at_once(i64 channels) {
     i64 tiles = (1 << 18) / (4 * POINTS * channels) / 6 * 6;
     return tiles < 12 ? 12 : tiles > 24 ? 24 : tiles;
@@ -211,12 +211,12 @@ int winograd(const float *x, const float *u, const float *bias, float *y, i64 im
     return failed;
 }
 
-/* Adds to the transformed kernel's gradient du (16 x inputs x outputs) and, unless NULL, to the bias's. Of the inputs,
- * `channels` from `channel` on: others belong to other threads. */
+/* Adds to the transformed kernel's gradient du (16 x inputs x outputs) and, unless NULL, to the bias's. Of the inputs
+ * it takes `channels` from `channel` on: the others belong to other threads. */
 int winograd_gradient(const float *x, const float *dy, float *du, float *bias, i64 images, i64 height, i64 width,
                       i64 inputs, i64 outputs, i64 channel, i64 channels) {
     shape s = {height, width, inputs, outputs};
-    /* Not of `channels`: the order of the sums must not depend on the number of threads. */
+    /* From `inputs`, not `channels`: the order of the sums must not depend on the number of threads. */
     i64 tiles = images * ((height + 1) / 2) * ((width + 1) / 2), block = tiles_at_once(inputs + outputs);
     i64 most = inputs > outputs ? inputs : outputs;
     float *zeros = scratch(most), *v = scratch(POINTS * block * channels), *q = scratch(POINTS * block * outputs);

@@ -1,7 +1,7 @@
 """3x3 convolutions of stride 1 on the CPU, compiled from `convolution_cpu.c`.
 
-On processors with AVX2 torch's convolutions come to four fifths of a matrix product's rate forwards and to half of it
-in the kernel's gradient; Winograd's algorithm needs 2.25 times fewer multiplications.
+On processors with AVX2, torch's convolutions reach four fifths of a matrix product's rate in the forward pass and half
+of it in the kernel's gradient; Winograd's algorithm needs 2.25 times fewer multiplications.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from torch.autograd.function import once_differentiable
 from reinit_bench.kernels.library import PANEL, call, in_threads, takes
 
 _MANY_CHANNELS, _LARGE_SIDE, _MANY_TILES = 32, 4, 128
-"""From so many channels, pixels a side, and 2x2 tiles in all, it is faster than torch's (measured on channels of 16 to
-512, sides of 1 to 32 and batches of 4 to 256)."""
+"""From this many channels, pixels per side and 2x2 tiles in total, it is faster than torch's (measured on 16 to 512
+channels, sides of 1 to 32 pixels and batches of 4 to 256)."""
 _POINTS = ((1.0, 0.0, 0.0), (0.5, 0.5, 0.5), (0.5, -0.5, 0.5), (0.0, 0.0, 1.0))
 """Lavin and Gray's G: a row of the kernel at the four points of F(2, 3)."""
 
 
 def serves(x: Tensor, weight: Tensor) -> bool:
-    """Whether this 3x3 convolution of stride 1 and padding 1 is computed here, which needs channels in sixteens.
+    """Whether this 3x3 convolution of stride 1 and padding 1 is computed here; channels must be multiples of 16.
 
     Args:
         x: (n, inputs, H, W).
@@ -37,7 +37,7 @@ def serves(x: Tensor, weight: Tensor) -> bool:
 
 
 def convolution(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """The convolution, (n, outputs, H, W) channels last; the same as torch's up to rounding, and with its gradients.
+    """The convolution, (n, outputs, H, W) channels last; equal to torch's up to rounding, as are its gradients.
 
     Its results do not depend on the number of threads.
     """
@@ -60,7 +60,7 @@ class _Convolution(torch.autograd.Function):
         of_x, of_weight, of_bias = ctx.needs_input_grad
         dx = dw = db = None
         if of_x:
-            # The convolution of the gradient with the kernel turned by half a turn, outputs and inputs exchanged.
+            # The convolution of the gradient with the kernel rotated by 180 degrees, outputs and inputs exchanged.
             dx = _forward(dy, _taps(weight).flip(0).transpose(1, 2), None)
         if of_weight or of_bias:
             dw, db = _gradients(x, dy, weight, of_bias)
@@ -77,7 +77,7 @@ def _forward(x: Tensor, taps: Tensor, bias: Tensor | None) -> Tensor:
     outputs = taps.shape[2]
     y = torch.empty((count, outputs, height, width), memory_format=torch.channels_last)
     kernel = _transformation() @ taps.unflatten(2, (-1, PANEL)).transpose(1, 2).reshape(len(taps), -1)
-    x = x.detach()  # threads of their own know no `no_grad`
+    x = x.detach()  # `no_grad` does not hold in other threads
 
     def part(first: int, images: int) -> None:
         arguments = (x[first:], kernel, bias, y[first:], images, height, width, inputs, outputs)

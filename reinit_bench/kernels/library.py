@@ -1,7 +1,7 @@
 """The functions in C that the installation compiles (`hatch_build.py`), for layers where torch is slow on the CPU.
 
-Where the library is missing (no compiler at installation) or the processor is one for which nothing was measured,
-torch's own are taken: the same functions up to rounding.
+If the library is missing (no compiler at installation), or nothing was measured for the processor, torch's own
+functions are used: the same up to rounding.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from torch import Tensor
 from reinit_bench.core.provenance import COMPILED
 
 PANEL = 16
-"""The functions take numbers of channels that are multiples of this: two vectors of the processor."""
+"""The functions need numbers of channels that are multiples of this: two vectors of the processor."""
 
 
 @functools.cache
 def library() -> ctypes.CDLL | None:
-    """The compiled functions; None where there are none for this processor."""
+    """The compiled functions; None if there are none for this processor."""
     if torch.backends.cpu.get_cpu_capability() != "AVX2" or platform.machine() not in ("x86_64", "AMD64"):
-        return None  # with AVX512 torch's own have vectors of twice the length, which ours would not use
+        return None  # with AVX-512, torch's own use vectors of twice the length, which ours would not
     try:
         return ctypes.CDLL(str(COMPILED))
     except OSError:
@@ -34,7 +34,7 @@ def library() -> ctypes.CDLL | None:
 
 
 def takes(x: Tensor, weight: Tensor) -> bool:
-    """Whether there is a library, and these can be handed to it: memory of the CPU, in fp32."""
+    """Whether there is a library and these tensors can be handed to it: on the CPU, in fp32."""
     # A tensor of another type (a fake one, a wrapped one) has no memory to hand out.
     if type(x) is not Tensor or not x.is_cpu or x.dtype is not torch.float32 or weight.dtype is not torch.float32:
         return False
@@ -45,7 +45,7 @@ def call(name: str, *arguments: Tensor | float | None) -> None:
     """Call a function of the library: tensors are handed over as pointers, integers as int64_t, floats as double.
 
     Raises:
-        MemoryError: it found no memory for its intermediate values.
+        MemoryError: there is no memory for its intermediate values.
     """
     functions = library()
     assert functions is not None
@@ -62,9 +62,9 @@ def _word(value: Tensor | float | None) -> ctypes.c_void_p | ctypes.c_int64 | ct
 
 
 def in_threads(part: Callable[[int, int], None], count: int, multiple: int = 1) -> None:
-    """Call `part(first, how many)` over `count`, cut at multiples into one piece for each of torch's threads.
+    """Call `part(first, how many)` over `count`, cut at multiples of `multiple` into one piece per torch thread.
 
-    `part` may run in a thread that knows nothing of `torch.no_grad`.
+    `part` may run in a thread in which `torch.no_grad` does not hold.
     """
     threads = min(torch.get_num_threads(), count // multiple)
     if threads <= 1:

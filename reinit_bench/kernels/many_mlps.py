@@ -1,9 +1,9 @@
 """Steps of full-batch SGD on several multilayer perceptrons at once, with the gradients written out.
 
-The weights of all networks lie in one tensor per parameter, with the network as its first dimension. Elementwise work
-is done for all of them in one call, and no graph is built, which is what makes it fast; matrix products and sums over
-examples are done network by network with the very operations that autograd would use, so that each ends with the bits
-that it would have alone.
+The weights of all networks are stored in one tensor per parameter, with the network as its first dimension. Elementwise
+work is done for all of them in one call, and no graph is built, which is what makes it fast; matrix products and sums
+over examples are done network by network with the very operations that autograd would use, so that each network ends
+with the same bits as if trained alone.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _log_softmax_backward = torch.ops.aten._log_softmax_backward_data
 
 @dataclass(frozen=True)
 class Steps:
-    """What the steps of one network said.
+    """Losses and accuracy of the steps of one network.
 
     Attributes:
-        losses: each step's cross-entropy before its update, shape (steps,), up to the last bits.
-        last_loss: the last step's, with the very bits of a network alone.
-        last_accuracy: share of right answers on the training set before the last update.
+        losses: each step's cross-entropy before its update, shape (steps,), exact up to the last bits.
+        last_loss: the last step's loss, bit-equal to that of a network trained alone.
+        last_accuracy: accuracy (fraction) on the training set before the last update.
     """
 
     losses: Tensor
@@ -36,7 +36,7 @@ class Steps:
 
     @property
     def first_bad(self) -> int | None:
-        """The first step, from 1, whose loss is NaN or infinite; None where all are finite."""
+        """The first step, from 1, whose loss is NaN or infinite; None if all are finite."""
         bad = (~torch.isfinite(self.losses)).nonzero()
         return int(bad[0]) + 1 if len(bad) else None
 
@@ -62,7 +62,7 @@ def train_mlps(
     frozen: Set[str] = frozenset(),
     check: Callable[[], None] = lambda: None,
 ) -> list[Steps]:
-    """Take `steps` full-batch steps on every network, in place; returns what each network's steps said.
+    """Take `steps` full-batch steps on every network, in place; returns each network's losses and accuracy.
 
     Args:
         nets: networks of one architecture, without dropout, on the CPU: `blocks`, each a dense layer with or without a
@@ -70,7 +70,7 @@ def train_mlps(
         inputs: each network's training examples, (examples, features).
         labels: their class numbers, (examples,).
         frozen: names of parameters that stay as they are.
-        check: called before every step; where it raises, the networks are left as they were.
+        check: called before every step; if it raises, the networks are left as they were.
     """
     layers: list[DenseLayer] = []
     below = inputs
@@ -96,14 +96,14 @@ def train_mlps(
 
 
 class DenseLayer:
-    """One block of an MLP for all runs: dense, ReLU where it is hidden, the lambda layer where that is filled.
+    """One block of an MLP for all runs: dense, ReLU if it is hidden, the lambda layer if that is filled.
 
-    All buffers, and the views of each run in them, are made once: a view costs as much as a small product.
+    All buffers, and the views of each run in them, are created once: a view costs as much as a small product.
 
     Args:
         nets: the runs' networks; their weights are copied here, and back by `give_back`.
         block: the block's number, from 0.
-        inputs: what comes in, one (examples, features) tensor per run; the tensors must stay the same.
+        inputs: the block's inputs, one (examples, features) tensor per run; the tensors must stay the same.
         frozen: names of parameters that are not trained.
 
     Attributes:
@@ -158,7 +158,7 @@ class DenseLayer:
             torch.sub(self._active, self._mean, out=self.output).div_(self._std)
 
     def backward(self, gradient: Tensor) -> Tensor | None:
-        """Take in the gradient of `output`; returns that of the inputs, None in the first block."""
+        """Propagate the gradient of `output`; returns that of the inputs, None in the first block."""
         if self._has_lambda:
             gradient = torch.div(gradient, self._std, out=self._delta)
         if self._is_hidden:
@@ -174,7 +174,7 @@ class DenseLayer:
         return self._input_gradient
 
     def update(self, sgd: Sgd) -> None:
-        """One step as `torch.optim.SGD` takes it, the penalty on the kernel only."""
+        """One step as `torch.optim.SGD` takes it, with the penalty on the kernel only."""
         for kind, values in self._values.items():
             if kind in self._frozen:
                 continue
@@ -221,11 +221,11 @@ class CrossEntropy:
         return gradient
 
     def exact(self) -> tuple[float, ...]:
-        """The last loss of each run, summed as a run alone sums it."""
+        """The last loss of each run, summed as it would be for a run alone."""
         pairs = zip(self._logits, self._labels, strict=True)
         return tuple(float(functional.cross_entropy(logits, labels)) for logits, labels in pairs)
 
     def accuracy(self) -> tuple[float, ...]:
-        """Each run's share of right answers at the last `forward`."""
+        """Each run's accuracy (fraction) at the last `forward`."""
         right = (self._logits.argmax(-1) == self._labels).sum(1)
         return tuple(int(count) / self._labels.shape[1] for count in right)

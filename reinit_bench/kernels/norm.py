@@ -1,11 +1,11 @@
-"""The norm of every architecture: GroupNorm with one group, with the ReLU that follows it where there is one.
+"""The norm of every architecture: GroupNorm with one group, and the ReLU that follows it, if any.
 
-Three ways to compute the same function, chosen by where the input lies:
+Three ways to compute the same function, chosen by where the input is:
 
-- plain: PyTorch's group norm; the ReLU is taken in place, which spares a pass over memory and changes no bit. In a
-  compiled network too: the compiler fuses it with its neighbours.
-- cpu: for channels-last images on the CPU, compiled at installation where that can be, see `norm_cpu`.
-- triton: own kernels for channels-last images on a CUDA device, see `norm_triton`.
+- plain: PyTorch's group norm; the ReLU is applied in place, which saves a pass over memory and changes no bit. Also
+  used in a compiled network, where the compiler fuses it with its neighbours.
+- cpu: for channels-last images on the CPU, compiled at installation if possible, see `norm_cpu`.
+- triton: our own kernels for channels-last images on a CUDA device, see `norm_triton`.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from torch.nn import functional
 from reinit_bench.kernels import norm_cpu
 
 _MANY_VALUES = 2**18
-"""On the CPU below this many values in a batch, calling the compiled functions costs more than they save."""
+"""On the CPU, below this many values in a batch, calling the compiled functions costs more than they save."""
 
 KINDS = ("auto", "plain", "cpu", "triton")
 _forced = "auto"
 
 
 def group_norm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: float, *, relu: bool) -> Tensor:
-    """GroupNorm with one group, then the ReLU if asked.
+    """GroupNorm with one group, then the ReLU if requested.
 
     Args:
         x: (n, C, H, W) or (n, C).
@@ -47,14 +47,14 @@ def group_norm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: float, *, relu:
 
 
 def plain_norm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: float, *, relu: bool) -> Tensor:
-    """The norm by PyTorch's own operations; what every other way is held to."""
+    """The norm by PyTorch's own operations; the reference for the other ways."""
     normalized = functional.group_norm(x, 1, weight, bias, epsilon)
     # The norm's backward pass needs its input, not its output, which may therefore be overwritten.
     return functional.relu_(normalized) if relu else normalized
 
 
 def uses_triton(x: Tensor) -> bool:
-    """Whether the own kernels compute the norm of `x`."""
+    """Whether the Triton kernels compute the norm of `x`."""
     if _forced == "plain" or x.dim() != 4 or not x.is_contiguous(memory_format=torch.channels_last):
         return False
     if _forced == "triton":
@@ -63,7 +63,7 @@ def uses_triton(x: Tensor) -> bool:
 
 
 def uses_compiled(x: Tensor, weight: Tensor) -> bool:
-    """Whether the functions that the installation compiled compute the norm of `x`."""
+    """Whether the compiled CPU functions compute the norm of `x`."""
     if torch.compiler.is_compiling() or not norm_cpu.serves(x, weight):
         return False
     return _forced == "cpu" or (_forced == "auto" and x.numel() >= _MANY_VALUES)
@@ -77,7 +77,7 @@ def has_triton() -> bool:
 
 @contextmanager
 def norm_kind(kind: str) -> Iterator[None]:
-    """Compute every norm the given way, of `KINDS`; for tests and benchmarks."""
+    """Compute every norm in the given way, one of `KINDS`; for tests and benchmarks."""
     global _forced
     assert kind in KINDS, kind
     before, _forced = _forced, kind

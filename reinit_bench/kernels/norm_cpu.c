@@ -59,7 +59,7 @@ int normalize(const float *x, const float *weight, const float *bias, float *y, 
             for (i64 c = 0; c < channels; c += LANES) {
                 vector value = normalized(x + at + c, mean, scale, weight + c, bias + c);
                 if (relu)
-                    value = without(value, value < all(0)); /* not a number is not below zero, and stays */
+                    value = without(value, value < all(0)); /* a NaN is not below zero, and stays */
                 STORE(y + at + c, value);
             }
     }

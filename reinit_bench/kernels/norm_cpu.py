@@ -1,6 +1,6 @@
 """GroupNorm with one group on the CPU, with the ReLU that follows it, compiled from `norm_cpu.c`.
 
-torch takes each step as a pass over all images; here all steps are taken of one image while it is in the processor's
+torch does each step as a pass over all images; here all steps are done on one image while it is in the processor's
 cache, and neither the normalized image nor the ReLU's mask is kept for the backward pass.
 """
 
@@ -23,9 +23,9 @@ def serves(x: Tensor, weight: Tensor) -> bool:
 
 
 def group_norm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: float, relu: bool) -> Tensor:
-    """The norm over (C, H, W) with scale and shift per channel, then the ReLU if asked; channels last.
+    """The norm over (C, H, W) with scale and shift per channel, then the ReLU if requested; channels last.
 
-    The same as torch's up to rounding, and with its gradients; does not depend on the number of threads.
+    Equal to torch's up to rounding, as are its gradients; does not depend on the number of threads.
     """
     y: Tensor = _GroupNorm.apply(x, weight, bias, epsilon, relu)
     return y

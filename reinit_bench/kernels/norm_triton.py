@@ -1,11 +1,11 @@
 # ruff: noqa: N803 (sizes in capitals, as everywhere in Triton)
 # mypy: disable-error-code="no-untyped-def, misc"
-"""Triton kernels of GroupNorm with one group and ReLU, for images that lie in memory channels last.
+"""Triton kernels of GroupNorm with one group and ReLU, for images that are channels last in memory.
 
-An example's C * H * W numbers lie one after the other, so that a kernel reads it as rows of pixels with C columns.
-All sums are taken in fp32, whatever the precision of the images, and in an order that does not depend on the run: no
-atomic operations. Statistics of parts are combined by their means and squared deviations (Chan et al. 1979), not by
-sums of squares, so that a large mean costs no digits.
+An example's C * H * W numbers are contiguous, so that a kernel reads it as rows of pixels with C columns. All sums are
+taken in fp32, whatever the precision of the images, and in an order that does not depend on the run: no atomic
+operations. Statistics of parts are combined by their means and squared deviations (Chan et al. 1979), not by sums of
+squares, so that a large mean costs no digits.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from torch import Tensor
 _TILE = 4096
 """Numbers that one program holds at once: rows times columns."""
 _PARTS = 32
-"""Most parts that one example is cut into; each gives statistics of its own."""
+"""Maximum number of parts that one example is cut into; each has its own statistics."""
 
 
 @triton.jit
 def _load(x, row, rows, C, columns, R: tl.constexpr):
-    """A tile of R pixels from `row` on, fp32; zero outside; and what of it is inside."""
+    """A tile of R pixels from `row` on, fp32, zero outside; and a mask of what is inside."""
     at = row + tl.arange(0, R)
     inside = (at < rows)[:, None] & (columns < C)[None, :]
     return tl.load(x + at[:, None] * C + columns[None, :], mask=inside, other=0.0).to(tl.float32), inside
@@ -33,7 +33,7 @@ def _load(x, row, rows, C, columns, R: tl.constexpr):
 
 @triton.jit
 def _statistics(x, count, mean, square, P, C, rows_per_part, R: tl.constexpr, B: tl.constexpr):
-    """Of one part of one example: how many numbers, their mean, the sum of their squared deviations from it."""
+    """For one part of one example: how many numbers, their mean, the sum of their squared deviations from it."""
     example, part = tl.program_id(0).to(tl.int64), tl.program_id(1)
     columns = tl.arange(0, B)
     x += example * P * C
@@ -60,7 +60,7 @@ def _statistics(x, count, mean, square, P, C, rows_per_part, R: tl.constexpr, B:
 def _normalize(
     x, y, mean, rstd, weight, bias, P, C, rows_per_part, R: tl.constexpr, B: tl.constexpr, RELU: tl.constexpr
 ):
-    """y = (x - mean) * rstd * weight + bias, not below zero with RELU; one part of one example."""
+    """y = (x - mean) * rstd * weight + bias, clipped at zero with RELU; for one part of one example."""
     example, part = tl.program_id(0).to(tl.int64), tl.program_id(1)
     columns = tl.arange(0, B)
     w = tl.load(weight + columns, mask=columns < C, other=0.0).to(tl.float32)
@@ -74,7 +74,7 @@ def _normalize(
         values, inside = _load(x, row, last, C, columns, R)
         out = (values - m) * r * w[None, :] + b[None, :]
         if RELU:
-            out = tl.where(out < 0.0, 0.0, out)  # a NaN stays one
+            out = tl.where(out < 0.0, 0.0, out)  # a NaN stays NaN
         at = (row + tl.arange(0, R))[:, None] * C + columns[None, :]
         tl.store(y + at, out.to(y.dtype.element_ty), mask=inside)
 
@@ -83,7 +83,7 @@ def _normalize(
 def _gradient_sums(
     x, dy, sums, mean, rstd, weight, bias, P, C, rows_per_part, R: tl.constexpr, B: tl.constexpr, RELU: tl.constexpr
 ):
-    """Of one part of one example, per channel: sum of dy, and sum of dy * xhat; `sums` is (n, parts, 2, C)."""
+    """For one part of one example, per channel: sum of dy, and sum of dy * xhat; `sums` is (n, parts, 2, C)."""
     example, part = tl.program_id(0).to(tl.int64), tl.program_id(1)
     columns = tl.arange(0, B)
     w = tl.load(weight + columns, mask=columns < C, other=0.0).to(tl.float32)
@@ -137,7 +137,7 @@ def _input_gradient(
 
 
 def _grid(x: Tensor) -> tuple[tuple[int, int], tuple[int, int, int], dict[str, Any]]:
-    """The grid (examples, parts), what every kernel is told of the sizes, and its constants."""
+    """The grid (examples, parts), the sizes that every kernel is given, and its constants."""
     n, channels, height, width = x.shape
     pixels = height * width
     columns = triton.next_power_of_2(channels)
@@ -180,6 +180,6 @@ class _GroupNorm(torch.autograd.Function):
 
 
 def group_norm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: float, relu: bool) -> Tensor:
-    """The norm of images `x` (n, C, H, W), channels last, in the precision of `x`; with `relu` not below zero."""
+    """The norm of images `x` (n, C, H, W), channels last, in the precision of `x`; with `relu` clipped at zero."""
     y: Tensor = _GroupNorm.apply(x, weight, bias, epsilon, relu)
     return y

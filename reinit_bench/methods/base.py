@@ -31,8 +31,8 @@ class Context:
         seed: the run's seed, for the method's named streams.
         initializer: what the network was initialized with.
         initial_norms: each kernel's Frobenius norm at initialization.
-        sample: gives the inputs of that many random training examples, without augmentation: Algorithm 1's X, the same
-            in all rounds of a run.
+        sample: returns the inputs of a given number of random training examples, without augmentation: Algorithm 1's
+            X, the same in all rounds of a run.
     """
 
     round: Round
@@ -42,7 +42,7 @@ class Context:
     sample: Callable[[int], Tensor]
 
     def stream(self, *purpose: str | int) -> torch.Generator:
-        """A named stream of this run (not of this round: name the round where it matters)."""
+        """A named stream of this run (not of this round: name the round if it matters)."""
         return stream(self.seed, *purpose)
 
 
@@ -50,7 +50,7 @@ class Context:
 class Reinitializer(Settings):
     """Base of all methods: one file and one frozen dataclass of hyperparameters each.
 
-    A subclass says what `select` redraws; the rest has defaults that suit most methods.
+    A subclass defines what `select` redraws; everything else has defaults that suit most methods.
     """
 
     section: ClassVar[str] = "method"
@@ -67,7 +67,7 @@ class Reinitializer(Settings):
         """Change the network before anything is redrawn (LW rescales and fills a lambda layer)."""
 
     def select(self, net: BlockNet, context: Context) -> Mask:
-        """The mask s of equation (1) at the start of this round; empty where nothing is redrawn."""
+        """The mask s of equation (1) at the start of this round; empty if nothing is redrawn."""
         return {}
 
     def fresh(self, net: BlockNet, mask: Mask, context: Context) -> Mapping[str, Tensor]:

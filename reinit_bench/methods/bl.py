@@ -1,4 +1,4 @@
-"""BL, the baseline: one training, never reinitialized, with the step budget of all rounds of the others (Section 3)."""
+"""BL, the baseline: trained once, never reinitialized, with the step budget of all rounds of the others (Section 3)."""
 
 from __future__ import annotations
 

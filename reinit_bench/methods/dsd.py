@@ -16,12 +16,12 @@ from reinit_bench.models.blocknet import BlockNet
 
 @dataclass(frozen=True, kw_only=True)
 class Dsd(SubsetMethod):
-    """Redraws the 20% of smallest absolute value, found anew before every round but the first; no sparse phase."""
+    """Redraws the 20% of smallest absolute value, found again before every round but the first; no sparse phase."""
 
     selection: str = setting("tensor", choices=("tensor", "network"))
-    """What `fraction` is of: each tensor, or the whole network."""
+    """What `fraction` refers to: each tensor, or the whole network."""
     fill: str = setting("initializer", choices=("initializer", "zeros"))
-    """What they become: fresh draws, or zeros."""
+    """What replaces them: fresh draws, or zeros."""
 
     def select(self, net: BlockNet, context: Context) -> Mask:
         if context.round.index == 1:

@@ -11,9 +11,10 @@ from reinit_bench.models.blocknet import BlockNet
 
 
 def last_conv_block(net: BlockNet) -> int:
-    """The block above which the dense layers lie.
+    """The block above which all layers are dense.
 
-    Block K where they are the top. Where every layer is a block (the MLP), block 1: FC is LW with K = 1 (Section 1).
+    It is block K if the dense layers are the top, and block 1 if every layer is a block (the MLP): FC is LW with K = 1
+    (Section 1).
     """
     return net.num_blocks if net.names_in_top() else 1
 

@@ -10,19 +10,19 @@ from torch import Tensor
 
 from reinit_bench.models.blocknet import BlockNet, kernel_names
 
-_CHUNK = 32  # examples at a time: block 1 of vgg16 gives 13 MB an image at 224x224
-_ROUNDING = 1e-12  # a variance below this share of the mean square is that of a constant, rounded
+_CHUNK = 32  # examples at a time: block 1 of vgg16 outputs 13 MB per image at 224x224
+_ROUNDING = 1e-12  # a variance below this share of the mean square is a constant's rounding error
 
 
 @torch.no_grad()
 def rescale(net: BlockNet, block: int, initial_norms: Mapping[str, float], unit: str = "layer") -> None:
     """Algorithm 1, line 4: scale the kernels of blocks 1 to `block` back to their norm at initialization.
 
-    Biases and norm layers stay. With `unit="layer"` each kernel gets its own Frobenius norm back, with `"block"` each
-    block's kernels are scaled by one factor, to the norm that they had together.
+    Biases and norm layers stay. With `unit="layer"` each kernel gets its own Frobenius norm back; with `"block"` each
+    block's kernels are scaled by one factor, to their joint norm at initialization.
 
     Raises:
-        ValueError: kernels are all zero, so that no factor gives them their norm back.
+        ValueError: kernels are all zero, so that no factor restores their norm.
     """
     parameters = dict(net.named_parameters())
     blocks = [kernel_names(net, net.names_in_blocks(k, k)) for k in range(1, block + 1)]
@@ -45,10 +45,10 @@ def frobenius(kernel: Tensor) -> float:
 def fill_lambda(net: BlockNet, block: int, sample: Tensor) -> None:
     """Algorithm 1, lines 5 to 11: normalize block `block`'s output to mean 0, standard deviation 1 over `sample`.
 
-    Two scalars over all examples and positions; the network is in evaluation mode and full precision meanwhile.
+    The statistics are two scalars over all examples and positions, in evaluation mode and full precision.
 
     Raises:
-        ValueError: the output is the same everywhere (its units are dead), or not finite.
+        ValueError: the output is constant (its units are dead) or not finite.
     """
     was_training = net.training
     net.eval()
@@ -61,6 +61,6 @@ def fill_lambda(net: BlockNet, block: int, sample: Tensor) -> None:
     net.train(was_training)
     mean, mean_square = total / count, squares / count
     variance = mean_square - mean**2
-    # Of a constant, the sums leave a variance near 1e-17 of its square: dividing by that would blow rounding up.
+    # For a constant output the sums leave a variance near 1e-17 of its square: dividing by that amplifies rounding.
     std = 0.0 if variance <= _ROUNDING * mean_square else math.sqrt(variance)
     net.lambda_of(block).fill(torch.tensor(mean), torch.tensor(std))

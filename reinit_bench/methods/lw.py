@@ -16,7 +16,7 @@ from reinit_bench.models.blocknet import BlockNet
 class Lw(Reinitializer):
     """For k = 1..K, N times each: rescale blocks 1..k, normalize block k's output, redraw all above it, train all.
 
-    The switches turn single steps off (Appendix F).
+    The switches turn off single steps (Appendix F).
     """
 
     rescale: bool = setting(True)
@@ -26,19 +26,19 @@ class Lw(Reinitializer):
     reinitialize: bool = setting(True)
     """Redraw everything above block k."""
     freeze: bool = setting(False)
-    """Train only what lies above block k, once all of it has been trained in round 1 (Appendix F, "freezing")."""
+    """Train only what is above block k, after round 1, which trains everything (Appendix F, "freezing")."""
     rescale_unit: str = setting("layer", choices=("layer", "block"))
     """What gets its initial norm back: each kernel, or each block's kernels together."""
     lambda_on_head: bool = setting(False)
-    """Where the classifier head is block K (the MLP): normalize its logits too."""
+    """If the classifier head is block K (the MLP), normalize its logits too."""
     sample_examples: int = setting(256, least=1)
-    """Training examples over which mean and standard deviation are taken (Algorithm 1's X)."""
+    """Number of training examples over which mean and standard deviation are taken (Algorithm 1's X)."""
     clear_lambdas_above: bool = setting(False)
-    """Make the lambda layers above block k the identity again when what is above is redrawn."""
+    """Reset the lambda layers above block k to the identity at the round's start."""
     first_round: str = setting("layerwise", choices=("layerwise", "plain"))
-    """plain: one more round of ordinary training comes before Algorithm 1's first iteration."""
+    """plain: an extra round of ordinary training comes before Algorithm 1's first iteration."""
     schedule: Sequence[int] | None = None
-    """The block of each round, in place of 1..K, `repeats` times each (Appendix A's variant: [1, 1, 2, 2, 2])."""
+    """The block of each round, instead of 1..K, `repeats` times each (Appendix A's variant: [1, 1, 2, 2, 2])."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -51,7 +51,7 @@ class Lw(Reinitializer):
         object.__setattr__(self, "schedule", tuple(self.schedule))
 
     def rounds(self, num_blocks: int, repeats: int, max_steps: int) -> tuple[Round, ...]:
-        """Algorithm 1's K x N iterations, or the schedule's; after a plain round where `first_round` asks for it."""
+        """Algorithm 1's K x N iterations, or the schedule's; after a plain round if `first_round` asks for one."""
         blocks = list(self.schedule or (k for k in range(1, num_blocks + 1) for _ in range(repeats)))
         if max(blocks) > num_blocks:
             raise ConfigError(f"method.schedule names block {max(blocks)}, but the model has {num_blocks}")

@@ -1,4 +1,4 @@
-"""Masks of a fixed share of the parameters: chosen at random (WELS, WELSR) or by magnitude (DSD)."""
+"""Masks of a fixed fraction of the parameters: chosen at random (WELS, WELSR) or by magnitude (DSD)."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from reinit_bench.methods.base import Mask, Reinitializer
 from reinit_bench.models.blocknet import BlockNet, kernel_names
 
 Choose = Callable[[Tensor, int, str], Tensor]
-"""From values (n,), how many to choose, and the group's name: a bool tensor (n,) on the values' device."""
+"""Takes values (n,), how many to choose, and the group's name; returns a bool tensor (n,) on the values' device."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SubsetMethod(Reinitializer):
-    """Methods that redraw a fixed share of the parameters before every round but the first."""
+    """Methods that redraw a fixed fraction of the parameters before every round but the first."""
 
     fraction: float = setting(0.2, above=0, most=1)
-    """Share of the parameters that is redrawn."""
+    """Fraction of the parameters that is redrawn."""
     scope: str = setting("kernels", choices=("kernels", "all"))
     """What a mask may touch: convolution and dense kernels, or all parameters (biases and norm scales too)."""
 
@@ -42,7 +42,7 @@ def mask_by_group(net: BlockNet, names: tuple[str, ...], fraction: float, select
 
     Args:
         selection: `tensor` makes a group of each parameter, `network` one group of all.
-        choose: picks that many elements of a group's values.
+        choose: picks the elements of a group, given its values.
     """
     parameters = dict(net.named_parameters())
     groups = [(name, (name,)) for name in names] if selection == "tensor" else [("network", names)]
@@ -65,8 +65,8 @@ def random_mask(
 ) -> Mask:
     """A mask chosen uniformly at random; `stream(group)` gives each group's CPU generator.
 
-    `selection` is `tensor` or `network` (see `mask_by_group`) or `bernoulli`, where each element is chosen on its own
-    with probability `fraction`.
+    `selection` is `tensor` or `network` (see `mask_by_group`) or `bernoulli`, where each element is chosen
+    independently with probability `fraction`.
     """
     if selection == "bernoulli":
         parameters = dict(net.named_parameters())
@@ -82,7 +82,7 @@ def random_mask(
 
 
 def smallest_mask(net: BlockNet, names: tuple[str, ...], fraction: float, selection: str) -> Mask:
-    """A mask of the smallest absolute values; of equal ones the earlier position goes first."""
+    """A mask of the smallest absolute values; ties go to the earlier position."""
 
     def choose(values: Tensor, count: int, label: str) -> Tensor:
         return marked(values, values.abs().sort(stable=True).indices[:count])

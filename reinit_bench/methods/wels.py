@@ -12,15 +12,15 @@ from reinit_bench.models.blocknet import BlockNet
 
 @dataclass(frozen=True, kw_only=True)
 class Wels(SubsetMethod):
-    """Redraws a 20% of the kernels' elements that the run's seed fixes before training."""
+    """Redraws a fixed 20% of the kernels' elements, which the run's seed determines before training."""
 
     selection: str = setting("tensor", choices=("tensor", "network", "bernoulli"))
-    """What `fraction` is of: each tensor, the whole network, or each element's chance."""
+    """What `fraction` refers to: each tensor, the whole network, or each element's probability."""
 
     def select(self, net: BlockNet, context: Context) -> Mask:
         if context.round.index == 1:
             return {}
-        # The stream does not name the round: the mask is the same in all of them and needs no storage.
+        # The stream does not name the round: the mask is the same in all rounds and needs no storage.
         return random_mask(
             net, self.names(net), self.fraction, self.selection, lambda group: context.stream("fixed mask", group)
         )

@@ -12,10 +12,10 @@ from reinit_bench.models.blocknet import BlockNet
 
 @dataclass(frozen=True, kw_only=True)
 class Welsr(SubsetMethod):
-    """Redraws 20% of the kernels' elements, chosen anew before every round but the first."""
+    """Redraws 20% of the kernels' elements, chosen again before every round but the first."""
 
     selection: str = setting("tensor", choices=("tensor", "network", "bernoulli"))
-    """What `fraction` is of: each tensor, the whole network, or each element's chance."""
+    """What `fraction` refers to: each tensor, the whole network, or each element's probability."""
 
     def select(self, net: BlockNet, context: Context) -> Mask:
         if context.round.index == 1:

@@ -21,7 +21,7 @@ class Lambda(nn.Module):
         super().__init__()
         self.register_buffer("mean", torch.zeros(()))
         self.register_buffer("std", torch.ones(()))
-        # Skipping the identity saves two passes over every activation; x - 0 and x / 1 being exact, nothing changes.
+        # Skipping the identity saves two passes over every activation; x - 0 and x / 1 are exact, so nothing changes.
         self._is_identity = True
         self.register_load_state_dict_post_hook(lambda module, keys: module._look())
 
@@ -48,19 +48,19 @@ class Lambda(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         # A compiled network always computes it (it is fused away): one compilation serves all rounds. It must not even
-        # look whether this is the identity, or it would be compiled anew when that changes.
+        # check whether this is the identity, or it would be recompiled when that changes.
         if not torch.compiler.is_compiling() and self._is_identity:
             return x
         return (x - self.mean) / self.std
 
 
 class Dropout(nn.Module):
-    """Dropout whose masks come from a generator that the training loop hands in: a resumed run draws the same.
+    """Dropout with masks from a generator that the training loop hands in: a resumed run draws the same masks.
 
     Attributes:
-        generator: what masks are drawn from; None: torch's own.
-        part: where a minibatch goes through the network in parts, the part's first example and the number of examples
-            in all: one mask is drawn for the whole minibatch, at its first part.
+        generator: what masks are drawn from; None: torch's default generator.
+        part: if a minibatch goes through the network in parts, the part's first example and the minibatch's number of
+            examples: one mask is drawn for the whole minibatch, at its first part. None: it goes through whole.
     """
 
     def __init__(self, rate: float) -> None:
@@ -77,7 +77,7 @@ class Dropout(nn.Module):
         return x * self.mask(x, keep) / keep
 
     def mask(self, x: Tensor, keep: float) -> Tensor:
-        """Ones with probability `keep`, else zeros, shaped as `x`."""
+        """Ones with probability `keep`, else zeros, in the shape of `x`."""
         if self.part is None:
             return torch.empty_like(x).bernoulli_(keep, generator=self.generator)
         start, count = self.part
@@ -94,7 +94,7 @@ class BlockNet(nn.Module):
 
     Args:
         blocks: the paper's K blocks; block k's output is what Algorithm 1 normalizes (pooling included).
-        top: what follows: pooling, dense layers, the classifier head. `nn.Identity()` where the head is a block.
+        top: what follows: pooling, dense layers, the classifier head. `nn.Identity()` if the head is a block.
     """
 
     def __init__(self, blocks: Iterable[nn.Module], top: nn.Module) -> None:
@@ -151,7 +151,7 @@ def is_kernel(parameter: Tensor) -> bool:
 
 
 def kernel_names(net: nn.Module, names: Sequence[str] | None = None) -> tuple[str, ...]:
-    """Names of the kernels of `net`, among `names` where given."""
+    """Names of the kernels of `net`; if `names` is given, of those among them."""
     chosen = None if names is None else set(names)
     return tuple(
         name for name, value in net.named_parameters() if is_kernel(value) and (chosen is None or name in chosen)

@@ -14,15 +14,15 @@ from reinit_bench.core.randomness import stream
 from reinit_bench.core.settings import Settings, setting
 from reinit_bench.models.blocknet import is_kernel
 
-# The standard deviation of a standard normal cut at two standard deviations; the cut takes 4 * density / mass of its
-# variance.
+# The standard deviation of a standard normal truncated at two standard deviations; truncation removes 4 * density /
+# mass of its variance.
 _DENSITY_AT_2 = math.exp(-2.0) / math.sqrt(2.0 * math.pi)
 _MASS_WITHIN_2 = math.erf(2.0 / math.sqrt(2.0))
 _TRUNCATED_STD = math.sqrt(1.0 - 4.0 * _DENSITY_AT_2 / _MASS_WITHIN_2)
 
 
 def fans(kernel: Tensor) -> tuple[int, int]:
-    """Inputs and outputs of one unit of a kernel of shape (out, in / groups, *window)."""
+    """Fan-in and fan-out of a kernel of shape (out, in / groups, *window)."""
     window = math.prod(kernel.shape[2:])
     return kernel.shape[1] * window, kernel.shape[0] * window
 
@@ -34,15 +34,15 @@ class Initializer(Settings):
 
     def draw(self, kernel: Tensor, generator: torch.Generator) -> Tensor:
         """Fresh CPU values, fp32, of the kernel's shape."""
-        raise TypeError(f"{type(self).__name__} does not say how to draw")
+        raise TypeError(f"{type(self).__name__} does not define draw")
 
 
 @dataclass(frozen=True, kw_only=True)
 class HeNormal(Initializer):
     """Variance 2 / fan_in (He et al. 2015).
 
-    With `truncated`, the framework's own `he_normal`: a normal cut at two standard deviations and widened so that the
-    variance stays 2 / fan_in. Without it, the plain normal.
+    With `truncated`, the `he_normal` of the authors' framework: a normal truncated at two standard deviations and
+    widened so that the variance stays 2 / fan_in. Without it, the plain normal.
     """
 
     truncated: bool = setting(True)
@@ -54,8 +54,8 @@ class HeNormal(Initializer):
         if not self.truncated:
             return values.normal_(0.0, std, generator=generator)
         std /= _TRUNCATED_STD
-        # The inverse distribution function, not torch's trunc_normal_: that draws again and again what falls outside,
-        # 14 times as slow for vgg16's dense kernels, and its values may change with torch's version.
+        # The inverse distribution function instead of torch's trunc_normal_, which redraws what falls outside (14 times
+        # as slow for vgg16's dense kernels), and whose values may change with torch's version.
         values.uniform_(-_MASS_WITHIN_2, _MASS_WITHIN_2, generator=generator).erfinv_()
         return values.mul_(math.sqrt(2.0) * std).clamp_(-2.0 * std, 2.0 * std)
 
@@ -74,8 +74,8 @@ def initial_values(
 ) -> dict[str, Tensor]:
     """Fresh values for the named parameters of `net`, on the parameters' devices (the eta of equation (1)).
 
-    Each parameter has a stream of its own (`seed`, `purpose`, its name): what is drawn for one never depends on which
-    others are drawn. Kernels come from the initializer, biases are 0, norm scales 1.
+    Each parameter has its own stream (`seed`, `purpose`, its name): what is drawn for one never depends on which others
+    are drawn. Kernels come from the initializer, biases are 0, norm scales 1.
     """
     parameters = dict(net.named_parameters())
     scales = {

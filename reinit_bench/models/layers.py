@@ -1,4 +1,4 @@
-"""What the architectures are made of: the paper's layers, and the base classes of every architecture.
+"""What the architectures are made of: the paper's layers, and the base classes of all architectures.
 
 An architecture is one file with one frozen dataclass of its hyperparameters and a method `build` that returns a
 `BlockNet`; its yaml in `conf/model` names the class. Modules are named (`blocks.0.conv.weight`, `top.head.bias`), and
@@ -22,7 +22,7 @@ from reinit_bench.models.blocknet import BlockNet, Dropout
 
 
 class Conv(nn.Conv2d):
-    """As `nn.Conv2d`, and quicker on the CPU; the same function up to rounding."""
+    """Like `nn.Conv2d`, but faster on the CPU; the same function up to rounding."""
 
     def forward(self, x: Tensor) -> Tensor:
         assert not isinstance(self.padding, str)
@@ -50,7 +50,7 @@ class Norm(nn.GroupNorm):
 
 
 def sequence(**modules: nn.Module) -> nn.Sequential:
-    """The modules one after the other, under the given names."""
+    """The modules in sequence, under the given names."""
     return nn.Sequential(OrderedDict(modules))
 
 
@@ -112,7 +112,7 @@ class Architecture(Settings):
     section: ClassVar[str] = "model"
 
     width: float = setting(1.0, above=0)
-    """Multiplies every number of filters and hidden units; the paper has 1."""
+    """Multiplies every number of filters and hidden units; the paper uses 1."""
 
     def build(self, input_shape: tuple[int, ...], num_classes: int, dropout_rate: float) -> BlockNet:
         """The network, with PyTorch's own initial values (`initializers.initialize` replaces them).
@@ -123,12 +123,12 @@ class Architecture(Settings):
             dropout_rate: the share of activations that training drops, in [0, 1).
 
         Raises:
-            ConfigError: the architecture cannot take inputs of this shape.
+            ConfigError: the architecture does not accept inputs of this shape.
         """
-        raise TypeError(f"{type(self).__name__} does not say how to build")
+        raise TypeError(f"{type(self).__name__} does not define build")
 
     def channels(self, n: int) -> int:
-        """`n` filters or units of the published network, times the width: rounded half up, at least 1."""
+        """`n`, a number of filters or units of the published network, times the width: rounded half up, at least 1."""
         return max(1, math.floor(n * self.width + 0.5))
 
     @classmethod
@@ -142,7 +142,7 @@ class ImageArchitecture(Architecture):
     """Base of the convolutional architectures."""
 
     halvings: ClassVar[int] = 0
-    """How many 2x2 poolings without padding there are: the image needs at least 2 ** halvings pixels a side."""
+    """Number of 2x2 poolings without padding: each side of an image needs at least 2 ** halvings pixels."""
 
     norm_epsilon: float = setting(1e-3, above=0)
     """Added to each norm's variance; 1e-3 is the default of the authors' framework, 1e-5 of PyTorch."""
@@ -151,12 +151,12 @@ class ImageArchitecture(Architecture):
         """`input_shape` as (channels, height, width).
 
         Raises:
-            ConfigError: it is no image's shape, or the image is too small.
+            ConfigError: it is not the shape of an image, or the image is too small.
         """
         if len(input_shape) != 3:
             shape = "x".join(map(str, input_shape))
             raise ConfigError(
-                f"{self.label()} takes images, but the dataset gives inputs of shape {shape}; try model=mlp"
+                f"{self.label()} needs images, but the dataset gives inputs of shape {shape}; try model=mlp"
             )
         channels, height, width = input_shape
         least = 2**self.halvings

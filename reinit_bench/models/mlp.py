@@ -32,7 +32,7 @@ class Mlp(Architecture):
         if len(input_shape) != 1:
             shape = "x".join(map(str, input_shape))
             raise ConfigError(
-                f"mlp takes feature vectors, but the dataset gives inputs of shape {shape}; try model=scnn"
+                f"mlp needs feature vectors, but the dataset gives inputs of shape {shape}; try model=scnn"
             )
         blocks: list[nn.Module] = []
         inputs = input_shape[0]

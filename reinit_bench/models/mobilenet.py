@@ -28,7 +28,7 @@ def separable(inputs: int, outputs: int, stride: int, epsilon: float) -> nn.Sequ
 class MobileNet(ImageArchitecture):
     """A 3x3 stem of stride 2 and eight separable layers, global average pooling, the classifier head.
 
-    Its nine layers make the paper's seven blocks: the stem joins the first separable layer, the last two are one block.
+    Its nine layers form the paper's seven blocks: the stem joins the first separable layer, the last two are one block.
     """
 
     def build(self, input_shape: tuple[int, ...], num_classes: int, dropout_rate: float) -> BlockNet:

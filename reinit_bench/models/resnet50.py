@@ -41,7 +41,7 @@ def _branch(shape: Shape, epsilon: float) -> nn.Sequential:
 
 
 class Bottleneck(nn.Module):
-    """Version 1: relu(shortcut(x) + branch(x)), a norm at the end of the branch and of a projection."""
+    """Version 1: relu(shortcut(x) + branch(x)), with a norm at the end of the branch and of a projection."""
 
     def __init__(self, shape: Shape, epsilon: float) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class Bottleneck(nn.Module):
 class PreactivationBottleneck(nn.Module):
     """Version 2: x + branch(relu(norm(x))); a projection replaces x and sees what the branch sees.
 
-    `preactivated`: the input went through norm and ReLU already (the stem's), so that the block has none of its own.
+    `preactivated`: the input has already passed a norm and ReLU (the stem's), so the block has none.
     """
 
     def __init__(self, shape: Shape, epsilon: float, *, preactivated: bool) -> None:
@@ -94,7 +94,7 @@ class ResNet50(ImageArchitecture):
         blocks[0] = sequence(stem=stem, residual=blocks[0])
         features = shapes[-1].outputs
         if self.version == 2:
-            # Each block activates what it gets, so that nobody would activate what the last one adds up.
+            # Each block activates its input; the last block's sum would otherwise never be activated.
             blocks[-1] = sequence(residual=blocks[-1], norm=Norm(features, self.norm_epsilon, relu=True))
         return BlockNet(blocks, pooled_head(features, num_classes, dropout_rate))
 

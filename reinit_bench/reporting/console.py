@@ -1,4 +1,4 @@
-"""What a run shows while it trains: a live picture on a terminal, log lines elsewhere."""
+"""What a run shows while it trains: a live display on a terminal, log lines elsewhere."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def console_observer(
 ) -> LogLines | LiveProgress:
     """The display that fits `console` (default: standard output).
 
-    Call its `close` when the training is left by an exception, so that the terminal is as before.
+    Call its `close` if an exception ends the training, to restore the terminal.
     """
-    # Told explicitly, because rich takes the variable FORCE_COLOR for a terminal, also where a file is written.
+    # Set explicitly, because rich takes the variable FORCE_COLOR to mean a terminal, even when it writes to a file.
     console = console or Console(force_terminal=sys.stdout.isatty())
     live = console.is_terminal and not console.is_dumb_terminal
     return LiveProgress(console, clock) if live else LogLines(console, clock)
@@ -56,7 +56,7 @@ class LogLines(Observer):
         self.pace.advance(round_index, step)
 
     def epoch_ended(self, event: EpochEnd) -> None:
-        self.total_step = event.total_step  # steps that another run took are not told one by one
+        self.total_step = event.total_step  # the exact count, even if steps were not reported one by one
         now = self.clock()
         if now - self._last_epoch_line >= SECONDS_BETWEEN_EPOCH_LINES:
             self._last_epoch_line = now
@@ -67,12 +67,12 @@ class LogLines(Observer):
 
     def run_ended(self, event: RunEnd) -> None:
         self.close()
-        # What went wrong is said by the command line, on standard error.
+        # The command line reports what went wrong, on standard error.
         if event.state != "failed":
             self.say(end_line(event, self.title, self.total_step))
 
     def close(self) -> None:
-        """Leave the terminal as it was; may be called at any time, and more than once."""
+        """Restore the terminal; may be called at any time, and more than once."""
 
     def say(self, line: str) -> None:
         """Print one line as it is: not wrapped, not coloured."""
@@ -82,8 +82,8 @@ class LogLines(Observer):
 class LiveProgress(LogLines):
     """Two lines that follow the training, below the lines of what is finished.
 
-    Redrawn from `step_done` itself, a few times a second: no thread draws beside the training, and a step that does not
-    redraw costs under a microsecond.
+    Redrawn from `step_done` itself, a few times a second: no thread draws while the training runs, and a step that does
+    not redraw costs under a microsecond.
     """
 
     def __init__(self, console: Console, clock: Callable[[], float]) -> None:

@@ -9,7 +9,7 @@ GAP = "  "
 
 
 def duration(seconds: float) -> str:
-    """Seconds for people: `8.1 s`, `43 s`, `3 min 20 s`, `2 h 05 min`, `3 d 04 h`."""
+    """Seconds in words: `8.1 s`, `43 s`, `3 min 20 s`, `2 h 05 min`, `3 d 04 h`."""
     whole = round(seconds)
     if seconds < 9.95:
         return f"{seconds:.1f} s"
@@ -34,10 +34,10 @@ def time_left(pace: Pace) -> str:
 
 
 def start_line(event: RunStart) -> str:
-    """What begins, and from which step a resumed run goes on."""
+    """What starts, and from which step a resumed run continues."""
     plural = "s" if event.rounds > 1 else ""
     line = f"{event.title}: run {event.run_id}, {event.rounds} round{plural} of at most {event.steps_per_round} steps"
-    return f"{line}, goes on from step {event.first_step}" if event.first_step else line
+    return f"{line}, resumes from step {event.first_step}" if event.first_step else line
 
 
 def epoch_line(event: EpochEnd, pace: Pace) -> str:
@@ -50,7 +50,7 @@ def epoch_line(event: EpochEnd, pace: Pace) -> str:
 
 
 def round_line(event: RoundEnd) -> str:
-    """What a round came to; methods that do not go by blocks have block 0, which says nothing."""
+    """A round's results; block 0, of methods that do not go block by block, is left out."""
     words = [f"round {event.round}/{event.rounds}", f"block {event.block}" if event.block else ""]
     words.append(f"{event.steps} steps")
     words += accuracies(train=event.train_accuracy, validation=event.validation_accuracy, test=event.test_accuracy)
@@ -58,9 +58,9 @@ def round_line(event: RoundEnd) -> str:
 
 
 def end_line(event: RunEnd, title: str, total_step: int) -> str:
-    """How the run ended: its accuracies and folder; or the step to go on from."""
+    """How the run ended: its accuracies and folder; or the step to resume from."""
     if event.state == "interrupted":
-        return f"{title}: interrupted at step {total_step}; the same command goes on from there"
+        return f"{title}: interrupted at step {total_step}; the same command resumes from there"
     names = ("test", "validation", "train")
     words = accuracies(**{name: event.summary.get(f"{name}_accuracy") for name in names})
     return GAP.join([f"{title}: {words[0] if words else event.state}", *words[1:], event.directory])

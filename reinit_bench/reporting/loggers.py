@@ -14,12 +14,12 @@ from reinit_bench.reporting.wandb_logger import WandbLogger
 
 @dataclass(frozen=True, kw_only=True)
 class LoggerSettings(Settings):
-    """Where a run is logged beside its folder."""
+    """Where a run is logged in addition to its folder."""
 
     section: ClassVar[str] = "logger"
 
     name: str = setting("auto", choices=("auto", "wandb", "none"))
-    """auto: W&B where an account is configured, else nothing; wandb: W&B always, offline if need be; none: nothing."""
+    """auto: W&B if an account is configured, otherwise nothing; wandb: always, offline if need be; none: nothing."""
     project: str = setting("reinit-bench")
     """W&B project."""
     entity: str | None = setting(None)
@@ -27,7 +27,7 @@ class LoggerSettings(Settings):
 
 
 def logger_observer(logger: Mapping[str, Any], results_dir: Path) -> WandbLogger | None:
-    """The observer that the section asks for; None where nothing is to be logged.
+    """The observer that the section asks for; None if nothing is to be logged.
 
     Raises:
         ConfigError: the section has an unknown key or a value that is not allowed.
@@ -47,8 +47,8 @@ def logger_observer(logger: Mapping[str, Any], results_dir: Path) -> WandbLogger
 def wandb_mode(name: str) -> wandb_account.Mode | None:
     """How `logger=name` logs to W&B here: online, offline, or not at all (None).
 
-    `logger=wandb` is offline where there is no account or no network; so is `logger=auto` where there is an account but
-    no network: nothing is lost. What the user told W&B (WANDB_MODE, `wandb offline`, `wandb disabled`) holds.
+    `logger=wandb` is offline if there is no account or no network; so is `logger=auto` if there is an account but no
+    network: nothing is lost. The user's W&B settings (WANDB_MODE, `wandb offline`, `wandb disabled`) take precedence.
     """
     wanted = wandb_account.wanted_mode()
     account = wandb_account.is_configured()

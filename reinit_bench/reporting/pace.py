@@ -1,4 +1,4 @@
-"""How far a run is, and how long it may still take."""
+"""How far a run has come, and how long it may still take."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Pace:
 
     @property
     def fraction(self) -> float:
-        """Share of the run's most possible steps that lie behind it, in [0, 1]; rounds that ended early count whole."""
+        """Share of the run's maximum number of steps that is done, in [0, 1]; rounds that ended early count in full."""
         if self.taken == 0:
             return 0.0
         return ((self.round - 1) * self.steps_per_round + self.step) / (self.rounds * self.steps_per_round)
@@ -41,7 +41,7 @@ class Pace:
     def seconds_left(self) -> float | None:
         """Seconds for all remaining steps at the rate so far, evaluations included, if no round ends early.
 
-        None until two steps were seen.
+        None before two steps have been counted.
         """
         if self.taken < 2:
             return None

@@ -1,4 +1,4 @@
-"""What a sweep shows: a line per finished run; on a terminal also every running one, live."""
+"""What a sweep shows: a line per finished run; on a terminal also the running ones, live."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class SweepDisplay:
             self._live.stop()
 
     def on_event(self, run_id: str, title: str, kind: str, values: Mapping[str, Any]) -> None:
-        """Take in one event of one run."""
+        """Handle one event of one run."""
         if kind == "started":
             self._begin(run_id, title, values)
         elif kind == "epoch":
@@ -72,7 +72,7 @@ class SweepDisplay:
         self._rounds[run_id], self._began[run_id] = values["rounds"], self.clock()
         self.running[run_id] = title
         if values["first_step"]:
-            self.say(f"{title}: goes on from step {values['first_step']}")
+            self.say(f"{title}: resumes from step {values['first_step']}")
 
     def _end(self, run_id: str, title: str, kind: str, values: Mapping[str, Any]) -> None:
         self.running.pop(run_id, None)
@@ -93,7 +93,7 @@ class SweepDisplay:
         self.say(GAP.join([f"[{self.finished}/{self.total}]", title, *what, seconds]))
 
     def _end_of_seeds(self, title: str, accuracies_of_all: Sequence[float]) -> None:
-        """One line for seeds side by side, with the last of them."""
+        """One line for seeds side by side, printed when the last of them ends."""
         if accuracies_of_all:
             count = len(accuracies_of_all)
             what = accuracies(test=sum(accuracies_of_all) / count)

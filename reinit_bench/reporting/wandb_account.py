@@ -1,6 +1,6 @@
-"""Where this user's Weights & Biases account is, found without importing `wandb`, which takes a second.
+"""The user's Weights & Biases account and settings, found without importing `wandb`, which takes a second.
 
-Everything is read from where `wandb` itself keeps it: its variables, its settings files and the netrc file.
+Everything is read from where `wandb` itself keeps it: environment variables, its settings files and the netrc file.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from urllib.parse import urlsplit
 Mode = Literal["online", "offline"]
 
 CLOUD_HOSTS = ("api.forge.coreweave.com", "api.wandb.ai")
-"""Where W&B's own service answers, and answered before; `wandb` takes a key of either."""
+"""The hosts of W&B's own service, the current and the former one; `wandb` accepts a key for either."""
 
 
 def api_key() -> str | None:
-    """The configured API key, or None: from WANDB_API_KEY, else the netrc file, else the settings files."""
+    """The configured API key, or None: from WANDB_API_KEY, the netrc file or the settings files, in this order."""
     return os.environ.get("WANDB_API_KEY") or _netrc_key() or _settings_file().get("api_key") or None
 
 
 def is_configured() -> bool:
-    """Whether an account is: an API key, or an identity token in its place."""
+    """Whether an account is configured: by an API key, or by an identity token in its place."""
     return bool(os.environ.get("WANDB_IDENTITY_TOKEN_FILE") or api_key())
 
 
@@ -40,7 +40,7 @@ def wanted_mode() -> str | None:
 
 
 def base_url() -> str:
-    """The server: the one that the user set (WANDB_BASE_URL, `wandb login --host`), else W&B's own service."""
+    """The server: the one that the user set (WANDB_BASE_URL, `wandb login --host`), otherwise W&B's own service."""
     return _setting("base_url") or f"https://{CLOUD_HOSTS[0]}"
 
 
@@ -48,10 +48,10 @@ def base_url() -> str:
 def reachable(url: str, seconds: float = 3.0) -> bool:
     """Whether anything answers HTTP at `url` within `seconds`, through the proxy if one is set.
 
-    Asked once a process: the runs of a sweep do not each wait for a network that is not there.
+    Tried once per process, so that the runs of a sweep do not each wait for a network that is not there.
     """
     answers: list[bool] = []
-    # In a thread, because looking up a host's address keeps to no time limit.
+    # In a thread, because looking up a host's address obeys no time limit.
     thread = threading.Thread(target=lambda: answers.append(_answers(url, seconds)), daemon=True)
     thread.start()
     thread.join(seconds)
@@ -76,7 +76,7 @@ def _setting(name: str) -> str | None:
 
 
 def _settings_file() -> dict[str, str]:
-    """What `wandb`'s settings files say; the one in the current folder wins over the user's."""
+    """The content of `wandb`'s settings files; the one in the current folder takes precedence over the user's."""
     folder = Path(os.environ.get("WANDB_CONFIG_DIR") or Path.home() / ".config" / "wandb").expanduser()
     parser = configparser.ConfigParser(interpolation=None)
     try:

@@ -1,7 +1,8 @@
-"""Reads the files that Weights & Biases writes offline: how far did a run log before it was cut?
+"""Reads the files that Weights & Biases writes offline, to find how far a run was logged before it was cut.
 
-The file is a LevelDB log: a header, then blocks of 32 KiB with records; one that crosses blocks comes in fragments,
-each with a checksum, a length and its place. `wandb` writes in the background: a killed run's file may end anywhere.
+The file is a LevelDB log: a header, then blocks of 32 KiB with records; a record that crosses blocks is split into
+fragments, each with a checksum, a length and its place in the record. `wandb` writes in the background: a killed run's
+file may end anywhere.
 """
 
 from __future__ import annotations
@@ -20,25 +21,25 @@ WHOLE, FIRST, MIDDLE, LAST = 1, 2, 3, 4
 
 
 def recover(folder: Path, run_id: str) -> int:
-    """Mend the files that earlier attempts at this run left in `folder` (W&B's `wandb` folder).
+    """Repair the files that earlier attempts at this run left in `folder` (W&B's `wandb` folder).
 
-    `wandb sync` stops at a file that ends within a record, and at one without any: the torn end is cut off, a file with
-    nothing in it is removed.
+    `wandb sync` stops at a file that ends within a record, and at one without records. Hence a truncated record is cut
+    off, and a file with nothing in it is removed.
 
     Returns:
-        The first step that none of the files has; 0 where there is none.
+        The first step that none of the files has; 0 if there are no files.
     """
     following = 0
-    # The names hold the time of the start, so that this is the order in which they were written.
+    # The names contain the starting time, so this is the order in which they were written.
     for path in sorted(folder.glob(f"offline-run-*-{run_id}*/run-{run_id}.wandb")):
         resumed, after = _mend(path)
-        # An attempt that began anew replaced what lies before it.
+        # An attempt that started over replaced what came before it.
         following = max(following, after) if resumed else after
     return following
 
 
 def records(path: Path) -> Iterator[tuple[bytes, int]]:
-    """Each record of the file with the place where it ends, up to the first that is torn."""
+    """Each record of the file with the offset at which it ends, up to the first that is damaged."""
     content = path.read_bytes()
     at, parts = HEADER_BYTES, b""
     while True:
@@ -59,7 +60,7 @@ def records(path: Path) -> Iterator[tuple[bytes, int]]:
 
 
 def _mend(path: Path) -> tuple[bool, int]:
-    """Whether the file goes on with an earlier one, and the step after its last; (True, 0) where nothing is in it."""
+    """Repair a file; returns whether it continues an earlier one, and the step after its last; (True, 0) if empty."""
     from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]  # made at run time
 
     resumed, after, whole = None, 0, 0

@@ -1,11 +1,11 @@
 """Logs a run to Weights & Biases, online or offline; never in the way of the training.
 
-Everything that touches `wandb` happens in one thread of its own: a `log` takes half a millisecond, `init` seconds. Its
-first error becomes one line on standard error and ends the logging of that run, nothing else.
+Everything that touches `wandb` happens in a separate thread: a `log` takes half a millisecond, `init` seconds. Its
+first error becomes one line on standard error and ends the logging of that run, but nothing else.
 
-A run that was cut stays one run: its id is the run id, a step of the training is a step of W&B, and the steps that W&B
-already has are not logged again. A run that begins at step 0 replaces what an earlier attempt left under its id. Only
-`kill -9` costs W&B something: what it had not yet written (offline) or sent (online, about 15 s of the curve).
+A resumed run stays one run: its id is the run id, a training step is a W&B step, and the steps that W&B already has are
+not logged again. A run that starts at step 0 replaces what an earlier attempt logged under its id. Only `kill -9` costs
+W&B something: what it had not yet written (offline) or sent (online, about 15 s of the curve).
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ if TYPE_CHECKING:
     import wandb
 
 INIT_SECONDS = 60.0
-"""How long W&B may take to begin a run; after that the run is not logged."""
+"""How long W&B may take to start a run; after that the run is not logged."""
 UPLOAD_SECONDS = 60.0
-"""How long the end of a run waits for W&B's uploads; what is left then lies on disk, for `wandb sync`."""
+"""How long the end of a run waits for W&B's uploads; what is left then stays on disk, for `wandb sync`."""
 FLUSH_SECONDS = 0.5
-"""How much of an offline curve `kill -9` may cost."""
+"""How many seconds of an offline curve `kill -9` may cost."""
 
 
 class WandbLogger(Observer):
@@ -39,7 +39,7 @@ class WandbLogger(Observer):
 
     Args:
         mode: `online` or `offline`.
-        results_dir: W&B's files go to its folder `wandb`.
+        results_dir: W&B's files go to the folder `wandb` in it.
         project: W&B project.
         entity: user or team that owns the project; None: the account's default.
     """
@@ -71,14 +71,14 @@ class WandbLogger(Observer):
         self.close()
 
     def close(self) -> None:
-        """Wait until all is logged; a run that did not say how it ended has failed."""
+        """Wait until everything is logged; a run that has not reported how it ended counts as failed."""
         if self._thread is not None:
             self._later(self._finish, "failed")
             self._thread.shutdown()
             self._thread = None
 
     def _later(self, action: Callable[..., None], *arguments: Any) -> None:
-        """Let the thread do it, after all that came before."""
+        """Have the thread call `action`, after everything before it."""
         if self._thread is not None:
             self._thread.submit(self._guarded, action, *arguments)
 
@@ -88,8 +88,8 @@ class WandbLogger(Observer):
         except Exception as error:
             self._run = None
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-            print(f"W&B: {reason}; the training goes on without logging to W&B", file=sys.stderr)
-            # Where W&B's own process has died, only this lets it start another for the next run.
+            print(f"W&B: {reason}; training continues without logging to W&B", file=sys.stderr)
+            # If W&B's own process has died, only this lets it start another for the next run.
             if "wandb" in sys.modules:
                 with suppress(Exception):
                     sys.modules["wandb"].teardown()
@@ -127,10 +127,10 @@ class WandbLogger(Observer):
         settings = wandb.Settings(
             silent=True,
             console="off",
-            symlink=False,  # `latest-run` would be fought over by the runs of a sweep
-            disable_git=True,  # the folder that a user starts from says nothing of the code that trains
+            symlink=False,  # the runs of a sweep would fight over `latest-run`
+            disable_git=True,  # the folder that a user starts from says nothing about the code that trains
             reinit="create_new",
-            # Given, so that W&B never asks for one on the terminal.
+            # Passed explicitly, so that W&B never asks for one on the terminal.
             api_key=api_key() if self.mode == "online" else None,
             init_timeout=INIT_SECONDS,
             finish_timeout=UPLOAD_SECONDS,

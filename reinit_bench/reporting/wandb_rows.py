@@ -1,4 +1,4 @@
-"""What Weights & Biases is told of a run, as plain numbers."""
+"""What is logged to Weights & Biases about a run, as plain values."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Row(NamedTuple):
 
 
 def epoch_rows(event: EpochEnd) -> list[Row]:
-    """The loss of each step, and with the last step what the epoch came to."""
+    """The loss of each step and, with the last step, the epoch's results."""
     first = event.total_step - len(event.losses) + 1
     losses = [Row(first + offset, {"loss": float(loss)}) for offset, loss in enumerate(event.losses)]
     names = ("round", "epoch", "lr", "train_accuracy", "validation_accuracy", "validation_loss")
@@ -26,17 +26,17 @@ def epoch_rows(event: EpochEnd) -> list[Row]:
 
 
 def round_row(event: RoundEnd) -> Row:
-    """What a round came to, with its last step."""
+    """A round's results, at its last step."""
     return Row(event.total_step, _known(event, ROUND_NAMES, "round/"))
 
 
 def round_summary(event: RoundEnd) -> dict[str, Any]:
-    """The same under the round's own name, which stays when later rounds end: `round 2/test_accuracy`."""
+    """The same results under the round's own name, which later rounds do not overwrite: `round 2/test_accuracy`."""
     return _known(event, ROUND_NAMES, f"round {event.round}/")
 
 
 def run_summary(result: Mapping[str, Any], state: str) -> dict[str, Any]:
-    """How the run ended: the result's numbers and words (not its configuration, which W&B has), and its state."""
+    """How the run ended: the result's numbers and strings (not its configuration, which W&B has), and its state."""
     plain = {key: value for key, value in result.items() if isinstance(value, (str, int, float))}
     return {**plain, "state": state}
 

@@ -109,7 +109,7 @@ class RunFolder:
         except (FileExistsError, NotADirectoryError) as error:
             raise StoreError(f"{self.path.parent.parent} is not a folder; give results_dir a folder") from error
         except OSError as error:
-            raise StoreError(f"cannot make {self.path}: {error.strerror or error}; change results_dir") from error
+            raise StoreError(f"cannot create {self.path}: {error.strerror or error}; change results_dir") from error
 
     def write_config(self, experiment: Experiment) -> None:
         """Write the resolved configuration, for readers and for `status`."""

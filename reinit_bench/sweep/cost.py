@@ -1,8 +1,8 @@
-"""What a run is expected to take: from the step times that the store has, else from a stated model.
+"""How long a run is expected to take: from step times measured in the store, or else from a stated model.
 
 The model: a round converges after 100 epochs or at its step limit; a step costs three forward passes of the batch at 60
 TFLOP/s on a GPU (ResNet50's published training rate on an A100 in mixed precision) or 25 GFLOP/s in a process on a CPU
-core, and 3 ms beside. It is meant for packing runs and for deciding whether to begin, not for reporting.
+core, plus 3 ms. It is meant for packing runs and for deciding whether to start, not for reporting.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ CPU, GPU = "cpu", "gpu"
 FLOPS_PER_SECOND = {GPU: 60e12, CPU: 25e9}
 STEP_OVERHEAD_SECONDS = 0.003
 START_SECONDS = 10.0
-"""To begin a run: the data on the device, the network, and on a GPU its compilation."""
+"""To start a run: move the data to the device, build the network and, on a GPU, compile it."""
 EPOCHS_OF_A_ROUND = 100
 GIGA_MACS = 4.0
-"""Of a model whose file does not state its own (`_giga_macs_`)."""
+"""Assumed for a model whose file states none (`_giga_macs_`)."""
 EXAMPLES = 10_000
-"""Of a dataset that does not state its own."""
+"""Assumed for a dataset that states none."""
 
 _Setting = tuple[Any, ...]
 
 
 @dataclass(frozen=True)
 class Rates:
-    """Measured seconds per step, and steps per run, by what decides them."""
+    """Measured seconds per step and steps per run, by the settings that determine them."""
 
     step_seconds: Mapping[_Setting, float]
     steps: Mapping[_Setting, float]
 
     @classmethod
     def of(cls, store: Store) -> Rates:
-        """Of every finished run of a store."""
+        """The rates of all finished runs in a store."""
         return cls.of_results(_results(store))
 
     @classmethod
     def of_results(cls, results: Iterable[Mapping[str, Any]]) -> Rates:
-        """Of these `result.json`s; one that this code cannot read tells nothing."""
+        """The rates of these `result.json`s; those that this code cannot read are skipped."""
         seconds: defaultdict[_Setting, float] = defaultdict(float)
         steps: defaultdict[_Setting, float] = defaultdict(float)
         per_run: defaultdict[_Setting, list[float]] = defaultdict(list)
@@ -61,18 +61,18 @@ class Rates:
         return cls(measured, {key: sum(counts) / len(counts) for key, counts in per_run.items()})
 
     def seconds(self, experiment: Experiment, on: str = GPU) -> float:
-        """The expected time of a run on one GPU, or in one process on a CPU."""
+        """The expected seconds of a run on one GPU, or in one process on a CPU."""
         step = self.step_seconds.get(_step_setting(experiment, on))
         steps = self.steps.get(_length_setting(experiment), modelled_steps(experiment))
         return START_SECONDS + steps * (modelled_step_seconds(experiment, on) if step is None else step)
 
     def is_measured(self, experiment: Experiment, on: str = GPU) -> bool:
-        """Whether a finished run tells the step time."""
+        """Whether the step time is known from a finished run."""
         return _step_setting(experiment, on) in self.step_seconds
 
 
 def modelled_steps(experiment: Experiment) -> float:
-    """Steps of all rounds: each until convergence or its limit; the baseline's one has the budget of all."""
+    """Steps of all rounds, each until convergence or its limit; the baseline's only round has the budget of all."""
     method, trainer = experiment.method, experiment.trainer
     planned = len(method.get("schedule") or ()) or int(experiment.model.get("_blocks_") or 1)
     rounds = planned * int(method.get("repeats") or 1)
@@ -88,7 +88,7 @@ def first_round_steps(experiment: Experiment, limit: float) -> float:
 
 
 def modelled_step_seconds(experiment: Experiment, on: str) -> float:
-    """One training step by the model's arithmetic alone."""
+    """Seconds of one training step, from the model's arithmetic alone."""
     stated = experiment.model.get("_giga_macs_")
     macs = (GIGA_MACS if stated is None else float(stated)) * 1e9
     macs *= ((experiment.image_size or 224) / 224) ** 2 * float(experiment.model.get("width") or 1.0) ** 2
@@ -125,7 +125,7 @@ def _results(store: Store) -> Iterable[Mapping[str, Any]]:
 
 @dataclass(frozen=True)
 class Cost:
-    """The expected time of several runs, by what they run on.
+    """The expected time of several runs, by the kind of device that they run on.
 
     Attributes:
         hours: of one GPU, or of one process on a CPU.
@@ -139,9 +139,9 @@ class Cost:
 
 
 def cost_of(runs: Iterable[tuple[Experiment, str]], rates: Rates) -> Cost:
-    """What these runs will take, each given with its `device` field.
+    """The expected time of these runs, each given with its `device` field.
 
-    A run goes by a GPU's time, unless it is to use the CPU, or only CPU times of its setting are known.
+    A run counts as a GPU run unless its device is cpu, or auto with only CPU times known for its setting.
     """
     hours: defaultdict[str, float] = defaultdict(float)
     measured = count = 0
@@ -155,12 +155,12 @@ def cost_of(runs: Iterable[tuple[Experiment, str]], rates: Rates) -> Cost:
 
 
 def cost_line(cost: Cost) -> str:
-    """`about 5,310 GPU-hours left; step times measured for 96 of 2,448 runs, else by a stated model`."""
+    """`about 5,310 GPU-hours left; step times measured for 96 of 2,448 runs, the rest estimated ...`."""
     if not cost.runs:
         return "nothing left to run"
     return (
         f"about {hours_line(cost.hours)} left; step times measured for {cost.measured:,} of {cost.runs:,} runs, "
-        "the rest by the model that reinit_bench/sweep/cost.py states"
+        "the rest estimated by the model in reinit_bench/sweep/cost.py"
     )
 
 

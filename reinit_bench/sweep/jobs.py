@@ -1,4 +1,4 @@
-"""Jobs: what a worker takes at once. Small runs that differ only in their seed are one job and train side by side."""
+"""Jobs: what a worker takes at a time. Small runs that differ only in the seed are one job and train side by side."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.sweep.plan import PlannedRun
 
 Job = tuple[PlannedRun, ...]
-"""One piece of work: most often one run, else seeds of one experiment."""
+"""One piece of work: usually one run, otherwise several seeds of one experiment."""
 
 MOST_SEEDS = 25
-"""Most runs of a job: with more, the buffers leave the processor's cache and a run takes longer."""
+"""Maximum runs per job: with more, the buffers no longer fit the processor's cache and each run takes longer."""
 
 _MLP = "reinit_bench.models.mlp.Mlp"
 
 
 def jobs_of(runs: Iterable[PlannedRun], *, gpu: bool = False) -> list[Job]:
-    """Group runs that differ in nothing but the seed and can be trained side by side; every other run is alone.
+    """Group runs that differ only in the seed and can be trained side by side; every other run is a job by itself.
 
-    Jobs come in the order of their first runs. On a GPU (`gpu`) all runs are alone.
+    Jobs come in the order of their first runs. On a GPU (`gpu`) every run is a job by itself.
     """
     groups: dict[str, list[PlannedRun]] = {}
     for run in runs:
@@ -33,7 +33,7 @@ def jobs_of(runs: Iterable[PlannedRun], *, gpu: bool = False) -> list[Job]:
 def can_train_side_by_side(experiment: Experiment, execution: Execution) -> bool:
     """Whether `training.side_by_side` trains such a run exactly: a perceptron on vectors, all examples in each step.
 
-    Runs that are logged elsewhere too are left alone: loggers follow one run at a time.
+    Runs that are logged to Weights & Biases are excluded: a logger follows one run at a time.
     """
     trainer, examples = experiment.trainer, experiment.dataset.get("train_examples")
     return (
@@ -63,7 +63,7 @@ def _all_but_the_seed(run: PlannedRun) -> str:
 
 
 def _split(group: list[PlannedRun]) -> Iterator[Job]:
-    """Jobs of nearly the same size, so that none is left with a few runs."""
+    """Jobs of nearly equal size, so that none is left with only a few runs."""
     count = -(-len(group) // MOST_SEEDS)
     for number in range(count):
         yield tuple(group[number * len(group) // count : (number + 1) * len(group) // count])

@@ -1,4 +1,4 @@
-"""A sweep on this machine: plan it, skip what is done or alive, run the rest in a pool, say what came of it."""
+"""A sweep on this machine: plan it, skip what is done or under way, run the rest in a pool, report the outcome."""
 
 from __future__ import annotations
 
@@ -27,11 +27,11 @@ def run_locally(
 
     Args:
         workers: how many processes; None: one per GPU, or one per CPU core.
-        threads: CPU threads of each; None: the cores shared out among the workers.
+        threads: CPU threads of each; None: the cores divided among the workers.
         retry: which failed runs to run again: all, none, or kinds of error.
 
     Raises:
-        ConfigError: an option is wrong, or SLURM, with which the results folder is used too, does not answer.
+        ConfigError: an option is wrong, or the results folder is also used with SLURM and squeue does not answer.
         SweepFailed: some runs failed; all others have ended.
         Interrupted: a stop was requested; all runs have written their checkpoints.
     """
@@ -51,7 +51,7 @@ def run_locally(
         )
     console.out(outcome_line(outcome), highlight=False)
     if outcome.count("interrupted"):
-        console.out("the same command goes on from the checkpoints", highlight=False)
+        console.out("the same command resumes from the checkpoints", highlight=False)
         raise Interrupted("stopped by a signal")
     if outcome.count("failed"):
         raise SweepFailed(_failures(outcome))
@@ -61,7 +61,7 @@ def run_locally(
 def make_pool(todo: list[PlannedRun], workers: int | None, threads: int | None) -> Pool:
     """The pool that suits this machine.
 
-    Two processes of one thread train small networks 1.2 to 1.4 times as fast as one process of two.
+    Two processes with one thread each train small networks 1.2 to 1.4 times as fast as one process with two threads.
     """
     wants_gpu = all(run.execution.device != "cpu" for run in todo)
     gpus = visible_gpus() if wants_gpu else []
@@ -70,7 +70,7 @@ def make_pool(todo: list[PlannedRun], workers: int | None, threads: int | None) 
 
 
 def outcome_line(outcome: Outcome) -> str:
-    """What came of the runs that were started."""
+    """How the runs ended: `6 done; 1 failed`."""
     return "; ".join(f"{len(runs)} {kind}" for kind, runs in outcome.ended.items() if runs)
 
 

@@ -1,4 +1,4 @@
-"""The plan: which runs a sweep has, and what the store and SLURM's queue say of each."""
+"""The plan: which runs a sweep has, and what the store and SLURM's queue know about each."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from reinit_bench.store.lease import looks_alive
 from reinit_bench.store.store import CorruptResult, RunFolder, Store
 
 Queued = Mapping[str, str]
-"""The job that will run it or is at it, by run id."""
+"""By run id: the SLURM job that will run it or is running it."""
 
 AskQueue = Callable[[Path], Queued]
-"""Says which runs of a results folder are queued; `sweep.slurm.queue.queued_runs` asks squeue."""
+"""Tells which runs of a results folder are queued, as `sweep.slurm.queue.queued_runs` does by calling squeue."""
 
 STATES = ("done", "running", "queued", "interrupted", "failed", "missing")
-"""done: a result that validates; running: a living lease; queued: in a SLURM job that has not come to it; interrupted:
-cut, to be gone on with; failed: ended with an error; missing: never begun."""
+"""done: its result validates; running: its lease is alive; queued: in a SLURM job that has not reached it yet;
+interrupted: stopped, to be resumed; failed: ended with an error; missing: never started."""
 
 WITHOUT_KIND = "unknown"
-"""The kind of error of a failed run whose status names none."""
+"""The error kind of a failed run whose status names none."""
 
 
 class SweepFailed(ConfigError):
-    """Runs of the sweep failed; the others are not touched by it."""
+    """Some runs of the sweep failed; the others are not affected."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedRun:
-    """One run of a sweep: what is run, how, and how it stands.
+    """One run of a sweep: what is run, how, and its state.
 
     Attributes:
         state: one of `STATES`.
-        status: what the run's `status.json` says; of a done run nothing, it is not read.
+        status: the content of the run's `status.json`; empty for a done run, whose file is not read.
     """
 
     experiment: Experiment
@@ -47,7 +47,7 @@ class PlannedRun:
 
     @classmethod
     def from_dict(cls, config: Mapping[str, Any]) -> PlannedRun:
-        """The run that a resolved configuration describes, not looked up yet.
+        """The run that a resolved configuration describes; its state is not looked up yet.
 
         Raises:
             ConfigError: the configuration is not valid.
@@ -79,10 +79,10 @@ class Plan:
         return [run for run in self.runs if run.state in states]
 
     def to_run(self, retry: Any = "all") -> list[PlannedRun]:
-        """The runs that a launcher starts: what is neither done nor under way.
+        """The runs that a launcher starts: those that are not done, running or queued.
 
         Args:
-            retry: which failed runs are among them: `all`, `none`, or a kind of error (or a list of kinds).
+            retry: which failed runs to include: `all`, `none`, or a kind of error (or a list of kinds).
 
         Raises:
             ConfigError: no failed run has such a kind of error.
@@ -99,15 +99,15 @@ class Plan:
         return {state: found[state] for state in STATES}
 
     def looked_up_again(self, queue: AskQueue) -> Plan:
-        """The same runs as they stand now."""
+        """The same runs with their current states."""
         return Plan(runs=tuple(_looked_up(self.runs, queue)))
 
 
 def make_plan(runs: Iterable[PlannedRun], queue: AskQueue) -> Plan:
-    """Drop runs that describe the same experiment, and look each up.
+    """Drop repeated runs of the same experiment, and look up the state of each.
 
     Raises:
-        ConfigError: squeue does not answer, and `queue` takes that for an error.
+        ConfigError: squeue does not answer, and `queue` treats that as an error.
     """
     distinct: dict[str, PlannedRun] = {}
     for run in runs:
@@ -127,10 +127,10 @@ def _looked_up(runs: Iterable[PlannedRun], queue: AskQueue) -> Iterable[PlannedR
 
 
 def state_of(run_id: str, store: Store, job: str | None = None) -> tuple[str, dict[str, Any]]:
-    """A run's state and what its `status.json` says; that file is not read where the run is done.
+    """A run's state and the content of its `status.json`, which is not read if the run is done.
 
     Args:
-        job: the SLURM job that has the run to do, where there is one.
+        job: the SLURM job that is to do the run, if any.
     """
     folder = store.run(run_id)
     try:
@@ -138,7 +138,7 @@ def state_of(run_id: str, store: Store, job: str | None = None) -> tuple[str, di
             return "done", {}
         status = _status_of(folder)
         if status.get("state") == "done" and folder.result() is not None:
-            return "done", {}  # it ended between the two readings
+            return "done", {}  # it ended between the two reads
     except CorruptResult as error:
         # Not done, and not silently missing either: a worker sets it aside and runs it again.
         return "failed", {**_status_of(folder), "error": str(error), "error_kind": type(error).__name__}
@@ -160,7 +160,7 @@ def _status_of(folder: RunFolder) -> dict[str, Any]:
 
 
 def summary_line(plan: Plan) -> str:
-    """How many runs there are and what is known of them: `18 runs: 6 done, 12 missing`."""
+    """The number of runs, in all and by state: `18 runs: 6 done, 12 missing`."""
     counts = ", ".join(f"{count} {state}" for state, count in plan.counts.items() if count)
     return f"{len(plan.runs)} run{'s' if len(plan.runs) != 1 else ''}: {counts}"
 
@@ -175,5 +175,5 @@ def _retried_kinds(retry: Any, found: set[str]) -> set[str]:
     unknown = sorted(word for word in words if word.lower() not in {kind.lower() for kind in found})
     if unknown:
         there = f"kinds here: {', '.join(sorted(found))}" if found else "no run has failed"
-        raise ConfigError(f"hydra.launcher.retry={unknown[0]}: take all, none or a kind of error; {there}")
+        raise ConfigError(f"hydra.launcher.retry={unknown[0]}: must be all, none or a kind of error; {there}")
     return kinds

@@ -1,4 +1,7 @@
-"""The local pool: worker processes that serve runs (or several seeds of small ones), one crash harming one run."""
+"""The local pool: worker processes that train one run at a time (or several seeds of a small one).
+
+A worker that crashes harms only the run that it was training.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +30,7 @@ Notify = Callable[[PlannedRun, str, Mapping[str, Any]], None]
 
 ENDINGS = ("done", "failed", "interrupted", "held")
 CRASHES_ALLOWED = 1
-"""How often a run whose worker died is gone on with before it counts as failed."""
+"""How often a run whose worker died is resumed before it counts as failed."""
 
 
 @dataclass
@@ -36,9 +39,9 @@ class _Worker:
     connection: Connection
     gpu: str | None
     runs: dict[str, PlannedRun] = field(default_factory=dict)
-    """What it works on, by run id: one run, or several seeds."""
+    """What it is working on, by run id: one run, or several seeds."""
     has_spoken: bool = False
-    """Whether it ever came up; one that dies before will not come up the next time either."""
+    """Whether it has started up; a worker that dies before that would die the next time too."""
 
 
 @dataclass
@@ -61,9 +64,9 @@ class Pool:
     """Serves runs to worker processes.
 
     Args:
-        gpus: device numbers to give to workers, one each; empty: workers run on the CPU.
         workers: how many processes.
-        threads: CPU threads of each.
+        threads: CPU threads of each; None: torch's default.
+        gpus: ids of the GPUs, given to the workers in turn; empty: workers run on the CPU.
     """
 
     def __init__(self, workers: int, threads: int | None, gpus: Sequence[str] = ()) -> None:
@@ -89,7 +92,7 @@ class Pool:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
         process = context.Process(target=work, args=(theirs, self.threads, gpu), name="reinit-bench worker")
-        # Until its handlers are there no signal must kill a worker: the pool, which hears them too, sends SIGTERM.
+        # No signal may kill a worker before its handlers are in place: the pool receives them too and sends SIGTERM.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             process.start()
@@ -122,14 +125,14 @@ class Pool:
         try:
             worker.connection.send([(run.experiment, run.execution) for run in job] or None)
         except OSError:
-            return  # it died meanwhile; its end of the pipe says so next
+            return  # it has died; the closed pipe is noticed next
 
     def _reap(self, worker: _Worker, waiting: deque[Job], outcome: Outcome, notify: Notify) -> None:
-        """A worker's end of the pipe is closed: it has left, or was killed in the middle of a run."""
+        """Handle a worker whose end of the pipe is closed: it has exited, or was killed in the middle of a run."""
         worker.process.join()
         worker.connection.close()
         self._workers.remove(worker)
-        # One by one: where one run of a job kills its worker, the others must not die with it again.
+        # One by one: if one run of a job kills its worker, the others must not die with it again.
         for run in reversed(worker.runs.values()):
             self._crashed(worker, run, waiting, outcome, notify)
         if not worker.has_spoken and not self.stopping:
@@ -143,7 +146,7 @@ class Pool:
         if self.stopping:
             outcome.ended["interrupted"].append(run)
         elif self._crashes[run.run_id] <= CRASHES_ALLOWED:
-            notify(run, "warning", {"text": f"{why}; going on from its checkpoint"})
+            notify(run, "warning", {"text": f"{why}; resuming from its checkpoint"})
             waiting.appendleft((run,))
         else:
             record_death(Store(run.execution.results_dir).run(run.run_id), why)
@@ -153,10 +156,10 @@ class Pool:
 
     @contextmanager
     def _forwarding_signals(self) -> Iterator[None]:
-        """SIGTERM, SIGINT and SIGUSR2 stop the pool: nothing more is served, each worker writes a checkpoint."""
+        """SIGTERM, SIGINT and SIGUSR2 stop the pool: no more runs are served, and each worker writes a checkpoint."""
 
         def handle(number: int, frame: FrameType | None) -> None:
-            # A second Ctrl-C does not wait for checkpoints: the runs go on from their last ones.
+            # A second Ctrl-C does not wait for checkpoints: the runs will resume from their last ones.
             forwarded = signal.SIGKILL if self.stopping and number == signal.SIGINT else signal.SIGTERM
             self.stopping = True
             for worker in self._workers:

@@ -1,4 +1,4 @@
-"""How runs stand, for people and as JSON."""
+"""The states of runs, as tables and text and as JSON."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from reinit_bench.sweep.cost import Cost, Rates, cost_of
 from reinit_bench.sweep.plan import STATES, Plan, PlannedRun, state_of
 from reinit_bench.sweep.slurm.queue import active_tasks
 
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C one is ten times as fast, where there is one
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C loader is ten times as fast, if available
 
 
 def plan_table(plan: Plan, title: str, rates: Rates | None = None) -> Table:
@@ -44,13 +44,13 @@ def _cells(runs: Sequence[PlannedRun], shown: Sequence[str], rates: Rates | None
 
 
 def cost_left(runs: Iterable[PlannedRun], rates: Rates) -> Cost:
-    """What the runs that are not done will take, from their beginning."""
+    """The expected time of the runs that are not done, each counted from its beginning."""
     left = (run for run in runs if run.state != "done")
     return cost_of(((run.experiment, run.execution.device) for run in left), rates)
 
 
 def plan_json(plan: Plan, rates: Rates) -> str:
-    """The plan as JSON: counts and hours, by group too, and each run with its id, title and state."""
+    """The plan as JSON: counts and hours, in all and by group, and each run with its id, title and state."""
     runs = [{"run_id": run.run_id, "title": run.experiment.title, "state": run.state} for run in plan.runs]
     groups = []
     for (dataset, model), members in _groups(plan).items():
@@ -68,8 +68,8 @@ def trouble(plan: Plan, most: int = 20, last_lines: int = 3) -> list[str]:
     """Failures by cause, and for each failed or interrupted run what it is and its error's last lines.
 
     Args:
-        most: so many runs are shown one by one.
-        last_lines: lines of each error.
+        most: how many runs are shown individually.
+        last_lines: how many lines of each error are shown.
     """
     failed, cut = plan.in_state("failed"), plan.in_state("interrupted")
     kinds = Counter(run.error_kind for run in failed)
@@ -86,7 +86,7 @@ def trouble(plan: Plan, most: int = 20, last_lines: int = 3) -> list[str]:
 
 
 def cause(run: PlannedRun) -> str:
-    """The last line of what went wrong; empty where nothing is known to have."""
+    """The last line of a run's error; empty if none is known."""
     return (_error_lines(run) or [""])[-1]
 
 
@@ -95,7 +95,7 @@ def _error_lines(run: PlannedRun) -> list[str]:
 
 
 def stored_plan(results_dir: Path, but: Container[str] = ()) -> Plan:
-    """Every run that the results folder holds, or that a SLURM task has to do; `but` those with these ids."""
+    """Every run that is in the results folder or in a SLURM task, except those whose ids are in `but`."""
     store, tasks = Store(results_dir), active_tasks(results_dir, strict=False)
     jobs = {run_id: task.queued.job for task in tasks for run_id in task.run_ids}
     configs = {run_id: _stored_config(store, run_id) for run_id in store.run_ids() if run_id not in but}
@@ -109,14 +109,14 @@ def stored_plan(results_dir: Path, but: Container[str] = ()) -> Plan:
         try:
             experiment = Experiment.from_dict(config)
         except (ConfigError, TypeError):
-            continue  # a folder that is being made, or no run's
+            continue  # a folder that is still being created, or not a run's
         state, status = state_of(run_id, store, jobs.get(run_id))
         runs.append(PlannedRun(experiment=experiment, execution=execution, state=state, status=status))
     return Plan(runs=tuple(runs))
 
 
 def _stored_config(store: Store, run_id: str) -> dict[str, Any]:
-    """A run's configuration, from its result where there is one (JSON is read much faster than YAML)."""
+    """A run's configuration, from its result if it has one (JSON is read much faster than YAML)."""
     try:
         result = store.read_result(run_id)
         if result is not None:

@@ -1,4 +1,4 @@
-"""Studies: a union of grids with exclusions, narrowed or widened from the command line, expanded to experiments."""
+"""Studies: unions of grids with exclusions, narrowed or widened on the command line and expanded to experiments."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Point = dict[str, Any]
 """One run's place in a study: a group's option or a field's value for each axis."""
 
 ReadStudy = Callable[[str], Mapping[str, Any]]
-"""Gives the section of another study by its name; raises ConfigError where there is none."""
+"""Returns the section of another study by name; raises ConfigError if there is none."""
 
 _BARE = re.compile(r"(?!(?:null|true|false|nan|inf)$)[a-z][a-z0-9_.]*", re.IGNORECASE)
-"""Text that Hydra's grammar reads as text without quotes."""
+"""Text that needs no quotes in Hydra's grammar."""
 
 _KEYS = ("name", "include", "axes", "grids", "exclude")
 
@@ -29,9 +29,9 @@ class Study:
     Attributes:
         grids: each maps an axis (a group, or a field by its path) to one value or a list of values; a grid's points are
             the product of its axes.
-        exclude: points to leave out: those that agree with every axis of one of these.
-        include: other studies, whose points are this one's too; their own exclusions hold for them.
-        axes: axes that replace, or are added to, those of every grid, the included ones too.
+        exclude: points to leave out: those that match every axis of any of these.
+        include: other studies whose points are added to this one's; their own exclusions apply to them as well.
+        axes: axes that replace, or are added to, those of every grid, including the grids of included studies.
     """
 
     name: str | None
@@ -42,7 +42,7 @@ class Study:
 
     @classmethod
     def from_dict(cls, section: Mapping[str, Any], read: ReadStudy, within: tuple[str, ...] = ()) -> Study:
-        """A study as written in conf/study; `read` gives the studies that it includes.
+        """A study as written in conf/study; `read` returns the studies that it includes.
 
         Raises:
             ConfigError: it is malformed, or includes itself.
@@ -74,13 +74,21 @@ class Study:
             seen.setdefault(tuple(sorted((axis, repr(value)) for axis, value in point.items())), point)
         return list(seen.values())
 
+    def has_axis(self, axis: str) -> bool:
+        """Whether a grid of this study, or of one that it includes, has such an axis."""
+        return (
+            axis in self.axes
+            or any(axis in grid for grid in self.grids)
+            or any(study.has_axis(axis) for study in self.include)
+        )
+
     @property
     def is_one_run(self) -> bool:
-        """Whether there is nothing to expand: no study, as far as a single run is concerned."""
+        """Whether there is nothing to expand, so that a single run need not treat it as a study."""
         return not self.include and not self.axes and all(not grid for grid in self.grids)
 
     def _all_points(self, replaced: Mapping[str, Sequence[Any]]) -> Iterator[Point]:
-        """The points of the included studies and of the own grids, the same one perhaps more than once."""
+        """The points of the included studies and of this study's grids, perhaps with repetitions."""
         replaced = {**{axis: _as_list(values) for axis, values in self.axes.items()}, **replaced}
         for study in self.include:
             yield from (point for point in study._all_points(replaced) if not self._excluded(point))
@@ -100,7 +108,7 @@ class Study:
 
 
 def _check_form(section: Mapping[str, Any], label: str) -> None:
-    """Raise ConfigError where a section is no study."""
+    """Raise ConfigError if a section is not a valid study."""
     unknown = sorted(key for key in section if key not in _KEYS and not key.startswith("_"))
     if unknown:
         raise ConfigError(f"{label} has an unknown key {unknown[0]!r}; allowed are {', '.join(_KEYS)}")
@@ -126,7 +134,7 @@ def _as_list(values: Any) -> list[Any]:
 
 
 def overrides_of(points: Iterable[Point]) -> list[list[str]]:
-    """Points as Hydra's overrides; groups before fields, so that a field is set in the option that was chosen."""
+    """Points as Hydra overrides; groups before fields, so that a field is set in the chosen option."""
     return [
         [f"{axis}={override_text(point[axis])}" for axis in sorted(point, key=lambda axis: "." in axis)]
         for point in points
@@ -134,7 +142,7 @@ def overrides_of(points: Iterable[Point]) -> list[list[str]]:
 
 
 def override_text(value: Any) -> str:
-    """A value as Hydra's grammar writes it: null, true, numbers, lists, and strings quoted where they must be."""
+    """A value as Hydra's grammar writes it: null, true, numbers, lists, and strings with quotes if needed."""
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -1,7 +1,6 @@
-"""A worker process: runs one job after the other, and tells the pool how it goes.
+"""A worker process: runs one job after another and reports to the pool.
 
-What it gets is experiments with their execution, and it composes nothing; what it sends is (kind of event, run id,
-values).
+It receives experiments with their execution and composes nothing; it sends (kind of event, run id, values).
 """
 
 from __future__ import annotations
@@ -52,20 +51,20 @@ class PipeObserver(Observer):
         self.emit("round", **asdict(event))
 
     def emit(self, event: str, **values: Any) -> None:
-        """Tell the pool; a pool that is gone is no reason to lose the run."""
+        """Send an event to the pool; a pool that is gone is no reason to lose the run."""
         with contextlib.suppress(OSError):
             self.connection.send((event, self.run_id, values))
 
 
 class TaskCache:
-    """Keeps the last task on the device: the next run often has the same data."""
+    """Keeps the last task on the device: the next run often needs the same data."""
 
     def __init__(self) -> None:
         self._key = ""
         self._task: Task | None = None
 
     def load(self, experiment: Experiment, device: torch.device) -> Task:
-        """As `load_task`, without loading again what is there."""
+        """Like `load_task`, but returns the kept task if it is the same."""
         from reinit_bench.data.task import load_task
 
         parts = (experiment.dataset, experiment.augmentation, experiment.trainer.validation_fraction)
@@ -76,14 +75,13 @@ class TaskCache:
 
 
 def work(connection: Connection, threads: int | None, gpu: str | None) -> None:
-    """Serve runs from `connection` until None comes; the body of a worker process.
+    """Do the jobs that arrive on `connection` until None does; the body of a worker process.
 
-    Sends "ready" before each piece of work is taken, and "done", "failed", "interrupted" or "held" for each run
-    after it.
+    Sends "ready" before it takes a job, and "done", "failed", "interrupted" or "held" for each run when it has ended.
     """
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
-    sys.path.append(os.getcwd())  # a user's own method or model may lie in the folder that they work in
+    sys.path.append(os.getcwd())  # a user's own method or model may be in the working directory
     from reinit_bench.training.interrupt import SIGNALS, interrupt_on_signals
 
     tasks, observer = TaskCache(), PipeObserver(connection)
@@ -114,7 +112,7 @@ def work(connection: Connection, threads: int | None, gpu: str | None) -> None:
 def _run(
     experiment: Experiment, execution: Execution, tasks: TaskCache, observer: PipeObserver, interrupt: Interrupt
 ) -> None:
-    """One run; whatever happens to it is told, and never ends the worker."""
+    """Run one experiment; whatever happens is reported to the pool and never ends the worker."""
     from reinit_bench.reporting.loggers import logger_observer
     from reinit_bench.run.experiment import run_experiment
     from reinit_bench.training.observer import Observers
@@ -130,7 +128,7 @@ def _run(
 
 
 def _run_seeds(job: Served, observer: PipeObserver, interrupt: Interrupt) -> None:
-    """Runs that differ only in the seed, side by side; their progress is told as that of the first of them."""
+    """Run several seeds side by side; their progress is reported as that of the first unfinished one."""
     from reinit_bench.run.seeds import run_seeds
 
     left = [experiment.run_id for experiment, _ in job]
@@ -158,10 +156,10 @@ def _run_seeds(job: Served, observer: PipeObserver, interrupt: Interrupt) -> Non
 def _emit_end(
     observer: PipeObserver, what: Mapping[str, Any] | BaseException, seeds: Sequence[float] | None = None
 ) -> None:
-    """Tell the pool how the observer's run has ended: its result, or what ended it.
+    """Tell the pool how the observer's run has ended: with its result, or with an exception.
 
     Args:
-        seeds: None for a run of its own; of seeds side by side empty, and with the last the test accuracies of all.
+        seeds: None for a single run; for seeds side by side empty, but the test accuracies of all with the last one.
     """
     from reinit_bench.store.lease import RunHeld
     from reinit_bench.training.interrupt import Interrupted
@@ -178,7 +176,7 @@ def _emit_end(
 
 
 def _stop_without_parent(parent: int, interrupt: Interrupt) -> None:
-    """A worker whose pool was killed writes its checkpoint and leaves, so that the same command can go on at once."""
+    """Stop a worker whose pool was killed, with a checkpoint, so that the same command can resume at once."""
     while os.getppid() == parent:
         time.sleep(1.0)
     interrupt.request("the pool is gone")

@@ -1,4 +1,4 @@
-"""Writing in the background: the training goes on while a checkpoint, a copy, is written."""
+"""Writing in the background: training continues while a copy of its state is written as a checkpoint."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Tensor
 
 
 class BackgroundWriter:
-    """Runs one job at a time in a thread, in the order in which they come.
+    """Runs jobs in a thread, one at a time, in the order in which they are submitted.
 
-    Jobs get copies (`snapshot`), never what the training goes on changing. An error of a job is raised by the next call
-    of `submit` or `wait`, in the thread that calls.
+    Jobs get copies (`snapshot`), never objects that the training keeps changing. A job's error is raised by the next
+    call of `submit` or `wait`, in the thread that calls.
     """
 
     def __init__(self) -> None:
@@ -21,9 +21,13 @@ class BackgroundWriter:
         self._error: BaseException | None = None
 
     def submit(self, job: Callable[[], None]) -> None:
-        """Start `job`, once the one before has ended."""
+        """Start `job` once the previous one has ended.
+
+        Raises:
+            StoreError: whatever the previous job raised.
+        """
         self.wait()
-        # No daemon: a process that leaves without waiting still writes it to the end.
+        # Not a daemon: a process that exits without waiting still finishes writing.
         self._thread = threading.Thread(target=self._run, args=(job,), name="background-writer")
         self._thread.start()
 
@@ -43,14 +47,14 @@ class BackgroundWriter:
     def _run(self, job: Callable[[], None]) -> None:
         try:
             job()
-        except BaseException as error:  # raised where somebody can act on it
+        except BaseException as error:  # raised later, where the caller can act on it
             self._error = error
 
 
 def snapshot(value: Any) -> Any:
-    """A copy of a nest of dicts, lists, tuples and tensors; other values are taken to be constant.
+    """A copy of nested dicts, lists, tuples and tensors; other values are taken to be constant.
 
-    Tensors are copied where they lie: on a GPU that waits for nothing, and the writer brings them to the host.
+    Tensors are copied on their own device: on a GPU this waits for nothing, and the writer brings them to the host.
     """
     if isinstance(value, Tensor):
         return value.detach().clone()

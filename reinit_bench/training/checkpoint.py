@@ -1,4 +1,4 @@
-"""Checkpoints on disk: checked by a hash, the one before kept, so that a kill at any moment loses little time."""
+"""Checkpoints on disk: verified by a hash, the previous one kept, so that a kill at any moment loses little time."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ class CorruptCheckpoint(ValueError):
 def save_checkpoint(folder: Path, state: dict[str, Any], fence: Fence = nullcontext) -> None:
     """Write `state` (tensors and plain values) as the newest checkpoint, and keep the one before.
 
-    The incoming file is whole before it gets its final name. A kill before or between the two renames leaves it: it is
-    then the newest. It is read too, since the one before may be torn.
+    The incoming file is complete before it gets its final name. A kill before or between the two renames leaves it as
+    the newest checkpoint, which `latest_checkpoint` therefore reads too.
 
     Raises:
-        StoreError: the file system refuses; the checkpoints that were there remain.
+        StoreError: the file system refuses; the existing checkpoints remain.
     """
     incoming = folder / INCOMING
     write_checkpoint(incoming, state, fence)
@@ -65,7 +65,7 @@ def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     """Read one checkpoint file, its tensors on `device`.
 
     Raises:
-        CorruptCheckpoint: the file is torn, altered or not a checkpoint.
+        CorruptCheckpoint: the file is truncated, altered or not a checkpoint.
         FileNotFoundError: there is none.
     """
     content = path.read_bytes()
@@ -74,13 +74,13 @@ def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
         raise CorruptCheckpoint(f"{path} is not a checkpoint")
     payload = memoryview(content)[start:]
     if hashlib.sha256(payload).digest() != content[len(_MAGIC) : start]:
-        raise CorruptCheckpoint(f"{path} is torn or altered: its checksum does not match")
+        raise CorruptCheckpoint(f"{path} is truncated or altered: its checksum does not match")
     state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
     return state
 
 
 def latest_checkpoint(folder: Path, device: torch.device) -> tuple[dict[str, Any] | None, list[str]]:
-    """The newest checkpoint that is whole, None where there is none; and a line about each that is not."""
+    """The newest intact checkpoint, None if there is none; and one message for each corrupt one."""
     torn: list[str] = []
     state = None
     for name in (INCOMING, NAME, PREVIOUS):
@@ -93,5 +93,5 @@ def latest_checkpoint(folder: Path, device: torch.device) -> tuple[dict[str, Any
             torn.append(str(error))
         except OSError as error:
             torn.append(f"{folder / name} cannot be read: {error.strerror or error}")
-    remedy = "starting anew" if state is None else "using the one before"
+    remedy = "starting from scratch" if state is None else "using the previous one"
     return state, [f"{problem}; {remedy}" for problem in torn]

@@ -1,4 +1,4 @@
-"""The device that trains, and how its arithmetic is set."""
+"""The device that trains, and the settings of its arithmetic."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def choose_device(name: str) -> torch.device:
     """The device that `auto`, `cpu` or `cuda` means here.
 
     Raises:
-        ConfigError: cuda was asked for and there is none.
+        ConfigError: cuda was requested and there is none.
     """
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device=cuda, but torch finds no CUDA device here; use device=auto or device=cpu")
@@ -30,7 +30,7 @@ def choose_device(name: str) -> torch.device:
 def set_up_arithmetic(device: torch.device) -> None:
     """Make results repeatable on this machine, so that a resumed run ends bit-equal to an uncut one.
 
-    fp32 means fp32: no TF32. On a GPU, cuDNN and cuBLAS are held to deterministic algorithms.
+    fp32 means fp32: no TF32. On a GPU, cuDNN and cuBLAS are restricted to deterministic algorithms.
     """
     torch.set_float32_matmul_precision("highest")
     if device.type != "cuda":
@@ -41,15 +41,15 @@ def set_up_arithmetic(device: torch.device) -> None:
     torch.backends.cudnn.benchmark = False
     torch.backends.cudnn.deterministic = True
     torch.use_deterministic_algorithms(True, warn_only=True)
-    # Else every new tensor is filled with NaN first, a pass over memory that only helps to find mistakes.
+    # Otherwise every new tensor is first filled with NaN, a pass over memory that only helps debugging.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep freed memory for the next step instead of giving it back to the system.
+    """Let glibc keep freed memory for the next step instead of returning it to the system.
 
     A step allocates the same activations again and again; each of more than a few MB would be mapped and faulted in
-    anew every time, which costs a third of a step's time on a CPU. Elsewhere than on glibc nothing happens.
+    every time, which costs a third of a step's time on a CPU. Without glibc, nothing happens.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt

@@ -24,7 +24,7 @@ class Metrics:
 def evaluate(net: nn.Module, task: Task, split: str, precision: str, batch: int | None = None) -> Metrics:
     """Evaluate on `split` (train, validation or test) without augmentation; reads the device once, at the end.
 
-    `batch` examples go through the network at once; None: as many as the task finds right.
+    `batch` examples go through the network at once; None: as many as the task chooses.
     """
     was_training = net.training
     net.eval()

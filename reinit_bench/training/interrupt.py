@@ -1,4 +1,4 @@
-"""Signals that ask a run to stop: it writes a checkpoint at the next step and leaves with a code that says so."""
+"""Signals that ask a run to stop: it writes a checkpoint at the next step and exits with a code of its own."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 EXIT_INTERRUPTED = 75
-"""Exit code of an interrupted run (EX_TEMPFAIL): a checkpoint is written, the same command goes on from it."""
+"""Exit code of an interrupted run (EX_TEMPFAIL): a checkpoint is written, and the same command resumes from it."""
 
 SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)
 
@@ -30,7 +30,7 @@ class Interrupt:
         return self._event.is_set()
 
     def request(self, reason: str) -> None:
-        """Ask to stop, saying why."""
+        """Ask the process to stop, for the given reason."""
         self.reason = reason
         self._event.set()
 

@@ -30,8 +30,8 @@ class Diverged(Exception):
 
     Attributes:
         round: index of the round.
-        step: the first step of that round with such a loss, from 1; or, where the loss of its own batch was still
-            finite, the step whose weights give such a loss in an evaluation.
+        step: the first step of that round with such a loss, from 1; or, if all batch losses were finite, the step whose
+            weights give such a loss in an evaluation.
     """
 
     def __init__(self, round_index: int, step: int, loss: float) -> None:
@@ -42,17 +42,17 @@ class Diverged(Exception):
 
 @dataclass
 class RoundState:
-    """Where a round stands, in what a checkpoint can hold; with the network and the optimizer it is all there is."""
+    """The state of a round in a form that a checkpoint can hold; with the network's weights it is complete."""
 
     step: int = 0
     epoch: int = 1
     lr: float = 0.0
     losses: list[float] = field(default_factory=list)
-    """Cross-entropy of the steps of the running epoch that have been read from the device."""
+    """Cross-entropy of those steps of the current epoch that have been read from the device."""
     correct: int = 0
-    """Right answers in those steps' batches."""
+    """Correct answers in those steps' batches."""
     seen: int = 0
-    """Examples in those steps' batches."""
+    """Examples in all of the current epoch's batches so far."""
     stopping: dict[str, Any] = field(default_factory=dict)
     best: dict[str, Tensor] = field(default_factory=dict)
     """State dict of the best weights on validation; empty before the first epoch ends."""
@@ -64,7 +64,7 @@ class RoundState:
 
 @dataclass(frozen=True, kw_only=True)
 class RoundResult:
-    """What a round came to; accuracies are fractions, of the weights that it hands on."""
+    """The result of a round; accuracies are fractions and belong to the weights that it hands on."""
 
     index: int
     block: int
@@ -80,7 +80,7 @@ class RoundResult:
     lr: float
     """Learning rate at the end."""
     converged: bool
-    """Whether the validation error stood still for the patience; False: the step limit ended the round."""
+    """Whether the validation error stopped improving for the patience; False: the step limit ended the round."""
     seconds: float
 
 
@@ -89,10 +89,10 @@ class Callbacks:
     """How a round calls back to the run around it.
 
     Attributes:
-        observer: whoever watches.
+        observer: is told of steps and epochs.
         interrupt: asks the round to stop.
         save: writes a checkpoint of the given state.
-        epoch_ended: records a line of the curve.
+        epoch_ended: records a row of the curve.
     """
 
     observer: Observer = field(default_factory=Observer)
@@ -123,18 +123,18 @@ def train_round(
         precision: fp32 or bf16.
         compile: what compiles the step, see `step.backend_of`.
         frozen: names of parameters that stay as they are.
-        resume: the state that a checkpoint of this round kept; `net` must hold that checkpoint's weights.
-        carried: the optimizer's state at the end of the round before, where it is carried over.
+        resume: the state from a checkpoint of this round; `net` must hold that checkpoint's weights.
+        carried: the optimizer's state at the end of the previous round, if it is carried over.
         total_step: steps of the whole run before this round.
 
     Raises:
-        ConfigError: parameters are frozen, and the optimizer's state is carried over.
+        ConfigError: parameters are frozen while the optimizer's state is carried over.
         Diverged: the loss became NaN or infinite.
         Interrupted: a stop was requested; a checkpoint has been saved.
-        OutOfMemory: the device has too little.
+        OutOfMemory: the device does not have enough memory.
     """
     if carried is not None and frozen:
-        raise ConfigError("trainer.optimizer_between_rounds=carry cannot go with a method that freezes parameters")
+        raise ConfigError("trainer.optimizer_between_rounds=carry cannot be used with a method that freezes parameters")
     training = _RoundTraining(
         net=net,
         task=task,
@@ -203,7 +203,7 @@ class _RoundTraining:
         return self._result(converged)
 
     def _train_epoch(self) -> None:
-        """Train from wherever the epoch stands to its end, or to the step limit."""
+        """Train the rest of the current epoch, up to the step limit."""
         state = self.state
         self.net.train()
         order = self._order()
@@ -223,7 +223,7 @@ class _RoundTraining:
         """This epoch's order of the training examples (int64, on the device)."""
         count = len(self.task.train)
         if self.steps_per_epoch == 1:
-            # One batch holds them all: an order would change nothing but the last bits of its sums.
+            # One batch holds them all: an order would change only the last bits of its sums.
             return torch.arange(count, device=self.task.device)
         generator = stream(self.seed, "order", self.round.index, self.state.epoch)
         return torch.randperm(count, generator=generator).to(self.task.device)
@@ -243,7 +243,11 @@ class _RoundTraining:
         self.state.seen += len(labels)
 
     def _read_device(self) -> None:
-        """Bring losses and right answers to the host; stop where a loss is not finite."""
+        """Bring losses and counts of correct answers to the host.
+
+        Raises:
+            Diverged: a loss is not finite.
+        """
         state = self.state
         if not self.unread:
             return
@@ -257,7 +261,7 @@ class _RoundTraining:
         self.correct.zero_()
 
     def _save(self) -> None:
-        """Bring the state up to date with all that lies elsewhere while steps are taken, and have it saved."""
+        """Collect into the state what is kept elsewhere while steps are taken, and have it saved."""
         self._read_device()
         self.state.stopping = self.stopping.to_dict()
         self.state.optimizer = self.optimizer.state_dict()

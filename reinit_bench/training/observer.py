@@ -1,4 +1,4 @@
-"""What the training loop tells whoever watches: a progress display, log lines, Weights & Biases."""
+"""The events that the training loop sends to observers: a progress display, log lines, Weights & Biases."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 @dataclass(frozen=True, kw_only=True)
 class RunStart:
-    """An experiment begins, or goes on after a cut."""
+    """An experiment begins or resumes."""
 
     run_id: str
     title: str
@@ -18,7 +18,7 @@ class RunStart:
     study: str | None
     rounds: int
     steps_per_round: int
-    """The most steps that one round may take."""
+    """Maximum number of steps of one round."""
     first_step: int
     """Steps of the whole run already done: above 0 for a resumed run."""
 
@@ -37,14 +37,14 @@ class EpochEnd:
     losses: Sequence[float]
     """The cross-entropy of each step of this epoch, oldest first; the last belongs to `total_step`."""
     train_accuracy: float
-    """Fraction right over this epoch's own (augmented) batches."""
+    """Accuracy (fraction) over this epoch's own, augmented batches."""
     validation_accuracy: float | None
     validation_loss: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
 class RoundEnd:
-    """A round ended; accuracies (fractions) of the weights that it hands on."""
+    """A round ended; accuracies are fractions and belong to the weights that it hands on."""
 
     round: int
     rounds: int
@@ -65,12 +65,12 @@ class RunEnd:
 
     state: str
     summary: Mapping[str, Any]
-    """The result's numbers where it is done, the error where it failed."""
+    """The result if the run is done, otherwise the error and its kind."""
     directory: str
 
 
 class Observer:
-    """Does nothing; a subclass overrides what it wants to hear. Never changes the training."""
+    """Does nothing; a subclass overrides the events that it wants. Never changes the training."""
 
     def run_started(self, event: RunStart) -> None: ...
 

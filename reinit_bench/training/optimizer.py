@@ -1,4 +1,4 @@
-"""The optimizer of one round: SGD with momentum, the penalty on kernels only (Appendix B.1)."""
+"""The optimizer of one round: SGD with momentum, and the weight penalty on kernels only (Appendix B.1)."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def make_optimizer(net: nn.Module, trainer: Trainer, frozen: Set[str] = frozense
         {"params": [p for p in trained if is_kernel(p)], "weight_decay": gradient_decay(trainer)},
         {"params": [p for p in trained if not is_kernel(p)], "weight_decay": 0.0},
     ]
-    # On a GPU one kernel does all of a step; on the CPU that gains nothing.
+    # On a GPU one fused kernel does the whole step; on the CPU fusing gains nothing.
     on_gpu = bool(trained) and all(p.is_cuda for p in trained)
     return torch.optim.SGD(
         [group for group in groups if group["params"]],
@@ -30,7 +30,7 @@ def make_optimizer(net: nn.Module, trainer: Trainer, frozen: Set[str] = frozense
 
 
 def gradient_decay(trainer: Trainer) -> float:
-    """What multiplies a kernel when the penalty is added to its gradient (torch's `weight_decay`).
+    """The factor of a kernel in its penalty's gradient (torch's `weight_decay`).
 
     The authors' framework adds penalty * sum(w^2) to the loss, whose gradient is 2 * penalty * w.
     """
@@ -38,6 +38,6 @@ def gradient_decay(trainer: Trainer) -> float:
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
-    """Give every group of parameters the learning rate `lr`."""
+    """Set the learning rate of every parameter group to `lr`."""
     for group in optimizer.param_groups:
         group["lr"] = lr

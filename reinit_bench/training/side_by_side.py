@@ -1,4 +1,4 @@
-"""One round of several runs at once: multilayer perceptrons trained on whole training sets, side by side."""
+"""One round of several runs at once: multilayer perceptrons trained side by side with full batches."""
 
 from __future__ import annotations
 
@@ -23,13 +23,14 @@ def train_side_by_side(
 ) -> list[Steps]:
     """Take `steps` full-batch SGD steps on every network, in place, each on its own task's training split.
 
-    The networks are of one architecture, `models.mlp.Mlp` without dropout, on the CPU, at one round of one method.
+    The networks share one architecture, `models.mlp.Mlp` without dropout, are on the CPU, and are in the same round of
+    the same method.
 
     Args:
         frozen: names of parameters that stay as they are.
 
     Raises:
-        Interrupted: a stop was requested; the networks are left as they were.
+        Interrupted: a stop was requested; the networks are left unchanged.
     """
 
     def check() -> None:

@@ -1,8 +1,8 @@
-"""Forward and backward pass over one minibatch: whole or in parts, as it stands or compiled.
+"""Forward and backward pass over one minibatch: whole or in parts, eager or compiled.
 
-Compilation: one compiled function per process. What it has compiled for one network serves every network of the same
-architecture, shapes and precision, since weights and lambdas are its inputs: rounds, reinitializations, filled lambdas
-and further runs compile nothing. Batches of another size (an epoch's last) run as they stand.
+There is one compiled function per process. What it has compiled for one network serves every network of the same
+architecture, shapes and precision, since weights and lambdas are its inputs: new rounds, reinitializations, filled
+lambdas and further runs compile nothing. Batches of another size (an epoch's last) run eagerly.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from reinit_bench.training.device import autocast
 Forward = Callable[[nn.Module, Tensor, Tensor, str], tuple[Tensor, Tensor]]
 
 _VARIANTS = 64
-"""Networks, shapes and precisions that one process may compile; torch's own limit is 8, after which it gives up."""
+"""How many variants (network, shape, precision) a process may compile; torch's own limit is 8, then it gives up."""
 
 
 class OutOfMemory(ConfigError):
@@ -36,10 +36,10 @@ class TrainingStep:
     Args:
         precision: fp32 or bf16.
         batch_size: examples of a whole minibatch.
-        micro_batch: examples that go through the network at once; the gradients of the parts are summed. There being no
-            batch statistics, that is exact up to rounding, and dropout draws one mask for the whole minibatch. None:
-            all of them.
-        backend: what compiles the forward pass; None: nothing.
+        micro_batch: examples that go through the network at once; the gradients of the parts are summed. This is exact
+            up to rounding, since there are no batch statistics and dropout draws one mask for the whole minibatch.
+            None: all of them.
+        backend: what compiles the forward pass; None: nothing does.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class TrainingStep:
         self._compiled = None if backend is None else compiled_forward(backend)
 
     def __call__(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Add to the parameters' gradients; returns the loss and the number of right answers, both on the device."""
+        """Add to the parameters' gradients; returns the loss and the number of correct answers, both on the device."""
         count = len(labels)
         size = self.micro_batch or count
         if size >= count:
@@ -87,7 +87,7 @@ class TrainingStep:
         except TorchDynamoException as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             warnings.warn(
-                f"cannot compile the network, training without ({reason}); compile=none says so", stacklevel=2
+                f"cannot compile the network, training without ({reason}); compile=none avoids this", stacklevel=2
             )
             self._compiled = None
             return forward(self.net, inputs, labels, self.precision)
@@ -105,8 +105,8 @@ def compiled_forward(backend: str) -> Forward:
     """`forward`, compiled by `backend` (inductor, aot_eager or eager), for fixed shapes."""
     import torch._dynamo
 
-    # A compiler knows no generators, so masks are drawn outside. Said here and not at the class, since saying it loads
-    # the whole compiler.
+    # The compiler does not support generators, so masks are drawn outside. Declared here and not in the class, because
+    # it loads the whole compiler.
     Dropout.mask = torch.compiler.disable(Dropout.mask)  # type: ignore[method-assign]
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _VARIANTS)
     compiled: Forward = torch.compile(forward, backend=backend, dynamic=False)
@@ -114,9 +114,9 @@ def compiled_forward(backend: str) -> Forward:
 
 
 def backend_of(compile_: str, device: torch.device) -> str | None:
-    """What compiles for this setting of `compile`: with auto, inductor on a GPU and nothing on the CPU.
+    """The backend for this setting of `compile`: with auto, inductor on a GPU and nothing on the CPU.
 
-    On the CPU compiling was measured to gain nothing and to cost 9 to 15 seconds.
+    On the CPU, compiling was measured to gain nothing and to cost 9 to 15 seconds.
     """
     if compile_ == "auto":
         return "inductor" if device.type == "cuda" else None
@@ -125,10 +125,10 @@ def backend_of(compile_: str, device: torch.device) -> str | None:
 
 @contextmanager
 def memory_explained(device: torch.device, shape: tuple[int, ...], precision: str, at_once: int) -> Iterator[None]:
-    """Turn running out of memory into one line that says what to lower.
+    """Turn an out-of-memory error into one line that says what to reduce.
 
     Args:
-        shape: one input's.
+        shape: the shape of one input.
         at_once: examples that go through the network at once.
 
     Raises:
@@ -137,7 +137,7 @@ def memory_explained(device: torch.device, shape: tuple[int, ...], precision: st
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        # On the CPU torch has no type of its own for it.
+        # On the CPU torch has no error type for it.
         if not isinstance(error, (MemoryError, torch.OutOfMemoryError)) and "can't allocate memory" not in str(error):
             raise
         where = "the GPU" if device.type == "cuda" else "this machine"
@@ -147,7 +147,7 @@ def memory_explained(device: torch.device, shape: tuple[int, ...], precision: st
         remedies += ["precision=bf16"] if precision == "fp32" else []
         examples = "example" if at_once == 1 else "examples"
         raise OutOfMemory(
-            f"{where} has not enough memory for {at_once} {examples} of {size} at once in {precision}; try "
+            f"{where} does not have enough memory for {at_once} {examples} of {size} at once in {precision}; try "
             f"{' or '.join(remedies) or 'a smaller model.width'}"
         ) from error
 

@@ -23,9 +23,9 @@ class Verdict:
 class Stopping:
     """Watches the validation error, epoch by epoch.
 
-    Best weights are those of the highest accuracy, of equal ones those of the lowest loss. The plateau and the end of a
-    round look at the error (1 - accuracy) alone: a loss that still creeps down on a saturated validation set is no
-    progress in the paper's sense.
+    The best weights are those with the highest accuracy, and among equals those with the lowest loss. Plateau and
+    convergence look at the error (1 - accuracy) alone: a loss that still creeps down on a saturated validation set is
+    not progress in the paper's sense.
     """
 
     plateau_epochs: int
@@ -50,5 +50,5 @@ class Stopping:
         return Verdict(best=best, halve=halve, converged=self.since_improved >= self.patience_epochs)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for a checkpoint; `Stopping(**values)` gives it back."""
+        """Plain values for a checkpoint; `Stopping(**values)` restores it."""
         return asdict(self)

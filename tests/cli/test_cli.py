@@ -43,9 +43,9 @@ BAD_INPUT = [
     (["figures", "figur3"], "there is no figure 'figur3'; the figures are "),
     (
         ["tables", "3", "--form", "paper"],
-        "No such option: --form; a sub-command's words and options: reinit-bench NAME ",
+        "No such option: --form; for a sub-command's arguments and options: reinit-bench NAME ",
     ),
-    (["tables", "3", "--from", "papers"], "--from takes runs (finished runs) or paper (the published tables); got 'pa"),
+    (["tables", "3", "--from", "papers"], "--from must be runs (finished runs) or paper (the published tables); got "),
     (["tables", "two"], "there is no table two; the tables are 1, 1-readings, 1-readings-cells, 2, 3, "),
     (["plan", "study=nope"], "study=nope: there is no such study; choose one of "),
     (["plan", "method=lww"], "method=lww: there is no such method"),
@@ -144,12 +144,12 @@ def test_a_signal_writes_a_checkpoint_and_says_so(tmp_path: Path, number: signal
     out, err = process.communicate(timeout=60)
     assert process.returncode == 75, (out, err)
     assert "interrupted at step" in out.splitlines()[-1]
-    assert out.splitlines()[-1].endswith("the same command goes on from there")
+    assert out.splitlines()[-1].endswith("the same command resumes from there")
     assert err == ""
     assert json.loads((folder / "status.json").read_text())["state"] == "interrupted"
     again = run(*words, "trainer.checkpoint_every=500", cwd=tmp_path)
     assert again.returncode == 0, again.stderr
-    assert "goes on from step" in again.stdout.splitlines()[0]
+    assert "resumes from step" in again.stdout.splitlines()[0]
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ import pytest
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
 
-from reinit_bench.cli.compose import Composer, composer, sweep_jobs
+from reinit_bench.cli.compose import Composer, composer
 from reinit_bench.cli.help import groups, help_text
 from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.config import SECTIONS, Experiment
@@ -39,15 +39,24 @@ def compose() -> Iterator[Composer]:
         yield ready
 
 
+def composed_groups() -> dict[str, list[str]]:
+    """The groups that bring a section of an experiment."""
+    return {group: names for group, names in groups().items() if group not in ("study", "hydra/launcher")}
+
+
 def options() -> list[tuple[str, str]]:
-    return [(group, option) for group, names in groups().items() for option in names if group != "study"]
+    return [(group, option) for group, names in composed_groups().items() for option in names]
 
 
 def test_a_random_sample_is_what_hydra_composes(compose: Composer) -> None:
     draw = random.Random(0)
-    choices = groups()
+    choices = composed_groups()
     for _ in range(25):
-        picked = [f"{g}={draw.choice(choices[g])}" for g in choices if g != "study" and draw.random() < 0.6]
+        picked = [
+            f"{g}={draw.choice(choices[g])}"
+            for g in choices
+            if g not in ("study", "hydra/launcher") and draw.random() < 0.6
+        ]
         overrides = [*picked, *draw.sample(FIELDS, draw.randint(0, 3))]
         draw.shuffle(overrides)
         assert compose.compose(overrides) == compose.by_hydra(overrides), overrides
@@ -102,7 +111,7 @@ def test_values_are_written_as_hydra_reads_them(compose: Composer) -> None:
 
 def test_the_command_line_narrows_and_widens_a_study(compose: Composer) -> None:
     words = ["study=demo", "method=lw,fc", "seed=range(0,2)", "trainer.momentum=0"]
-    jobs = sweep_jobs(compose.study_of(words), words)
+    jobs = compose.jobs(words)
     plan = make_plan(compose.planned(jobs), queued_runs)
     assert [(run.experiment.method["name"], run.experiment.seed) for run in plan.runs] == [
         ("lw", 0),
@@ -115,7 +124,7 @@ def test_the_command_line_narrows_and_widens_a_study(compose: Composer) -> None:
 
 
 def test_the_demo_is_six_methods_by_three_seeds(compose: Composer) -> None:
-    plan = make_plan(compose.planned(sweep_jobs(compose.study_of(["study=demo"]), ["study=demo"])), queued_runs)
+    plan = make_plan(compose.planned(compose.jobs(["study=demo"])), queued_runs)
     assert len({(run.experiment.method["name"], run.experiment.seed) for run in plan.runs}) == len(plan.runs) == 18
     assert {run.experiment.dataset["train_examples"] for run in plan.runs} == {200}
 

@@ -250,7 +250,7 @@ def test_corrupt_caches_and_downloads_are_named_and_made_again(
     assert run(python, tfds.distinct_jobs) == {"cmaterdb/bangla 1.0.0": None}
     said = " ".join(capfd.readouterr().err.split())
     assert "train_native.npy has changed" in said
-    assert "the download training-images.npz has changed since; fetched again" in said
+    assert "the downloaded file training-images.npz has changed; downloading it again" in said
     assert images.read_bytes() == expected
 
 

@@ -115,7 +115,7 @@ def test_a_server_without_ranges_sends_all_again(server: Server, tmp_path: Path)
 
 
 def test_another_file_is_refused_and_not_kept(server: Server, tmp_path: Path) -> None:
-    with pytest.raises(Unfetched, match=f"what came has SHA-256 {SHA256}, not 00"):
+    with pytest.raises(Unfetched, match=f"the download has SHA-256 {SHA256}, not 00"):
         get(server.wanted(sha256="00"), tmp_path / "part")
     assert not (tmp_path / "part").exists()
 

@@ -92,7 +92,7 @@ def test_a_corrupt_cache_is_made_again(tree: Path, data_folder: Path, capsys: py
     (cache,) = (data_folder / "cache").iterdir()
     (cache / "train_16.npy").write_bytes(b"")
     np.testing.assert_array_equal(load(tree).train.inputs, expected)
-    assert "built again" in capsys.readouterr().err
+    assert "rebuilding it" in capsys.readouterr().err
 
 
 def test_unreadable_files_are_named_and_refused_or_skipped(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -315,7 +315,7 @@ def test_a_composed_run_on_a_folder_is_known_by_its_content(tree: Path, splits: 
 def test_wrong_folders(tmp_path: Path, splits: Path) -> None:
     with pytest.raises(ConfigError, match=r"needs a folder: dataset\.path=FOLDER"):
         ImageFolder().load(16, None, 0)
-    with pytest.raises(ConfigError, match=r"must be a folder of images; .*nowhere is none"):
+    with pytest.raises(ConfigError, match=r"must be a folder of images; .*nowhere is not a folder"):
         load(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
     with pytest.raises(ConfigError, match="must hold train/<class>/ and test/<class>/, or <class>/"):

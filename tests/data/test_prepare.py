@@ -14,11 +14,12 @@ import yaml
 from fake_photos import PHOTOS, write_photo_cache
 from rich.console import Console
 
+from reinit_bench.core.conf_dir import options, own_config
 from reinit_bench.core.config import Experiment
 from reinit_bench.core.settings import ConfigError, instantiate
 from reinit_bench.data.preparing import command as prepare_module
 from reinit_bench.data.preparing import environment as prepare_env
-from reinit_bench.data.preparing.command import command, options, preparable, readiness, section, source
+from reinit_bench.data.preparing.command import command, preparable, readiness, section, source
 from reinit_bench.data.preparing.environment import REQUIREMENTS, VARIABLE, prepare_python, run_jobs
 from reinit_bench.data.preparing.job import Job
 from reinit_bench.data.task import load_task
@@ -132,7 +133,7 @@ def photos_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder.mkdir(parents=True)
     (folder / "photos.yaml").write_text(yaml.safe_dump({"image_size": 8, "dataset": PHOTOS}))
     (folder / "plain.yaml").write_text("_target_: reinit_bench.data.digits.Digits\nname: plain\n")
-    monkeypatch.setattr(prepare_module, "conf_dir", lambda: folder.parent)
+    monkeypatch.setattr("reinit_bench.core.conf_dir.conf_dir", lambda: folder.parent)
 
 
 @pytest.mark.usefixtures("photos_option")
@@ -162,8 +163,8 @@ def test_a_job_that_fails_is_said_and_the_exit_code_is_one(
     ("arguments", "message"),
     [
         ([], "which dataset?"),
-        (["dataset=elephants"], "there is no dataset 'elephants'; there are photos, plain"),
-        (["photos"], "prepare takes dataset=NAME"),
+        (["dataset=elephants"], "there is no dataset 'elephants'; choose one of photos, plain"),
+        (["photos"], "prepare accepts dataset=NAME"),
         (["dataset=photos", "dataset.colour=red"], "dataset photos has no field 'colour'"),
     ],
 )
@@ -173,13 +174,21 @@ def test_what_the_command_does_not_understand(arguments: list[str], message: str
     assert message in str(caught.value)
 
 
-def test_every_option_is_found() -> None:
-    assert options() == sorted(path.stem for path in (REPOSITORY / "conf" / "dataset").glob("*.yaml"))
+def test_every_option_is_found_and_a_users_own_too(tmp_path: Path) -> None:
+    packaged = [path.stem for path in (REPOSITORY / "conf" / "dataset").glob("*.yaml")]
+    assert options("dataset") == sorted(packaged)
+    (tmp_path / "dataset").mkdir()
+    (tmp_path / "dataset" / "mine.yaml").write_text(yaml.safe_dump({"dataset": PHOTOS}))
+    with own_config(tmp_path, None):
+        assert options("dataset") == sorted([*packaged, "mine"])
+        assert source("mine", {"prepare": "auto"}) is not None
+    with pytest.raises(ConfigError, match="there is no dataset 'mine'"):
+        section("mine")
 
 
 def test_neither_torch_nor_tensorflow_is_imported_to_answer() -> None:
     code = (
-        "import sys, reinit_bench.data.preparing.command as p; [p.readiness(n) for n in p.options()]; "
+        "import sys, reinit_bench.data.preparing.command as p; [p.readiness(n) for n in p.options('dataset')]; "
         "print(sorted({m.split('.')[0] for m in sys.modules} & {'torch', 'tensorflow', 'hydra'}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -203,7 +212,7 @@ def test_the_variable_chooses_the_python(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv(VARIABLE, sys.executable)
     assert prepare_python(tmp_path, Console()) == Path(sys.executable)
     monkeypatch.setenv(VARIABLE, str(tmp_path / "none"))
-    with pytest.raises(ConfigError, match=r"REINIT_BENCH_PREPARE_PYTHON is .*none, which is no file"):
+    with pytest.raises(ConfigError, match=r"REINIT_BENCH_PREPARE_PYTHON is .*none, which is not a file"):
         prepare_python(tmp_path, Console())
 
 

@@ -69,7 +69,7 @@ def test_rows_say_what_the_class_says(made: dict[str, str]) -> None:
         "number",
         "`0.2`",
         "> 0, ≤ 1",
-        "Share of the parameters that is redrawn.",
+        "Fraction of the parameters that is redrawn.",
         "yes",
     ]
     trainer = rows(made["reference/trainer.md"])

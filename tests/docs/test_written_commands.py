@@ -13,7 +13,7 @@ from reference_pages import click_command
 from written import DOCS, PAGES, commands, place, refusals
 
 from reinit_bench.cli.commands import summaries
-from reinit_bench.cli.compose import Composer, sweep_jobs
+from reinit_bench.cli.compose import Composer
 from reinit_bench.cli.main import main
 from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.config import Experiment
@@ -59,7 +59,7 @@ def test_the_command_can_be_typed(
         return  # of the reader's own files, which test_written_code writes
     check_launcher([word for word in words if word.startswith("hydra")])
     overrides = [word for word in words if "=" in word and not word.startswith(("hydra", "results_dir="))]
-    jobs = sweep_jobs(hydra_composer.study_of(overrides), overrides)
+    jobs = hydra_composer.jobs(overrides)
     Experiment.from_dict(hydra_composer.compose(jobs[0]))
 
 

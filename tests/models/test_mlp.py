@@ -72,4 +72,4 @@ def test_layer_sizes_must_be_whole_numbers(size: object) -> None:
 def test_images_are_refused() -> None:
     with pytest.raises(ConfigError) as caught:
         Mlp().build((1, 8, 8), 10, 0.0)
-    assert str(caught.value) == "mlp takes feature vectors, but the dataset gives inputs of shape 1x8x8; try model=scnn"
+    assert str(caught.value) == "mlp needs feature vectors, but the dataset gives inputs of shape 1x8x8; try model=scnn"

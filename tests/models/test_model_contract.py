@@ -96,7 +96,7 @@ def test_smallest_image_works_and_a_smaller_one_is_refused(section: dict[str, An
 
 def test_inputs_of_another_rank_are_refused(section: dict[str, Any]) -> None:
     wrong = (3, 64, 64) if section["_min_image_size_"] is None else (64,)
-    with pytest.raises(ConfigError, match=f"^{section['name']} takes "):
+    with pytest.raises(ConfigError, match=f"^{section['name']} needs "):
         narrow(section).build(wrong, CLASSES, 0.0)
 
 

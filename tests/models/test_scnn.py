@@ -55,7 +55,7 @@ def test_too_small_an_image_is_refused() -> None:
 def test_vectors_are_refused() -> None:
     with pytest.raises(ConfigError) as caught:
         Scnn().build((64,), 10, 0.0)
-    assert str(caught.value) == "scnn takes images, but the dataset gives inputs of shape 64; try model=mlp"
+    assert str(caught.value) == "scnn needs images, but the dataset gives inputs of shape 64; try model=mlp"
 
 
 def test_norm_epsilon_must_be_above_zero() -> None:

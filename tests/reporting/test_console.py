@@ -67,7 +67,7 @@ def test_a_resumed_run_says_from_which_step() -> None:
     observer, out = log_lines()
     observer.run_started(run_start(rounds=1, first_step=170))
     assert out.getvalue() == (
-        f"digits scnn lw seed 0: run {RUN_ID}, 1 round of at most 120 steps, goes on from step 170\n"
+        f"digits scnn lw seed 0: run {RUN_ID}, 1 round of at most 120 steps, resumes from step 170\n"
     )
 
 
@@ -78,7 +78,7 @@ def test_an_interrupted_run_says_where_it_goes_on() -> None:
     observer.step_done(2, 52)
     observer.run_ended(run_end("interrupted"))
     assert out.getvalue().splitlines()[1:] == [
-        "digits scnn lw seed 0: interrupted at step 172; the same command goes on from there"
+        "digits scnn lw seed 0: interrupted at step 172; the same command resumes from there"
     ]
 
 

@@ -198,9 +198,7 @@ def test_a_folder_that_cannot_be_written_costs_one_line(tmp_path: Path, capfd: p
     end(logger)
     out, err = capfd.readouterr()
     assert out == ""
-    assert err == (
-        f"W&B: [Errno 17] File exists: '{tmp_path / 'wandb'}'; the training goes on without logging to W&B\n"
-    )
+    assert err == f"W&B: [Errno 17] File exists: '{tmp_path / 'wandb'}'; training continues without logging to W&B\n"
 
 
 WANDB_DIES = """
@@ -232,6 +230,6 @@ def test_the_death_of_wandb_costs_one_line_and_the_next_run_is_logged() -> None:
     assert process.returncode == 0
     assert process.stdout == ""
     assert warning.startswith("W&B: ")
-    assert warning.endswith("; the training goes on without logging to W&B")
+    assert warning.endswith("; training continues without logging to W&B")
     assert notice.startswith("W&B: logged offline; ")
     assert sorted(history(segments(Path("second"))[0])) == list(range(1, 13))

@@ -200,7 +200,7 @@ def test_a_torn_checkpoint_is_named_and_the_one_before_used(tmp_path: Path) -> N
         def run_started(self, event: RunStart) -> None:
             started.append(event)
 
-    with pytest.warns(UserWarning, match=r"checkpoint\.pt is torn or altered: its checksum does not match"):
+    with pytest.warns(UserWarning, match=r"checkpoint\.pt is truncated or altered: its checksum does not match"):
         run_experiment(experiment, execution, observer=Watch())
     assert started[0].first_step == 12  # the one before: round 2, step 4
     assert run_files(tmp_path / "cut", experiment.run_id) == run_files(tmp_path / "uncut", experiment.run_id)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from reinit_bench.cli.compose import Composer, sweep_jobs
+from reinit_bench.cli.compose import Composer
 from reinit_bench.sweep.plan import Plan, make_plan
 from reinit_bench.sweep.slurm.queue import queued_runs
 
@@ -16,7 +16,7 @@ def plan_of(hydra_composer: Composer) -> Callable[..., Plan]:
     """The plan of a sweep, from its overrides."""
 
     def planned(*overrides: str) -> Plan:
-        jobs = sweep_jobs(hydra_composer.study_of(overrides), overrides)
+        jobs = hydra_composer.jobs(overrides)
         return make_plan(hydra_composer.planned(jobs), queued_runs)
 
     return planned

@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.console import Console
 from simulated_cluster import SimulatedCluster, Weather
 
-from reinit_bench.cli.compose import composer, sweep_jobs
+from reinit_bench.cli.compose import composer
 from reinit_bench.core.config import Experiment
 from reinit_bench.sweep.cost import GPU, Rates
 from reinit_bench.sweep.plan import PlannedRun
@@ -57,7 +57,7 @@ def study_on(
     """Carry a study through on a simulated cluster, typing the command again until nothing is missing."""
     words = (f"study={study}", f"results_dir={folder / 'results'}")
     with composer() as compose:
-        configs = [compose.compose(list(job)) for job in sweep_jobs(compose.study_of(words), words)]
+        configs = [compose.compose(list(job)) for job in compose.jobs(words)]
     experiments = {each.run_id: each for each in map(Experiment.from_dict, configs)}
     cluster = SimulatedCluster(
         folder=folder / "cluster",

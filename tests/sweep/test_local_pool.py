@@ -44,7 +44,7 @@ def test_kill_9_of_a_worker_costs_one_run_a_second_attempt(sweep: SweepCommand, 
     os.kill(sweep.store.run(cut).status()["pid"], signal.SIGKILL)
     printed, _ = process.communicate()
     assert process.returncode == 0, printed
-    assert "killed by SIGKILL (out of memory, or killed by hand); going on from its checkpoint" in printed
+    assert "killed by SIGKILL (out of memory, or killed by hand); resuming from its checkpoint" in printed
     assert reproducible_results(sweep.store) == undisturbed
     attempts = sweep.attempts()
     assert attempts.pop(cut) == 2

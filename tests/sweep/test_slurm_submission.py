@@ -182,7 +182,7 @@ def test_a_silent_squeue_stops_a_submission_and_only_warns_a_reader(
     (cluster.folder / "squeue").write_text("#!/bin/sh\necho 'slurm_load_jobs error: timed out' >&2\nexit 1\n")
     with pytest.raises(SlurmError, match="squeue failed: slurm_load_jobs error: timed out"):
         submit(configs)
-    with pytest.warns(UserWarning, match="queued runs are taken for missing"):
+    with pytest.warns(UserWarning, match="queued runs are counted as missing"):
         assert make_plan(map(PlannedRun.from_dict, configs), partial(queued_runs, strict=False)).counts["missing"] == 6
     assert len(list(batches(cluster.results_dir))) == 1
 
@@ -234,10 +234,10 @@ def test_classes_of_resources_are_arrays_of_their_own(cluster: SimulatedCluster,
         ({"gpus": -1}, "hydra.launcher.gpus must be"),
         ({"minutes": 30}, "hydra.launcher.target_minutes (120) must not be above hydra.launcher.minutes (30)"),
         ({"setup": "module task"}, "hydra.launcher.setup must be a list of shell lines; got 'module task'"),
-        ({"extra": ["x"]}, "hydra.launcher.extra must map options of sbatch to values; got ['x']"),
+        ({"extra": ["x"]}, "hydra.launcher.extra must map sbatch options to values; got ['x']"),
         ({"classes": [{"mem_gb": 3}]}, "hydra.launcher.classes must be a list like"),
         ({"classes": [{"when": {"model": "x"}, "men_gb": 3}]}, "hydra.launcher.classes: unknown field 'men_gb'"),
-        ({"classes": [{"when": {"modle": "x"}}]}, "when takes dataset, model, method, image_size; got 'modle'"),
+        ({"classes": [{"when": {"modle": "x"}}]}, "when accepts dataset, model, method, image_size; got 'modle'"),
     ],
 )
 def test_a_wrong_field_is_one_clear_line(fields: dict[str, Any], line: str) -> None:
@@ -248,7 +248,7 @@ def test_a_wrong_field_is_one_clear_line(fields: dict[str, Any], line: str) -> N
 
 
 def test_a_retry_that_names_no_kind_of_error_says_which_there_are(plan_six: Plan) -> None:
-    with pytest.raises(ConfigError, match=r"hydra.launcher.retry=Nonsense: take all, none or a kind of error; no run"):
+    with pytest.raises(ConfigError, match=r"launcher.retry=Nonsense: must be all, none or a kind of error; no run"):
         plan_six.to_run("Nonsense")
 
 

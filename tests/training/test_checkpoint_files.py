@@ -110,7 +110,7 @@ def test_problems_are_named_and_the_one_before_is_used(tmp_path: Path) -> None:
     state, problems = latest_checkpoint(tmp_path, CPU)
     assert state is not None
     assert bit_equal(state, numbered(1))
-    assert problems == [f"{newest} is torn or altered: its checksum does not match; using the one before"]
+    assert problems == [f"{newest} is truncated or altered: its checksum does not match; using the previous one"]
 
 
 def test_where_none_is_whole_all_are_named(tmp_path: Path) -> None:
@@ -121,8 +121,8 @@ def test_where_none_is_whole_all_are_named(tmp_path: Path) -> None:
     assert latest_checkpoint(tmp_path, CPU) == (
         None,
         [
-            f"{tmp_path / NAME} is not a checkpoint; starting anew",
-            f"{tmp_path / PREVIOUS} is not a checkpoint; starting anew",
+            f"{tmp_path / NAME} is not a checkpoint; starting from scratch",
+            f"{tmp_path / PREVIOUS} is not a checkpoint; starting from scratch",
         ],
     )
 
@@ -185,7 +185,7 @@ def test_between_the_renames_a_torn_newest_leaves_the_one_before(
     state, problems = latest_checkpoint(tmp_path, CPU)
     assert state is not None
     assert state["number"] == 2
-    assert problems == [f"{tmp_path / INCOMING} is not a checkpoint; using the one before"]
+    assert problems == [f"{tmp_path / INCOMING} is not a checkpoint; using the previous one"]
 
 
 def test_a_file_system_that_refuses_is_an_error_in_words_and_loses_nothing(
@@ -207,6 +207,6 @@ def test_a_folder_in_a_checkpoints_place_is_named(tmp_path: Path) -> None:
     state, problems = latest_checkpoint(tmp_path, CPU)
     assert state is not None
     assert state["number"] == 1
-    assert problems == [f"{tmp_path / NAME} cannot be read: Is a directory; using the one before"]
+    assert problems == [f"{tmp_path / NAME} cannot be read: Is a directory; using the previous one"]
     with pytest.raises(StoreError, match=r"cannot write .*checkpoint\.pt"):
         save_checkpoint(tmp_path, numbered(2))

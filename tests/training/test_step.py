@@ -124,7 +124,7 @@ def test_a_network_that_cannot_be_compiled_trains_without(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(step_module, "compiled_forward", lambda backend: broken)
     one = TrainingStep(mlp(), "fp32", 4, backend="inductor")
-    with pytest.warns(UserWarning, match=r"training without \(no compiler here\); compile=none says so"):
+    with pytest.warns(UserWarning, match=r"training without \(no compiler here\); compile=none avoids this"):
         first, _ = one(torch.ones(4, 5), torch.zeros(4, dtype=torch.int64))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -156,7 +156,7 @@ def test_short_memory_is_one_line_that_says_what_to_lower(error: BaseException) 
     with pytest.raises(OutOfMemory) as caught:
         train(hungry(error), vector_task(), steps=1)
     assert str(caught.value) == (
-        "this machine has not enough memory for 5 examples of 5 at once in fp32; "
+        "this machine does not have enough memory for 5 examples of 5 at once in fp32; "
         "try trainer.micro_batch=2 or precision=bf16"
     )
     assert isinstance(caught.value, ConfigError)

@@ -17,7 +17,7 @@ class LocalLauncher(Launcher):
 
     Args:
         workers: how many processes; null: one per GPU, or one per CPU core.
-        threads: CPU threads of each; null: the cores shared out among the workers.
+        threads: CPU threads of each; null: the cores divided among the workers.
         retry: which failed runs to run again: all, none, or kinds of error as `status` names them.
     """
 
@@ -30,10 +30,11 @@ class LocalLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from reinit_bench.cli.compose import Composer
+        from reinit_bench.core.conf_dir import config_name
         from reinit_bench.sweep.local import run_locally
 
         assert self.hydra_context is not None
-        composer = Composer(self.hydra_context.config_loader)
+        composer = Composer(self.hydra_context.config_loader, config_name())
         run_locally(list(composer.planned(job_overrides)), self.workers, self.threads, retry=self.retry)
         return []
 

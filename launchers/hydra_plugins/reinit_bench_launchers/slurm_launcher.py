@@ -12,7 +12,7 @@ from omegaconf import DictConfig, ListConfig, OmegaConf
 
 
 class SlurmLauncher(Launcher):
-    """Submits what a sweep still misses (`reinit_bench.sweep.slurm`).
+    """Submits what is left of a sweep (`reinit_bench.sweep.slurm`).
 
     The fields are those of `conf/hydra/launcher/slurm.yaml`, where each is explained.
     """
@@ -26,12 +26,13 @@ class SlurmLauncher(Launcher):
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from reinit_bench.cli.compose import Composer
+        from reinit_bench.core.conf_dir import config_name
         from reinit_bench.sweep.slurm.launch import run_on_slurm
         from reinit_bench.sweep.slurm.options import Options
 
         assert self.hydra_context is not None
         options = Options.from_fields(self.fields)
-        composer = Composer(self.hydra_context.config_loader)
+        composer = Composer(self.hydra_context.config_loader, config_name())
         run_on_slurm(list(composer.planned(job_overrides)), options)
         return []
 

@@ -26,12 +26,13 @@ class StudySweeper(Sweeper):
         )
 
     def sweep(self, arguments: list[str]) -> Any:
-        from reinit_bench.cli.compose import Composer, sweep_jobs
+        from reinit_bench.cli.compose import Composer
+        from reinit_bench.core.conf_dir import config_name
 
         assert self.hydra_context is not None
         assert self.launcher is not None
-        study = Composer(self.hydra_context.config_loader).study_of(arguments)
-        return self.launcher.launch(sweep_jobs(study, arguments), initial_job_idx=0)
+        jobs = Composer(self.hydra_context.config_loader, config_name()).jobs(arguments)
+        return self.launcher.launch(jobs, initial_job_idx=0)
 
 
 ConfigStore.instance().store(

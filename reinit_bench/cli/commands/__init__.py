@@ -1,7 +1,7 @@
-"""The sub-commands: one file each, found by being there. None of them imports torch, so that they answer at once.
+"""The sub-commands: one file each, found automatically. None of them imports torch, so that they answer at once.
 
-A file offers `command`, a function that Typer makes a command of; its docstring's first line is the help. The file's
-name is the command's, with a dash for each underscore.
+A file defines `command`, a function that Typer turns into a command; its docstring is the command's help, and the
+file's first line its line in `reinit-bench --help`. The file's name is the command's, with a dash for each underscore.
 """
 
 from __future__ import annotations
@@ -36,7 +36,8 @@ def run_command(words: Sequence[str]) -> int:
         )
     import typer
 
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    helps = {"help_option_names": ["-h", "--help"]}
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_settings=helps)
     module = import_module(f"{__name__}.{name.replace('-', '_')}")
     app.command(name=name)(module.command)
     try:

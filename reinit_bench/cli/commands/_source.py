@@ -23,7 +23,7 @@ Source = Annotated[
     typer.Option(
         "--from",
         metavar="SOURCE",
-        help="runs: the finished runs; paper: the published Tables 2, 6 and 7 as if they were",
+        help="runs: the finished runs; paper: the published Tables 2, 6 and 7 as if they were runs",
     ),
 ]
 
@@ -34,14 +34,14 @@ def collection_of(source: str, results_dir: Path, needed: Sequence[str] = ()) ->
     """The runs to read.
 
     Args:
-        needed: modules that the caller imports next. Thousands of runs take about as long to read as these to import,
-            so where it is safe they are read in a process beside this one meanwhile.
+        needed: modules that the caller imports next. Reading thousands of runs takes about as long as importing these,
+            so the runs are read in a second process meanwhile, if that is safe.
 
     Raises:
         ConfigError: there is no such source, or `results_dir` is a file.
     """
     if source not in ("runs", "paper"):
-        raise ConfigError(f"--from takes runs (finished runs) or paper (the published tables); got {source!r}")
+        raise ConfigError(f"--from must be runs (finished runs) or paper (the published tables); got {source!r}")
     if source == "paper":
         from reinit_bench.analysis.published_runs import published_runs
 
@@ -68,5 +68,5 @@ def _collected(results_dir: Path) -> Collection:
 
 
 def folder_of(source: str, results_dir: Path, usual: str) -> Path:
-    """Where the files go: what the paper's numbers say never overwrites what the runs say."""
+    """The folder to write to: files made from the paper's numbers never overwrite those made from runs."""
     return results_dir / (PAPER_FOLDER if source == "paper" else usual)

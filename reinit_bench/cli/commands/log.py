@@ -1,4 +1,4 @@
-"""What a run wrote on SLURM: the lines of its task's log."""
+"""What a run printed on SLURM: its lines of its task's log."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ def command(words: RunId) -> None:
 
     results_dir, others = split_results_dir(words)
     if len(others) != 1:
-        raise ConfigError("log takes one run id, as `reinit-bench status` prints them")
+        raise ConfigError("log needs one run id, as printed by `reinit-bench status`")
     found = logs_of(results_dir, others[0])
     for run_id, path in found:
         print(path)
         for line in lines_of(path, run_id):
             print(f"  {line}")
     if not found:
-        raise ConfigError(f"no SLURM task under {results_dir} has written about run {others[0]}")
+        raise ConfigError(f"no SLURM task under {results_dir} has a log of run {others[0]}")

@@ -29,7 +29,7 @@ def command(words: Words = None) -> None:
 
     results_dir, others = split_results_dir(words)
     if others:
-        raise ConfigError(f"report takes results_dir=DIR only; got {' '.join(others)}")
+        raise ConfigError(f"report accepts only results_dir=DIR; got {' '.join(others)}")
     collection = collect(results_dir)
     done = set(collection.frame["run_id"])
     unfinished = stored_plan(results_dir, but=done)
@@ -47,9 +47,9 @@ def command(words: Words = None) -> None:
 
 
 def _studies(done: set[str], unfinished: Plan) -> Iterator[Progress]:
-    """How much of each study in conf/study is there; distinct runs, by state."""
+    """For each study in conf/study, how many of its distinct runs are in each state."""
     from reinit_bench.analysis.report.page import Progress
-    from reinit_bench.cli.compose import composer, sweep_jobs
+    from reinit_bench.cli.compose import composer
     from reinit_bench.core.conf_dir import conf_dir
     from reinit_bench.core.config import Experiment
     from reinit_bench.sweep.plan import STATES
@@ -60,7 +60,7 @@ def _studies(done: set[str], unfinished: Plan) -> Iterator[Progress]:
             study = compose.study_of([f"study={path.stem}"])
             if study.is_one_run:
                 continue
-            jobs = sweep_jobs(study, [f"study={path.stem}"])
+            jobs = compose.jobs([f"study={path.stem}"])
             runs = {Experiment.from_dict(compose.compose(overrides)).run_id for overrides in jobs}
             found = Counter(states.get(run_id, "missing") for run_id in runs)
             yield Progress(study=path.stem, about=_about(path), counts={state: found[state] for state in STATES})

@@ -1,4 +1,4 @@
-"""How runs stand: done, running, queued, interrupted, failed, missing; and why they failed."""
+"""The states of runs (done, running, queued, interrupted, failed, missing), and why some failed."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 def command(
     words: Words = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Stay, and look again every few seconds.")] = False,
+    watch: Annotated[bool, typer.Option("--watch", help="Stay, and refresh every few seconds.")] = False,
     seconds: Annotated[float, typer.Option(help="With --watch: how often to look.", min=0.1)] = 10.0,
 ) -> None:
-    """How runs stand and why they failed: of a sweep (study=demo), or of everything in the results folder."""
+    """The states of a sweep's runs (study=demo), or of everything in the results folder, and why some failed."""
     from rich.console import Console
 
     from reinit_bench.sweep.status import stored_plan
@@ -62,11 +62,12 @@ def _picture(plan: Plan, results_dir: Path) -> Group:
 
 
 def _unprepared(plan: Plan) -> list[str]:
-    """Which datasets the runs still need, and the command that gets them."""
+    """Which datasets the runs still need, and the command that prepares them."""
     waiting = {run.experiment.dataset["name"] for run in plan.runs if run.state != "done"}
     if not waiting:
         return []
-    from reinit_bench.data.preparing.command import options, readiness
+    from reinit_bench.core.conf_dir import options
+    from reinit_bench.data.preparing.command import readiness
 
-    names = sorted(name for name in waiting & set(options()) if readiness(name) != "ready")
+    names = sorted(name for name in waiting & set(options("dataset")) if readiness(name) != "ready")
     return [f"datasets not ready: reinit-bench prepare dataset={','.join(names)}"] if names else []

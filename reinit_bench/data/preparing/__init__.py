@@ -1,1 +1,1 @@
-"""What runs in the environment that has TensorFlow: from a TFDS builder to a cache. Never imports torch."""
+"""Preparing datasets: from a TFDS builder to a cache, in an environment that has TensorFlow. Never imports torch."""

@@ -1,6 +1,6 @@
 """Run by path, with `python -P`, in an environment that has TensorFlow but does not have this package installed.
 
-Makes the one package importable without its neighbours: a whole site-packages on the path would mix the libraries of
+Makes this one package importable without its neighbours: a whole site-packages on the path would mix the libraries of
 two environments.
 """
 
@@ -17,6 +17,6 @@ assert spec.loader is not None
 sys.modules["reinit_bench"] = module = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(module)
 
-from reinit_bench.data.preparing.program import main  # noqa: E402  (the package is there only now)
+from reinit_bench.data.preparing.program import main  # noqa: E402  (importable only now)
 
 sys.exit(main(sys.argv[1]))

@@ -1,4 +1,4 @@
-"""TFDS's own part: its builder at the pinned version, brought from upstream's archives to its files."""
+"""TFDS's own part: a builder at the pinned version, from upstream's archives to TFDS's files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def open_builder(job: Job, work: Path) -> Any:
         reason = str(error).strip().splitlines()[0]
         raise ConfigError(f"TensorFlow Datasets {tfds.__version__} has no {name}:{job.version} ({reason})") from error
     if str(builder.version) != job.version:
-        raise ConfigError(f"{name}: version {job.version} wanted, TFDS gives {builder.version}")
+        raise ConfigError(f"{name}: version {job.version} is needed, but TFDS gives {builder.version}")
     return builder
 
 
@@ -41,13 +41,13 @@ def prepared(job: Job, builder: Any, work: Path, console: Console) -> None:
     """Download and extract the archives and let the builder write its files.
 
     Raises:
-        ConfigError: a file cannot be downloaded; or an archive is not what the builder expects.
+        ConfigError: a file cannot be downloaded, or an archive is not what the builder expects.
     """
     with download_progress(console) as progress:
         downloads = Downloads(job, dict(builder.url_infos), progress)
         for name in downloads.drop_corrupt():
-            console.out(f"corrupt: the download {name} has changed since; fetched again")
-        console.out(f"{job.title}: TensorFlow Datasets prepares it (a few minutes for photos)")
+            console.out(f"corrupt: the downloaded file {name} has changed; downloading it again")
+        console.out(f"{job.title}: TensorFlow Datasets is preparing it (a few minutes for photos)")
         config = tfds.download.DownloadConfig(
             extract_dir=work / "extracted", try_download_gcs=False, override_max_simultaneous_downloads=4
         )

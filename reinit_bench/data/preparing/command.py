@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from reinit_bench.core.conf_dir import conf_dir
+from reinit_bench.core.conf_dir import option_file, options
 from reinit_bench.core.settings import ConfigError, instantiate
 from reinit_bench.data.cache import disk_bytes
 from reinit_bench.data.preparing.environment import run_jobs
@@ -22,7 +22,7 @@ def command(arguments: Sequence[str], *, check: bool = False, console: Console |
     such as `dataset.corruption=fog`.
 
     Args:
-        check: verify the hashes of what is there, and change nothing.
+        check: only verify the hashes of what is there.
 
     Returns:
         The exit code: 0 when every named dataset is ready.
@@ -40,7 +40,7 @@ def command(arguments: Sequence[str], *, check: bool = False, console: Console |
             overrides[key.removeprefix("dataset.")] = yaml.safe_load(value)
         else:
             raise ConfigError(
-                f"prepare takes dataset=NAME[,NAME...], dataset=all and dataset.FIELD=VALUE; got {argument!r}"
+                f"prepare accepts dataset=NAME[,NAME...], dataset=all and dataset.FIELD=VALUE; got {argument!r}"
             )
     if not names:
         raise ConfigError(f"which dataset? dataset=all, or dataset= one of {', '.join(preparable())}")
@@ -92,13 +92,8 @@ def readiness(name: str) -> str:
 
 
 def preparable() -> list[str]:
-    """The options of conf/dataset that are prepared by this command, sorted."""
-    return [name for name in options() if source(name) is not None]
-
-
-def options() -> list[str]:
-    """All options of conf/dataset, sorted."""
-    return sorted(path.stem for path in (conf_dir() / "dataset").glob("*.yaml"))
+    """The options of conf/dataset that this command prepares, sorted."""
+    return [name for name in options("dataset") if source(name) is not None]
 
 
 def section(name: str) -> dict[str, Any]:
@@ -107,9 +102,9 @@ def section(name: str) -> dict[str, Any]:
     Raises:
         ConfigError: there is no such option.
     """
-    path = conf_dir() / "dataset" / f"{name}.yaml"
-    if not path.is_file():
-        raise ConfigError(f"there is no dataset {name!r}; there are {', '.join(options())}")
+    path = option_file("dataset", name)
+    if path is None:
+        raise ConfigError(f"there is no dataset {name!r}; choose one of {', '.join(options('dataset'))}")
     content = yaml.safe_load(path.read_text())
     return content.get("dataset", content)
 

@@ -63,7 +63,7 @@ def _fill(job: Job, writer: CacheWriter, split: str, count: int, records: Iterab
 
 
 def _splits(job: Job, builder: Any) -> dict[str, tuple[int, Iterable[Record]]]:
-    """Number of images and the images of train and test, in an order that depends on the archive alone."""
+    """The number of images, and the images, of train and test, in an order that depends on the archive alone."""
     present = [split for split in ("train", "test") if split in builder.info.splits]
     if job.train_per_class is None:
         return {
@@ -81,7 +81,7 @@ def _splits(job: Job, builder: Any) -> dict[str, tuple[int, Iterable[Record]]]:
 
 
 def _read(builder: Any, split: str) -> Iterator[tuple[bytes, int, str]]:
-    """Encoded image, class number and file name (empty where the builder has none) of each example."""
+    """Encoded image, class number and file name (empty if the builder has none) of each example."""
     wanted = {name: True for name in ("image", "label", "image/file_name") if name in builder.info.features}
     dataset = builder.as_dataset(
         split=split,

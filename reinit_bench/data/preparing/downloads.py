@@ -1,4 +1,4 @@
-"""Puts our downloads under a TFDS builder: every file that it asks for is hashed, resumable, or fetched by hand."""
+"""Makes a TFDS builder use our downloads: hashed and resumable, or replaced by files fetched by hand."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class Downloads:
         self._cancel = threading.Event()
 
     def wanted(self, url: str) -> Wanted:
-        """What is known of the file at `url`."""
+        """What is known about the file at `url`."""
         info = self.url_infos.get(url)
         named = next((name for part, name in self.job.files.items() if part in url), None)
         name = named or (info.filename if info else None) or name_in(url)
@@ -49,7 +49,7 @@ class Downloads:
     def drop_corrupt(self) -> list[str]:
         """Delete downloads whose content has changed since; returns their names.
 
-        TFDS takes any file that lies where it would put the download.
+        TFDS accepts any file that it finds where it would put the download.
         """
         dropped = []
         for url, info in self.url_infos.items():
@@ -64,7 +64,7 @@ class Downloads:
         return dropped
 
     def fetch(self, url: str, destination: Path) -> Any:
-        """Bring the file at `url` into the folder `destination`; what TFDS's downloader does."""
+        """Put the file at `url` into the folder `destination`, as TFDS's downloader would."""
         wanted = self.wanted(url)
         try:
             path = destination / wanted.name
@@ -101,7 +101,7 @@ class Downloads:
 
 @contextlib.contextmanager
 def downloads_through(downloads: Downloads) -> Iterator[None]:
-    """Let TFDS's downloader ask `downloads` for every file."""
+    """Make TFDS's downloader get every file from `downloads`."""
 
     def sync_download(engine: Any, url: str, destination: Any, verify: bool = True) -> Any:
         del engine, verify
@@ -116,7 +116,7 @@ def downloads_through(downloads: Downloads) -> Iterator[None]:
 
 
 def download_progress(console: Any) -> Progress:
-    """Bars with bytes and speed."""
+    """Progress bars with bytes and speed."""
     columns = TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
     return Progress(*columns, console=console)
 

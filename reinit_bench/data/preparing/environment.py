@@ -1,4 +1,4 @@
-"""The Python that has TensorFlow: datasets are prepared there, by a process of its own; training never imports it."""
+"""The Python that has TensorFlow: datasets are prepared there, in another process; training never imports it."""
 
 from __future__ import annotations
 
@@ -36,13 +36,13 @@ LAUNCH = Path(__file__).with_name("bootstrap.py")
 
 
 def run_jobs(jobs: Sequence[Job], console: Console) -> dict[str, str | None]:
-    """Make caches in an environment that has TensorFlow; that environment is made where there is none.
+    """Build caches in an environment that has TensorFlow, which is created if there is none.
 
     Returns:
         What went wrong (None: nothing) with each job, by its title; a failure does not stop the others.
 
     Raises:
-        ConfigError: there is no such environment and none can be made.
+        ConfigError: there is no such environment and none can be created.
     """
     if not jobs:
         return {}
@@ -56,17 +56,23 @@ def run_jobs(jobs: Sequence[Job], console: Console) -> dict[str, str | None]:
 
 
 def worker_command(python: Path, jobs: Sequence[Job]) -> list[str]:
-    """The command that does the jobs. -P: the script's folder is not a place to import from."""
+    """The command that does the jobs. -P keeps the script's folder off the import path."""
     return [str(python), "-P", str(LAUNCH), json.dumps([asdict(job) for job in jobs])]
 
 
 def prepare_python(root: Path, console: Console) -> Path:
-    """The interpreter that prepares: the variable's, this one if it has what is needed, or one of an environment made
-    below `root`."""
+    """The interpreter that prepares datasets.
+
+    It is the one that the variable names, or this one if it has what is needed, or that of an environment created below
+    `root`.
+
+    Raises:
+        ConfigError: the variable does not name a file, or the environment cannot be created.
+    """
     chosen = os.environ.get(VARIABLE)
     if chosen:
         if not Path(chosen).is_file():
-            raise ConfigError(f"{VARIABLE} is {chosen}, which is no file; give it the path of a Python")
+            raise ConfigError(f"{VARIABLE} is {chosen}, which is not a file; set it to the path of a Python")
         return Path(chosen)
     if all(find_spec(name) for name in ("tensorflow", "tensorflow_datasets", "importlib_resources")):
         return Path(sys.executable)
@@ -75,7 +81,7 @@ def prepare_python(root: Path, console: Console) -> Path:
 
 
 def _isolated(folder: Path, console: Console) -> Path:
-    """The interpreter of the environment in `folder`; made there if it is not complete."""
+    """The interpreter of the environment in `folder`, which is created if it is not complete."""
     python, complete = folder / "bin" / "python", folder / "complete"
     if complete.exists():
         return python
@@ -83,7 +89,7 @@ def _isolated(folder: Path, console: Console) -> Path:
     with FileLock(folder.with_suffix(".lock")):
         if complete.exists():
             return python
-        console.out(f"making an environment with TensorFlow in {folder} (about 2 GB; once)")
+        console.out(f"creating an environment with TensorFlow in {folder} (about 2 GB; once)")
         shutil.rmtree(folder, ignore_errors=True)
         try:
             _run([sys.executable, "-m", "venv", str(folder)])
@@ -100,11 +106,11 @@ def _run(command: list[str]) -> None:
     if done.returncode:
         last = done.stdout.strip().splitlines()[-1:] or [f"code {done.returncode}"]
         raise ConfigError(
-            f"cannot make the environment that prepares datasets: `{' '.join(command[1:4])}` failed: {last[0]}; "
-            f"where there is no network, set {VARIABLE} to a Python that has {', '.join(REQUIREMENTS[:2])}"
+            f"cannot create the environment that prepares datasets: `{' '.join(command[1:4])}` failed: {last[0]}; "
+            f"without a network, set {VARIABLE} to a Python that has {', '.join(REQUIREMENTS[:2])}"
         )
 
 
 def _environment() -> dict[str, str]:
-    """This process's environment without what would mix its libraries into another Python's."""
+    """This process's environment variables, without those that would mix its libraries into another Python's."""
     return {key: value for key, value in os.environ.items() if key not in ("PYTHONPATH", "PYTHONHOME")}

@@ -1,4 +1,4 @@
-"""Downloads that go on where they were cut, are hashed, and may be replaced by files that a user fetched by hand."""
+"""Downloads that resume where they were cut, are hashed, and may be replaced by files that a user fetched by hand."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Unfetched(Exception):
 
 
 class Cancelled(Exception):
-    """The download was given up because another one failed; what came so far is kept."""
+    """The download was given up because another one failed; what has arrived so far is kept."""
 
 
 @dataclass(frozen=True)
@@ -37,19 +37,19 @@ class Wanted:
     url: str
     name: str
     sha256: str | None
-    """None: not known; then anything is taken."""
+    """None: unknown; then anything is accepted."""
     size: int | None
 
 
 def download(wanted: Wanted, part: Path, report: Callable[[int], None], cancel: threading.Event) -> None:
-    """Download into `part`, going on after the bytes that are already there; returns when the hash is right.
+    """Download into `part`, continuing after the bytes that are already there; returns when the hash is right.
 
     Args:
-        report: told how many bytes are there.
+        report: called with the number of bytes that are there.
         cancel: checked between chunks.
 
     Raises:
-        Unfetched: the server refuses, is not reached, or gives another file.
+        Unfetched: the server refuses, cannot be reached, or sends another file.
         Cancelled: `cancel` was set.
     """
     reason = "the connection was cut"
@@ -94,11 +94,11 @@ def _verify(wanted: Wanted, part: Path) -> None:
     found = file_sha256(part)
     if wanted.sha256 is not None and found != wanted.sha256:
         part.unlink()
-        raise Unfetched(f"what came has SHA-256 {found}, not {wanted.sha256}")
+        raise Unfetched(f"the download has SHA-256 {found}, not {wanted.sha256}")
 
 
 def direct_address(url: str) -> str:
-    """The address that gives the file itself: Google Drive puts a page that asks for consent before large files."""
+    """The URL of the file itself: for large files, Google Drive first shows a page that asks for consent."""
     drive = DRIVE.match(url)
     if drive is None:
         return url
@@ -108,11 +108,11 @@ def direct_address(url: str) -> str:
 def fetched_by_hand(wanted: Wanted, folder: Path) -> Path | None:
     """The file in `folder` that a user put there for `wanted`, or None.
 
-    It must have the published SHA-256, or one that the user vouches for in a file `<name>.sha256` beside it (as
-    `sha256sum` writes it): mirrors pack archives anew.
+    It must have the published SHA-256, or one that the user vouches for in a file `<name>.sha256` next to it (as
+    `sha256sum` writes it): mirrors repack archives.
 
     Raises:
-        Unfetched: it is there and its hash is another one.
+        Unfetched: it is there but has another hash.
     """
     path = folder / wanted.name
     if not path.is_file():
@@ -120,14 +120,14 @@ def fetched_by_hand(wanted: Wanted, folder: Path) -> Path | None:
     expected, found = vouched_sha256(path) or wanted.sha256, file_sha256(path)
     if expected is not None and found != expected:
         raise Unfetched(
-            f"{path} has SHA-256 {found}, not {expected}; if you trust it, say so with "
+            f"{path} has SHA-256 {found}, not {expected}; if you trust it, run "
             f"`cd {folder} && sha256sum {wanted.name} > {wanted.name}.sha256`"
         )
     return path
 
 
 def vouched_sha256(path: Path) -> str | None:
-    """The SHA-256 that a user vouches for, in the file `<name>.sha256` beside `path`."""
+    """The SHA-256 that a user vouches for, in the file `<name>.sha256` next to `path`; None if there is none."""
     try:
         words = path.with_name(f"{path.name}.sha256").read_text().split()
     except FileNotFoundError:
@@ -136,7 +136,7 @@ def vouched_sha256(path: Path) -> str | None:
 
 
 def link_or_copy(source: Path, destination: Path) -> None:
-    """Give `source` a second name; copy it where the file system cannot."""
+    """Give `source` a second name, or copy it if the file system does not support that."""
     try:
         destination.hardlink_to(source)
     except OSError:
@@ -144,5 +144,5 @@ def link_or_copy(source: Path, destination: Path) -> None:
 
 
 def name_in(url: str) -> str:
-    """The file name that an address ends with."""
+    """The file name that a URL ends with."""
     return urllib.parse.unquote(Path(urllib.parse.urlparse(url).path).name)

@@ -15,7 +15,7 @@ from reinit_bench.data.pixels import Decoding, Unreadable, decode, resize
 CHUNK = 1024
 """Images whose encoded bytes are held at a time."""
 BLOCK = 32
-"""Images that a thread takes at once: a tiny image costs less than handing it over."""
+"""Images that a thread takes at a time: decoding a tiny image costs less than handing it over."""
 
 
 def fill(arrays: Mapping[int | None, np.ndarray], images: Iterable[bytes | Path], decoding: Decoding) -> dict[int, str]:

@@ -1,4 +1,4 @@
-"""A job: one builder of TensorFlow Datasets to be cached, as it travels between the two environments."""
+"""A job: one builder of TensorFlow Datasets to be cached, as it is passed between the two environments."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from reinit_bench.data.cache import NATIVE, Cache
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One builder at one version, and how its images are kept."""
+    """One builder at one version, and how its images are stored."""
 
     builder: str
     """TFDS's name, e.g. `cifar10`."""
@@ -21,16 +21,16 @@ class Job:
     root: str
     """The folder of all datasets."""
     side: int | None = None
-    """Pixels at which images are kept; None: as they are, which needs images of one size."""
+    """Pixels at which images are stored; None: as they are, which needs images of one size."""
     enlarged: int | None = None
-    """Pixels at which training images are kept once more, for cropping."""
+    """Pixels at which training images are stored a second time, for cropping."""
     train_per_class: int | None = None
-    """Draw the training split anew: so many images of each class; the rest is the test split."""
+    """Redraw the training split with this many images of each class; the rest is the test split."""
     num_classes: int
     counts: Mapping[str, int] = field(default_factory=dict)
     """Expected examples of train and test; a split that is not named is not checked."""
     files: Mapping[str, str] = field(default_factory=dict)
-    """Names of downloads whose address does not tell one: a part of the address -> file name."""
+    """File names of downloads whose URL contains none: a part of the URL -> file name."""
     where: str | None = None
     """Where to find the files when the download fails."""
 
@@ -41,12 +41,12 @@ class Job:
 
     @property
     def cache(self) -> Cache:
-        """The cache that the job fills: its folder's name tells everything that decides its content."""
+        """The cache that the job fills: its folder's name contains everything that determines its content."""
         sides = f"{self.side}-{self.enlarged}" if self.enlarged else str(self.side or NATIVE)
         drawn = f"draw{self.train_per_class}" if self.train_per_class else None
         words = self.builder, self.config, self.version, drawn, sides
         return Cache(Path(self.root) / "cache" / "-".join(filter(None, words)))
 
     def sides(self, split: str) -> tuple[int | None, ...]:
-        """The sizes at which a split is kept."""
+        """The sizes at which a split is stored."""
         return (self.side, self.enlarged) if split == "train" and self.enlarged else (self.side,)

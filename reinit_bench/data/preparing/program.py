@@ -1,4 +1,4 @@
-"""The program that runs beside TensorFlow: one job, from the builder's download to a finished cache."""
+"""The program that runs in the environment with TensorFlow: jobs, from a builder's download to a finished cache."""
 
 from __future__ import annotations
 
@@ -38,10 +38,10 @@ def main(text: str) -> int:
 
 
 def prepare(job: Job, console: Console) -> Cache:
-    """Make the job's cache, unless it is there and whole; one process at a time.
+    """Build the job's cache, unless it exists and is intact; one process at a time.
 
     Raises:
-        ConfigError: a file cannot be had, or the data are not what is expected; nothing half-made remains.
+        ConfigError: a file cannot be obtained, or the data are not as expected; nothing half-made remains.
     """
     root = Path(job.root)
     lock = FileLock(root / "locks" / f"{job.cache.path.name}.lock")
@@ -72,13 +72,13 @@ def _is_whole(cache: Cache, console: Console) -> bool:
     try:
         cache.check(hashes=True)
     except CorruptCache as error:
-        console.out(f"corrupt: {error}; made again")
+        console.out(f"corrupt: {error}; rebuilding it")
         return False
     return True
 
 
 def _sweep(work: Path) -> None:
-    """Remove what a killed process left half-made; what it finished (extracted archives, TFDS's files) is used."""
+    """Remove what a killed process left half-made; what it finished (extracted archives, TFDS's files) is reused."""
     for pattern in ("**/*.incomplete*", "**/*incomplete.*", "**/*.tmp.*"):
         for path in list(work.glob(pattern)):
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)

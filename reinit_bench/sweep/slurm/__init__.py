@@ -1,1 +1,1 @@
-"""Sweeps on SLURM: many runs to a task, tasks in job arrays, submitted through submitit, resumed from disk alone."""
+"""Sweeps on SLURM: many runs per task, tasks in job arrays, submitted through submitit, resumed from disk alone."""

@@ -1,8 +1,8 @@
-"""What an array task runs: the runs of that task, one after the other, from their frozen configurations.
+"""What an array task executes: its runs, one after another, from their frozen configurations.
 
-The task's own process only serves; the training is in worker processes, so that a crash harms one run. On SIGTERM or
-USR2 the workers write checkpoints and the task is queued again. Whatever else ends it (memory, a node) needs no last
-word: a task that begins again, or the same command typed again, finds on disk what is left.
+The task's own process only hands out runs; the training is in worker processes, so that a crash harms one run. On
+SIGTERM or SIGUSR2 the workers write checkpoints and the task is requeued. Any other end (out of memory, a lost node)
+needs no cleaning up: a restarted task, or the same command typed again, finds on disk what is left.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from reinit_bench.training.interrupt import EXIT_INTERRUPTED, Interrupt, interru
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a task's runs; returns 0 where all of it is done, 1 where a run failed, 75 where it was interrupted."""
+    """Do a task's runs; returns 0 if none failed, 1 if one did or the batch cannot be read, 75 if interrupted."""
     folder = Path((sys.argv[1:] if arguments is None else arguments)[0])
     index = int(os.environ.get("SLURM_ARRAY_TASK_ID", "0"))
     with interrupt_on_signals() as interrupt:
@@ -47,10 +47,10 @@ class TaskRunner:
         self.job = slurm_job()
 
     def run(self) -> int:
-        """Run what is left of the task; the exit code."""
+        """Do what is left of the task; returns the exit code."""
         say(f"task {self.index} of {self.batch.name}, restart {restarts()}, on {os.uname().nodename}")
         if self.index in self.batch.cancelled():
-            say("called off")
+            say("cancelled")
             return 0
         plan = make_plan(map(PlannedRun.from_dict, self.batch.configs(self.index)), _unqueued)
         failed_before = [run for run in plan.in_state("failed") if self._is_ours(run)]
@@ -71,44 +71,44 @@ class TaskRunner:
         return Pool(workers, self.batch.threads or max(1, self.batch.cpus // workers), gpus)
 
     def _is_ours(self, run: PlannedRun) -> bool:
-        """Whether the last process at a run was of this very task, in this life or an earlier one."""
+        """Whether the last process to work on a run belonged to this task, in this start or an earlier one."""
         return self.job is not None and run.status.get("slurm_job") == self.job
 
     def _stopped(self) -> int:
-        """All checkpoints are written: queue the task again, unless that is not wanted or not possible."""
+        """Requeue the task, now that all checkpoints are written, unless that is unwanted or impossible."""
         why_not = self._why_not_again()
         if why_not:
-            say(f"stopped, and not queued again: {why_not}; the same command goes on from the checkpoints")
+            say(f"stopped, and not queued again: {why_not}; the same command resumes from the checkpoints")
         else:
             say("stopped, checkpoints written; queued again")
             try:
-                commands.requeue(os.environ["SLURM_JOB_ID"])  # SLURM ends this process for it
+                commands.requeue(os.environ["SLURM_JOB_ID"])  # SLURM ends this process to do so
             except ConfigError as error:
-                say(f"cannot be queued again: {error}; the same command goes on from the checkpoints")
+                say(f"cannot be queued again: {error}; the same command resumes from the checkpoints")
         return EXIT_INTERRUPTED
 
     def _why_not_again(self) -> str:
         if "SLURM_JOB_ID" not in os.environ:
-            return "this is no SLURM job"
+            return "this is not a SLURM job"
         if self.index in self.batch.cancelled():
-            return "called off"
+            return "cancelled"
         if restarts() >= self.batch.max_requeues:
-            return f"it was {restarts()} times already (hydra.launcher.max_requeues)"
+            return f"it has been {restarts()} times already (hydra.launcher.max_requeues)"
         try:
             state = commands.job_state(os.environ["SLURM_JOB_ID"])
         except ConfigError as error:
             return str(error)
-        # Cancelled by hand, or taken back by SLURM, which then queues it again itself.
+        # Cancelled by hand, or preempted by SLURM, which then requeues it itself.
         return "" if state == "RUNNING" else f"SLURM ends it or queues it again itself ({state or 'unknown to squeue'})"
 
 
 def restarts() -> int:
-    """How often SLURM has begun this task before."""
+    """How often SLURM has restarted this task."""
     return int(os.environ.get("SLURM_RESTART_COUNT") or 0)
 
 
 def log_event(run: PlannedRun, kind: str, values: Mapping[str, Any]) -> None:
-    """A line of the log on one event of one run; epochs are in the run's history.jsonl."""
+    """Log one event of a run; epochs are left out, being in the run's history.jsonl."""
     if kind == "epoch":
         return
     words = {
@@ -120,12 +120,12 @@ def log_event(run: PlannedRun, kind: str, values: Mapping[str, Any]) -> None:
 
 
 def say(line: str) -> None:
-    """A line of the task's log."""
+    """Write a line to the task's log."""
     print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}", flush=True)
 
 
 def _unqueued(results_dir: Path) -> Queued:
-    """The task itself is why its runs are queued: what it finds on disk is all that counts."""
+    """No run counts as queued: the job in the queue is this task itself, so only what is on disk counts."""
     return {}
 
 

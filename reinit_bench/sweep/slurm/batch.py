@@ -1,9 +1,9 @@
 """A batch: one submitted array on disk, with the frozen configuration of every run in it.
 
-`results/slurm/<name>/` has `batch.json` (which runs lie in which task), `tasks.jsonl` (a line per array task: the
-resolved configurations of its runs), the script given to sbatch, and `logs/` with a file per task that has begun.
+`results/slurm/<name>/` has `batch.json` (which runs are in which task), `tasks.jsonl` (a line per array task: the
+resolved configurations of its runs), the script given to sbatch, and `logs/` with a file per task that has started.
 The folder is complete before anything is submitted, and the array's job name is the folder's: whatever dies in between,
-squeue can tell which runs are on their way. A few files an array, however many runs it has.
+squeue can tell which runs are queued. An array has few files, however many runs are in it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ CANCELLED = "cancelled.json"
 
 
 def batches_dir(results_dir: Path) -> Path:
-    """Where the batches of a results folder lie."""
+    """The folder that holds the batches of a results folder."""
     return results_dir / "slurm"
 
 
@@ -33,13 +33,13 @@ class Batch:
     """One array.
 
     Attributes:
-        folder: where it lies; its last part is the array's job name.
+        folder: where it is stored; its last part is the array's job name.
         study: the study that it was submitted for.
         tasks: the run ids of each array task.
-        job: SLURM's number of the array; None until sbatch has answered.
+        job: SLURM's id of the array; None until sbatch has answered.
         workers, threads: worker processes of a task and CPU threads of each; None: chosen in the task.
         cpus: CPU cores of a task.
-        max_requeues: how often a task may be queued again.
+        max_requeues: how often a task may be requeued.
     """
 
     folder: Path
@@ -64,12 +64,12 @@ class Batch:
         try:
             (self.folder / "logs").mkdir(parents=True)
         except OSError as error:
-            raise StoreError(f"cannot make {self.folder}: {error.strerror or error}; change results_dir") from error
+            raise StoreError(f"cannot create {self.folder}: {error.strerror or error}; change results_dir") from error
         write_lines(self.folder / "tasks.jsonl", [{"configs": list(configs)} for configs in tasks])
         self._write()
 
     def submitted(self, job: str) -> Batch:
-        """Keep SLURM's number of the array."""
+        """Record SLURM's id of the array; returns the batch with it."""
         batch = replace(self, job=job)
         batch._write()
         return batch
@@ -84,18 +84,18 @@ class Batch:
         raise ConfigError(f"{self.folder} has no task {index}")
 
     def log(self, job: str) -> Path:
-        """Where a task writes to; `job` is like 12_3."""
+        """The log file of a task; `job` is like 12_3."""
         return self.folder / "logs" / f"{job}.log"
 
     def cancelled(self) -> set[int]:
-        """Tasks that a user has called off: they must not queue themselves again."""
+        """Indices of the tasks that a user has cancelled: they must not requeue themselves."""
         try:
             return set(json.loads((self.folder / CANCELLED).read_bytes()))
         except FileNotFoundError:
             return set()
 
     def call_off(self, indices: Sequence[int]) -> None:
-        """Keep that these tasks are called off."""
+        """Record that these tasks are cancelled."""
         write_json(self.folder / CANCELLED, sorted(self.cancelled() | set(indices)))
 
     def _write(self) -> None:
@@ -104,7 +104,7 @@ class Batch:
 
 
 def new_folder(results_dir: Path) -> Path:
-    """A name that no other batch has."""
+    """The folder of a new batch, with a name that no other batch has."""
     stamp = time.strftime("%Y%m%d-%H%M%S")
     return batches_dir(results_dir) / f"{PREFIX}-{stamp}-{secrets.token_hex(3)}"
 

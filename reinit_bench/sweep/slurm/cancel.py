@@ -1,4 +1,4 @@
-"""Calling a sweep off."""
+"""Cancelling a sweep."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from reinit_bench.sweep.slurm.queue import Task, known_tasks
 
 
 def cancel(results_dir: Path, run_ids: Collection[str] | None = None) -> list[Task]:
-    """End the array tasks that have any of these runs to do (None: all of the results folder's); returns them.
+    """Cancel the array tasks that contain any of these runs (None: all tasks of the results folder); returns them.
 
-    A task that is at work writes checkpoints first. A task is called off as a whole, runs of it that are not among
-    `run_ids` too.
+    A running task writes checkpoints first. A task is cancelled as a whole, including runs of it that are not in
+    `run_ids`.
 
     Raises:
         SlurmError: SLURM does not answer or refuses.
@@ -28,7 +28,7 @@ def cancel(results_dir: Path, run_ids: Collection[str] | None = None) -> list[Ta
     by_folder: defaultdict[Path, list[Task]] = defaultdict(list)
     for task in tasks:
         by_folder[task.batch.folder].append(task)
-    # Said first: a task must know, when the signal comes, that it is not to queue itself again.
+    # Recorded first: when the signal arrives, a task must already know that it is not to requeue itself.
     for together in by_folder.values():
         together[0].batch.call_off([task.index for task in together])
     commands.cancel([task.queued.job for task in tasks])

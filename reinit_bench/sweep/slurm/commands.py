@@ -30,7 +30,7 @@ _IDS_PER_CALL = 500
 
 
 class SlurmError(ConfigError):
-    """A command of SLURM's is missing, fails or does not answer."""
+    """A SLURM command is missing, fails or does not answer."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ class QueuedTask:
 
 
 def available() -> bool:
-    """Whether this machine can ask SLURM at all."""
+    """Whether this machine has SLURM's squeue."""
     return shutil.which("squeue") is not None
 
 
 def require() -> None:
-    """Raise SlurmError where this machine cannot submit."""
+    """Raise SlurmError if this machine cannot submit."""
     for command in ("sbatch", "srun", "squeue", "scontrol"):
         if shutil.which(command) is None:
             raise SlurmError(
@@ -63,7 +63,7 @@ def require() -> None:
 
 
 def squeue(names: Sequence[str]) -> list[QueuedTask]:
-    """Every task of the arrays of these names that SLURM still knows, in one call."""
+    """Every task that SLURM still knows of the arrays with these names, in one call."""
     if not names:
         return []
     form = "--format=%i|%j|%T|%k"
@@ -72,7 +72,7 @@ def squeue(names: Sequence[str]) -> list[QueuedTask]:
 
 
 def max_array_size() -> int:
-    """How many tasks one array may have: the configured MaxArraySize bounds the index, which begins at 0."""
+    """How many tasks one array may have: the configured MaxArraySize bounds the index, which starts at 0."""
     found = re.search(r"^MaxArraySize\s*=\s*(\d+)", _call("scontrol", "show", "config"), re.MULTILINE)
     return int(found.group(1)) if found else 1001
 
@@ -83,12 +83,12 @@ def partitions() -> list[str]:
 
 
 def job_state(job: str) -> str:
-    """The state of one job; empty where SLURM no longer knows it."""
+    """The state of one job; empty if SLURM no longer knows it."""
     return _call("squeue", "--noheader", f"--jobs={job}", "--format=%T").strip()
 
 
 def requeue(job: str) -> None:
-    """Queue a running job again."""
+    """Requeue a running job."""
     _call("scontrol", "requeue", job)
 
 

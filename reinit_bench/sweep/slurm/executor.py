@@ -1,4 +1,4 @@
-"""One array through submitit: the script that SLURM runs for each task, and its submission."""
+"""One array, submitted through submitit: the script that SLURM runs for each task, and its submission."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from reinit_bench.sweep.slurm.options import Options, Resources
 class ArrayExecutor(submitit.SlurmExecutor):
     """Submits one array: the tasks of a batch.
 
-    Submitit writes the script, checks its options, submits it and reads the job's number. What each task calls is ours
-    and not submitit's pickles: those are put in place only after sbatch has answered (a submitter that dies in between
-    orphans the whole array), are two or three files for every task, and run under submitit's signal handlers, which
-    ignore SIGTERM.
+    Submitit writes the script, checks its options, submits it and reads the job's id. Each task runs our own command
+    instead of submitit's pickles: those are put in place only after sbatch has answered (a submitter that dies in
+    between orphans the whole array), are two or three files for every task, and run under submitit's signal handlers,
+    which ignore SIGTERM.
     """
 
     def __init__(self, batch: Batch) -> None:
@@ -33,10 +33,10 @@ class ArrayExecutor(submitit.SlurmExecutor):
         return " ".join(["srun", f"--cpus-per-task={self.array.cpus}", "--unbuffered", *task])
 
     def submit_tasks(self, resources: Resources, options: Options, max_parallel: int) -> str:
-        """Submit the array; returns SLURM's number of it.
+        """Submit the array; returns its SLURM job id.
 
         Raises:
-            SlurmError: sbatch refuses, with its reason.
+            SlurmError: sbatch refuses; the message gives its reason.
         """
         self.update_parameters(**parameters(self.array, resources, options, max_parallel))
         self.parameters["map_count"] = len(self.array.tasks)
@@ -45,7 +45,7 @@ class ArrayExecutor(submitit.SlurmExecutor):
         except (FailedJobError, FailedSubmissionError) as error:
             raise SlurmError(_why_refused(str(error))) from error
         for link in self.array.folder.glob(".submission_file_*"):
-            link.unlink()  # submitit leaves a link from the script's first name
+            link.unlink()  # submitit leaves a link under the script's first name
         return str(job.job_id)
 
 
@@ -69,22 +69,22 @@ def parameters(batch: Batch, resources: Resources, options: Options, max_paralle
         "signal_delay_s": options.signal_seconds,
         "array_parallelism": max_parallel,
         "setup": [*opening(batch), *options.setup],
-        "use_srun": False,  # the command says srun itself: submitit's would write to two files of its own
-        # The log is opened by the script: where the folder cannot be seen, SLURM would end the task without a word.
+        "use_srun": False,  # the command calls srun itself: submitit's would write to two more files
+        # The script opens the log: SLURM would end a task silently if its node did not see the folder.
         "stderr_to_stdout": True,
-        "wckey": None,  # submitit's own, which a cluster that checks them would refuse
+        "wckey": None,  # submitit's default, which a cluster that checks wckeys would refuse
         "additional_parameters": {"requeue": True, "output": "/dev/null"} | dict(options.extra),
     }
 
 
 def opening(batch: Batch) -> list[str]:
-    """The script's first lines: stay alive through SIGTERM, look for the batch's folder, write to the task's log."""
+    """The script's first lines: survive SIGTERM, check that the batch's folder is seen, write to the task's log."""
     folder = shlex.quote(str(batch.folder))
     results = shlex.quote(str(batch.folder.parent.parent))
     blind = f'"node $(hostname -s) does not see results_dir "{results}"; put it on a file system that the nodes share"'
     log = '"$SLURM_ARRAY_JOB_ID"_"$SLURM_ARRAY_TASK_ID".log'
     return [
-        "trap : TERM USR2  # the worker hears them too, and this shell must live to give its exit code",
+        "trap : TERM USR2  # the worker receives them too, and this shell must live to pass on its exit code",
         f"if [ ! -r {folder}/batch.json ]; then",
         f'  scontrol update JobId="$SLURM_JOB_ID" Comment={blind}',
         "  exit 66",
@@ -94,7 +94,7 @@ def opening(batch: Batch) -> list[str]:
 
 
 def _why_refused(text: str) -> str:
-    """Sbatch's complaint in one line, with the partitions where it is about one."""
+    """Sbatch's complaint in one line, with the cluster's partitions if it concerns one."""
     complaints = [line.removeprefix("sbatch: ").removeprefix("error: ").strip() for line in text.splitlines()]
     line = "sbatch refuses: " + "; ".join(filter(None, complaints))
     if "partition" in text.lower():

@@ -1,4 +1,4 @@
-"""A sweep on SLURM: plan it, skip what is done or on its way, submit the rest, and say how to follow it."""
+"""A sweep on SLURM: plan it, skip what is done or under way, submit the rest, and say how to follow it."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ LOCK_SECONDS = 60.0
 
 
 def run_on_slurm(runs: Iterable[PlannedRun], options: Options, console: Console | None = None) -> list[Batch]:
-    """Submit what is missing of a sweep; returns the submitted batches.
+    """Submit what is left of a sweep; returns the submitted batches.
 
     Raises:
         ConfigError: the runs have more than one results folder; nothing is submitted.
-        SlurmError: SLURM is missing or refuses; arrays that it took before are kept and on their way.
-        SweepFailed: `options.wait`, and some runs have failed.
+        SlurmError: SLURM is missing or refuses; arrays that it has already accepted stay in the queue.
+        SweepFailed: `options.wait` is set, and some runs failed or were left unfinished.
     """
     commands.require()
     console = console or Console()
@@ -66,7 +66,7 @@ def submit(todo: Sequence[PlannedRun], options: Options, results_dir: Path, cons
 
 
 def dealt(tasks: Sequence[TaskPlan], hands: int) -> list[Sequence[TaskPlan]]:
-    """Tasks dealt out like cards: arrays have throttles of their own, so each must be as long as the others."""
+    """Tasks dealt out like cards: each array has its own throttle, so all should take equally long."""
     return [tasks[first::hands] for first in range(hands)]
 
 
@@ -82,7 +82,7 @@ def _submit_array(
         threads=options.threads,
         max_requeues=options.max_requeues,
     )
-    # On disk before it is submitted: wherever this process dies, squeue and the folder tell what is under way.
+    # Written before it is submitted: wherever this process dies, squeue and the folder tell what is under way.
     batch.create([[run.to_dict() for run in task.runs] for task in tasks])
     try:
         job = ArrayExecutor(batch).submit_tasks(resources, options, max_parallel)
@@ -93,7 +93,7 @@ def _submit_array(
 
 
 def _remove(batch: Batch) -> None:
-    """Leave nothing of a batch that SLURM did not take."""
+    """Delete the folder of a batch that SLURM did not accept."""
     for path in sorted(batch.folder.rglob("*"), reverse=True):
         path.rmdir() if path.is_dir() else path.unlink()
     batch.folder.rmdir()
@@ -101,7 +101,7 @@ def _remove(batch: Batch) -> None:
 
 @contextmanager
 def submitting(results_dir: Path) -> Iterator[None]:
-    """Keeps two submitters of one results folder apart: the second one plans after the first has submitted."""
+    """Lock a results folder for submission: a second submitter plans only after the first has submitted."""
     folder = batches_dir(results_dir)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -117,10 +117,10 @@ def submitting(results_dir: Path) -> Iterator[None]:
 
 
 def wait(plan: Plan, options: Options, console: Console, sleep: Callable[[float], None] = time.sleep) -> None:
-    """Stay until none of the sweep's runs is on its way.
+    """Wait until none of the sweep's runs is queued or running.
 
     Raises:
-        SweepFailed: some have failed, or were left unfinished.
+        SweepFailed: some runs failed or were left unfinished.
     """
     plan, last = plan.looked_up_again(queued_runs), ""
     while plan.in_state("queued", "running"):
@@ -135,7 +135,7 @@ def wait(plan: Plan, options: Options, console: Console, sleep: Callable[[float]
 
 
 def _located(run: PlannedRun) -> PlannedRun:
-    """The run with its results folder as a full path: a task begins in another place."""
+    """The run with its results folder as an absolute path: a task starts in another directory."""
     return replace(run, execution=replace(run.execution, results_dir=run.execution.results_dir.resolve()))
 
 
@@ -143,7 +143,7 @@ def _only_results_dir(runs: Sequence[PlannedRun]) -> Path:
     found = {run.execution.results_dir for run in runs}
     if len(found) != 1:
         names = ", ".join(sorted(map(str, found)))
-        raise ConfigError(f"a sweep on SLURM has one results_dir; got {names or 'no runs'}")
+        raise ConfigError(f"a sweep on SLURM must have one results_dir; got {names or 'no runs'}")
     return found.pop()
 
 

@@ -12,7 +12,7 @@ from reinit_bench.core.settings import ConfigError, Settings, setting
 
 @dataclass(frozen=True, kw_only=True)
 class Resources(Settings):
-    """What one array task asks the cluster for."""
+    """What one array task requests from the cluster."""
 
     section: ClassVar[str] = "hydra.launcher"
 
@@ -21,15 +21,15 @@ class Resources(Settings):
     qos: str | None = None
     constraint: str | None = None
     gres: str | None = None
-    """As sbatch takes it, e.g. gpu:a100:1; in place of `gpus`."""
+    """As sbatch accepts it, e.g. gpu:a100:1; replaces `gpus`."""
     gpus: int = setting(1, least=0)
-    """GPUs of a task; a worker process for each. 0: the runs use the CPU."""
+    """GPUs of a task, with a worker process for each; 0: the runs use the CPU."""
     cpus: int = setting(8, least=1)
     """CPU cores of a task."""
     mem_gb: float | None = setting(32.0, above=0)
     """Memory of a task in GiB; null: the cluster's default."""
     minutes: int = setting(240, least=1)
-    """Time limit of a task. A task that reaches it writes checkpoints and is queued again."""
+    """Time limit of a task. A task that reaches it writes checkpoints and is requeued."""
 
     @property
     def uses_gpu(self) -> bool:
@@ -38,7 +38,7 @@ class Resources(Settings):
 
 @dataclass(frozen=True, kw_only=True)
 class Options(Resources):
-    """How a sweep is cut into array tasks, and what each of them asks for.
+    """How a sweep is cut into array tasks, and what each of them requests.
 
     Raises:
         ConfigError: a field has a wrong value; a resource class is malformed.
@@ -47,27 +47,27 @@ class Options(Resources):
     target_minutes: int = setting(120, least=1)
     """Runs that share dataset and model are packed into one task up to this estimated time."""
     max_parallel: int = setting(64, least=1)
-    """Most tasks that run at once."""
+    """Maximum number of tasks that run at once."""
     signal_seconds: int = setting(120, least=1)
     """How long before the time limit a task is told to write its checkpoints."""
     max_requeues: int = setting(50, least=0)
-    """How often a task may be queued again before it is left for the same command to go on with."""
+    """How often a task may be requeued; after that, it is left for the same command to resume."""
     workers: int | None = setting(None, least=1)
     """Worker processes of a task; null: one per GPU, or one."""
     threads: int | None = setting(None, least=1)
-    """CPU threads of each; null: the task's cores shared out."""
+    """CPU threads of each; null: the task's cores divided among the workers."""
     wait: bool = False
-    """Whether to stay until all have ended."""
+    """Whether to wait until all runs have ended."""
     poll_seconds: float = setting(10.0, above=0)
-    """Seconds between two looks at the queue, where it is waited for."""
+    """Seconds between looks at the queue while waiting."""
     retry: Any = "all"
     """Which failed runs to submit again: all, none, or kinds of error."""
     setup: Any = field(default_factory=list)
     """Shell lines that each task runs first."""
     extra: Any = field(default_factory=dict)
-    """Further options of sbatch, by their long names."""
+    """Further sbatch options, by their long names."""
     classes: Any = field(default_factory=list)
-    """Resources for some runs: a list of {when: {model: resnet50}, mem_gb: 64}; the first that fits counts."""
+    """Resources for some runs: a list of {when: {model: resnet50}, mem_gb: 64}; the first that matches applies."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -79,13 +79,13 @@ class Options(Resources):
         if isinstance(self.setup, str) or not all(isinstance(line, str) for line in self.setup):
             raise ConfigError(f"hydra.launcher.setup must be a list of shell lines; got {self.setup!r}")
         if not isinstance(self.extra, Mapping):
-            raise ConfigError(f"hydra.launcher.extra must map options of sbatch to values; got {self.extra!r}")
+            raise ConfigError(f"hydra.launcher.extra must map sbatch options to values; got {self.extra!r}")
         for item in self.classes:
             _check_class(item)
 
     @classmethod
     def from_fields(cls, given: Mapping[str, Any]) -> Options:
-        """As the launcher's configuration gives them.
+        """The options that the launcher's configuration gives.
 
         Raises:
             ConfigError: there is no such field, or a value is wrong.
@@ -97,7 +97,7 @@ class Options(Resources):
         return cls(**given)
 
     def resources(self, experiment: Experiment) -> Resources:
-        """What a run's task asks for: the first class that fits, on top of the fields outside classes."""
+        """What a run's task requests: the fields outside `classes`, with those of the first class that matches."""
         own = {spec.name: getattr(self, spec.name) for spec in fields(Resources)}
         for item in self.classes:
             if all(_name_of(experiment, axis) in _as_list(names) for axis, names in item["when"].items()):
@@ -116,7 +116,7 @@ def _check_class(item: Any) -> None:
         raise ConfigError(f"hydra.launcher.classes: unknown field {unknown[0]!r}; allowed are when, {', '.join(known)}")
     strange = sorted(set(item["when"]) - set(_AXES))
     if strange:
-        raise ConfigError(f"hydra.launcher.classes: when takes {', '.join(_AXES)}; got {strange[0]!r}")
+        raise ConfigError(f"hydra.launcher.classes: when accepts {', '.join(_AXES)}; got {strange[0]!r}")
     Resources(**{key: value for key, value in item.items() if key != "when"})
 
 

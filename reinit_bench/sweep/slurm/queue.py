@@ -1,4 +1,4 @@
-"""Which runs are on their way: the batches on disk beside what squeue says of them."""
+"""Which runs are queued: the batches on disk, matched with what squeue reports of them."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Task:
 
 
 def known_tasks(results_dir: Path) -> list[Task]:
-    """All tasks of this results folder's batches that squeue shows, the recently ended ones too; one call of squeue.
+    """All tasks of this results folder's batches that squeue shows, even if they have ended; one call of squeue.
 
     Raises:
         SlurmError: squeue fails or does not answer.
@@ -42,11 +42,11 @@ def known_tasks(results_dir: Path) -> list[Task]:
 
 
 def active_tasks(results_dir: Path, *, strict: bool = True) -> list[Task]:
-    """The tasks that are queued or at work.
+    """The tasks that are queued or running.
 
     Args:
-        strict: raise where squeue is here and does not answer: to submit again then could run things twice. Otherwise
-            warn, and take no run for queued.
+        strict: raise if there is a squeue that does not answer, since submitting again could run things twice.
+            Otherwise warn, and count no run as queued.
 
     Raises:
         SlurmError: squeue does not answer, and `strict`.
@@ -55,7 +55,7 @@ def active_tasks(results_dir: Path, *, strict: bool = True) -> list[Task]:
         return []
     if not commands.available():
         warnings.warn(
-            f"{results_dir} was used with SLURM, and there is no squeue here: queued runs are taken for missing",
+            f"{results_dir} was used with SLURM, but there is no squeue here: queued runs are counted as missing",
             stacklevel=2,
         )
         return []
@@ -64,11 +64,11 @@ def active_tasks(results_dir: Path, *, strict: bool = True) -> list[Task]:
     except SlurmError as error:
         if strict:
             raise
-        warnings.warn(f"{error}; queued runs are taken for missing", stacklevel=2)
+        warnings.warn(f"{error}; queued runs are counted as missing", stacklevel=2)
         return []
 
 
 def queued_runs(results_dir: Path, *, strict: bool = True) -> dict[str, str]:
-    """The job (like 12_3) that will run it or is at it, by run id; arguments and errors as `active_tasks`."""
+    """By run id: the job (like 12_3) that will run it or is running it; arguments and errors as in `active_tasks`."""
     tasks = active_tasks(results_dir, strict=strict)
     return {run_id: task.queued.job for task in tasks for run_id in task.run_ids}

@@ -12,7 +12,7 @@ from reinit_bench.sweep.slurm.options import Options, Resources
 
 @dataclass(frozen=True)
 class TaskPlan:
-    """What one array task runs, one after the other, and how long it is expected to take."""
+    """The runs of one array task, and how long one worker is expected to take for them."""
 
     runs: tuple[PlannedRun, ...]
     seconds: float
@@ -21,13 +21,13 @@ class TaskPlan:
 def plan_tasks(
     runs: Sequence[PlannedRun], options: Options, seconds_of: Callable[[PlannedRun, Resources], float]
 ) -> list[tuple[Resources, list[TaskPlan]]]:
-    """Put runs together into tasks, and group these by the resources that they ask for: an array (or more) for each.
+    """Pack runs into tasks, and group the tasks by the resources that they request: an array (or more) for each group.
 
     A worker keeps its data and its compiled model from run to run, so a task's runs share dataset, model, image size,
-    batch size and precision. The longest tasks come first, so that a sweep does not end with one of them alone.
+    batch size and precision. The longest tasks come first, so that a sweep does not end waiting for a long one.
 
     Args:
-        seconds_of: the expected time of a run on such resources.
+        seconds_of: the expected seconds of a run on given resources.
     """
     groups: dict[str, tuple[Resources, list[tuple[PlannedRun, float]]]] = {}
     for run in runs:
@@ -49,7 +49,7 @@ def _shared(run: PlannedRun) -> list[object]:
 
 
 def _filled(timed: Sequence[tuple[PlannedRun, float]], target_seconds: float) -> list[TaskPlan]:
-    """Tasks of at most `target_seconds`, in order; a run that is longer is alone."""
+    """Tasks of at most `target_seconds`, in order; a run that is longer is a task by itself."""
     tasks: list[TaskPlan] = []
     runs: list[PlannedRun] = []
     total = 0.0

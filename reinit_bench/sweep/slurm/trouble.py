@@ -1,4 +1,4 @@
-"""What went wrong on SLURM outside any run: tasks whose node does not see the results folder, tasks without a word."""
+"""What went wrong on SLURM outside any run: tasks that left no log, e.g. on a node that lacks the results folder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from reinit_bench.sweep.slurm.queue import Task, known_tasks
 
 
 def silent_tasks(results_dir: Path) -> list[str]:
-    """A line on each array of which tasks have ended without writing to their logs."""
+    """One line for each array with tasks that ended without writing a log."""
     found = [batch for batch in batches(results_dir) if batch.job is not None]
     if not found or not commands.available():
         return []
@@ -34,4 +34,4 @@ def _line(batch: Batch, known: list[Task]) -> str:
     said = sorted({task.queued.comment for task in mine if task.index in silent} - {"", "(null)"})
     where = batch.folder.parent.parent
     why = "; ".join(said) or f"perhaps their nodes do not see {where}: put results_dir on a file system that they share"
-    return f"job {batch.job}: {len(silent)} of {len(batch.tasks)} tasks ended without a word; {why}"
+    return f"job {batch.job}: {len(silent)} of {len(batch.tasks)} tasks ended without writing a log; {why}"
