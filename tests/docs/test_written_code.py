@@ -13,7 +13,6 @@ import yaml
 from factories import tiny_experiment
 from written import DOCS, refusals, titled
 
-from reinit_bench.core.settings import instantiate
 from reinit_bench.data.task import load_task
 from reinit_bench.store.store import Store
 from reinit_bench.sweep.slurm.options import Options
@@ -107,6 +106,14 @@ def test_the_launcher_preset_sets_fields_that_there_are() -> None:
     assert Options.from_fields(values).minutes == values["minutes"]
 
 
-def test_the_tfds_dataset_has_fields_that_there_are() -> None:
-    section = yaml.safe_load(titled(DOCS / "how-to" / "add" / "dataset.md")["conf/dataset/kmnist.yaml"])["dataset"]
-    assert instantiate(section, "dataset").jobs["train"].builder == "kmnist"
+def test_the_tfds_dataset_can_be_prepared(tmp_path: Path) -> None:
+    write_files_of("how-to/add/dataset.md", tmp_path)
+    done = run(tmp_path, "-m", "reinit_bench", "--config-dir", "conf", "prepare", "dataset=kmnist", "--check")
+    assert done.returncode == 1
+    assert done.stderr.startswith(f"kmnist: is not prepared in {tmp_path}")
+
+
+def test_the_own_study_can_be_planned(tmp_path: Path) -> None:
+    write_files_of("how-to/add/study.md", tmp_path)
+    done = run(tmp_path, "-m", "reinit_bench", "--config-dir", "conf", "plan", "study=mine")
+    assert "Plan: 12 runs" in done.stdout, done.stderr
