@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,17 @@ def one_torch_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def compiled_layers(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Uses the layers compiled from C on any processor that can run them; how often each function was called."""
+    from compiled_layers import obstacle, use_compiled_layers
+
+    reason = obstacle()
+    if reason is not None:
+        pytest.skip(reason)
+    return use_compiled_layers(monkeypatch)
 
 
 @pytest.fixture(scope="session")

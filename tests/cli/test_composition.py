@@ -1,19 +1,21 @@
-"""Composition: ours equals Hydra's; studies expand to what they say."""
+"""Composing quickly gives what Hydra gives, for every option, any command line and every study."""
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException
+from hydra.errors import HydraException, MissingConfigException
 
 from reinit_bench.cli.compose import Composer, composer
 from reinit_bench.cli.help import groups, help_text
 from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.config import SECTIONS, Experiment
+from reinit_bench.core.settings import ConfigError
 from reinit_bench.sweep.plan import make_plan
 from reinit_bench.sweep.slurm.queue import queued_runs
 from reinit_bench.sweep.studies import override_text, overrides_of
@@ -33,12 +35,6 @@ FIELDS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def compose() -> Iterator[Composer]:
-    with composer() as ready:
-        yield ready
-
-
 def composed_groups() -> dict[str, list[str]]:
     """The groups that bring a section of an experiment."""
     return {group: names for group, names in groups().items() if group not in ("study", "hydra/launcher")}
@@ -48,18 +44,87 @@ def options() -> list[tuple[str, str]]:
     return [(group, option) for group, names in composed_groups().items() for option in names]
 
 
-def test_a_random_sample_is_what_hydra_composes(compose: Composer) -> None:
+@pytest.fixture
+def compose(hydra_composer: Composer) -> Composer:
+    return hydra_composer
+
+
+def command_lines() -> list[list[str]]:
+    """Command lines in random order that name every option of every group once, and every field of `FIELDS`."""
     draw = random.Random(0)
-    choices = composed_groups()
-    for _ in range(25):
-        picked = [
-            f"{g}={draw.choice(choices[g])}"
-            for g in choices
-            if g not in ("study", "hydra/launcher") and draw.random() < 0.6
-        ]
-        overrides = [*picked, *draw.sample(FIELDS, draw.randint(0, 3))]
-        draw.shuffle(overrides)
-        assert compose.compose(overrides) == compose.by_hydra(overrides), overrides
+    count = max(map(len, composed_groups().values()))
+    lines: list[list[str]] = [[FIELDS[number % len(FIELDS)]] for number in range(count)]
+    assert count >= len(FIELDS)
+    for group, option in options():
+        draw.choice([line for line in lines if not any(word.startswith(f"{group}=") for word in line)]).append(
+            f"{group}={option}"
+        )
+    for line in lines:
+        draw.shuffle(line)
+    return lines
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        [],
+        ["dataset=digits", "trainer=paper", "image_size=48"],
+        ["trainer=quick", "trainer.lr=0.5", "dataset=cifar10"],
+        ["dataset=cassava", "results_dir=elsewhere", "seed=3"],
+        ["method=fc", "method.extent=head", "+method.extra=1"],
+        ["trainer.lr=${trainer.momentum}"],
+        ["~logger"],
+        *command_lines(),
+    ],
+    ids=" ".join,
+)
+def test_any_command_line_is_composed_as_hydra_does(compose: Composer, overrides: list[str]) -> None:
+    assert compose.compose(overrides) == compose.by_hydra(overrides)
+
+
+@pytest.mark.parametrize("name", ["paper", "figure2", "ablation", "digits"])
+def test_runs_of_a_study_are_composed_as_hydra_does(compose: Composer, name: str) -> None:
+    jobs = compose.jobs([f"study={name}"])
+    for job in random.Random(name).sample(jobs, 3):
+        assert compose.compose(job) == compose.by_hydra(job)
+
+
+def test_composing_is_not_left_to_hydra(compose: Composer, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All 2,496 points of the paper's study come from a handful of compositions."""
+    count = 0
+    by_hydra = Composer.by_hydra
+
+    def counted(self: Composer, overrides: Sequence[str]) -> dict[str, Any]:
+        nonlocal count
+        count += 1
+        return by_hydra(self, overrides)
+
+    monkeypatch.setattr(Composer, "by_hydra", counted)
+    fresh = Composer(compose.loader)
+    jobs = fresh.jobs(["study=paper"])
+    for job in jobs:
+        fresh.compose(job)
+    assert len(jobs) > 2000
+    assert count <= 2
+
+
+def test_a_field_set_in_one_configuration_is_not_set_in_the_next(compose: Composer) -> None:
+    plain = compose.compose(["dataset=cifar10", "method=lw"])
+    other = compose.compose(["dataset=cifar10", "method=lw", "method.repeats=9", "dataset.train_examples=7"])
+    assert (other["method"]["repeats"], other["dataset"]["train_examples"]) == (9, 7)
+    assert plain == compose.compose(["dataset=cifar10", "method=lw"])
+    assert plain == compose.by_hydra(["dataset=cifar10", "method=lw"])
+
+
+def test_a_typo_in_a_study_names_the_studies(compose: Composer) -> None:
+    with pytest.raises(MissingConfigException) as caught:
+        compose.study_of(["study=tabel2"])
+    assert {"table2", "paper"} <= set(caught.value.options)
+
+
+def test_two_studies_at_once_are_refused(compose: Composer) -> None:
+    with pytest.raises(ConfigError, match="study must be a single name"):
+        compose.study_of(["study=table2", "study=table6"])
 
 
 def test_a_trainer_that_was_asked_for_beats_the_one_that_a_dataset_brings(compose: Composer) -> None:

@@ -14,9 +14,7 @@ from reinit_bench.kernels import convolution_cpu
 from reinit_bench.kernels import library as compiled
 from reinit_bench.models.layers import Conv
 
-pytestmark = pytest.mark.skipif(
-    compiled.library() is None, reason="not compiled, or a processor for which torch's convolutions are taken"
-)
+pytestmark = pytest.mark.usefixtures("compiled_layers")
 
 
 @pytest.fixture(autouse=True)

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from reinit_bench.kernels.library import PANEL, library
+from reinit_bench.kernels.library import PANEL
 from reinit_bench.kernels.norm import has_triton, norm_kind, uses_compiled, uses_triton
 from reinit_bench.models.layers import Norm
 
@@ -23,28 +23,30 @@ SHAPES = [
     (2, 32, 40, 9),
 ]
 EPSILON = 1e-3
-DEVICE = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+CPU = torch.device("cpu")
+DEVICES = dict.fromkeys(("plain", "triton"), torch.device("cuda") if torch.cuda.is_available() else CPU) | {"cpu": CPU}
+"""Where each kind of norm is tested; without a GPU, Triton's kernels run in its interpreter (see conftest)."""
 
 
 @pytest.fixture(params=["plain", "cpu", "triton"])
 def kind(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A way to compute the norm; without a GPU, Triton's kernels run by its interpreter (see conftest)."""
+    """A way to compute the norm."""
     if request.param == "triton" and not has_triton():
         pytest.skip("Triton is not installed")
-    if request.param == "cpu" and (library() is None or DEVICE.type != "cpu"):
-        pytest.skip("not compiled, or a processor for which torch's norm is taken")
+    if request.param == "cpu":
+        request.getfixturevalue("compiled_layers")
     with norm_kind(request.param):
         yield request.param
 
 
-def taken_by(kind: str, channels: int) -> int:
-    """So many channels, or the next number that this way takes: the compiled norm wants sixteens."""
+def channels_for(kind: str, channels: int) -> int:
+    """So many channels, rounded up to a multiple of 16 for the compiled norm, which takes no other number."""
     return -(-channels // PANEL) * PANEL if kind == "cpu" else channels
 
 
-def images(shape: tuple[int, ...], mean: float = 0.0, scale: float = 1.0) -> Tensor:
+def images(kind: str, shape: tuple[int, ...], mean: float = 0.0, scale: float = 1.0) -> Tensor:
     x = torch.randn(shape, generator=torch.Generator().manual_seed(0)) * scale + mean
-    return x.to(DEVICE, memory_format=torch.channels_last)
+    return x.to(DEVICES[kind], memory_format=torch.channels_last)
 
 
 def gradients(layer: nn.Module, x: Tensor, towards: Tensor) -> dict[str, Tensor]:
@@ -57,7 +59,7 @@ def gradients(layer: nn.Module, x: Tensor, towards: Tensor) -> dict[str, Tensor]
     return {"output": y.detach(), **{name: grad.detach() for name, grad in found.items() if grad is not None}}
 
 
-def pair(channels: int, *, relu: bool) -> tuple[Norm, nn.Module]:
+def pair(kind: str, channels: int, *, relu: bool) -> tuple[Norm, nn.Module]:
     """Ours and torch's, with the same random scale (some of it negative) and shift."""
     ours = Norm(channels, EPSILON, relu=relu)
     reference: nn.Module = nn.GroupNorm(1, channels, eps=EPSILON)
@@ -67,13 +69,13 @@ def pair(channels: int, *, relu: bool) -> tuple[Norm, nn.Module]:
             value.copy_(torch.randn(channels, generator=generator))
             ours.get_parameter(name).copy_(value)
     reference = nn.Sequential(reference, nn.ReLU()) if relu else reference
-    return ours.to(DEVICE), reference.to(DEVICE)
+    return ours.to(DEVICES[kind]), reference.to(DEVICES[kind])
 
 
 def compare(kind: str, x: Tensor, *, relu: bool) -> None:
-    """Ours beside torch's, of which the gradients by name."""
-    ours, reference = pair(x.shape[1], relu=relu)
-    towards = torch.randn(x.shape, generator=torch.Generator().manual_seed(2)).to(DEVICE)
+    """Assert that our output and gradients are torch's, and that they were computed the given way."""
+    ours, reference = pair(kind, x.shape[1], relu=relu)
+    towards = torch.randn(x.shape, generator=torch.Generator().manual_seed(2)).to(x.device)
     assert uses_triton(x) == (kind == "triton")
     assert uses_compiled(x, ours.weight) == (kind == "cpu" and x.shape[1] % PANEL == 0)
     found = gradients(ours, x, towards)
@@ -89,15 +91,15 @@ def compare(kind: str, x: Tensor, *, relu: bool) -> None:
 @pytest.mark.parametrize("relu", [False, True])
 @pytest.mark.parametrize("shape", SHAPES)
 def test_it_is_group_norm_with_one_group(kind: str, shape: tuple[int, ...], relu: bool) -> None:
-    compare(kind, images(shape, 0.5, 3.0), relu=relu)
+    compare(kind, images(kind, shape, 0.5, 3.0), relu=relu)
 
 
 @pytest.mark.parametrize(("mean", "kind"), [(30.0, "plain"), (1000.0, "cpu"), (1000.0, "triton")], indirect=["kind"])
 def test_large_means_cost_no_digits(mean: float, kind: str) -> None:
-    """Beside fp64. PyTorch's own norm subtracts squares for channels-last images on the CPU: not held to 1000 +- 1."""
-    channels = taken_by(kind, 33)
-    x = images((2, channels, 11, 3), mean)
-    ours, _ = pair(channels, relu=False)
+    """Compared with fp64. PyTorch's own norm subtracts squares for channels-last images on the CPU: no mean of 1000."""
+    channels = channels_for(kind, 33)
+    x = images(kind, (2, channels, 11, 3), mean)
+    ours, _ = pair(kind, channels, relu=False)
     with torch.no_grad():
         expected = torch.nn.functional.group_norm(x.double(), 1, *(p.double() for p in ours.parameters()), EPSILON)
         assert (ours(x) - expected).abs().max() < 1e-3
@@ -107,20 +109,20 @@ def test_large_means_cost_no_digits(mean: float, kind: str) -> None:
 def test_parts_of_several_tiles(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As many parts as there may be, each of two tiles, the last one cut short."""
     monkeypatch.setattr("reinit_bench.kernels.norm_triton._TILE", 64)
-    compare(kind, images((1, 3, 29, 31), -1.0), relu=True)
+    compare(kind, images(kind, (1, 3, 29, 31), -1.0), relu=True)
 
 
 def test_constant_images_give_the_shift(kind: str) -> None:
-    channels = taken_by(kind, 4)
-    ours, _ = pair(channels, relu=False)
-    y = ours(torch.full((2, channels, 3, 3), 7.0, device=DEVICE).to(memory_format=torch.channels_last))
+    channels = channels_for(kind, 4)
+    ours, _ = pair(kind, channels, relu=False)
+    y = ours(torch.full((2, channels, 3, 3), 7.0, device=DEVICES[kind]).to(memory_format=torch.channels_last))
     torch.testing.assert_close(y, ours.bias.detach().view(1, channels, 1, 1).expand(2, channels, 3, 3))
 
 
 def test_without_an_input_gradient_the_others_are_the_same(kind: str) -> None:
-    channels = taken_by(kind, 5)
-    ours, _ = pair(channels, relu=True)
-    x = images((3, channels, 4, 4))
+    channels = channels_for(kind, 5)
+    ours, _ = pair(kind, channels, relu=True)
+    x = images(kind, (3, channels, 4, 4))
     ours(x).square().sum().backward()
     assert ours.weight.grad is not None
     alone = ours.weight.grad.clone()
@@ -132,8 +134,8 @@ def test_without_an_input_gradient_the_others_are_the_same(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["triton"], indirect=True)
 def test_a_bf16_image_has_fp32_statistics(kind: str) -> None:
     """The other ways get fp32 under autocast."""
-    ours, _ = pair(33, relu=False)
-    x = images((2, 33, 11, 3), 20.0).bfloat16()
+    ours, _ = pair(kind, 33, relu=False)
+    x = images(kind, (2, 33, 11, 3), 20.0).bfloat16()
     y = ours(x)
     assert y.dtype == torch.bfloat16
     expected = torch.nn.functional.group_norm(x.float(), 1, *ours.parameters(), EPSILON)
@@ -143,8 +145,8 @@ def test_a_bf16_image_has_fp32_statistics(kind: str) -> None:
 @pytest.mark.parametrize("kind", ["cpu"], indirect=True)
 def test_compiled_norms_do_not_depend_on_the_number_of_threads(kind: str) -> None:
     before = torch.get_num_threads()
-    ours, _ = pair(32, relu=True)
-    x, towards = images((5, 32, 7, 3)), torch.ones(5, 32, 7, 3)
+    ours, _ = pair(kind, 32, relu=True)
+    x, towards = images(kind, (5, 32, 7, 3)), torch.ones(5, 32, 7, 3)
     torch.set_num_threads(1)
     alone = gradients(ours, x, towards)
     torch.set_num_threads(3)
@@ -155,29 +157,36 @@ def test_compiled_norms_do_not_depend_on_the_number_of_threads(kind: str) -> Non
 
 def test_what_is_not_a_number_stays_so(kind: str) -> None:
     """A run that diverges must be seen to diverge; other images are not touched."""
-    ours, _ = pair(16, relu=True)
-    x = images((2, 16, 3, 3))
+    ours, _ = pair(kind, 16, relu=True)
+    x = images(kind, (2, 16, 3, 3))
     x[0, 3, 1, 1] = torch.nan
     y = ours(x)
     assert y[0].isnan().all()
     assert not y[1].isnan().any()
 
 
-def test_other_layouts_and_vectors_take_the_plain_way() -> None:
+def test_triton_takes_channels_last_images_only() -> None:
+    x = images("triton", (2, 3, 4, 5))
     with norm_kind("triton"):
-        assert not uses_triton(torch.zeros(2, 3, 4, 5))
+        assert uses_triton(x)
+        assert not uses_triton(x.contiguous())
         assert not uses_triton(torch.zeros(2, 3))
-    assert uses_triton(images((2, 3, 4, 5))) == (DEVICE.type == "cuda")
-    weight = torch.ones(16)
-    with norm_kind("cpu"):
-        assert not uses_compiled(torch.zeros(2, 16, 4, 5), weight)
-        assert not uses_compiled(torch.zeros(2, 16), weight)
-        assert not uses_compiled(images((2, 16, 4, 5)).double(), weight.double())
+    assert uses_triton(x) == x.is_cuda
 
 
 @pytest.mark.parametrize("kind", ["cpu"], indirect=True)
-def test_small_batches_take_the_plain_way(kind: str) -> None:
-    small, large = images((2, 32, 4, 4)), images((256, 32, 6, 6))
+def test_compiled_norms_take_channels_last_images_in_fp32_only(kind: str) -> None:
+    x, weight = images(kind, (2, 16, 4, 5)), torch.ones(16)
+    assert uses_compiled(x, weight)
+    assert not uses_compiled(x.contiguous(), weight)
+    assert not uses_compiled(torch.zeros(2, 16), weight)
+    assert not uses_compiled(x.double(), weight.double())
+    assert not uses_compiled(images(kind, (2, 17, 4, 5)), torch.ones(17))
+
+
+@pytest.mark.parametrize("kind", ["cpu"], indirect=True)
+def test_compiled_norms_are_used_for_large_batches_only(kind: str) -> None:
+    small, large = images(kind, (2, 32, 4, 4)), images(kind, (256, 32, 6, 6))
     weight = torch.ones(32)
     with norm_kind("auto"):
         assert not uses_compiled(small, weight)

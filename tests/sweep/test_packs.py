@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from pathlib import Path
+
+from factories import write_result
 
 from reinit_bench.analysis.collect import collect
 from reinit_bench.analysis.table_synthetic import TABLES
@@ -57,22 +58,7 @@ def test_table_1_takes_every_run_of_its_study_and_no_other_reading(
     others = [run.experiment for run in plan_of("study=readings", "seed=0").runs]
     assert (len(study), len(others)) == (18, 75)
     for experiment in {other.run_id: other for other in [*study, *others]}.values():
-        folder = tmp_path / "runs" / experiment.run_id
-        folder.mkdir(parents=True)
-        result = {
-            "run_id": experiment.run_id,
-            "config": experiment.to_dict(),
-            "test_accuracy": 0.5,
-            "validation_accuracy": None,
-            "train_accuracy": 1.0,
-            "rounds": 9,
-            "steps": 1800,
-            "wall_seconds": 1.0,
-            "versions": {},
-            "git_commit": None,
-            "device": "cpu",
-        }
-        (folder / "result.json").write_text(json.dumps(result))
+        write_result(tmp_path, experiment, test_accuracy=0.5)
     table = TABLES[1](collect(tmp_path))
     assert table.data["n"].tolist() == [1] * 18
     assert table.data["mean"].tolist() == [50.0] * 18
