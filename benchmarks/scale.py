@@ -4,7 +4,8 @@
 
 The project's own code plans, packs and submits, and its command is typed again once per virtual day; SLURM's commands
 are stubs, and a run's work is a number of seconds (from the model that reinit_bench/sweep/cost.py states, with a random
-factor per run), so that only the scheduling is measured here. docs/scale.md has the table. About a minute per size.
+factor per run), so that only the scheduling is measured here. docs/explanation/scale.md has the table. About a minute
+per size.
 """
 
 from __future__ import annotations

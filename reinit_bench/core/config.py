@@ -29,7 +29,7 @@ _KEYS = frozenset((*SECTIONS, "trainer", *_PLAIN, *_EXECUTION))
 
 @dataclass(frozen=True, kw_only=True)
 class Trainer(Settings):
-    """How one round is trained (Section 3 and Appendix B.1; PROTOCOL.md's readings are the defaults)."""
+    """How one round is trained (Section 3 and Appendix B.1; the defaults are those of docs/explanation/protocol.md)."""
 
     section: ClassVar[str] = "trainer"
 

@@ -62,9 +62,13 @@ class Rates:
 
     def seconds(self, experiment: Experiment, on: str = GPU) -> float:
         """The expected seconds of a run on one GPU, or in one process on a CPU."""
-        step = self.step_seconds.get(_step_setting(experiment, on))
         steps = self.steps.get(_length_setting(experiment), modelled_steps(experiment))
-        return START_SECONDS + steps * (modelled_step_seconds(experiment, on) if step is None else step)
+        return START_SECONDS + steps * self.seconds_of_a_step(experiment, on)
+
+    def seconds_of_a_step(self, experiment: Experiment, on: str = GPU) -> float:
+        """The expected time of one training step, everything of a run but its start included."""
+        step = self.step_seconds.get(_step_setting(experiment, on))
+        return modelled_step_seconds(experiment, on) if step is None else step
 
     def is_measured(self, experiment: Experiment, on: str = GPU) -> bool:
         """Whether the step time is known from a finished run."""

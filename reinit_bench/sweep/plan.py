@@ -17,12 +17,16 @@ from reinit_bench.sweep.identity import with_sources
 Queued = Mapping[str, str]
 """By run id: the SLURM job that will run it or is running it."""
 
+UNKNOWN = "UNKNOWN"
+"""The job of a run of which SLURM says nothing at the moment."""
+
 AskQueue = Callable[[Path], Queued]
 """Tells which runs of a results folder are queued, as `sweep.slurm.queue.queued_runs` does by calling squeue."""
 
-STATES = ("done", "running", "queued", "interrupted", "failed", "missing")
+STATES = ("done", "running", "queued", "unknown", "interrupted", "failed", "missing")
 """done: its result validates; running: its lease is alive; queued: in a SLURM job that has not reached it yet;
-interrupted: stopped, to be resumed; failed: ended with an error; missing: never started."""
+unknown: it was in a SLURM job, of which SLURM says nothing at the moment; interrupted: stopped, to be resumed; failed:
+ended with an error; missing: never started."""
 
 WITHOUT_KIND = "unknown"
 """The error kind of a failed run whose status names none."""
@@ -152,8 +156,8 @@ def state_of(run_id: str, store: Store, job: str | None = None) -> tuple[str, di
     state = status.get("state")
     if state == "running" and looks_alive(folder, status):
         return "running", status
-    if job is not None and not (state == "failed" and status.get("slurm_job") == job):
-        return "queued", status
+    if job is not None and not (state == "failed" and job in (status.get("slurm_job"), UNKNOWN)):
+        return ("unknown" if job == UNKNOWN else "queued"), status
     if state in ("running", "interrupted"):
         return "interrupted", status
     return ("failed" if state == "failed" else "missing"), status

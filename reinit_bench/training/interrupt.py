@@ -38,8 +38,9 @@ class Interrupt:
 
 @contextmanager
 def handling_signals(handle: Callable[[int, FrameType | None], None]) -> Iterator[None]:
-    """Let `handle` receive the signals that stop a run, except those that this process ignores (`nohup`)."""
-    wanted = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    """Let `handle` receive the signals that stop a run; not SIGHUP if this process ignores it (`nohup`)."""
+    is_deaf = signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    wanted = [number for number in SIGNALS if number != signal.SIGHUP or not is_deaf]
     before = {number: signal.signal(number, handle) for number in wanted}
     try:
         yield

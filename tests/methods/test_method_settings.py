@@ -30,7 +30,7 @@ BLOCKS = "method.schedule must hold block numbers from 1; got "
         (Wels, {"fraction": 0}, SHARE + "0"),
         (Welsr, {"fraction": 1.01}, SHARE + "1.01"),
         (Dsd, {"fraction": -0.2}, SHARE + "-0.2"),
-        (Dsd, {"fraction": "0.2"}, SHARE + "'0.2'"),
+        (Dsd, {"fraction": "0.2"}, SHARE + "'0.2' (text; of a variable: '${oc.decode:${oc.env:NAME}}')"),
         (Wels, {"selection": "row"}, RANDOM + "'row'"),
         (Welsr, {"selection": None}, RANDOM + "None"),
         (Dsd, {"selection": "bernoulli"}, "method.selection must be one of tensor, network; got 'bernoulli'"),

@@ -219,5 +219,5 @@ class SimulatedCluster:
         heapq.heappush(self._events, (when, self._number, happen))
 
     def _show_queue(self) -> None:
-        lines = [f"{task.job}|{task.name}|{task.state}|\n" for task in self._tasks]
-        (self.folder / "queue").write_text("".join(lines))
+        lines = [f"{task.job}|{task.name}|{task.state}|None|\n" for task in self._tasks]
+        (self.folder / "queue").write_text("".join(["JOBID|NAME|STATE|REASON|COMMENT\n", *lines]))

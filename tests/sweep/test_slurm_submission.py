@@ -182,8 +182,8 @@ def test_a_silent_squeue_stops_a_submission_and_only_warns_a_reader(
     (cluster.folder / "squeue").write_text("#!/bin/sh\necho 'slurm_load_jobs error: timed out' >&2\nexit 1\n")
     with pytest.raises(SlurmError, match="squeue failed: slurm_load_jobs error: timed out"):
         submit(configs)
-    with pytest.warns(UserWarning, match="queued runs are counted as missing"):
-        assert make_plan(map(PlannedRun.from_dict, configs), partial(queued_runs, strict=False)).counts["missing"] == 6
+    with pytest.warns(UserWarning, match="timed out; which runs are queued is unknown"):
+        assert make_plan(map(PlannedRun.from_dict, configs), partial(queued_runs, strict=False)).counts["unknown"] == 6
     assert len(list(batches(cluster.results_dir))) == 1
 
 

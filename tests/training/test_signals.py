@@ -16,7 +16,7 @@ def handlers() -> list[Any]:
     return [signal.getsignal(number) for number in SIGNALS]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR2])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR2, signal.SIGHUP])
 def test_a_signal_asks_to_stop_and_says_which(number: signal.Signals) -> None:
     before = handlers()
     with interrupt_on_signals() as interrupt:
@@ -74,3 +74,13 @@ def test_a_request_without_signals() -> None:
     assert not interrupt.requested
     interrupt.request("the scheduler")
     assert (interrupt.requested, interrupt.reason) == (True, "the scheduler")
+
+
+def test_a_hangup_that_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` leaves it
+    try:
+        with interrupt_on_signals() as interrupt:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not interrupt.requested
+    finally:
+        signal.signal(signal.SIGHUP, before)

@@ -54,10 +54,10 @@ def _picture(plan: Plan, results_dir: Path) -> Group:
     from rich.console import Group
     from rich.text import Text
 
-    from reinit_bench.sweep.slurm.trouble import silent_tasks
+    from reinit_bench.sweep.slurm.trouble import slurm_trouble
     from reinit_bench.sweep.status import plan_table, trouble
 
-    lines = [*trouble(plan), *silent_tasks(results_dir), *_unprepared(plan)]
+    lines = [*trouble(plan), *slurm_trouble(results_dir), *_unprepared(plan)]
     return Group(plan_table(plan, "Status"), *(Text(line) for line in lines))
 
 

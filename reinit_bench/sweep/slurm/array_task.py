@@ -17,11 +17,14 @@ from typing import Any
 from reinit_bench.core.machine import visible_gpus
 from reinit_bench.core.provenance import slurm_job
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.sweep.plan import PlannedRun, Queued, make_plan
+from reinit_bench.sweep.plan import Plan, PlannedRun, Queued, make_plan
 from reinit_bench.sweep.pool import Pool
 from reinit_bench.sweep.slurm import commands
 from reinit_bench.sweep.slurm.batch import Batch, read_batch
 from reinit_bench.training.interrupt import EXIT_INTERRUPTED, Interrupt, interrupt_on_signals
+
+MOST_IDLE_STARTS = 3
+"""So often in a row a task may be stopped before any of its runs has taken a step, and still be queued again."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,10 +58,11 @@ class TaskRunner:
         plan = make_plan(map(PlannedRun.from_dict, self.batch.configs(self.index)), _unqueued)
         failed_before = [run for run in plan.in_state("failed") if self._is_ours(run)]
         todo = [run for run in plan.runs if run.state != "done" and run not in failed_before]
+        before = _progress(plan)
         # A run whose last holder was this task on a node that was lost is taken over once its heartbeat stands still.
         outcome = self._pool().run(todo, log_event)
         if self.interrupt.requested or outcome.count("interrupted"):
-            return self._stopped()
+            return self._stopped(_progress(make_plan(plan.runs, _unqueued)) != before)
         failed = [*failed_before, *outcome.ended["failed"]]
         for run in outcome.ended["held"]:
             say(f"{run.run_id} left to another process: {outcome.causes[run.run_id]}")
@@ -74,9 +78,10 @@ class TaskRunner:
         """Whether the last process to work on a run belonged to this task, in this start or an earlier one."""
         return self.job is not None and run.status.get("slurm_job") == self.job
 
-    def _stopped(self) -> int:
+    def _stopped(self, has_progressed: bool) -> int:
         """Requeue the task, now that all checkpoints are written, unless that is unwanted or impossible."""
-        why_not = self._why_not_again()
+        idle_starts = self.batch.count_idle_start(self.index, reset=has_progressed)
+        why_not = self._why_not_again(idle_starts)
         if why_not:
             say(f"stopped, and not queued again: {why_not}; the same command resumes from the checkpoints")
         else:
@@ -87,11 +92,13 @@ class TaskRunner:
                 say(f"cannot be queued again: {error}; the same command resumes from the checkpoints")
         return EXIT_INTERRUPTED
 
-    def _why_not_again(self) -> str:
+    def _why_not_again(self, idle_starts: int) -> str:
         if "SLURM_JOB_ID" not in os.environ:
             return "this is not a SLURM job"
         if self.index in self.batch.cancelled():
             return "cancelled"
+        if idle_starts >= MOST_IDLE_STARTS:
+            return f"no run has taken a step in {idle_starts} starts; raise hydra.launcher.minutes"
         if restarts() >= self.batch.max_requeues:
             return f"it has been {restarts()} times already (hydra.launcher.max_requeues)"
         try:
@@ -100,6 +107,14 @@ class TaskRunner:
             return str(error)
         # Cancelled by hand, or preempted by SLURM, which then requeues it itself.
         return "" if state == "RUNNING" else f"SLURM ends it or queues it again itself ({state or 'unknown to squeue'})"
+
+
+def _progress(plan: Plan) -> list[tuple[str, Any, Any]]:
+    """How far each run has come: its state if it is over, and the round and step of its last checkpoint."""
+    return [
+        (run.state if run.state in ("done", "failed") else "", run.status.get("round"), run.status.get("step"))
+        for run in plan.runs
+    ]
 
 
 def restarts() -> int:

@@ -40,7 +40,9 @@ class QueuedTask:
     job: str
     name: str
     state: str
-    comment: str
+    reason: str = ""
+    """Why it waits, in SLURM's word: Priority, Resources, JobHeldUser, ..."""
+    comment: str = ""
 
     @property
     def ended(self) -> bool:
@@ -66,9 +68,8 @@ def squeue(names: Sequence[str]) -> list[QueuedTask]:
     """Every task that SLURM still knows of the arrays with these names, in one call."""
     if not names:
         return []
-    form = "--format=%i|%j|%T|%k"
-    lines = _call("squeue", "--noheader", "--array", "--states=all", f"--name={','.join(names)}", form).splitlines()
-    return [QueuedTask(*line.split("|", 3)) for line in lines if line.count("|") >= 3]
+    lines = _squeue("--array", "--states=all", f"--name={','.join(names)}", "--format=%i|%j|%T|%r|%k")
+    return [QueuedTask(*line.split("|", 4)) for line in lines if line.count("|") >= 4]
 
 
 def max_array_size() -> int:
@@ -84,7 +85,7 @@ def partitions() -> list[str]:
 
 def job_state(job: str) -> str:
     """The state of one job; empty if SLURM no longer knows it."""
-    return _call("squeue", "--noheader", f"--jobs={job}", "--format=%T").strip()
+    return "".join(_squeue(f"--jobs={job}", "--format=%T")).strip()
 
 
 def requeue(job: str) -> None:
@@ -96,6 +97,17 @@ def cancel(jobs: Sequence[str]) -> None:
     """End jobs or array tasks; each is asked to stop (SIGTERM) before it is killed."""
     for start in range(0, len(jobs), _IDS_PER_CALL):
         _call("scancel", *jobs[start : start + _IDS_PER_CALL])
+
+
+def _squeue(*words: str) -> list[str]:
+    """What squeue says, without its header; without a header it has said nothing, whatever its exit code."""
+    lines = _call("squeue", *words).splitlines()
+    if not lines:
+        raise SlurmError(
+            "squeue answered nothing, not even its header; try again when SLURM's controller is up (a wrapper that "
+            "hides squeue's header has to go)"
+        )
+    return lines[1:]
 
 
 def _call(*words: str) -> str:

@@ -66,7 +66,7 @@ def parameters(batch: Batch, resources: Resources, options: Options, max_paralle
         "time": resources.minutes,
         "ntasks_per_node": 1,
         "cpus_per_task": resources.cpus,
-        "signal_delay_s": options.signal_seconds,
+        "signal_delay_s": options.lead_seconds(resources),
         "array_parallelism": max_parallel,
         "setup": [*opening(batch), *options.setup],
         "use_srun": False,  # the command calls srun itself: submitit's would write to two more files

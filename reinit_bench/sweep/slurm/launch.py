@@ -15,7 +15,7 @@ from rich.console import Console
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.files import StoreError
 from reinit_bench.store.store import Store
-from reinit_bench.sweep.cost import CPU, GPU, Rates
+from reinit_bench.sweep.cost import CPU, GPU, START_SECONDS, Rates
 from reinit_bench.sweep.plan import Plan, PlannedRun, SweepFailed, make_plan, summary_line
 from reinit_bench.sweep.slurm import commands
 from reinit_bench.sweep.slurm.batch import Batch, batches_dir, new_folder
@@ -56,6 +56,8 @@ def submit(todo: Sequence[PlannedRun], options: Options, results_dir: Path, cons
     """Cut the runs into array tasks and submit them, in arrays as large as the cluster allows."""
     rates, largest = Rates.of(Store(results_dir)), commands.max_array_size()
     classes = plan_tasks(todo, options, lambda run, on: rates.seconds(run.experiment, GPU if on.uses_gpu else CPU))
+    for resources, tasks in classes:
+        _check_limit(resources, tasks, options, rates)
     total = sum(task.seconds for _, tasks in classes for task in tasks)
     submitted = []
     for resources, tasks in classes:
@@ -64,6 +66,19 @@ def submit(todo: Sequence[PlannedRun], options: Options, results_dir: Path, cons
             submitted.append(_submit_array(part, resources, options, share, results_dir))
             console.out(_line(submitted[-1], part), highlight=False)
     return submitted
+
+
+def _check_limit(resources: Resources, tasks: Sequence[TaskPlan], options: Options, rates: Rates) -> None:
+    """Raise ConfigError if a task's time limit ends it before it can have taken a step and saved it."""
+    on = GPU if resources.uses_gpu else CPU
+    usable = 60 * resources.minutes - options.lead_seconds(resources)
+    for run in (run for task in tasks for run in task.runs):
+        needed = START_SECONDS + rates.seconds_of_a_step(run.experiment, on)
+        if needed > usable:
+            raise ConfigError(
+                f"hydra.launcher.minutes={resources.minutes} is too short for {run.experiment.title}: to start and "
+                f"take one step takes about {needed:.0f} s, and the signal to stop comes after {usable:.0f} s"
+            )
 
 
 def dealt(tasks: Sequence[TaskPlan], hands: int) -> list[Sequence[TaskPlan]]:
@@ -124,7 +139,7 @@ def wait(plan: Plan, options: Options, console: Console, sleep: Callable[[float]
         SweepFailed: some runs failed or were left unfinished.
     """
     plan, last = plan.looked_up_again(queued_runs), ""
-    while plan.in_state("queued", "running"):
+    while plan.in_state("queued", "running", "unknown"):
         if summary_line(plan) != last:
             last = summary_line(plan)
             console.out(last, highlight=False)

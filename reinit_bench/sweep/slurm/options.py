@@ -96,6 +96,10 @@ class Options(Resources):
             raise ConfigError(f"hydra.launcher has no field {unknown[0]!r}; its fields are {', '.join(known)}")
         return cls(**given)
 
+    def lead_seconds(self, resources: Resources) -> int:
+        """How long before its limit a task is told to stop: `signal_seconds`, but at most a quarter of the limit."""
+        return min(self.signal_seconds, 15 * resources.minutes)
+
     def resources(self, experiment: Experiment) -> Resources:
         """What a run's task requests: the fields outside `classes`, with those of the first class that matches."""
         own = {spec.name: getattr(self, spec.name) for spec in fields(Resources)}

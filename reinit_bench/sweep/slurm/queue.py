@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from reinit_bench.sweep.plan import UNKNOWN
 from reinit_bench.sweep.slurm import commands
 from reinit_bench.sweep.slurm.batch import Batch, batches
 from reinit_bench.sweep.slurm.commands import QueuedTask, SlurmError
@@ -45,8 +46,8 @@ def active_tasks(results_dir: Path, *, strict: bool = True) -> list[Task]:
     """The tasks that are queued or running.
 
     Args:
-        strict: raise if there is a squeue that does not answer, since submitting again could run things twice.
-            Otherwise warn, and count no run as queued.
+        strict: raise an error if squeue exists but does not answer: submitting again then could run things twice.
+            Otherwise warn, and count every task that was ever submitted, its job `UNKNOWN`.
 
     Raises:
         SlurmError: squeue does not answer, and `strict`.
@@ -64,11 +65,12 @@ def active_tasks(results_dir: Path, *, strict: bool = True) -> list[Task]:
     except SlurmError as error:
         if strict:
             raise
-        warnings.warn(f"{error}; queued runs are counted as missing", stacklevel=2)
-        return []
+        warnings.warn(f"{error}; which runs are queued is unknown", stacklevel=2)
+        submitted = ((batch, index) for batch in batches(results_dir) for index in range(len(batch.tasks)))
+        return [Task(batch, index, QueuedTask(UNKNOWN, batch.name, UNKNOWN)) for batch, index in submitted]
 
 
 def queued_runs(results_dir: Path, *, strict: bool = True) -> dict[str, str]:
-    """By run id: the job (like 12_3) that will run it or is running it; arguments and errors as in `active_tasks`."""
+    """The job (like 12_3, or `UNKNOWN`) that will do each run or is at it, by run id; arguments as `active_tasks`."""
     tasks = active_tasks(results_dir, strict=strict)
     return {run_id: task.queued.job for task in tasks for run_id in task.run_ids}

@@ -1,8 +1,9 @@
-"""What went wrong on SLURM outside any run: tasks that left no log, e.g. on a node that lacks the results folder."""
+"""What keeps tasks from running on SLURM, outside any run: held jobs, nodes that lack a folder or a Python."""
 
 from __future__ import annotations
 
 import warnings
+from collections import Counter
 from pathlib import Path
 
 from reinit_bench.sweep.slurm import commands
@@ -10,9 +11,12 @@ from reinit_bench.sweep.slurm.batch import Batch, batches
 from reinit_bench.sweep.slurm.commands import SlurmError
 from reinit_bench.sweep.slurm.queue import Task, known_tasks
 
+WAITING = ("", "None", "(null)", "Priority", "Resources", "JobArrayTaskLimit", "BeginTime")
+"""SLURM's reasons that need no explanation: the task waits for its turn."""
 
-def silent_tasks(results_dir: Path) -> list[str]:
-    """One line for each array with tasks that ended without writing a log."""
+
+def slurm_trouble(results_dir: Path) -> list[str]:
+    """Lines on tasks that cannot begin, that left no log, or that ended before they came to a run."""
     found = [batch for batch in batches(results_dir) if batch.job is not None]
     if not found or not commands.available():
         return []
@@ -21,17 +25,35 @@ def silent_tasks(results_dir: Path) -> list[str]:
     except SlurmError as error:
         warnings.warn(str(error), stacklevel=2)
         return []
-    return [line for batch in found if (line := _line(batch, known))]
+    return [
+        line for batch in found for line in _lines(batch, [task for task in known if task.batch.name == batch.name])
+    ]
 
 
-def _line(batch: Batch, known: list[Task]) -> str:
-    mine = [task for task in known if task.batch.name == batch.name]
-    waiting = {task.index for task in mine if not task.queued.ended}
-    spoken = {int(path.stem.rpartition("_")[2]) for path in (batch.folder / "logs").glob("*_*.log")}
-    silent = set(range(len(batch.tasks))) - waiting - spoken - batch.cancelled()
+def _lines(batch: Batch, tasks: list[Task]) -> list[str]:
+    reasons = Counter(task.queued.reason for task in tasks if task.queued.state == "PENDING")
+    held = [f"job {batch.job}: {count} tasks wait: {why}" for why, count in reasons.items() if why not in WAITING]
+    waiting = {task.index for task in tasks if not task.queued.ended}
+    logs = {int(path.stem.rpartition("_")[2]): path for path in (batch.folder / "logs").glob("*_*.log")}
+    over = set(range(len(batch.tasks))) - waiting - batch.cancelled()
+    lines = [*held, _no_log(batch, tasks, over - logs.keys()), _no_start(batch, logs, over & logs.keys())]
+    return [line for line in lines if line]
+
+
+def _no_log(batch: Batch, tasks: list[Task], silent: set[int]) -> str:
     if not silent:
         return ""
-    said = sorted({task.queued.comment for task in mine if task.index in silent} - {"", "(null)"})
+    said = sorted({task.queued.comment for task in tasks if task.index in silent} - {"", "(null)"})
     where = batch.folder.parent.parent
     why = "; ".join(said) or f"perhaps their nodes do not see {where}: put results_dir on a file system that they share"
     return f"job {batch.job}: {len(silent)} of {len(batch.tasks)} tasks ended without writing a log; {why}"
+
+
+def _no_start(batch: Batch, logs: dict[int, Path], over: set[int]) -> str:
+    """A task's own first line names its batch; a log without it is that of a Python that could not start."""
+    texts = {index: logs[index].read_text(errors="replace").strip() for index in over}
+    broken = {index: text for index, text in texts.items() if f"of {batch.name}, restart" not in text}
+    if not broken:
+        return ""
+    last = next((text.splitlines()[-1] for text in broken.values() if text), "nothing in their logs")
+    return f"job {batch.job}: {len(broken)} of {len(batch.tasks)} tasks ended before they came to a run; {last}"

@@ -1,0 +1,44 @@
+"""Check the files of all finished runs against their checksums."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from reinit_bench.cli.commands._words import Words, split_results_dir
+from reinit_bench.core.settings import ConfigError
+
+Seal = Annotated[bool, typer.Option("--seal", help="Add checksums to results of older versions, as they are now.")]
+
+
+def command(words: Words = None, seal: Seal = False) -> int:
+    """Check every file of every finished run; exit with 1 if one has changed, is missing, or cannot be read."""
+    from reinit_bench.store.store import BELONGING, Store
+
+    results_dir, others = split_results_dir(words)
+    if others:
+        raise ConfigError(f"verify accepts only results_dir=DIR; got {' '.join(others)}")
+    store = Store(results_dir)
+    counts = {"whole": 0, "without checksums": 0, "newly sealed": 0, "harmed": 0}
+    for run_id in store.run_ids():
+        folder = store.run(run_id)
+        try:
+            result = folder.result()
+            if result is None:
+                continue
+            for name in BELONGING:
+                folder.read(name)
+            if "files" in result:
+                counts["whole"] += 1
+            elif seal:
+                folder.write_result(result)
+                counts["newly sealed"] += 1
+            else:
+                counts["without checksums"] += 1
+        except ConfigError as error:
+            counts["harmed"] += 1
+            print(error)
+    found = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
+    print(f"finished runs in {results_dir}: {found or 'none'}")
+    return 1 if counts["harmed"] else 0
