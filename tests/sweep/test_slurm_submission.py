@@ -27,7 +27,8 @@ from reinit_bench.sweep.slurm.launch import run_on_slurm
 from reinit_bench.sweep.slurm.options import Options
 from reinit_bench.sweep.slurm.queue import queued_runs
 from reinit_bench.sweep.slurm.task_plans import plan_tasks
-from reinit_bench.sweep.status import plan_json
+from reinit_bench.sweep.slurm.trouble import slurm_trouble
+from reinit_bench.sweep.status import plan_json, stored_plan
 
 
 @pytest.fixture
@@ -258,3 +259,69 @@ def test_plan_json_is_for_programs(plan_six: Plan) -> None:
     assert told["states"]["missing"] == 6
     assert told["groups"][0]["hours_left"]["gpu"] == pytest.approx(told["hours_left"]["gpu"])
     assert [run["run_id"] for run in told["each"]] == [run.run_id for run in plan_six.runs]
+
+
+def test_a_squeue_that_answers_nothing_is_no_answer(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:
+    """Some wrappers, and a controller that is starting, print nothing and exit with 0."""
+    submit(configs)
+    (cluster.folder / "squeue").write_text("#!/bin/sh\nexit 0\n")
+    with pytest.raises(SlurmError, match="squeue answered nothing, not even its header"):
+        submit(configs)
+    assert len(list(batches(cluster.results_dir))) == 1
+
+
+def test_what_is_queued_is_unknown_while_squeue_fails(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:
+    submit(configs)
+    (cluster.folder / "squeue").write_text("#!/bin/sh\nexit 1\n")
+    with pytest.warns(UserWarning, match="which runs are queued is unknown"):
+        plan = stored_plan(cluster.results_dir)
+    assert plan.counts["unknown"] == 6
+    assert plan.to_run() == []
+
+
+def test_the_signal_comes_in_the_last_quarter_of_the_limit_at_the_earliest(
+    cluster: SimulatedCluster, configs: list[dict[str, Any]]
+) -> None:
+    submit(configs, minutes=2, target_minutes=1, signal_seconds=120)
+    assert {re.search(r"--signal=USR2@(\d+)", script).group(1) for script in scripts(cluster)} == {"30"}  # type: ignore[union-attr]
+
+
+def test_a_limit_that_no_step_fits_into_is_refused(cluster: SimulatedCluster, hydra_composer: Composer) -> None:
+    words = ["dataset=cifar10", "model=vgg16", "trainer.batch_size=4096", f"results_dir={cluster.results_dir}"]
+    run = PlannedRun.from_dict(hydra_composer.compose(words))
+    options = Options(gpus=0, minutes=10, target_minutes=10)
+    with pytest.raises(ConfigError, match=r"minutes=10 is too short for cifar10 vgg16 .* after 480 s"):
+        run_on_slurm([run], options)
+    assert not list(batches(cluster.results_dir))
+
+
+def test_a_held_job_is_shown_with_slurms_reason(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:
+    submit(configs, target_minutes=1)
+    cluster.run_until(0.0)  # one task runs, the others wait
+    queue = cluster.folder / "queue"
+    queue.write_text(queue.read_text().replace("|PENDING|None|", "|PENDING|JobHeldUser|"))
+    told = slurm_trouble(cluster.results_dir)
+    assert told
+    assert all(re.fullmatch(r"job \d+: \d tasks wait: JobHeldUser", line) for line in told)
+
+
+def test_a_python_that_cannot_start_is_named(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:
+    submit(configs)
+    (cluster.folder / "queue").write_text("JOBID|NAME|STATE|REASON|COMMENT\n")  # all have ended
+    for batch in batches(cluster.results_dir):
+        for index in range(len(batch.tasks)):
+            batch.log(f"{batch.job}_{index}").write_text("srun: starting\npython: error while loading libssl.so.3\n")
+    told = slurm_trouble(cluster.results_dir)
+    assert told
+    assert all(
+        "tasks ended before they came to a run; python: error while loading libssl.so.3" in line for line in told
+    )
+
+
+def test_starts_without_progress_are_counted_until_there_is_some(
+    cluster: SimulatedCluster, configs: list[dict[str, Any]]
+) -> None:
+    submit(configs)
+    batch = next(batches(cluster.results_dir))
+    assert [batch.count_idle_start(0, reset=reset) for reset in (False, False, True, False)] == [1, 2, 0, 1]
+    assert batch.count_idle_start(1, reset=False) == 1
