@@ -13,6 +13,7 @@ import reinit_bench
 from reinit_bench.cli.output import lasting_output
 from reinit_bench.cli.words import readable, split_config_flags
 from reinit_bench.core.conf_dir import conf_dir, config_name, own_config
+from reinit_bench.core.errors import in_one_line
 from reinit_bench.core.settings import ConfigError
 
 if TYPE_CHECKING:
@@ -194,7 +195,7 @@ def one_line(error: Exception) -> str:
         ("hydra", "omegaconf", "reinit_bench")
     ):
         return text
-    return f"{type(error).__name__}: {text} (HYDRA_FULL_ERROR=1 shows where)"
+    return f"{in_one_line(error)}; HYDRA_FULL_ERROR=1 shows the traceback"
 
 
 def _one_line_warning(message: Warning | str, *where: Any, **more: Any) -> None:

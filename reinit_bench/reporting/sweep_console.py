@@ -85,11 +85,12 @@ class SweepDisplay:
         if kind == "done" and seeds is not None:
             self._end_of_seeds(title, seeds)
             return
-        seconds = duration(self.clock() - self._began.get(run_id, self.clock()))
+        now = self.clock()
+        seconds = duration(now - self._began.get(run_id, now))
         if kind == "done":
             what = accuracies(test=values["test_accuracy"], validation=values["validation_accuracy"])
         else:
-            what = [f"{kind}: {values['why']}"]
+            what = [f"{kind}: {values['why']}", f"run {run_id}"]
         self.say(GAP.join([f"[{self.finished}/{self.total}]", title, *what, seconds]))
 
     def _end_of_seeds(self, title: str, accuracies_of_all: Sequence[float]) -> None:

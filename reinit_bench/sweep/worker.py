@@ -161,6 +161,7 @@ def _emit_end(
     Args:
         seeds: None for a single run; for seeds side by side empty, but the test accuracies of all with the last one.
     """
+    from reinit_bench.core.errors import in_one_line
     from reinit_bench.store.lease import RunHeld
     from reinit_bench.training.interrupt import Interrupted
 
@@ -172,7 +173,7 @@ def _emit_end(
     elif isinstance(what, RunHeld):
         observer.emit("held", why=str(what))
     else:
-        observer.emit("failed", why=str(what) or type(what).__name__)
+        observer.emit("failed", why=in_one_line(what))
 
 
 def _stop_without_parent(parent: int, interrupt: Interrupt) -> None:

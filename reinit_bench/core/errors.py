@@ -1,0 +1,34 @@
+"""An error in one line: what went wrong and, if it was nobody's intention, where."""
+
+from __future__ import annotations
+
+import sysconfig
+import traceback
+from pathlib import Path
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+_LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
+
+
+def in_one_line(error: BaseException) -> str:
+    """The message of an error that is meant for users; of any other its kind, its message and its place.
+
+    The place is the last line of the user's own code that was being run, or else of this package.
+    """
+    text = " ".join(str(error).split())
+    if isinstance(error, OSError) or type(error).__module__.partition(".")[0] == _PACKAGE.name:
+        return text or type(error).__name__
+    place = _place(error)
+    return ": ".join(filter(None, [type(error).__name__, text])) + (f" ({place})" if place else "")
+
+
+def _place(error: BaseException) -> str:
+    frames = traceback.extract_tb(error.__traceback__)
+    ours = [frame for frame in frames if Path(frame.filename).resolve().is_relative_to(_PACKAGE)]
+    users = [
+        frame
+        for frame in frames
+        if frame not in ours and not frame.filename.startswith((*_LIBRARIES, "<")) and frame.lineno is not None
+    ]
+    last = (users or ours)[-1:]
+    return "".join(f"{Path(frame.filename).name}:{frame.lineno}" for frame in last)
