@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 import tempfile
 import threading
 import time
@@ -23,7 +24,7 @@ from filelock import FileLock, Timeout
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.files import StoreError
 from reinit_bench.store.process import lives, this_process
-from reinit_bench.store.store import RunFolder
+from reinit_bench.store.store import RESULT, RunFolder
 
 HEARTBEAT_SECONDS = float(os.environ.get("REINIT_BENCH_HEARTBEAT_SECONDS") or 10.0)
 """How often the holder raises its counter; longer where thousands of runs at once would load a shared file system."""
@@ -221,6 +222,15 @@ def record_death(folder: RunFolder, why: str) -> None:
         status = folder.status()
         if status.get("state") == "running" and lives(status) is False:
             folder.write_status({**status, "state": "failed", "error": why, "error_kind": DIED})
+
+
+def forget_failed(folder: RunFolder) -> bool:
+    """Delete all that a failed run has left; returns False, and does nothing, if it has a result or is not failed."""
+    with _locked(folder.path):
+        if folder.status().get("state") != "failed" or (folder.path / RESULT).exists():
+            return False
+        shutil.rmtree(folder.path)
+    return True
 
 
 @contextlib.contextmanager

@@ -44,6 +44,7 @@ def run_locally(
     plan.tidy()
     console.out(summary_line(plan), highlight=False)
     if not todo:
+        _check_ends(plan, [], [])
         return plan
     pool = make_pool(todo, workers, threads)
     with SweepDisplay(len(todo), console) as display:
@@ -56,7 +57,17 @@ def run_locally(
         raise Interrupted("stopped by a signal")
     if outcome.count("failed"):
         raise SweepFailed(_failures(outcome))
+    _check_ends(plan, todo, outcome.ended["held"])
     return plan
+
+
+def _check_ends(plan: Plan, tried: list[PlannedRun], held: list[PlannedRun]) -> None:
+    """Raise SweepFailed if runs are left over: held by another command, or failed before and not tried again."""
+    failed = len(plan.in_state("failed")) - sum(run.state == "failed" for run in tried)
+    if failed:
+        raise SweepFailed(f"{failed} failed before and not tried again (hydra.launcher.retry); see reinit-bench status")
+    if held:
+        raise SweepFailed(f"{len(held)} held by another process; type the command again when that has ended")
 
 
 def make_pool(todo: list[PlannedRun], workers: int | None, threads: int | None) -> Pool:

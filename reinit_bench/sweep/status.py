@@ -23,7 +23,8 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C loader is ten t
 
 def plan_table(plan: Plan, title: str, rates: Rates | None = None) -> Table:
     """Counts by state for each dataset and model, and their sums; with `rates` also the hours that are left."""
-    table = Table(title=f"{title}: {len(plan.runs):,} runs", title_justify="left")
+    noun = "run" if len(plan.runs) == 1 else "runs"
+    table = Table(title=f"{title}: {len(plan.runs):,} {noun}", title_justify="left")
     table.add_column("dataset")
     table.add_column("model")
     shown = [state for state in STATES if plan.counts[state]]
@@ -49,19 +50,27 @@ def cost_left(runs: Iterable[PlannedRun], rates: Rates) -> Cost:
     return cost_of(((run.experiment, run.execution.device) for run in left), rates)
 
 
-def plan_json(plan: Plan, rates: Rates) -> str:
-    """The plan as JSON: counts and hours, in all and by group, and each run with its id, title and state."""
-    runs = [{"run_id": run.run_id, "title": run.experiment.title, "state": run.state} for run in plan.runs]
+def plan_json(plan: Plan, rates: Rates | None = None) -> str:
+    """The plan as JSON: counts, in all and by group, and each run with its id, title, state and error.
+
+    With `rates` also the hours that are left.
+    """
     groups = []
     for (dataset, model), members in _groups(plan).items():
         counts = Counter(run.state for run in members)
         states = {state: counts[state] for state in STATES}
-        groups.append({"dataset": dataset, "model": model, **states, "hours_left": cost_left(members, rates).hours})
-    cost = cost_left(plan.runs, rates)
-    whole = {"hours_left": cost.hours, "runs_with_measured_step_time": cost.measured}
-    return json.dumps(
-        {"runs": len(plan.runs), "states": plan.counts, **whole, "groups": groups, "each": runs}, indent=1
-    )
+        hours = {"hours_left": cost_left(members, rates).hours} if rates else {}
+        groups.append({"dataset": dataset, "model": model, **states, **hours})
+    whole: dict[str, Any] = {"runs": len(plan.runs), "states": plan.counts}
+    if rates:
+        cost = cost_left(plan.runs, rates)
+        whole |= {"hours_left": cost.hours, "runs_with_measured_step_time": cost.measured}
+    return json.dumps({**whole, "groups": groups, "each": [_run_json(run) for run in plan.runs]}, indent=1)
+
+
+def _run_json(run: PlannedRun) -> dict[str, Any]:
+    told = {"run_id": run.run_id, "title": run.experiment.title, "state": run.state}
+    return {**told, "error_kind": run.error_kind, "error": cause(run)} if run.state == "failed" else told
 
 
 def trouble(plan: Plan, most: int = 20, last_lines: int = 3) -> list[str]:

@@ -20,7 +20,7 @@ from reinit_bench.core.config import Execution
 from reinit_bench.run.experiment import run_experiment
 from reinit_bench.store import lease as lease_module
 from reinit_bench.store.files import StoreError, write_json
-from reinit_bench.store.lease import Lease, LeaseLost, RunHeld, looks_alive, record_death
+from reinit_bench.store.lease import Lease, LeaseLost, RunHeld, forget_failed, looks_alive, record_death
 from reinit_bench.store.process import lives, this_process
 from reinit_bench.store.store import RunFolder, Store
 
@@ -306,3 +306,15 @@ def test_a_suspended_process_that_wakes_after_a_takeover_leaves_the_winners_file
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == whole
     undisturbed = run_experiment(experiment, Execution(results_dir=tmp_path / "undisturbed"))
     assert result["weights_sha256"] == undisturbed["weights_sha256"]
+
+
+def test_a_failed_run_is_forgotten_and_nothing_else(folder: RunFolder) -> None:
+    for state in ("running", "interrupted", "done"):
+        write_json(folder.path / "status.json", {"state": state})
+        assert not forget_failed(folder)
+    write_json(folder.path / "status.json", {"state": "failed"})
+    write_json(folder.path / "result.json", {"run_id": RUN_ID})
+    assert not forget_failed(folder)
+    (folder.path / "result.json").unlink()
+    assert forget_failed(folder)
+    assert not folder.path.exists()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reinit_bench.cli.commands._words import Words, plan_of, split_results_dir
+from reinit_bench.core.settings import ConfigError
 
 if TYPE_CHECKING:
     from rich.console import Console, Group
@@ -21,20 +22,41 @@ def command(
     words: Words = None,
     watch: Annotated[bool, typer.Option("--watch", help="Stay, and refresh every few seconds.")] = False,
     seconds: Annotated[float, typer.Option(help="With --watch: how often to look.", min=0.1)] = 10.0,
+    json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    forget: Annotated[str, typer.Option(metavar="failed", help="Delete what failed runs have left.")] = "",
 ) -> None:
     """The states of a sweep's runs (study=demo), or of everything in the results folder, and why some failed."""
     from rich.console import Console
 
-    from reinit_bench.sweep.status import stored_plan
+    from reinit_bench.sweep.status import plan_json, stored_plan
 
     results_dir, others = split_results_dir(words)
     plan, console = plan_of(words) if others else stored_plan(results_dir), Console()
-    if not plan.runs:
+    if forget:
+        _forget(plan, forget)
+    elif json:
+        print(plan_json(plan))
+    elif not plan.runs:
         console.out(f"no runs in {results_dir}; start with: reinit-bench -m study=demo", highlight=False)
     elif watch:
         _watch(plan, results_dir, seconds, console)
     else:
         console.print(_picture(plan, results_dir))
+
+
+def _forget(plan: Plan, what: str) -> None:
+    """Delete the folders of failed runs: nothing that is done, under way or to be resumed."""
+    from reinit_bench.store.lease import forget_failed
+    from reinit_bench.store.store import Store
+
+    if what != "failed":
+        raise ConfigError(f"--forget must be failed; got {what!r}")
+    forgotten = [
+        run for run in plan.in_state("failed") if forget_failed(Store(run.execution.results_dir).run(run.run_id))
+    ]
+    for run in forgotten:
+        print(f"forgotten: {run.experiment.title} (run {run.run_id})")
+    print(f"{len(forgotten)} of {plan.counts['failed']} failed runs forgotten")
 
 
 def _watch(plan: Plan, results_dir: Path, seconds: float, console: Console) -> None:
