@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -44,12 +45,11 @@ def part_of(path: Path) -> str:
     return relative.parts[0].removesuffix(".py")
 
 
-def imported(path: Path, *, lazy: bool = True) -> set[str]:
-    """Names of modules that a file imports; with lazy=False only those that importing it imports."""
-    tree = ast.parse(path.read_text())
-    nodes = ast.walk(tree) if lazy else iter(tree.body)
+@functools.cache
+def imported(path: Path) -> set[str]:
+    """Names of the modules that a file imports, at its top or later."""
     found = set()
-    for node in nodes:
+    for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -89,6 +89,14 @@ def test_hydra_stays_at_the_edge() -> None:
         if any(name.split(".")[0] in ("hydra", "omegaconf", "hydra_plugins") for name in imported(path))
     }
     assert knowing == KNOW_HYDRA
+
+
+def test_tensorflow_stays_with_what_prepares_data() -> None:
+    knowing = {path for path in FILES if any(name.startswith("tensorflow") for name in imported(path))}
+    assert {path.relative_to(PACKAGE).parts[:2] for path in knowing} == {("data", "preparing")}
+    modules = {f"reinit_bench.data.preparing.{path.stem}" for path in knowing}
+    outside = [path for path in FILES if path.relative_to(PACKAGE).parts[:2] != ("data", "preparing")]
+    assert not {path for path in outside if modules & imported(path)}
 
 
 COMMANDS = (["--help"], ["status"], ["plan", "study=demo"], ["tables", "2"], ["report"], ["doctor"])

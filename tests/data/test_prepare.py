@@ -195,6 +195,7 @@ def test_neither_torch_nor_tensorflow_is_imported_to_answer() -> None:
     assert done.stdout == "[]\n"
 
 
+@pytest.mark.slow
 def test_training_never_imports_tensorflow() -> None:
     code = (
         "import sys; sys.modules.update(tensorflow=None, tensorflow_datasets=None); "

@@ -34,13 +34,20 @@ def measured(results: Path, experiment: Experiment) -> dict[str, np.ndarray]:
     return arrays
 
 
-def test_a_run_with_diagnostics_ends_as_one_without(tmp_path: Path) -> None:
-    experiment = tiny_experiment(*MUCH)
-    run_experiment(experiment, Execution(results_dir=tmp_path / "with"))
-    run_experiment(experiment, Execution(results_dir=tmp_path / "without", diagnostics=False))
-    assert run_files(tmp_path / "with", experiment.run_id) == run_files(tmp_path / "without", experiment.run_id)
-    assert Store(tmp_path / "without").run(experiment.run_id).diagnostics() is None
-    arrays = measured(tmp_path / "with", experiment)
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> tuple[Experiment, Path]:
+    """A run with diagnostics that nothing interrupted, and its results folder."""
+    experiment, results = tiny_experiment(*MUCH), tmp_path_factory.mktemp("finished")
+    run_experiment(experiment, Execution(results_dir=results))
+    return experiment, results
+
+
+def test_a_run_with_diagnostics_ends_as_one_without(finished: tuple[Experiment, Path], tmp_path: Path) -> None:
+    experiment, results = finished
+    run_experiment(experiment, Execution(results_dir=tmp_path, diagnostics=False))
+    assert run_files(results, experiment.run_id) == run_files(tmp_path, experiment.run_id)
+    assert Store(tmp_path).run(experiment.run_id).diagnostics() is None
+    arrays = measured(results, experiment)
     assert arrays["margins.smallest"].shape == (54,)
     assert arrays["sharpness.loss"].shape == (3, 8)
     assert arrays["weights.size"] > 0
@@ -48,16 +55,17 @@ def test_a_run_with_diagnostics_ends_as_one_without(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("steps", [9, 31])
-def test_a_resumed_run_leaves_the_same_diagnostics(tmp_path: Path, steps: int) -> None:
-    experiment = tiny_experiment(*MUCH)
-    run_experiment(experiment, Execution(results_dir=tmp_path / "uncut"))
-    execution, observer = Execution(results_dir=tmp_path / "cut"), InterruptAfter(steps)
+def test_a_resumed_run_leaves_the_same_diagnostics(
+    finished: tuple[Experiment, Path], tmp_path: Path, steps: int
+) -> None:
+    experiment, results = finished
+    execution, observer = Execution(results_dir=tmp_path), InterruptAfter(steps)
     with pytest.raises(Interrupted):
         run_experiment(experiment, execution, observer=observer, interrupt=observer.interrupt)
-    assert Store(tmp_path / "cut").run(experiment.run_id).diagnostics() is None
+    assert Store(tmp_path).run(experiment.run_id).diagnostics() is None
     run_experiment(experiment, execution)
-    assert run_files(tmp_path / "cut", experiment.run_id) == run_files(tmp_path / "uncut", experiment.run_id)
-    ours, theirs = measured(tmp_path / "cut", experiment), measured(tmp_path / "uncut", experiment)
+    assert run_files(tmp_path, experiment.run_id) == run_files(results, experiment.run_id)
+    ours, theirs = measured(tmp_path, experiment), measured(results, experiment)
     assert ours.keys() == theirs.keys()
     assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
 

@@ -65,6 +65,7 @@ def test_fill_zeros_leaves_zeros_where_the_smallest_were() -> None:
     run = FakeRun()
     run.train()
     before, mask = run.begin(Dsd(fill="zeros", scope="all"), 2)
+    assert set(mask) == set(run.parameters)
     for name, chosen in mask.items():
         assert bit_equal(run.parameters[name].detach(), torch.where(chosen, 0.0, before[name])), name
         assert int((run.parameters[name] == 0).sum()) == chosen.numel() // 5, name

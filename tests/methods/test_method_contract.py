@@ -87,6 +87,7 @@ def test_all_rounds_are_deterministic_and_depend_on_the_seed(method: Reinitializ
 @pytest.mark.parametrize("model", ["scnn", "mlp"])
 def test_masks_name_parameters_with_bools_of_their_shape(method: Reinitializer, model: str) -> None:
     run, masks = all_rounds(method, model)
+    assert len(masks) == len(method.rounds(run.net.num_blocks, method.repeats, MAX_STEPS)) >= 1
     for mask in masks:
         assert mask.keys() <= run.parameters.keys()
         for name, chosen in mask.items():

@@ -8,12 +8,13 @@ import torch
 import yaml
 from torch import nn
 
+from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.settings import ConfigError, instantiate
 from reinit_bench.models.blocknet import BlockNet, is_kernel
 from reinit_bench.models.initializers import HeNormal, Initializer, XavierUniform, fans, initial_values, initialize
 from reinit_bench.models.scnn import Scnn
 
-YAMLS = sorted((Path(__file__).parents[2] / "conf" / "initializer").glob("*.yaml"))
+YAMLS = sorted((conf_dir() / "initializer").glob("*.yaml"))
 BIG = torch.empty(512, 256, 3, 3, device="meta")
 FAN_IN, FAN_OUT = 256 * 9, 512 * 9
 TRUNCATED_STD = 0.87962566103423978  # of a standard normal cut at two standard deviations

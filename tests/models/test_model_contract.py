@@ -12,12 +12,13 @@ import torch.nn.functional as F  # noqa: N812
 import yaml
 from torch import Tensor, nn
 
+from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.settings import ConfigError, instantiate
 from reinit_bench.models.blocknet import BlockNet, Dropout
 from reinit_bench.models.initializers import HeNormal, initialize
 from reinit_bench.models.layers import Architecture
 
-YAMLS = sorted((Path(__file__).parents[2] / "conf" / "model").glob("*.yaml"))
+YAMLS = sorted((conf_dir() / "model").glob("*.yaml"))
 IMAGE_YAMLS = [path for path in YAMLS if yaml.safe_load(path.read_text())["_min_image_size_"] is not None]
 for_images = pytest.mark.parametrize("path", IMAGE_YAMLS, ids=lambda path: path.stem, indirect=True)
 CLASSES, EXAMPLES = 5, 4
@@ -198,8 +199,10 @@ def test_channels_last_computes_the_same(section: dict[str, Any], net: BlockNet)
 def test_bfloat16_trains(section: dict[str, Any], net: BlockNet) -> None:
     x = inputs(section)
     with torch.autocast("cpu", torch.bfloat16):
-        loss = F.cross_entropy(net(x).float(), torch.arange(EXAMPLES) % CLASSES)
+        logits = net(x)
+        loss = F.cross_entropy(logits.float(), torch.arange(EXAMPLES) % CLASSES)
     loss.backward()
+    assert logits.dtype == torch.bfloat16
     assert loss.isfinite()
     assert all(parameter.grad.dtype == torch.float32 for parameter in net.parameters())
     assert all(parameter.grad.isfinite().all() for parameter in net.parameters())

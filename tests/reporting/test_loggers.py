@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 import reinit_bench
+from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.reporting import wandb_account
 from reinit_bench.reporting.loggers import LoggerSettings, logger_observer, wandb_mode
@@ -78,7 +79,7 @@ def test_a_wrong_section_is_one_clear_line(section: dict[str, Any], message: str
     assert str(raised.value) == message
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "conf" / "logger").glob("*.yaml")), ids=lambda path: path.stem)
+@pytest.mark.parametrize("path", sorted((conf_dir() / "logger").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_option_of_the_group_is_a_valid_section(path: Path) -> None:
     settings = LoggerSettings(**yaml.safe_load(path.read_text()))
     assert (settings.name, settings.project, settings.entity) == (path.stem, "reinit-bench", None)

@@ -53,7 +53,6 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_trace(folder: RunFolder) 
     assert names(folder) == {"result.json"}
 
 
-@pytest.mark.slow
 def test_a_full_disk_is_said_in_one_line_and_nothing_is_half_written(tmp_path: Path) -> None:
     full = Path("/dev/full")
     if not full.exists():

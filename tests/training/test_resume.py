@@ -28,8 +28,7 @@ def through_a_file(state: RoundState, folder: Path) -> RoundState:
     return RoundState(**read_checkpoint(folder / "checkpoint.pt", torch.device("cpu")))
 
 
-@pytest.mark.parametrize("kept", ["best", "last"])
-@pytest.mark.parametrize("carry", [False, True])
+@pytest.mark.parametrize(("kept", "carry"), [("best", False), ("last", True)])
 def test_resuming_at_every_step_ends_bit_equal(tmp_path: Path, kept: str, carry: bool) -> None:
     trainer, task = replace(EVERY_STEP, round_weights=kept), vector_task()
     carried = train(mlp(DROPOUT), task, trainer, steps=4)[1] if carry else None

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from training_helpers import RecordingObserver, mlp, train, vector_task
 
-from reinit_bench.training.interrupt import SIGNALS, Interrupt, Interrupted, interrupt_on_signals
+from reinit_bench.training.interrupt import SIGNALS, Interrupted, interrupt_on_signals
 
 
 def handlers() -> list[Any]:
@@ -67,13 +67,6 @@ def test_a_signal_in_the_middle_of_a_round_stops_it_with_a_checkpoint() -> None:
     with interrupt_on_signals() as observer.interrupt, pytest.raises(Interrupted, match="SIGTERM"):
         train(net, vector_task(), steps=50, observer=observer)
     assert [state.step for _, state in observer.saves] == [0, 2]
-
-
-def test_a_request_without_signals() -> None:
-    interrupt = Interrupt()
-    assert not interrupt.requested
-    interrupt.request("the scheduler")
-    assert (interrupt.requested, interrupt.reason) == (True, "the scheduler")
 
 
 def test_a_hangup_that_is_ignored_stays_ignored() -> None:
