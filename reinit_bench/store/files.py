@@ -16,6 +16,18 @@ class StoreError(ConfigError):
     """The store cannot be written: the disk is full, the folder is read-only, or is no folder."""
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it; it may be there already.
+
+    Raises:
+        StoreError: the file system refuses, or `path` is a file.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot make {path}: {error.strerror or error}; change results_dir") from error
+
+
 def write_atomically(path: Path, write: Callable[[Any], None]) -> None:
     """Let `write` fill a temporary file beside `path`, sync it, and give it the name `path`.
 
@@ -36,9 +48,14 @@ def write_atomically(path: Path, write: Callable[[Any], None]) -> None:
         raise StoreError(f"cannot write {path}: {error.strerror or error}; free space or change results_dir") from error
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write `content` to `path` in one step."""
+    write_atomically(path, lambda stream: stream.write(content))
+
+
 def write_text(path: Path, text: str) -> None:
     """Write `text` to `path` in one step."""
-    write_atomically(path, lambda stream: stream.write(text.encode()))
+    write_bytes(path, text.encode())
 
 
 def write_json(path: Path, value: Any) -> None:

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from reinit_bench.analysis.tables.table import Table
+
 Standing = Literal["agrees", "disagrees", "open"]
 """What the runs say of the paper's claim; `open`: nothing can be concluded."""
 
@@ -59,54 +61,6 @@ class Verdict:
     contests: Sequence[Contest]
     caveats: Sequence[str]
     command: str | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Line:
-    """A row of a table: its texts, where it belongs for the filters, which cells are the best, whether the paper's."""
-
-    cells: Sequence[str]
-    dataset: str | None
-    model: str | None
-    condition: str | None
-    best: frozenset[int] = frozenset()
-    published: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sheet:
-    """One of the paper's tables.
-
-    Attributes:
-        name: of its files.
-        caption: one sentence.
-        headings: over the first columns, which are words.
-        columns: over the others, which are numbers.
-        lines: from top to bottom; a published line belongs to the one above it.
-        notes: sentences under it.
-        command: what writes it.
-    """
-
-    name: str
-    caption: str
-    headings: Sequence[str]
-    columns: Sequence[str]
-    lines: Sequence[Line]
-    notes: Sequence[str]
-    command: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Grid:
-    """A long table that the browser fills page by page.
-
-    Attributes:
-        columns: heading, and how a value is shown: `text`, or the number of decimals.
-        rows: values in the order of `columns`; None where there is none.
-    """
-
-    columns: Sequence[tuple[str, str | int]]
-    rows: Sequence[Sequence[Any]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,12 +135,13 @@ class Page:
     results_dir: str
     runs: int
     verdict: Verdict
-    choices: Mapping[str, Sequence[str]]
+    filters: Mapping[str, Sequence[str]]
     """What can be chosen in each filter: datasets, models, conditions."""
-    sheets: Sequence[Sheet]
-    results: Grid
+    tables: Mapping[str, Table]
+    """The paper's tables, by the name that users type."""
+    results: Table
     pictures: Sequence[Picture]
-    each_run: Grid
+    each_run: Table
     curves: Mapping[str, Any]
     """By run id: `x` (steps), `t` and `v` (training and validation accuracy), `r` (the ends of rounds and the test
     accuracy there); accuracies in thousandths."""
