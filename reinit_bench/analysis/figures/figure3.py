@@ -13,7 +13,6 @@ from matplotlib.patches import Rectangle
 from reinit_bench.analysis.figures import NothingToDraw
 from reinit_bench.analysis.figures.style import GRAY, TEXT_WIDTH, method_style, styled
 from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.runs.published_runs import SOURCE
 from reinit_bench.analysis.stats.scores import scores_by_setting
 from reinit_bench.analysis.stats.tree import IMPURE, MIN_LEAF, Node, Tree, fit
 
@@ -66,7 +65,7 @@ def draw(collection: Collection) -> Figure:
     axes.set_xlim(-0.5, depth + _BAR + 1.75)
     axes.set_ylim(len(leaves) - 0.4, -0.6)
     _legend(figure, tree)
-    figure.supxlabel("\n".join(_sentences(tree, collection.from_paper)), fontsize=7.5)
+    figure.supxlabel("\n".join(_sentences(tree, collection.source)), fontsize=7.5)
     return figure
 
 
@@ -128,10 +127,10 @@ def _legend(figure: Figure, tree: Tree) -> None:
     )
 
 
-def _sentences(tree: Tree, from_paper: bool) -> list[str]:
-    source = f"from {SOURCE}: " if from_paper else ""
+def _sentences(tree: Tree, source: str | None) -> list[str]:
+    begin = f"from {source}: " if source else ""
     words = [
-        f"{source}{tree.n} settings, {tree.ties} with several best methods, which share them",
+        f"{begin}{tree.n} settings, {tree.ties} with several best methods, which share them",
         f"where Gini > {IMPURE}, the methods are named that together are the best in more than half of the leaf",
         f"the tree names a best method in {tree.fitted:.0%} of the settings that it was fitted to",
     ]

@@ -23,12 +23,12 @@ def draw(collection: Collection) -> Figure:
     Raises:
         NothingToDraw: no method was run at two budgets or more.
     """
-    return _GRID.one_dataset(collection, "figure4")
+    return GRID.one_dataset(collection, "figure4")
 
 
 def every_dataset(collection: Collection) -> Figure:
     """Figure 9, the full version of Figure 4: test accuracy by compute budget, every dataset."""
-    return _GRID.every_dataset(collection, "figure9", _GRID.rows[0])
+    return GRID.every_dataset(collection, "figure9", GRID.rows[0])
 
 
 VARIANTS = {"figure9": every_dataset}
@@ -77,7 +77,7 @@ def _has_several(runs: pd.DataFrame) -> bool:
     return bool((runs.groupby("method")[BUDGET].nunique() > 1).any())
 
 
-_GRID = PanelGrid(
+GRID = PanelGrid(
     panels=budgeted,
     data=accuracy_by_budget,
     rows=[("accuracy [%]", _cell)],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -23,24 +24,15 @@ def draw(collection: Collection) -> Figure:
     Raises:
         NothingToDraw: no finished run has its sharpness measured.
     """
-    return _GRID.one_dataset(collection, "figure5")
+    return GRID.one_dataset(collection, "figure5")
 
 
 def every_dataset(collection: Collection) -> Figure:
     """Figure 12, the full version of Figure 5: change in training accuracy under Gaussian noise, every dataset."""
-    return _GRID.every_dataset(collection, "figure12", ("points lost", _accuracy_cell))
+    return GRID.every_dataset(collection, "figure12", ("points lost", _accuracy_cell))
 
 
 VARIANTS = {"figure12": every_dataset}
-
-
-def measured(collection: Collection, figure: str) -> list[Panel]:
-    """The panels of runs whose sharpness was measured.
-
-    Raises:
-        NothingToDraw: there is none.
-    """
-    return measured_panels(collection, figure, "sharpness", NEEDED)
 
 
 def sharpness(collection: Collection, found: Sequence[Panel]) -> pd.DataFrame:
@@ -81,8 +73,8 @@ def _points(collection: Collection, run_id: str) -> list[tuple[float, float, flo
     return [(float(s), float(a), float(b)) for s, a, b in zip(sigma, lost, gained, strict=True)]
 
 
-_GRID = PanelGrid(
-    panels=measured,
+GRID = PanelGrid(
+    panels=partial(measured_panels, what="sharpness", needed=NEEDED),
     data=sharpness,
     rows=[("accuracy lost [points]", _accuracy_cell), ("loss gained", _loss_cell)],
     heading="Sharpness",

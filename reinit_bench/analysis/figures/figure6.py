@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -22,29 +23,20 @@ def draw(collection: Collection) -> Figure:
     Raises:
         NothingToDraw: no finished run has its margins measured.
     """
-    return _GRID.one_dataset(collection, "figure6")
+    return GRID.one_dataset(collection, "figure6")
 
 
 def every_dataset_every_method(collection: Collection) -> Figure:
     """Figure 10, the full version of Figure 6's top: the smallest margins, all methods, every dataset."""
-    return _GRID.every_dataset(collection, "figure10", _GRID.rows[0])
+    return GRID.every_dataset(collection, "figure10", GRID.rows[0])
 
 
 def every_dataset_lw_and_bl(collection: Collection) -> Figure:
     """Figure 11, the full version of Figure 6's bottom: the smallest margins, LW against BL, every dataset."""
-    return _GRID.every_dataset(collection, "figure11", _GRID.rows[1])
+    return GRID.every_dataset(collection, "figure11", GRID.rows[1])
 
 
 VARIANTS = {"figure10": every_dataset_every_method, "figure11": every_dataset_lw_and_bl}
-
-
-def measured(collection: Collection, figure: str) -> list[Panel]:
-    """The panels of runs whose margins were measured.
-
-    Raises:
-        NothingToDraw: there is none.
-    """
-    return measured_panels(collection, figure, "margins", NEEDED)
 
 
 def margins(collection: Collection, found: Sequence[Panel]) -> pd.DataFrame:
@@ -78,8 +70,8 @@ def _curves(axes: Axes, rows: pd.DataFrame, shown: pd.Series) -> None:
     curves(axes, rows[shown], "rank", "margin", markevery=max(1, last // 6))
 
 
-_GRID = PanelGrid(
-    panels=measured,
+GRID = PanelGrid(
+    panels=partial(measured_panels, what="margins", needed=NEEDED),
     data=margins,
     rows=[("margin (log)", _every_method), ("margin", _lw_and_bl)],
     heading="Smallest margins on the training set",

@@ -10,7 +10,6 @@ from matplotlib.figure import Figure
 from reinit_bench.analysis.figures import NothingToDraw
 from reinit_bench.analysis.figures.style import BLACK, method_style, styled, two_columns
 from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.runs.published_runs import SOURCE
 from reinit_bench.analysis.stats.mean_gains import GainGroup, mean_gains
 from reinit_bench.analysis.stats.scores import ALL, scores_by_setting
 
@@ -41,7 +40,7 @@ def draw(collection: Collection) -> Figure:
         axes.set_ylabel("gain over BL [points]")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=len(methods))
-    source = f"; from {SOURCE}" if collection.from_paper else ""
+    source = f"; from {collection.source}" if collection.source else ""
     figure.supxlabel(f"training examples (mean over what is in brackets, bars: 95% t-interval){source}", fontsize=8)
     return figure
 

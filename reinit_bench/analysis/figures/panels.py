@@ -16,10 +16,9 @@ import pandas as pd
 from reinit_bench.analysis.figures import NothingToDraw
 from reinit_bench.analysis.runs import paper
 from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.runs.distance import default_image_runs, different, distance_from_paper
+from reinit_bench.analysis.runs.distance import default_image_runs, different, from_paper
 from reinit_bench.analysis.runs.labelling import dataset_labels
 from reinit_bench.analysis.runs.measurements import having
-from reinit_bench.analysis.runs.ordering import place
 
 SHOWN = "OXFORD-IIIT"
 """The dataset of the figures in the paper's main text."""
@@ -69,7 +68,7 @@ def panels(
         best = min(filter(usable, parts), key=lambda part: _farness(part, wanted, free), default=None)
         if best is not None:
             found.append(Panel(str(dataset), str(model), best.drop(columns="panel_dataset")))
-    return sorted(found, key=lambda panel: (*place(panel.dataset, paper.DATASETS), *place(panel.model, paper.MODELS)))
+    return sorted(found, key=_place)
 
 
 def measured_panels(collection: Collection, figure: str, what: str, needed: Sequence[str]) -> list[Panel]:
@@ -103,8 +102,12 @@ def together(found: Sequence[Panel]) -> pd.DataFrame:
     return pd.concat([panel.runs for panel in found])
 
 
+def _place(panel: Panel) -> tuple[int | str, ...]:
+    return *paper.place(panel.dataset, paper.DATASETS), *paper.place(panel.model, paper.MODELS)
+
+
 def _farness(runs: pd.DataFrame, wanted: Mapping[str, Any], free: Sequence[str]) -> tuple[float, ...]:
     """How far the settings of these runs are from what is to be shown: the smallest is chosen."""
     first = runs.iloc[0]
-    unlike = distance_from_paper(first, but=free)
-    return len(different(first, wanted)), unlike, -len(runs), -float(first.get("trainer.max_steps") or 0)
+    most_steps = float(first.get("trainer.max_steps") or 0)
+    return len(different(first, wanted)), from_paper(first, but=free), -len(runs), -most_steps

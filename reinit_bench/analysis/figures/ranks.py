@@ -8,7 +8,6 @@ from matplotlib.figure import Figure
 from reinit_bench.analysis.figures import NothingToDraw
 from reinit_bench.analysis.figures.style import BLACK, GRAY, method_style, styled, two_columns
 from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.runs.published_runs import SOURCE
 from reinit_bench.analysis.stats.mean_ranks import Ranking, rankings, to_show
 from reinit_bench.analysis.stats.scores import ALL, scores_by_setting
 
@@ -35,7 +34,7 @@ def draw(collection: Collection) -> Figure:
     figure, panels = two_columns(len(shown), (len(scores.methods) // 2 + 3.2) * _STEP)
     for axes, ranking in zip(panels, shown, strict=True):
         _panel(axes, ranking)
-    source = f"from {SOURCE}; " if collection.from_paper else ""
+    source = f"from {collection.source}; " if collection.source else ""
     figure.supxlabel(
         f"{source}mean rank, 1 is the best; methods on one bar cannot be told apart at 95% (Nemenyi)", fontsize=8
     )

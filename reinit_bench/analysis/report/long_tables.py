@@ -10,7 +10,6 @@ import pandas as pd
 from reinit_bench.analysis.runs import paper
 from reinit_bench.analysis.runs.collect import Collection
 from reinit_bench.analysis.runs.labelling import condition_label, dataset_labels, distinguishing_settings
-from reinit_bench.analysis.runs.ordering import place
 from reinit_bench.analysis.stats.summary import summaries
 from reinit_bench.analysis.tables.table import Table
 
@@ -104,4 +103,4 @@ def _published(setting: Mapping[str, Any]) -> float | None:
 def _paper_order(column: pd.Series) -> pd.Series:
     """The sort key of a column."""
     order = _ORDER.get(str(column.name))
-    return column if order is None else column.map(lambda name: place(str(name), order))
+    return column if order is None else column.map(lambda name: paper.place(str(name), order))

@@ -72,14 +72,12 @@ class Picture:
         caption: what it shows.
         png: the picture in base64; None where it cannot be drawn.
         missing: why it cannot be drawn and what to type; empty where it can.
-        command: what draws it.
     """
 
     name: str
     caption: str
     png: str | None
     missing: str
-    command: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,5 +24,4 @@ def _picture(name: str, figure: KnownFigure, collection: Collection) -> Picture:
         png = base64.b64encode(image(figure.draw(collection), "png", DPI)).decode()
     except ConfigError as error:  # nothing to draw, or a file that cannot be read: the other figures can still be drawn
         missing = str(error)
-    command = f"reinit-bench figures {name}"
-    return Picture(name=name, caption=figure.caption, png=png, missing=missing, command=command)
+    return Picture(name=name, caption=figure.caption, png=png, missing=missing)

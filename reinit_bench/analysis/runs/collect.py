@@ -29,19 +29,8 @@ SHORT_NAMES: Mapping[str, str] = {
 
 _LONG_NAMES = {short: long for long, short in SHORT_NAMES.items()}
 
-_FROM_RESULT = (
-    "run_id",
-    "test_accuracy",
-    "validation_accuracy",
-    "train_accuracy",
-    "rounds",
-    "steps",
-    "wall_seconds",
-    "git_commit",
-    "device",
-    "study",
-    "attempts",
-)
+_ACCURACIES = ("test_accuracy", "validation_accuracy", "train_accuracy")
+_FROM_RESULT = ("run_id", *_ACCURACIES, "rounds", "steps", "wall_seconds", "git_commit", "device", "study", "attempts")
 _DESCRIPTIONS = ("dataset_label", "method_label", "method_letter", "version", "software", "title")
 _FIRST = (*_FROM_RESULT, *_DESCRIPTIONS, *SHORT_NAMES.values(), "seed", "image_size", "precision")
 """Columns that every frame has, in this order; all further settings follow alphabetically."""
@@ -62,7 +51,7 @@ class Collection:
             them are different experiments and are never averaged.
         unfinished: how many runs have a folder and no result yet.
         corrupt: one line for each result that cannot be used: the file, what is wrong, what to do.
-        from_paper: whether the rows are the paper's published numbers rather than runs.
+        source: where the rows are from, if they are the paper's published numbers rather than runs.
     """
 
     results_dir: Path
@@ -70,7 +59,7 @@ class Collection:
     settings: tuple[str, ...]
     unfinished: int
     corrupt: tuple[str, ...]
-    from_paper: bool = False
+    source: str | None = None
 
     @property
     def shared_settings(self) -> list[str]:

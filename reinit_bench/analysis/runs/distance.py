@@ -21,6 +21,11 @@ from reinit_bench.core.conf_dir import conf_dir
 PAPER: Mapping[str, Any] = {SHORT_NAMES.get(name, name): value for name, value in paper.SETTINGS.items()}
 """The paper's settings by the columns of a collection's frame."""
 
+SWITCHES: Mapping[str, bool] = {
+    name: PAPER[name] for name in ("method.rescale", "method.normalize", "method.reinitialize", "method.freeze")
+}
+"""The parts of LW at their defaults; a run with another value of one of them is Appendix F's ablation and not LW."""
+
 _SHARED = {column: value for column, value in PAPER.items() if not is_method_setting(column)}
 
 
@@ -29,12 +34,12 @@ def different(run: Mapping[Any, Any] | pd.Series, reference: Mapping[str, Any]) 
     return [name for name, value in reference.items() if _is_set(run.get(name)) and run[name] != value]
 
 
-def distance_from_paper(run: Mapping[Any, Any] | pd.Series, but: Container[str] = ()) -> int:
+def from_paper(run: Mapping[Any, Any] | pd.Series, but: Container[str] = ()) -> int:
     """How many settings are not the paper's, a method's own and those in `but` not counted."""
     return len(different(run, {column: value for column, value in _SHARED.items() if column not in but}))
 
 
-def distance_from_defaults(run: Mapping[Any, Any]) -> int:
+def from_defaults(run: Mapping[Any, Any]) -> int:
     """How many of its method's own settings are not the method's defaults."""
     return len(different(run, method_defaults(run["method"])))
 

@@ -9,7 +9,17 @@ from typing import Any
 import pandas as pd
 
 from reinit_bench.analysis.runs.collect import is_method_setting, records, setting_name
-from reinit_bench.analysis.runs.distance import PAPER
+from reinit_bench.analysis.runs.distance import PAPER, SWITCHES, different
+
+VARIANTS: Mapping[str, str] = {
+    "bl": "BL",
+    "lw": "LW",
+    "lw reinitialize": "−reinit",
+    "lw rescale": "−rescale",
+    "lw normalize": "−norm",
+    "lw freeze": "+freeze",
+}
+"""Appendix F's variants with their headings; LW is followed by the switches that are not at their defaults."""
 
 _GROUP = ("dataset_label", "train_examples", "model")
 
@@ -63,6 +73,18 @@ def condition_title(runs: pd.DataFrame) -> str:
         *([] if initializer == "he_normal" else [str(initializer)]),
     ]
     return f"{', '.join(words)}, {seeds}"
+
+
+def variants(runs: pd.DataFrame) -> pd.Series:
+    """Each row's variant: `lw freeze` for LW with freezing, the method's name alone where no switch is changed."""
+    known = records(runs[["method", *(name for name in SWITCHES if name in runs)]])
+    names = [" ".join([run["method"], *(name.split(".")[1] for name in different(run, SWITCHES))]) for run in known]
+    return pd.Series(names, index=runs.index, dtype=object)
+
+
+def variant_label(name: str) -> str:
+    """A variant's heading; one with several switches changed has the headings of all."""
+    return VARIANTS.get(name) or " ".join(VARIANTS[f"lw {switch}"] for switch in name.split()[1:])
 
 
 def distinguishing_settings(runs: pd.DataFrame, settings: Sequence[str]) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -70,11 +70,7 @@ class Condition:
     @property
     def settings(self) -> Mapping[str, Any]:
         """The condition by the columns of a collection's frame."""
-        return {
-            "augmentation": self.augmentation,
-            "dropout_rate": self.dropout_rate,
-            "initializer": self.initializer,
-        }
+        return {name: getattr(self, name) for name in ("augmentation", "dropout_rate", "initializer")}
 
 
 CONDITIONS: Mapping[int, Condition] = {
@@ -92,6 +88,21 @@ _FIELDS: Mapping[int, Mapping[str, type]] = {
     6: {"dataset": str, "model": str, "method": str, "accuracy": float},
     7: {"dataset": str, "model": str, "method": str, "accuracy": float},
 }
+
+
+def place(name: str, order: Sequence[str]) -> tuple[int, str]:
+    """A key that sorts the names in `order` as they are there, and a user's own after them alphabetically."""
+    return (order.index(name) if name in order else len(order)), name
+
+
+def ordered_models(names: Iterable[str]) -> list[str]:
+    """Distinct architectures, the paper's first."""
+    return sorted(set(names), key=lambda name: place(name, MODELS))
+
+
+def ordered_methods(names: Iterable[str]) -> list[str]:
+    """Distinct methods, the paper's first."""
+    return sorted(set(names), key=lambda name: place(name, tuple(LETTERS)))
 
 
 def folder() -> Path:

@@ -12,22 +12,13 @@ from reinit_bench.analysis.runs.collect import Collection
 
 SOURCE = "the published Tables 2, 6 and 7"
 
-_SETTINGS = (
-    "dataset",
-    "train_examples",
-    "model",
-    "method",
-    "augmentation",
-    "dropout_rate",
-    "initializer",
-    "image_size",
-)
+_SETTINGS = ("dataset", "train_examples", "model", "method", *paper.CONDITIONS[2].settings, "image_size")
 
 
 def published_runs() -> Collection:
     """One row per legible number; a damaged one is absent, like a run that never finished."""
     rows = [row for number in paper.CONDITIONS for row in _rows(number)]
-    return Collection(paper.folder(), pd.DataFrame(rows), _SETTINGS, 0, (), from_paper=True)
+    return Collection(paper.folder(), pd.DataFrame(rows), _SETTINGS, 0, (), SOURCE)
 
 
 def _rows(number: int) -> Iterator[dict[str, Any]]:

@@ -16,10 +16,8 @@ import pandas as pd
 
 from reinit_bench.analysis.runs import paper
 from reinit_bench.analysis.runs.collect import Collection, is_method_setting, records
-from reinit_bench.analysis.runs.distance import distance_from_defaults, distance_from_paper, without_difference
+from reinit_bench.analysis.runs.distance import SWITCHES, from_defaults, from_paper, without_difference
 from reinit_bench.analysis.runs.labelling import dataset_label
-from reinit_bench.analysis.runs.lw_variants import SWITCHES
-from reinit_bench.analysis.runs.ordering import ordered_methods, ordered_models, place
 
 DESIGN = ("dataset", "examples", "model", "augmentation", "dropout_rate", "initializer")
 """What the paper varies. `dataset` is its label, with the number of training examples where that was cut."""
@@ -70,7 +68,7 @@ class Scores:
 
 def by_model(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """The settings of all architectures (ALL) where there are several, then those of each one."""
-    models = ordered_models(frame["model"])
+    models = paper.ordered_models(frame["model"])
     if len(models) > 1:
         yield ALL, frame
     for model in models:
@@ -97,7 +95,7 @@ def scores_by_setting(collection: Collection, *, every_setting: bool = False) ->
     found, tied = _by_setting(runs, collection.settings)
     rows = found if every_setting else _nearest(found)
     labels = dict(zip(runs["method"], runs["method_label"], strict=True))
-    methods = {name: labels[name] for name in ordered_methods(labels)}
+    methods = {name: labels[name] for name in paper.ordered_methods(labels)}
     table = pd.DataFrame([{**row.design, **row.accuracies} for row in rows], columns=[*DESIGN, "classes", *methods])
     return Scores(frame=table, methods=methods, left_out=_left_out(len(found) - len(rows), tied))
 
@@ -140,13 +138,13 @@ def _by_setting(runs: pd.DataFrame, settings: Sequence[str]) -> tuple[list[_Sett
         accuracies = {name: _percent(seeds) for name, seeds in chosen.items() if seeds}
         first = next(run for variants in methods.values() for seeds in variants.values() for run in seeds)
         if accuracies:
-            found.append(_Setting(_design(first), distance_from_paper(first), accuracies))
+            found.append(_Setting(_design(first), from_paper(first), accuracies))
     return sorted(found, key=_place), tied
 
 
 def _default_variant(variants: Sequence[list[Record]]) -> list[Record] | None:
     """The seeds of the variant nearest to its method's defaults; None where two are equally near."""
-    distances = [distance_from_defaults(seeds[0]) for seeds in variants]
+    distances = [from_defaults(seeds[0]) for seeds in variants]
     nearest = min(distances)
     return variants[distances.index(nearest)] if distances.count(nearest) == 1 else None
 
@@ -185,9 +183,9 @@ def _nearest(found: Sequence[_Setting]) -> list[_Setting]:
 
 def _place(one: _Setting) -> tuple[Any, ...]:
     """The paper's datasets in its order, all others by size, the smallest first."""
-    rank, dataset = place(one.design["dataset"], paper.DATASETS)
+    rank, dataset = paper.place(one.design["dataset"], paper.DATASETS)
     condition = one.design["augmentation"], one.design["dropout_rate"], one.design["initializer"]
-    model = place(one.design["model"], paper.MODELS)
+    model = paper.place(one.design["model"], paper.MODELS)
     return rank, one.design["examples"] or 0.0, dataset, *model, *map(str, condition), one.distance
 
 

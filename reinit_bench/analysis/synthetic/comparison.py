@@ -1,4 +1,4 @@
-"""A published table of the synthetic study next to our numbers: their difference, the table's rows, a verdict."""
+"""What the tables of the synthetic study share: its settings, and our numbers compared with the paper's."""
 
 from __future__ import annotations
 
@@ -6,11 +6,43 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 import pandas as pd
 
+from reinit_bench.analysis.runs.distance import SWITCHES, without_difference
 from reinit_bench.analysis.stats.summary import Summary, summaries
 from reinit_bench.analysis.tables.table import Cell, Row, mark_best, most_runs, score_cells
+
+SETTINGS: Mapping[str, Any] = {
+    "model": "mlp",
+    "model.hidden": "[32, 32]",
+    "width": 1.0,
+    "initializer": "xavier_uniform",
+    "train_examples": 256,
+    "dataset.features": 128,
+    "dropout_rate": 0.0,
+    "precision": "fp32",
+    "trainer.lr": 0.05,
+    "trainer.momentum": 0.0,
+    "trainer.weight_decay": 0.0,
+    "trainer.batch_size": 256,
+    "trainer.max_steps": 200,
+    "trainer.validation_fraction": 0.0,
+    "method.repeats": 3,
+    "method.fraction": 0.2,
+    "method.scope": "kernels",
+    "method.selection": "tensor",
+    "method.fill": "initializer",
+    "method.extent": "dense",
+    "method.layerwise": False,
+    **SWITCHES,
+    "method.lambda_on_head": False,
+    "method.first_round": "layerwise",
+    "method.clear_lambdas_above": False,
+    "method.schedule": None,
+}
+"""Columns of a collection and their values in the runs of `study=table1`; None where a run has no such setting."""
 
 ALLOWED = 2.0
 """Combined standard deviations within which a cell counts as reproduced."""
@@ -48,6 +80,17 @@ class Comparison:
 Comparisons = Mapping[Place, Comparison]
 
 
+def synthetic_runs(frame: pd.DataFrame, settings: Mapping[str, Any] = SETTINGS) -> pd.DataFrame:
+    """The runs on synthetic data that differ in none of these settings."""
+    return without_difference(frame[frame["dataset"] == "synthetic"], settings)
+
+
+def compared(ours: Summary | None, published: float, published_std: float = math.nan) -> Comparison:
+    """Our score and the numbers of a published table in percent, NaN where they are lost or not printed."""
+    known = [None if math.isnan(number) else number for number in (published, published_std)]
+    return Comparison(ours, *known)
+
+
 def scores_by_place(runs: pd.DataFrame, row: str, column: str = "method") -> dict[Place, Summary]:
     """Our scores by the values of two columns of the frame."""
     return {(float(value), str(name)): score for (value, name), score in summaries(runs, [row, column]).items()}
@@ -81,11 +124,6 @@ def verdict(comparisons: Comparisons, measure: str) -> str:
     words = f"{len(known) - len(outside)} of {len(known)} cells within {ALLOWED:g} {measure}"
     missing = f"; {published - len(known)} published cells cannot be compared yet" if len(known) < published else ""
     return words + missing + (f"; outside: {', '.join(outside)}" if outside else "")
-
-
-def legible(value: float) -> float | None:
-    """A number of a published table; None where it is lost."""
-    return None if math.isnan(value) else value
 
 
 def root_mean_square(values: Sequence[float]) -> float:

@@ -15,7 +15,9 @@ import numpy as np
 import pandas as pd
 
 from reinit_bench.analysis.runs import paper
-from reinit_bench.analysis.synthetic.interpretations import DEFAULT
+
+DEFAULT = "default"
+"""The interpretation that changes nothing."""
 
 _DRAWS = 2000
 _SURE = 2.0
@@ -58,7 +60,7 @@ class Fit:
 
 
 def fits(runs: pd.DataFrame) -> list[Fit]:
-    """Every interpretation next to the default; `runs` as `interpretation_runs` gives them."""
+    """Every interpretation next to the default; `runs` of a collection, with a column `changed`."""
     published = {
         (str(method), float(alpha)): (float(mean), float(std))
         for alpha, method, mean, std in paper.published(1).itertuples(index=False)

@@ -10,8 +10,7 @@ import pandas as pd
 
 from reinit_bench.analysis.runs import paper
 from reinit_bench.analysis.runs.collect import is_method_setting, records
-from reinit_bench.analysis.synthetic.comparison import root_mean_square
-from reinit_bench.analysis.synthetic.selection import SETTINGS, synthetic_runs
+from reinit_bench.analysis.synthetic.comparison import SETTINGS, root_mean_square, synthetic_runs
 
 KINDS = ("baseline", "rescaling", "lw")
 """Table 4's columns; with its lambda layers the third is called `lw, lambda layers` here."""

@@ -6,17 +6,8 @@ import pandas as pd
 
 from reinit_bench.analysis.runs import notes, paper
 from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.synthetic.comparison import (
-    ALLOWED,
-    Comparison,
-    Comparisons,
-    legible,
-    record,
-    rows,
-    scores_by_place,
-    verdict,
-)
-from reinit_bench.analysis.synthetic.selection import synthetic_runs
+from reinit_bench.analysis.synthetic import comparison
+from reinit_bench.analysis.synthetic.comparison import ALLOWED, Comparisons
 from reinit_bench.analysis.tables.table import Table
 
 _LEGEND = "test accuracy [%], mean ± standard deviation over n seeds; —: missing, or lost in our copy of the paper"
@@ -27,10 +18,10 @@ _FIELDS = ("alpha", "method", "n", "mean", "std", "published", "published_std")
 
 def signal_table(collection: Collection) -> Table:
     """Table 1 from the runs of `study=table1`."""
-    runs = synthetic_runs(collection.frame)
-    ours = scores_by_place(runs, "dataset.alpha")
+    runs = comparison.synthetic_runs(collection.frame)
+    ours = comparison.scores_by_place(runs, "dataset.alpha")
     cells = {
-        (alpha, method): Comparison(ours.get((alpha, method)), legible(mean), legible(std))
+        (alpha, method): comparison.compared(ours.get((alpha, method)), mean, std)
         for alpha, method, mean, std in paper.published(1).itertuples(index=False)
     }
     return Table(
@@ -38,16 +29,16 @@ def signal_table(collection: Collection) -> Table:
         caption="Table 1: test accuracy [%] on the synthetic data of Section 1.1, by strength of the signal",
         headings=("Alpha", "Source", "n"),
         columns=tuple(name.upper() for name in paper.LETTERS),
-        rows=tuple(rows(cells)),
+        rows=tuple(comparison.rows(cells)),
         best="the best of its row as printed",
         notes=(
             _LEGEND,
-            verdict(cells, _MEASURE),
+            comparison.verdict(cells, _MEASURE),
             *_strictness(cells),
             *([] if len(runs) else [_START]),
             *notes.mixed_code(runs),
         ),
-        data=pd.DataFrame([(*record(*cell), cell[1].published_std) for cell in cells.items()], columns=_FIELDS),
+        data=pd.DataFrame([(*comparison.record(*one), one[1].published_std) for one in cells.items()], columns=_FIELDS),
     )
 
 

@@ -13,9 +13,10 @@ import pandas as pd
 
 from reinit_bench.analysis.runs import notes
 from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.runs.lw_variants import SWITCHES, VARIANTS, variants
+from reinit_bench.analysis.runs.distance import SWITCHES
+from reinit_bench.analysis.runs.labelling import VARIANTS, variants
 from reinit_bench.analysis.stats.summary import Summary
-from reinit_bench.analysis.synthetic.selection import SETTINGS, synthetic_runs
+from reinit_bench.analysis.synthetic.comparison import SETTINGS, synthetic_runs
 from reinit_bench.analysis.tables.table import Cell, Row, Table, most_runs, score_cells
 
 _LEGEND = (

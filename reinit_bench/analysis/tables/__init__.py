@@ -16,7 +16,7 @@ from pathlib import Path
 from types import ModuleType
 
 from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.tables.render import FORMATS
+from reinit_bench.analysis.tables.render.text import FORMATS
 from reinit_bench.analysis.tables.table import Table
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.files import make_folder, write_text
@@ -57,7 +57,7 @@ def build_tables(collection: Collection, names: Sequence[int | str] | None = Non
         ConfigError: there is no such table.
     """
     known = known_tables()
-    usual = [name for name, one in known.items() if (one.from_paper if collection.from_paper else one.usual)]
+    usual = [name for name, one in known.items() if (one.from_paper if collection.source else one.usual)]
     wanted = list(dict.fromkeys(usual if names is None else map(str, names)))
     unknown = [name for name in wanted if name not in known]
     if unknown:

@@ -8,8 +8,8 @@ import pandas as pd
 
 from reinit_bench.analysis.runs import notes, paper
 from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.runs.labelling import typed
-from reinit_bench.analysis.runs.lw_variants import SWITCHES, VARIANTS, variant_label, variants
+from reinit_bench.analysis.runs.distance import SWITCHES
+from reinit_bench.analysis.runs.labelling import VARIANTS, typed, variant_label, variants
 from reinit_bench.analysis.stats.table_rows import TableRow, table_rows
 from reinit_bench.analysis.tables.table import Cell, Row, Table, most_runs, score_cells
 

@@ -8,7 +8,6 @@ import pandas as pd
 
 from reinit_bench.analysis.runs import notes
 from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.runs.published_runs import SOURCE
 from reinit_bench.analysis.stats.mean_gains import GainGroup, mean_gains
 from reinit_bench.analysis.stats.scores import scores_by_setting
 from reinit_bench.analysis.stats.summary import Interval
@@ -29,7 +28,7 @@ def gains_table(collection: Collection) -> Table:
     groups = mean_gains(scores)
     methods = {name: label for name, label in scores.methods.items() if name != "bl"}
     unknown = int(scores.frame["examples"].isna().sum())
-    source = f", from {SOURCE}" if collection.from_paper else ""
+    source = f", from {collection.source}" if collection.source else ""
     return Table(
         name="gains",
         caption=f"Mean gain over BL in test accuracy, by size of the training set{source}",

@@ -8,7 +8,6 @@ import pandas as pd
 
 from reinit_bench.analysis.runs import notes
 from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.runs.published_runs import SOURCE
 from reinit_bench.analysis.stats.mean_ranks import Ranking, rankings
 from reinit_bench.analysis.stats.scores import Scores, scores_by_setting
 from reinit_bench.analysis.tables.table import Cell, Row, Table, mark_best
@@ -26,7 +25,7 @@ def ranks_table(collection: Collection) -> Table:
     """Mean ranks by architecture, over datasets and over settings."""
     scores = scores_by_setting(collection).common()
     ranked = rankings(scores)
-    source = f", from {SOURCE}" if collection.from_paper else ""
+    source = f", from {collection.source}" if collection.source else ""
     return Table(
         name="ranks",
         caption=f"Mean rank of the methods (1 is the best), by architecture{source}",

@@ -9,7 +9,6 @@ import pandas as pd
 
 from reinit_bench.analysis.runs import notes, paper
 from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.runs.published_runs import SOURCE
 from reinit_bench.analysis.stats.scores import ALL, Scores, by_model, scores_by_setting
 from reinit_bench.analysis.stats.significance import LEVEL, ExactTest, Pair, binomial, compare
 from reinit_bench.analysis.tables.table import Cell, Row, Table
@@ -34,7 +33,7 @@ def significance_table(collection: Collection, test: ExactTest | None = None) ->
     scores = scores_by_setting(collection)
     pairs = pairs_by_model(scores, test)
     marks = published_marks()
-    source = f" from {SOURCE}" if collection.from_paper else ""
+    source = f" from {collection.source}" if collection.source else ""
     return Table(
         name="table3" + _suffix(test),
         caption=f"Table 3: significance of one method outperforming another, by architecture ({test}){source}",
@@ -47,7 +46,7 @@ def significance_table(collection: Collection, test: ExactTest | None = None) ->
             *_missing(pairs),
             *_too_few(pairs, test),
             *_agreement({model: pairs[model] for model in pairs if _has_enough(pairs[model], test)}, marks),
-            *(_beyond(pairs, marks) if collection.from_paper else []),
+            *(_beyond(pairs, marks) if collection.source else []),
             *scores.left_out,
             *notes.left_out(collection),
         ),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import pandas as pd
 
 from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.runs.published_runs import SOURCE
 from reinit_bench.analysis.stats.scores import scores_by_setting
 from reinit_bench.analysis.stats.tree import IMPURE, MAX_DEPTH, MIN_LEAF, Node, Tree, fit
 from reinit_bench.analysis.tables.table import Cell, Row, Table
@@ -22,7 +21,7 @@ def tree_table(collection: Collection) -> Table:
         | {name: round(leaf.shares[name], 4) for name in methods}
         for path, leaf in leaves
     ]
-    source = f", from {SOURCE}" if collection.from_paper else ""
+    source = f", from {collection.source}" if collection.source else ""
     return Table(
         name="tree",
         caption=f"Figure 3's decision tree: in how many of a leaf's settings a method is the best{source}",

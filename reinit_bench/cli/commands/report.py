@@ -22,8 +22,9 @@ Words = Annotated[list[str] | None, typer.Argument(metavar="[results_dir=DIR]", 
 
 def command(words: Words = None) -> None:
     """Write RESULTS_DIR/report.html: the verdict, all tables, figures and runs, and what is missing."""
-    from reinit_bench.analysis.report import build_page, write_report
+    from reinit_bench.analysis.report.build import build_page
     from reinit_bench.analysis.report.page import Trouble
+    from reinit_bench.analysis.report.page_html import write_report
     from reinit_bench.analysis.runs.collect import collect
     from reinit_bench.sweep.status import cause, stored_plan
 
