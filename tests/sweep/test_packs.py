@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from reinit_bench.analysis.collect import collect
-from reinit_bench.analysis.table_synthetic import TABLES
+from reinit_bench.analysis.runs.collect import collect
+from reinit_bench.analysis.synthetic.signal_table import signal_table
 from reinit_bench.sweep.jobs import packs_of
 from reinit_bench.sweep.plan import Plan
 from reinit_bench.sweep.pool import Pool
@@ -73,6 +73,6 @@ def test_table_1_takes_every_run_of_its_study_and_no_other_reading(
             "device": "cpu",
         }
         (folder / "result.json").write_text(json.dumps(result))
-    table = TABLES[1](collect(tmp_path))
+    table = signal_table(collect(tmp_path))
     assert table.data["n"].tolist() == [1] * 18
     assert table.data["mean"].tolist() == [50.0] * 18

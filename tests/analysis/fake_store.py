@@ -20,7 +20,7 @@ METHODS: dict[str, dict[str, Any]] = {
 }
 
 
-class Shelf:
+class FakeStore:
     """Writes finished runs at the paper's settings; each call changes what it names."""
 
     def __init__(self, results_dir: Path) -> None:

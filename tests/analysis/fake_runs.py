@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from reinit_bench.analysis import paper
-from reinit_bench.analysis.collect import Collection
+from reinit_bench.analysis.runs import paper
+from reinit_bench.analysis.runs.collect import Collection
 
 SETTINGS = (
     "dataset",
@@ -29,7 +29,7 @@ CONDITIONS = (("none", 0.0), ("mild", 0.0), ("mild", 0.25))
 INITIALIZERS = ("he_normal", "xavier_uniform")
 
 
-def run(dataset: str, model: str, method: str, percent: float, **changes: Any) -> dict[str, Any]:
+def fake_run(dataset: str, model: str, method: str, percent: float, **changes: Any) -> dict[str, Any]:
     """One finished run at the paper's settings without augmentation; `changes` are columns, `__` for a dot."""
     row = {
         "test_accuracy": percent / 100,
@@ -54,13 +54,13 @@ def run(dataset: str, model: str, method: str, percent: float, **changes: Any) -
     return row | {name.replace("__", "."): value for name, value in changes.items()}
 
 
-def made(rows: Sequence[dict[str, Any]], results_dir: str = "results") -> Collection:
+def collection_of(rows: Sequence[dict[str, Any]], results_dir: str = "results") -> Collection:
     """A collection of these runs."""
-    columns = list(run("A", "scnn", "bl", 0.0))
+    columns = list(fake_run("A", "scnn", "bl", 0.0))
     return Collection(Path(results_dir), pd.DataFrame(rows, columns=columns), SETTINGS, 0, ())
 
 
-def grid(
+def fake_grid(
     datasets: Sequence[str],
     models: Sequence[str],
     methods: Sequence[str],
@@ -68,9 +68,9 @@ def grid(
 ) -> Collection:
     """Every combination under the three conditions with both initializers; `percent` also gets the setting's number."""
     conditions = list(enumerate(product(CONDITIONS, INITIALIZERS)))
-    return made(
+    return collection_of(
         [
-            run(
+            fake_run(
                 dataset,
                 model,
                 method,
