@@ -141,7 +141,7 @@ def test_the_interval_over_datasets_by_hand() -> None:
 def test_one_dataset_has_an_interval_over_its_settings_and_one_setting_has_none() -> None:
     collection = fake_grid(["DIGITS"], ["scnn"], ["bl", "lw"], lambda d, m, method, n: 50.0 + n * (method == "lw"))
     (one,) = mean_gains(scores_by_setting(collection))
-    assert (one.sizes, one.over_words) == ((1297, 1297), "6 settings")
+    assert (one.sizes, one.most.over) == ((1297, 1297), "6 settings")
     assert one.gains["lw"].mean == pytest.approx(2.5)
     rows = [fake_run("DIGITS", model, method, 50.0) for model in ("scnn", "vgg16") for method in ("bl", "lw")]
     over_all, scnn, vgg16 = mean_gains(scores_by_setting(collection_of(rows)))

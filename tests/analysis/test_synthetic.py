@@ -78,7 +78,7 @@ def test_an_interpretation_changes_one_setting(add: Any, fake_store: FakeStore) 
         add("fc", 1.0, accuracy, seed)
         add("fc", 1.0, accuracy + 0.2, seed, method__extent="head")
         add("fc", 1.0, accuracy, seed, method__extent="head", initializer__name="he_normal")
-    found = list(interpreted_cells(interpretation_runs(collect(fake_store.results_dir).frame)))
+    found = list(interpreted_cells(interpretation_runs(collect(fake_store.results_dir).frame)).itertuples())
     assert [(one.changed, one.n, round(one.mean, 6)) for one in found] == [
         ("default", 2, 55.0),
         ("method.extent=head", 2, 75.0),

@@ -62,5 +62,5 @@ def _panel(axes: Axes, groups: Sequence[GainGroup], methods: Sequence[str]) -> N
             elinewidth=1.2,
             label=style.label,
         )
-    axes.set_xticks(range(len(groups)), [f"{group.size_words}\n({group.over_words})" for group in groups])
+    axes.set_xticks(range(len(groups)), [f"{group.size_words}\n({group.most.over})" for group in groups])
     axes.set_xlim(-0.5, len(groups) - 0.5)

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from reinit_bench.analysis.stats.significance import Pair
+from reinit_bench.analysis.stats.summary import Interval
 from reinit_bench.analysis.tables.table import Table
 
 Standing = Literal["agrees", "disagrees", "open"]
@@ -18,26 +20,15 @@ class Contest:
 
     Attributes:
         where: the architecture, or `all`.
-        wins, losses, ties: settings in which LW is better, worse, equal; seeds are averaged.
-        gain: mean difference in percentage points with half its 95% interval, as text.
-        over: what the interval is over: `3 settings`; empty where there is none.
-        p: of the exact two-sided binomial test.
-        best: of how many settings with all methods LW is the best, as text.
+        test: whether LW outperforms the baseline.
+        gain: mean difference in percentage points.
+        best: in how many of the settings with all methods LW is the best, as text.
     """
 
     where: str
-    wins: int
-    losses: int
-    ties: int
-    gain: str
-    over: str
-    p: float
+    test: Pair
+    gain: Interval
     best: str
-
-    @property
-    def settings(self) -> int:
-        """In how many settings both have finished."""
-        return self.wins + self.losses + self.ties
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,7 +44,7 @@ def verdict(collection: Collection) -> Verdict:
         second=second,
         contests=contests,
         caveats=tuple(_caveats(collection, scores, whole)),
-        command=START if whole is None or whole.wins + whole.losses < FEWEST else None,
+        command=START if whole is None or _decided(whole) < FEWEST else None,
     )
 
 
@@ -55,22 +55,13 @@ def _contests(scores: Scores) -> Iterator[Contest]:
         both = rows.dropna(subset=["bl", "lw"])
         if len(both):
             whole = complete if where == ALL else complete[complete["model"] == where]
-            yield _contest(where, both, _best_words(whole, common))
+            (test,) = (pair for pair in compare(both, ["bl", "lw"]) if pair.column == "lw")
+            gain = interval(both["lw"] - both["bl"], both["dataset"])
+            yield Contest(where=where, test=test, gain=gain, best=_best_words(whole, common))
 
 
-def _contest(where: str, rows: pd.DataFrame, best: str) -> Contest:
-    (pair,) = (one for one in compare(rows, ["bl", "lw"]) if one.column == "lw")
-    gain = interval(rows["lw"] - rows["bl"], rows["dataset"])
-    return Contest(
-        where=where,
-        wins=pair.wins,
-        losses=pair.losses,
-        ties=pair.ties,
-        gain=f"{gain.mean:+.1f}" if gain.half is None else f"{gain.mean:+.1f} ± {gain.half:.1f}",
-        over="" if gain.half is None else plural(gain.n, gain.unit),
-        p=pair.p,
-        best=best,
-    )
+def _decided(contest: Contest) -> int:
+    return contest.test.wins + contest.test.losses
 
 
 def _best_words(complete: pd.DataFrame, common: Scores) -> str:
@@ -82,9 +73,9 @@ def _best_words(complete: pd.DataFrame, common: Scores) -> str:
 
 
 def _ahead(whole: Contest | None) -> Standing:
-    if whole is None or whole.p > LEVEL:
+    if whole is None or whole.test.p > LEVEL:
         return "open"
-    return "agrees" if whole.wins > whole.losses else "disagrees"
+    return "agrees" if whole.test.wins > whole.test.losses else "disagrees"
 
 
 def _most_often_best(common: Scores) -> tuple[Standing, str]:
@@ -110,11 +101,11 @@ def _sentence(collection: Collection, whole: Contest | None, first: Standing, se
     if whole is None:
         runs = "no run has finished" if not finished else f"{finished} runs have finished, none of both LW and BL"
         return f"Nothing can be concluded: {runs} under the conditions of the paper's Table 3."
-    decided = whole.wins + whole.losses
+    decided, test, gain = _decided(whole), whole.test, whole.gain
+    over = "" if gain.half is None else f", 95% interval over {gain.over}"
     numbers = (
-        f"LW beats BL in {whole.wins} of {whole.settings} settings and loses in {whole.losses} "
-        f"(mean difference {whole.gain} points{f', 95% interval over {whole.over}' if whole.over else ''}; "
-        f"exact binomial test p = {whole.p:.2g})"
+        f"LW beats BL in {test.wins} of {test.settings} settings and loses in {test.losses} "
+        f"(mean difference {gain} points{over}; exact binomial test p = {test.p:.2g})"
     )
     if decided < FEWEST:
         return f"Nothing can be concluded yet: {numbers}; {decided} decided settings cannot reach 95%, {FEWEST} could."
@@ -146,7 +137,7 @@ def _caveats(collection: Collection, scores: Scores, whole: Contest | None) -> I
                 f"all settings are of {plural(len(datasets), 'dataset')} ({', '.join(datasets)}); the paper has "
                 f"{len(paper.DATASETS)}, and settings of one dataset are not independent: {FULL}"
             )
-        lacking = len(scores.frame) - whole.settings
+        lacking = len(scores.frame) - whole.test.settings
         if lacking:
             yield f"{lacking} settings lack LW or BL and are not counted"
         yield "a setting is a dataset, an architecture, a condition and an initializer; its seeds are averaged"

@@ -6,33 +6,23 @@ import json
 import warnings
 from collections.abc import Mapping
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from reinit_bench.analysis.runs.collect import Collection
 from reinit_bench.store.files import StoreError
-from reinit_bench.store.store import RunFolder, Store
+from reinit_bench.store.store import Store
 
 
+@lru_cache(maxsize=10_000)  # several figures read the same runs; a file takes a few kilobytes
 def diagnostics_of(collection: Collection, run_id: str) -> Mapping[str, Any]:
     """The run's diagnostics, numpy arrays named `<diagnostic>.<name>` as `reinit_bench.diagnostics` writes them.
 
     Empty where there are none; a file that cannot be read is none, with a warning.
     """
-    path = Store(collection.results_dir).run(run_id).path / "diagnostics.npz"
     try:
-        changed = path.stat().st_mtime_ns
-    except OSError:
-        return {}
-    return _read(path, changed)
-
-
-@lru_cache(maxsize=10_000)  # several figures read the same runs; a file takes a few kilobytes
-def _read(path: Path, changed: int) -> Mapping[str, Any]:
-    try:
-        return RunFolder(path.parent).diagnostics() or {}
+        return Store(collection.results_dir).run(run_id).diagnostics() or {}
     except StoreError as error:
         warnings.warn(str(error), stacklevel=2)
         return {}

@@ -9,7 +9,6 @@ from itertools import pairwise
 
 import pandas as pd
 
-from reinit_bench.analysis.runs.labelling import plural
 from reinit_bench.analysis.stats.scores import Scores, by_model
 from reinit_bench.analysis.stats.summary import Interval, interval
 
@@ -41,11 +40,6 @@ class GainGroup:
         """The group's sizes as text: `3,000–5,000`."""
         low, high = self.sizes
         return f"{low:,}" if low == high else f"{low:,}–{high:,}"
-
-    @property
-    def over_words(self) -> str:
-        """What the means are over: `3 datasets`."""
-        return plural(self.most.n, self.most.unit)
 
 
 def mean_gains(scores: Scores) -> list[GainGroup]:

@@ -63,6 +63,11 @@ class Pair:
     p_holm: float
 
     @property
+    def settings(self) -> int:
+        """In how many settings both have a result."""
+        return self.wins + self.losses + self.ties
+
+    @property
     def mark(self) -> str:
         """`circle`: significant after Holm's correction too; `star`: before it only; empty: neither."""
         if self.wins <= self.losses or self.p > LEVEL:

@@ -10,6 +10,8 @@ from typing import Any, Literal
 
 import pandas as pd
 
+from reinit_bench.analysis.runs.labelling import plural
+
 CONFIDENCE = 0.95
 
 Unit = Literal["dataset", "setting"]
@@ -23,6 +25,11 @@ class Summary:
     n: int
     mean: float
     std: float | None
+
+    @classmethod
+    def of(cls, percents: pd.Series) -> Summary:
+        """The summary of one or more accuracies."""
+        return cls(len(percents), float(percents.mean()), float(percents.std()) if len(percents) > 1 else None)
 
     @property
     def rounded(self) -> tuple[int, float, float | None]:
@@ -38,6 +45,14 @@ class Interval:
     n: int
     mean: float
     half: float | None
+
+    def __str__(self) -> str:
+        return f"{self.mean:+.1f}" if self.half is None else f"{self.mean:+.1f} ± {self.half:.1f}"
+
+    @property
+    def over(self) -> str:
+        """What the mean is over: `3 datasets`."""
+        return plural(self.n, self.unit)
 
 
 def summaries(runs: pd.DataFrame, keys: Sequence[str]) -> dict[tuple[Any, ...], Summary]:

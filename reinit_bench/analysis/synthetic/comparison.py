@@ -76,6 +76,13 @@ class Comparison:
         """The same in combined standard deviations."""
         return None if self.points is None or not self.spread else self.points / self.spread
 
+    @property
+    def error(self) -> float | None:
+        """The difference's standard error, by our seeds alone."""
+        if self.ours is None or self.ours.std is None or self.difference is None or not self.spread:
+            return None
+        return self.ours.std / math.sqrt(self.ours.n) / self.spread
+
 
 Comparisons = Mapping[Place, Comparison]
 

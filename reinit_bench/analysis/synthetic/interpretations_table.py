@@ -5,9 +5,8 @@ An interpretation changes one setting of the default; where the paper is silent,
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 import pandas as pd
@@ -16,7 +15,8 @@ from reinit_bench.analysis.runs import paper
 from reinit_bench.analysis.runs.collect import Collection, records
 from reinit_bench.analysis.runs.distance import SWITCHES, different
 from reinit_bench.analysis.runs.labelling import assignments
-from reinit_bench.analysis.synthetic.comparison import SETTINGS
+from reinit_bench.analysis.stats.summary import Summary
+from reinit_bench.analysis.synthetic.comparison import SETTINGS, compared
 from reinit_bench.analysis.synthetic.fit import DEFAULT, Fit, fits
 from reinit_bench.analysis.tables.table import Cell, Row, Table
 
@@ -33,27 +33,6 @@ _CELLS_LEGEND = (
 
 _ABLATIONS = [f"{name}={str(not value).lower()}" for name, value in SWITCHES.items()]
 """Appendix F's changes: no interpretations of the paper."""
-
-
-@dataclass(frozen=True)
-class InterpretedCell:
-    """One cell of Table 1 by one interpretation, in percent.
-
-    Attributes:
-        changed: the setting that is not at its default, as typed; DEFAULT where none is.
-        difference: ours minus the paper's, in combined standard deviations; NaN where the paper's value is lost.
-        error: the difference's standard error, by our seeds alone.
-    """
-
-    method: str
-    alpha: float
-    changed: str
-    n: int
-    mean: float
-    std: float
-    published: float
-    difference: float
-    error: float
 
 
 def fits_table(collection: Collection) -> Table:
@@ -73,15 +52,15 @@ def fits_table(collection: Collection) -> Table:
 
 def cells_table(collection: Collection) -> Table:
     """One row per cell of Table 1 and interpretation that changes it."""
-    found = list(interpreted_cells(interpretation_runs(collection.frame)))
+    found = interpreted_cells(interpretation_runs(collection.frame))
     return Table(
         name="1-readings-cells",
         caption="Table 1 by reading of the paper: test accuracy [%]",
         headings=("Method", "Reading", "Alpha", "n"),
         columns=("ours", "paper", "difference"),
-        rows=tuple(map(_cell_row, found)),
-        notes=(_CELLS_LEGEND if found else _START,),
-        data=pd.DataFrame([asdict(one) for one in found]),
+        rows=tuple(map(_cell_row, records(found))),
+        notes=(_START if found.empty else _CELLS_LEGEND,),
+        data=found,
     )
 
 
@@ -103,20 +82,22 @@ def _changed(run: Mapping[str, Any]) -> str | None:
     return None if len(changes) > 1 else "".join(changes) or DEFAULT
 
 
-def interpreted_cells(runs: pd.DataFrame) -> Iterator[InterpretedCell]:
-    """The default and every interpretation of `interpretation_runs` by method, strength of the signal and name."""
+def interpreted_cells(runs: pd.DataFrame) -> pd.DataFrame:
+    """One row per cell of Table 1 and interpretation of `interpretation_runs` that changes it.
+
+    Accuracies are in percent, `difference` (ours minus the paper's) and `error` (its standard error, by our seeds
+    alone) in combined standard deviations.
+    """
     published = {(alpha, name): cell for alpha, name, *cell in paper.published(1).itertuples(index=False)}
+    found = []
     for (method, alpha, changed), group in runs.groupby(["method", "dataset.alpha", "changed"]):
-        if (alpha, method) not in published:
-            continue
-        accuracy = 100 * group["test_accuracy"]
-        mean, std = float(accuracy.mean()), float(accuracy.std())
-        theirs, their_std = published[alpha, method]
-        spread = math.hypot(std, their_std)
-        difference, error = (mean - theirs) / spread, std / math.sqrt(len(group)) / spread
-        yield InterpretedCell(
-            str(method), float(str(alpha)), str(changed), len(group), mean, std, theirs, difference, error
-        )
+        if (alpha, method) in published:
+            ours = Summary.of(100 * group["test_accuracy"])
+            cell = compared(ours, *published[alpha, method])
+            names = {"method": method, "alpha": alpha, "changed": changed}
+            comparison = {"published": cell.published, "difference": cell.difference, "error": cell.error}
+            found.append({**names, **asdict(ours), **comparison})
+    return pd.DataFrame(found)
 
 
 def _fit_row(one: Fit) -> Row:
@@ -132,14 +113,14 @@ def _fit_row(one: Fit) -> Row:
     return Row((one.changed,), cells)
 
 
-def _cell_row(one: InterpretedCell) -> Row:
+def _cell_row(one: Mapping[str, Any]) -> Row:
     cells = (
-        Cell(f"{one.mean:.1f}", spread=f"{one.std:.1f}"),
-        Cell(_text(one.published, ".1f")),
-        Cell(_text(one.difference, "+.2f"), spread=_text(one.error, ".2f") or ""),
+        Cell(_text(one["mean"], ".1f"), _text(one["std"], ".1f") or ""),
+        Cell(_text(one["published"], ".1f")),
+        Cell(_text(one["difference"], "+.2f"), _text(one["error"], ".2f") or ""),
     )
-    return Row((one.method, one.changed, f"{one.alpha:g}", str(one.n)), cells)
+    return Row((one["method"], one["changed"], f"{one['alpha']:g}", str(one["n"])), cells)
 
 
-def _text(number: float, form: str) -> str | None:
-    return None if math.isnan(number) else format(number, form)
+def _text(number: float | None, form: str) -> str | None:
+    return None if number is None else format(number, form)

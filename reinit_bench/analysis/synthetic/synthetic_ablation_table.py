@@ -71,9 +71,8 @@ def _scores(runs: pd.DataFrame) -> dict[str, _Score]:
     for name, group in runs.groupby("variant"):
         accuracy = by_seed[name].dropna()
         difference = (by_seed[name] - by_seed["lw"]).dropna() if "lw" in by_seed else accuracy.iloc[:0]
-        std = None if len(accuracy) < 2 else float(accuracy.std())
         found[str(name)] = _Score(
-            summary=Summary(len(accuracy), float(accuracy.mean()), std),
+            summary=Summary.of(accuracy),
             steps=int(group["steps"].max()),
             train=100 * float(group["train_accuracy"].mean()),
             difference=float(difference.mean()),

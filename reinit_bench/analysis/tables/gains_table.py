@@ -56,7 +56,7 @@ def _nothing(collection: Collection) -> str:
 
 def _row(group: GainGroup, methods: Mapping[str, str]) -> Row:
     cells = [_cell(group.gains.get(name), group.most.n) for name in methods]
-    return Row((group.model, group.size_words, group.over_words), mark_best(cells))
+    return Row((group.model, group.size_words, group.most.over), mark_best(cells))
 
 
 def _cell(gain: Interval | None, most: int) -> Cell:

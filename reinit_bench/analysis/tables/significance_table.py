@@ -91,7 +91,7 @@ def _rows(pairs: Pairs, methods: Mapping[str, str], marks: Marks) -> Iterator[Ro
 def _cell(pair: Pair | None) -> Cell:
     if pair is None:  # the diagonal
         return Cell("")
-    if not pair.wins + pair.losses + pair.ties:
+    if not pair.settings:
         return Cell()
     return Cell(f"{_SIGNS[pair.mark]} {pair.wins}–{pair.losses}".strip())
 
@@ -118,14 +118,14 @@ def _missing(pairs: Pairs) -> list[str]:
     """How many comparisons lack one of their two numbers; each pair of methods counted once."""
     tests = [pair for model in pairs if model != ALL for pair in pairs[model]]
     lost = sum(pair.missing for pair in tests) // 2
-    every = sum(pair.missing + pair.wins + pair.losses + pair.ties for pair in tests) // 2
+    every = sum(pair.missing + pair.settings for pair in tests) // 2
     words = f"{lost} of {every} comparisons lack a number (not run, or damaged in our copy of the paper): left out"
     return [words] if lost else []
 
 
 def _has_enough(tests: Sequence[Pair], test: ExactTest) -> bool:
     """Whether any of these tests has enough settings for a verdict."""
-    return any(pair.wins + pair.losses + pair.ties >= test.fewest_settings for pair in tests)
+    return any(pair.settings >= test.fewest_settings for pair in tests)
 
 
 def _too_few(pairs: Pairs, test: ExactTest) -> list[str]:
@@ -179,6 +179,6 @@ def _arrow(pair: Pair) -> str:
 
 def _can_be(pair: Pair, significant: bool) -> bool:
     """Whether some outcome of the tied and the missing comparisons gives this verdict, uncorrected and two-sided."""
-    n = pair.wins + pair.losses + pair.ties + pair.missing
+    n = pair.settings + pair.missing
     possible = range(pair.wins, n - pair.losses + 1)
     return any((2 * wins > n and binomial(wins, n) <= LEVEL) == significant for wins in possible)
