@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reinit_bench.analysis.figures import NothingToDraw
-from reinit_bench.analysis.figures.panel_grid import PanelGrid, curves
+from reinit_bench.analysis.figures.panel_grid import PanelGrid, draw_curves
 from reinit_bench.analysis.figures.panels import Panel, panels
 from reinit_bench.analysis.runs.collect import Collection
 from reinit_bench.analysis.runs.distance import default_image_runs
@@ -61,7 +61,7 @@ def accuracy_by_budget(collection: Collection, found: Sequence[Panel]) -> pd.Dat
 def _cell(axes: Axes, rows: pd.DataFrame) -> None:
     """Curves over a logarithmic axis that names the budgets (every other one, where there are many)."""
     axes.set_xscale("log")
-    curves(axes, rows, BUDGET, "mean")
+    draw_curves(axes, rows, BUDGET, "mean")
     budgets = sorted(rows[BUDGET].unique())
     named = budgets[:: 1 + len(budgets) // 5]
     axes.set_xticks(named, labels=[_short(budget) for budget in named])

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reinit_bench.analysis.figures.panel_grid import PanelGrid, curves
+from reinit_bench.analysis.figures.panel_grid import PanelGrid, draw_curves
 from reinit_bench.analysis.figures.panels import Panel, measured_panels
 from reinit_bench.analysis.runs.collect import Collection
 from reinit_bench.analysis.runs.measurements import diagnostics_of
@@ -55,14 +55,14 @@ def sharpness(collection: Collection, found: Sequence[Panel]) -> pd.DataFrame:
 def _accuracy_cell(axes: Axes, rows: pd.DataFrame) -> None:
     """Accuracy lost over a logarithmic axis of sigmas."""
     axes.set_xscale("log")
-    curves(axes, rows, "sigma", LOST)
+    draw_curves(axes, rows, "sigma", LOST)
 
 
 def _loss_cell(axes: Axes, rows: pd.DataFrame) -> None:
     """Loss gained; it may grow by a thousandth or a hundredfold, so that the axis is logarithmic but near zero."""
     axes.set_xscale("log")
     axes.set_yscale("symlog", linthresh=0.01)
-    curves(axes, rows, "sigma", GAINED)
+    draw_curves(axes, rows, "sigma", GAINED)
 
 
 def _points(collection: Collection, run_id: str) -> list[tuple[float, float, float]]:

@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reinit_bench.analysis.figures.panel_grid import PanelGrid, curves
+from reinit_bench.analysis.figures.panel_grid import PanelGrid, draw_curves
 from reinit_bench.analysis.figures.panels import Panel, measured_panels
 from reinit_bench.analysis.runs.collect import Collection
 from reinit_bench.analysis.runs.measurements import diagnostics_of
@@ -67,7 +67,7 @@ def _lw_and_bl(axes: Axes, rows: pd.DataFrame) -> None:
 def _curves(axes: Axes, rows: pd.DataFrame, shown: pd.Series) -> None:
     last = int(rows["rank"].max())
     axes.set_xlim(0, last)
-    curves(axes, rows[shown], "rank", "margin", markevery=max(1, last // 6))
+    draw_curves(axes, rows[shown], "rank", "margin", markevery=max(1, last // 6))
 
 
 GRID = PanelGrid(

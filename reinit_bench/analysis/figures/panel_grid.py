@@ -92,7 +92,7 @@ class PanelGrid:
         return figure
 
 
-def curves(axes: Axes, rows: pd.DataFrame, x: str, y: str, **looks: Any) -> None:
+def draw_curves(axes: Axes, rows: pd.DataFrame, x: str, y: str, **looks: Any) -> None:
     """A curve for each method of `rows`."""
     for method in paper.ordered_methods(rows["method"]):
         own = rows[rows["method"] == method].sort_values(x)

@@ -1,4 +1,4 @@
-"""Table 1 at a glance: test accuracy by strength of the signal and method, with its spread, beside the paper's."""
+"""Table 1 at a glance: test accuracy by strength of the signal and method, with its spread, next to the paper's."""
 
 from __future__ import annotations
 

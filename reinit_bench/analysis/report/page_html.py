@@ -8,8 +8,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from reinit_bench.analysis.report.page import Page
-from reinit_bench.analysis.tables.render.html import html as table_html
-from reinit_bench.analysis.tables.render.html import long_table
+from reinit_bench.analysis.tables.render.html import html_table, long_table
 from reinit_bench.store.files import make_folder, write_text
 
 _FOLDER = Path(__file__).parent
@@ -28,7 +27,7 @@ def html(page: Page) -> str:
     environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "ensure_ascii": False, "allow_nan": False}
     # Ours, and free of markup: they go into the page as they are.
     style, script = (Markup((_FOLDER / name).read_text(encoding="utf-8")) for name in ("style.css", "script.js"))
-    renderers = {"table_html": table_html, "long_table": long_table}
+    renderers = {"html_table": html_table, "long_table": long_table}
     return environment.get_template("template.html").render(page=page, style=style, script=script, **renderers)
 
 

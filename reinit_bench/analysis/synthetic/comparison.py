@@ -123,7 +123,7 @@ def record(place: Place, comparison: Comparison) -> tuple[object, ...]:
     return *place, *((0, None, None) if ours is None else ours.rounded), comparison.published
 
 
-def verdict(comparisons: Comparisons, measure: str) -> str:
+def agreement(comparisons: Comparisons, measure: str) -> str:
     """How many cells that both have lie within `ALLOWED` spreads, which `measure` describes, and which do not."""
     known = {place: one.difference for place, one in comparisons.items() if one.difference is not None}
     outside = [f"{method} at {value:g} ({off:+.1f})" for (value, method), off in known.items() if abs(off) > ALLOWED]

@@ -58,7 +58,7 @@ def penalty_table(collection: Collection) -> Table:
         best="the best of its row as printed",
         notes=(
             _LEGEND,
-            comparison.verdict(cells, _MEASURE),
+            comparison.agreement(cells, _MEASURE),
             *_distance(cells),
             *([] if ours else [_START]),
             *_searched(combinations(collection.frame)),

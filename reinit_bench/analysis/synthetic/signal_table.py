@@ -33,7 +33,7 @@ def signal_table(collection: Collection) -> Table:
         best="the best of its row as printed",
         notes=(
             _LEGEND,
-            comparison.verdict(cells, _MEASURE),
+            comparison.agreement(cells, _MEASURE),
             *_strictness(cells),
             *([] if len(runs) else [_START]),
             *notes.mixed_code(runs),

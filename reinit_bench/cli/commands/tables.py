@@ -1,4 +1,4 @@
-"""The paper's tables from finished runs, beside the published values."""
+"""The paper's tables from finished runs, next to the published values."""
 
 from __future__ import annotations
 

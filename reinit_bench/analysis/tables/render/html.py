@@ -17,7 +17,7 @@ _ATTRIBUTE = Markup(' data-{}="{}"')
 _MODELS = ("Model", "Architecture")
 
 
-def html(table: Table) -> Markup:
+def html_table(table: Table) -> Markup:
     """The table with everything escaped; each row names its dataset, model and condition for the page's filters."""
     heads = [*(_HEADING.format("", name) for name in table.headings)]
     heads += [_HEADING.format(_NUMBER, name) for name in table.columns]
