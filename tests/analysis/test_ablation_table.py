@@ -3,6 +3,7 @@
 from typing import Any
 
 from reinit_bench.analysis.runs.collect import collect
+from reinit_bench.analysis.runs.published_runs import published_runs
 from reinit_bench.analysis.tables.ablation_table import ablation_table
 from reinit_bench.analysis.tables.render.text import markdown
 
@@ -51,6 +52,11 @@ def test_several_switches_at_once_are_a_column_of_their_own(fake_store: Any) -> 
 def test_momentum_is_said_because_appendix_f_has_none(fake_store: Any) -> None:
     fake_store.add("digits", "scnn", "lw", 0.9, method__freeze=True, augmentation__name="none", trainer__momentum=0.9)
     assert "trained with momentum 0.9; Appendix F has none" in ablation_table(collect(fake_store.results_dir)).notes
+
+
+def test_the_published_accuracies_hold_no_variant() -> None:
+    table = ablation_table(published_runs())
+    assert [row.published for row in table.rows] == [True, True]
 
 
 def test_without_any_variant_only_the_paper_speaks(fake_store: Any) -> None:

@@ -75,6 +75,14 @@ def test_of_a_methods_variants_the_default_counts_and_two_others_are_not_average
     )
 
 
+def test_a_variant_without_a_setting_counts_as_its_default() -> None:
+    """A run that is older than the field, or whose file leaves it out, has the value that the field's absence meant."""
+    old = fake_run("CIFAR10", "vgg16", "dsd", 50.0, method__fraction=None)
+    half = fake_run("CIFAR10", "vgg16", "dsd", 60.0, method__fraction=0.5)
+    found = scores_by_setting(collection_of([half, old]))
+    assert (values(found, "dsd"), found.left_out) == ([(50.0,)], ())
+
+
 def test_a_cut_training_set_is_a_dataset_of_its_own_size_and_unknown_ones_have_none() -> None:
     rows = [
         fake_run("DIGITS", "scnn", "bl", 90.0, train_examples=200),

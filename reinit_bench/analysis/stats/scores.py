@@ -91,7 +91,9 @@ def scores_by_setting(collection: Collection, *, every_setting: bool = False) ->
     frame = collection.frame
     runs = without_difference(frame[frame["image_size"].notna()], SWITCHES)
     if not every_setting:
-        runs = runs[_in_conditions(runs) & runs["initializer"].isin(paper.INITIALIZERS)]
+        wanted = [(condition.augmentation, condition.dropout_rate) for condition in paper.CONDITIONS.values()]
+        conditions = pd.MultiIndex.from_frame(runs[["augmentation", "dropout_rate"]])
+        runs = runs[conditions.isin(wanted) & runs["initializer"].isin(paper.INITIALIZERS)]
     found, tied = _by_setting(runs, collection.settings)
     rows = found if every_setting else _nearest(found)
     labels = dict(zip(runs["method"], runs["method_label"], strict=True))
@@ -111,12 +113,6 @@ class _Setting:
     @property
     def key(self) -> tuple[Any, ...]:
         return tuple(self.design[name] for name in DESIGN)
-
-
-def _in_conditions(runs: pd.DataFrame) -> pd.Series:
-    wanted = {(condition.augmentation, condition.dropout_rate) for condition in paper.CONDITIONS.values()}
-    pairs = zip(runs["augmentation"], runs["dropout_rate"], strict=True)
-    return pd.Series([pair in wanted for pair in pairs], index=runs.index, dtype=bool)
 
 
 def _by_setting(runs: pd.DataFrame, settings: Sequence[str]) -> tuple[list[_Setting], int]:
