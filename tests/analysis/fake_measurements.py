@@ -11,7 +11,7 @@ import numpy as np
 
 
 def measure(result: Path, *, sizes: float = 1.0, margins: Sequence[float] = (0.1,), lost: float = 0.5) -> None:
-    """Put diagnostics beside a result.json: two sigmas, two draws; the larger noise takes `lost` of the accuracy 0.9.
+    """Put diagnostics next to a result.json: two sigmas, two draws; the larger noise takes `lost` of the accuracy 0.9.
 
     The draws are 0.1 apart around that; the loss rises from 1 by twice as much.
     """
@@ -32,7 +32,7 @@ def measure(result: Path, *, sizes: float = 1.0, margins: Sequence[float] = (0.1
 
 
 def curve(result: Path, rounds: Sequence[Sequence[float]]) -> None:
-    """Put a curve beside a result.json: the training accuracies of each round's epochs."""
+    """Put a curve next to a result.json: the training accuracies of each round's epochs."""
     rows: list[dict[str, Any]] = [
         {"round": index, "epoch": epoch, "train_accuracy": accuracy}
         for index, accuracies in enumerate(rounds, start=1)

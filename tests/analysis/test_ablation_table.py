@@ -1,4 +1,4 @@
-"""Appendix F's table: which runs belong together, exact text, the published numbers beside."""
+"""Appendix F's table: which runs belong together, exact text, and the published numbers."""
 
 from typing import Any
 

@@ -20,9 +20,9 @@ def printed(built: Table) -> list[tuple[str, ...]]:
 
 def data(built: Table, dataset: str, model: str) -> dict[str, tuple[Any, ...]]:
     """Method -> (n, mean, std, published) of one row of the long form, None for an empty field."""
-    lines = built.data[(built.data["dataset"] == dataset) & (built.data["model"] == model)].astype(object)
-    lines = lines.where(lines.notna(), None)
-    return {line[2]: tuple(line[3:]) for line in lines.itertuples(index=False)}
+    rows = built.data[(built.data["dataset"] == dataset) & (built.data["model"] == model)].astype(object)
+    rows = rows.where(rows.notna(), None)
+    return {row[2]: tuple(row[3:]) for row in rows.itertuples(index=False)}
 
 
 def test_seeds_are_averaged_with_their_sample_deviation(fake_store: Any) -> None:

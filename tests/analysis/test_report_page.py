@@ -85,7 +85,7 @@ def test_an_empty_store_makes_a_whole_page_that_says_what_to_type(tmp_path: Path
     assert embedded(text, "data")["runs"]["rows"] == []
 
 
-def test_results_stand_beside_the_published_values(fake_store: Any) -> None:
+def test_results_stand_next_to_the_published_values(fake_store: Any) -> None:
     fill(fake_store)
     page = page_of(fake_store.results_dir)
     assert list(page.results.data) == [

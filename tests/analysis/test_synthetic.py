@@ -152,12 +152,12 @@ def test_the_ablation_is_compared_with_lw_seed_by_seed(add: Any, fake_store: Fak
         add("lw", 1.0, accuracy - 0.30 - 0.02 * seed, seed, method__freeze=True)
         add("bl", 1.0, accuracy - 0.20, seed)
     table = synthetic_ablation_table(collect(fake_store.results_dir))
-    ours, beside = table.rows
+    ours, difference = table.rows
     assert ours.headings == ("1", "ours", "2")
     assert [cell.text for cell in ours.cells] == ["53.0", "73.0", None, None, None, "42.0"]
-    assert [cell.text for cell in beside.cells] == ["-20.0", "", None, None, None, "-31.0"]
+    assert [cell.text for cell in difference.cells] == ["-20.0", "", None, None, None, "-31.0"]
     # The differences are -30 and -32: their standard deviation over sqrt(2) is 1.
-    assert [cell.spread for cell in beside.cells] == ["0.0", "", "", "", "", "1.0"]
+    assert [cell.spread for cell in difference.cells] == ["0.0", "", "", "", "", "1.0"]
     assert table.data["variant"].tolist() == ["bl", "lw", "lw freeze"]
 
 
