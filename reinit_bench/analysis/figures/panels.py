@@ -65,7 +65,7 @@ def panels(
     found = []
     for (dataset, model), group in labelled.groupby(["panel_dataset", "model"], sort=False):
         parts = [part for _, part in group.groupby(varying, dropna=False)] if varying else [group]
-        best = min(filter(usable, parts), key=lambda part: _farness(part, wanted, free), default=None)
+        best = min(filter(usable, parts), key=lambda part: _distance(part, wanted, free), default=None)
         if best is not None:
             found.append(Panel(str(dataset), str(model), best.drop(columns="panel_dataset")))
     return sorted(found, key=_place)
@@ -106,7 +106,7 @@ def _place(panel: Panel) -> tuple[int | str, ...]:
     return *paper.place(panel.dataset, paper.DATASETS), *paper.place(panel.model, paper.MODELS)
 
 
-def _farness(runs: pd.DataFrame, wanted: Mapping[str, Any], free: Sequence[str]) -> tuple[float, ...]:
+def _distance(runs: pd.DataFrame, wanted: Mapping[str, Any], free: Sequence[str]) -> tuple[float, ...]:
     """How far the settings of these runs are from what is to be shown: the smallest is chosen."""
     first = runs.iloc[0]
     most_steps = float(first.get("trainer.max_steps") or 0)

@@ -88,12 +88,12 @@ def variant_label(name: str) -> str:
 
 
 def distinguishing_settings(runs: pd.DataFrame, settings: Sequence[str]) -> list[str]:
-    """For each row, what tells its settings from those of other runs of the same dataset and model.
+    """For each row, what distinguishes its settings from those of other runs of the same dataset and model.
 
     These are the settings that vary there and that are not at the paper's value, as typed: `image_size=64,
     precision=bf16`; empty text where there is none. `settings` are the columns that tell experiments apart.
     """
-    # Most settings are the same in all runs; only the others can tell runs of one dataset and model apart.
+    # Most settings are the same in all runs; only the others can distinguish runs of one dataset and model.
     named = ("train_examples", "model", "method")
     candidates = [name for name in settings if name not in named and runs[name].nunique(dropna=False) > 1]
     # Plain dicts: pandas would take a millisecond for each of some thousand small questions.
@@ -102,7 +102,7 @@ def distinguishing_settings(runs: pd.DataFrame, settings: Sequence[str]) -> list
     for row in rows:
         groups[tuple(row[name] for name in _GROUP)].append(row)
     varying = {key: _varying(group, candidates) for key, group in groups.items()}
-    return [", ".join(_told(row, varying[tuple(row[name] for name in _GROUP)])) for row in rows]
+    return [", ".join(_told_apart_by(row, varying[tuple(row[name] for name in _GROUP)])) for row in rows]
 
 
 def _varying(group: Sequence[Mapping[str, Any]], candidates: Sequence[str]) -> dict[str, set[str]]:
@@ -125,7 +125,7 @@ def _varying(group: Sequence[Mapping[str, Any]], candidates: Sequence[str]) -> d
     return found
 
 
-def _told(run: Mapping[str, Any], varying: Mapping[str, set[str]]) -> list[str]:
+def _told_apart_by(run: Mapping[str, Any], varying: Mapping[str, set[str]]) -> list[str]:
     """Each varying setting that is not at the paper's value."""
     words = []
     for column, methods in varying.items():
