@@ -3,6 +3,7 @@
 import io
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -15,6 +16,7 @@ from reinit_bench.analysis import synthetic, tables
 from reinit_bench.analysis.runs.collect import collect
 from reinit_bench.analysis.tables import build_tables, known_tables, write_table
 from reinit_bench.analysis.tables.render import text
+from reinit_bench.analysis.tables.render.html import html_table, long_table
 from reinit_bench.analysis.tables.render.terminal import show
 from reinit_bench.analysis.tables.table import Cell, Row, Table
 from reinit_bench.core.settings import ConfigError
@@ -97,6 +99,40 @@ def test_csv(small: Table) -> None:
         "OXFORD-IIIT,scnn,bl,3,71.2333,0.4,15.1\n"
         "OXFORD-IIIT,scnn,welsr,0,,,\n"
     )
+
+
+def test_html(small: Table) -> None:
+    rows = str(html_table(replace(small, condition="<mild>"))).splitlines()
+    assert rows[:4] == [
+        '<table class="sortable">',
+        '<caption class="unseen">Table 2: accuracy [%]</caption>',
+        "<thead><tr>",
+        '<th scope="col"><button type="button">Dataset</button></th>',
+    ]
+    filters = 'data-dataset="OXFORD-IIIT" data-model="scnn" data-condition="&lt;mild&gt;"'
+    assert rows[rows.index("<tbody>") + 2 :] == [
+        f"<tr {filters}><td>OXFORD-IIIT</td><td>scnn [a_b=64]</td><td>1</td>"
+        '<td class="number best">50.0</td><td class="number best">50.0</td><td class="number">9.9</td></tr>',
+        f'<tr class="published" {filters}><td>OXFORD-IIIT</td><td>paper</td><td></td>'
+        '<td class="number">15.1</td><td class="number">—</td><td class="number"></td></tr>',
+        '<tr data-dataset="A|B &amp; C (200)" data-model="vgg16" data-condition="&lt;mild&gt;">'
+        "<td>A|B &amp; C (200)</td><td>vgg16</td><td>1</td>"
+        '<td class="number">100.0</td><td class="number">—</td><td class="number">—</td></tr>',
+        "</tbody></table>",
+    ]
+
+
+def test_data_as_json(small: Table) -> None:
+    assert long_table(replace(small, decimals={"n": 0, "mean": 1})) == {
+        "columns": [
+            *(("dataset", "text"), ("model", "text"), ("method", "text")),
+            *(("n", 0), ("mean", 1), ("std", "text"), ("published", "text")),
+        ],
+        "rows": [
+            ("OXFORD-IIIT", "scnn", "bl", 3, 71.2333, 0.4, 15.1),
+            ("OXFORD-IIIT", "scnn", "welsr", 0, None, None, None),
+        ],
+    }
 
 
 def on_terminal(tables: list[Table], width: int) -> str:

@@ -13,6 +13,9 @@ from reinit_bench.analysis.runs.labelling import plural, typed
 START = "reinit-bench -m study=demo"
 """What a user with an empty store is told to type."""
 
+START_SETTINGS = "reinit-bench -m study=table3, or study=digits"
+"""What makes the settings from which the conclusions are drawn."""
+
 
 def no_runs(collection: Collection, where: str) -> list[str]:
     """Why a table has no row: the store is empty, or none of its runs is of this table's kind (`where`)."""
@@ -20,6 +23,11 @@ def no_runs(collection: Collection, where: str) -> list[str]:
     if not finished:
         return [f"no finished runs in {collection.results_dir}; start with: {START}"]
     return [f"no finished run {where}; {plural(finished, 'run')} finished under other conditions"]
+
+
+def no_settings(collection: Collection, which: str) -> str:
+    """Why a table of settings has no row; `which` says what a setting would need."""
+    return f"no setting in {collection.results_dir} {which}; start with: {START_SETTINGS}"
 
 
 def settings_unlike_paper(runs: pd.DataFrame) -> list[str]:

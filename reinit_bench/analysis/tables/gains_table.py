@@ -37,7 +37,7 @@ def gains_table(collection: Collection) -> Table:
         rows=tuple(_row(group, methods) for group in groups),
         best="the largest of its row",
         notes=(
-            _LEGEND if groups else _nothing(collection),
+            _LEGEND if groups else notes.no_settings(collection, "with BL and another method"),
             *([f"left out: {unknown} settings whose training-set size is not known"] if unknown else []),
             *scores.left_out,
             *notes.left_out(collection),
@@ -47,11 +47,6 @@ def gains_table(collection: Collection) -> Table:
 
 
 TABLES = {"gains": gains_table}
-
-
-def _nothing(collection: Collection) -> str:
-    start = "start with: reinit-bench -m study=table3, or study=digits"
-    return f"no setting in {collection.results_dir} with BL and another method; {start}"
 
 
 def _row(group: GainGroup, methods: Mapping[str, str]) -> Row:

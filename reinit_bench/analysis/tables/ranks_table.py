@@ -34,7 +34,7 @@ def ranks_table(collection: Collection) -> Table:
         rows=tuple(_row(one, scores.methods) for one in ranked),
         best="the best of its row",
         notes=(
-            *(_NOTES if ranked else [_nothing(collection)]),
+            *(_NOTES if ranked else [notes.no_settings(collection, "in which all methods finished")]),
             *_incomplete(scores),
             *scores.left_out,
             *notes.left_out(collection),
@@ -44,11 +44,6 @@ def ranks_table(collection: Collection) -> Table:
 
 
 TABLES = {"ranks": ranks_table}
-
-
-def _nothing(collection: Collection) -> str:
-    start = "start with: reinit-bench -m study=table3, or study=digits"
-    return f"no setting in {collection.results_dir} in which all methods finished; {start}"
 
 
 def _incomplete(scores: Scores) -> list[str]:

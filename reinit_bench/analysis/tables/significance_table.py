@@ -41,7 +41,7 @@ def significance_table(collection: Collection, test: ExactTest | None = None) ->
         columns=tuple(scores.methods.values()),
         rows=tuple(_rows(pairs, scores.methods, marks)),
         notes=(
-            *([_LEGEND, _UNIT] if pairs else _nothing(collection)),
+            *([_LEGEND, _UNIT] if pairs else [notes.no_settings(collection, "in which two methods have finished")]),
             *_settings(scores),
             *_missing(pairs),
             *_too_few(pairs, test),
@@ -100,11 +100,6 @@ def _record(model: str, pair: Pair, marks: Marks) -> tuple[object, ...]:
     counts = pair.wins, pair.losses, pair.ties, pair.missing
     published = marks.get((model, pair.row, pair.column))
     return model, pair.row, pair.column, *counts, round(pair.p, 6), round(pair.p_holm, 6), pair.mark, published
-
-
-def _nothing(collection: Collection) -> list[str]:
-    start = "reinit-bench -m study=table3, or study=digits"
-    return [f"no setting in {collection.results_dir} in which two methods have finished; start with: {start}"]
 
 
 def _settings(scores: Scores) -> list[str]:
