@@ -3,10 +3,10 @@
     python benchmarks/collect.py [--runs 2448] [--repeats 3]
 
 Writes the paper's whole grid (one seed) as synthetic run folders, then times fresh processes in turn, imports included:
-`reinit-bench tables --quiet`, each time as if it were the first (every run read and validated; all tables built and
-written), and the plain way (json.load, json_normalize and concat, one groupby; nothing validated). Prints the median of
-each and their ratio. Then, once each: a process that draws and writes every figure that these runs can fill, and
-`reinit-bench report`. Takes about three minutes on two cores.
+`reinit-bench tables --quiet` (every run read and validated; all tables built and written), and the plain way
+(json.load, json_normalize and concat, one groupby; nothing validated). Prints the median of each and their ratio. Then,
+once each: a process that draws and writes every figure that these runs can fill, and `reinit-bench report`. Takes about
+three minutes on two cores.
 """
 
 from __future__ import annotations
@@ -29,8 +29,7 @@ from typing import Any
 import latest
 import yaml
 
-from reinit_bench.analysis import paper
-from reinit_bench.analysis.kept_rows import FILE
+from reinit_bench.analysis.runs import paper
 from reinit_bench.core.config import Experiment
 
 TARGET_SECONDS = 3.0
@@ -57,12 +56,12 @@ print(len(frame))
 FIGURES = """
 import sys
 from pathlib import Path
-from reinit_bench.analysis.collect import collect
-from reinit_bench.analysis.figures import NothingToDraw, drawers, write
+from reinit_bench.analysis.figures import NothingToDraw, known_figures, write_figure
+from reinit_bench.analysis.runs.collect import collect
 collection = collect(sys.argv[1])
-for name, draw in drawers().items():
+for name, figure in known_figures().items():
     try:
-        write(draw(collection), name, Path(sys.argv[1], "figures"))
+        write_figure(figure.draw(collection), name, Path(sys.argv[1], "figures"))
     except NothingToDraw:
         continue
 print(len(collection.frame))
@@ -152,8 +151,7 @@ def seconds(*words: str) -> tuple[float, float, str]:
 
 
 def tables(results: Path, expected: int) -> tuple[float, float]:
-    """Like `seconds`, for `reinit-bench tables`, which must have found runs."""
-    (results / FILE).unlink(missing_ok=True)
+    """Like `seconds`, for `reinit-bench tables`, which must have found all runs."""
     elapsed, processor, _ = seconds("-m", "reinit_bench", "tables", "--quiet", f"results_dir={results}")
     with (results / "tables" / "table2.csv").open(newline="") as stream:
         held = sum(int(row["n"]) for row in csv.DictReader(stream))

@@ -17,6 +17,18 @@ class StoreError(ConfigError):
     """The store cannot be written: the disk is full, or the folder is read-only or not a folder."""
 
 
+def make_folder(path: Path) -> None:
+    """Create a folder and those above it; it may exist already.
+
+    Raises:
+        StoreError: the file system refuses, or `path` is a file.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"cannot create {path}: {error.strerror or error}; change results_dir") from error
+
+
 Fence = Callable[[], AbstractContextManager[None]]
 """Gives a block within which a file may get its final name; it raises if the writer has lost the right to write."""
 
@@ -42,9 +54,14 @@ def write_atomically(path: Path, write: Callable[[Any], None], fence: Fence = nu
         raise StoreError(f"cannot write {path}: {error.strerror or error}; free space or change results_dir") from error
 
 
+def write_bytes(path: Path, content: bytes, fence: Fence = nullcontext) -> None:
+    """Write `content` to `path` in one step."""
+    write_atomically(path, lambda stream: stream.write(content), fence)
+
+
 def write_text(path: Path, text: str, fence: Fence = nullcontext) -> None:
     """Write `text` to `path` in one step."""
-    write_atomically(path, lambda stream: stream.write(text.encode()), fence)
+    write_bytes(path, text.encode(), fence)
 
 
 def write_json(path: Path, value: Any) -> None:

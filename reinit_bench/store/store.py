@@ -141,7 +141,7 @@ class RunFolder:
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
-            raise UnreadableResult(f"{path} cannot be read: {error.strerror or error}; mend its permissions") from error
+            raise UnreadableResult(f"{path} cannot be read: {error.strerror or error}; make it readable") from error
         return validated_result(content, self.run_id, path)
 
     def write_diagnostics(self, arrays: Mapping[str, Any]) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from shelves import Shelf
+from fake_store import FakeStore
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    return Shelf(tmp_path / "results")
+def fake_store(tmp_path: Path) -> FakeStore:
+    return FakeStore(tmp_path / "results")
 
 
 @pytest.fixture(scope="session")
-def new_shelf() -> type[Shelf]:
+def new_fake_store() -> type[FakeStore]:
     """For fixtures that live longer than one test."""
-    return Shelf
+    return FakeStore

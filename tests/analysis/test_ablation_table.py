@@ -1,10 +1,11 @@
-"""Appendix F's table: which runs belong together, exact text, the published numbers beside."""
+"""Appendix F's table: which runs belong together, exact text, and the published numbers."""
 
 from typing import Any
 
-from reinit_bench.analysis.collect import collect
-from reinit_bench.analysis.render import markdown
-from reinit_bench.analysis.table_ablation import ablation_table
+from reinit_bench.analysis.runs.collect import collect
+from reinit_bench.analysis.runs.published_runs import published_runs
+from reinit_bench.analysis.tables.ablation_table import ablation_table
+from reinit_bench.analysis.tables.render.text import markdown
 
 NONE: dict[str, Any] = {"augmentation__name": "none", "trainer__momentum": 0.0}
 PAPER_ROWS = (
@@ -13,16 +14,16 @@ PAPER_ROWS = (
 )
 
 
-def test_lw_and_its_variants_stand_on_one_line_with_the_paper_under_it(shelf: Any) -> None:
+def test_lw_and_its_variants_stand_on_one_line_with_the_paper_under_it(fake_store: Any) -> None:
     for seed, accuracy in enumerate((0.74, 0.76)):
-        shelf.add("cifar10", "vgg16", "lw", accuracy, seed=seed, **NONE)
-        shelf.add("cifar10", "vgg16", "bl", accuracy - 0.1, seed=seed, **NONE)
-    shelf.add("cifar10", "vgg16", "lw", 0.655, method__reinitialize=False, **NONE)
-    shelf.add("cifar10", "vgg16", "lw", 0.7, method__rescale=False, **NONE)
+        fake_store.add("cifar10", "vgg16", "lw", accuracy, seed=seed, **NONE)
+        fake_store.add("cifar10", "vgg16", "bl", accuracy - 0.1, seed=seed, **NONE)
+    fake_store.add("cifar10", "vgg16", "lw", 0.655, method__reinitialize=False, **NONE)
+    fake_store.add("cifar10", "vgg16", "lw", 0.7, method__rescale=False, **NONE)
     # Table 6's runs, with momentum, are another line, in which no variant was trained.
-    shelf.add("cifar10", "vgg16", "lw", 0.9, augmentation__name="none", trainer__momentum=0.9)
-    shelf.add("cifar10", "vgg16", "dsd", 0.9, **NONE)
-    table = ablation_table(collect(shelf.results_dir))
+    fake_store.add("cifar10", "vgg16", "lw", 0.9, augmentation__name="none", trainer__momentum=0.9)
+    fake_store.add("cifar10", "vgg16", "dsd", 0.9, **NONE)
+    table = ablation_table(collect(fake_store.results_dir))
     lines = markdown(table).splitlines()
     assert lines[2:7] == [
         "| Dataset | Model | n | BL | LW | −reinit | −rescale | −norm | +freeze |",
@@ -39,23 +40,28 @@ def test_lw_and_its_variants_stand_on_one_line_with_the_paper_under_it(shelf: An
     assert table.data["published"].tolist()[:3] == [66, 75, 66]
 
 
-def test_several_switches_at_once_are_a_column_of_their_own(shelf: Any) -> None:
-    shelf.add("digits", "scnn", "lw", 0.9, method__normalize=False, **NONE)
-    shelf.add("digits", "scnn", "lw", 0.8, method__normalize=False, method__rescale=False, **NONE)
-    table = ablation_table(collect(shelf.results_dir))
+def test_several_switches_at_once_are_a_column_of_their_own(fake_store: Any) -> None:
+    fake_store.add("digits", "scnn", "lw", 0.9, method__normalize=False, **NONE)
+    fake_store.add("digits", "scnn", "lw", 0.8, method__normalize=False, method__rescale=False, **NONE)
+    table = ablation_table(collect(fake_store.results_dir))
     assert table.columns[-1] == "−rescale −norm"
     assert [cell.text for cell in table.rows[0].cells] == [None, None, None, None, "90.0", None, "80.0"]
     assert [row.headings[0] for row in table.rows] == ["DIGITS", "CIFAR10", "CIFAR100"]
 
 
-def test_momentum_is_said_because_appendix_f_has_none(shelf: Any) -> None:
-    shelf.add("digits", "scnn", "lw", 0.9, method__freeze=True, augmentation__name="none", trainer__momentum=0.9)
-    assert "trained with momentum 0.9; Appendix F has none" in ablation_table(collect(shelf.results_dir)).notes
+def test_momentum_is_said_because_appendix_f_has_none(fake_store: Any) -> None:
+    fake_store.add("digits", "scnn", "lw", 0.9, method__freeze=True, augmentation__name="none", trainer__momentum=0.9)
+    assert "trained with momentum 0.9; Appendix F has none" in ablation_table(collect(fake_store.results_dir)).notes
 
 
-def test_without_any_variant_only_the_paper_speaks(shelf: Any) -> None:
-    shelf.add("cifar10", "vgg16", "lw", 0.9, **NONE)
-    table = ablation_table(collect(shelf.results_dir))
+def test_the_published_accuracies_hold_no_variant() -> None:
+    table = ablation_table(published_runs())
+    assert [row.published for row in table.rows] == [True, True]
+
+
+def test_without_any_variant_only_the_paper_speaks(fake_store: Any) -> None:
+    fake_store.add("cifar10", "vgg16", "lw", 0.9, **NONE)
+    table = ablation_table(collect(fake_store.results_dir))
     assert [row.published for row in table.rows] == [True, True]
     assert table.notes[0].endswith("start with: reinit-bench -m study=ablation_digits")
-    assert ablation_table(collect(shelf.results_dir / "empty")).data.empty
+    assert ablation_table(collect(fake_store.results_dir / "empty")).data.empty

@@ -4,34 +4,32 @@ from typing import Any
 
 import pandas as pd
 
-from reinit_bench.analysis.collect import collect
-from reinit_bench.analysis.layout import Cell, Table
-from reinit_bench.analysis.render import plain
+from reinit_bench.analysis.runs.collect import collect
 from reinit_bench.analysis.tables import build_tables
+from reinit_bench.analysis.tables.table import Cell, Table
 
 
-def table(shelf: Any, number: int = 2) -> Table:
-    (built,) = build_tables(collect(shelf.results_dir), [number])
-    return built
+def table(fake_store: Any, number: int = 2) -> Table:
+    return build_tables(collect(fake_store.results_dir), [number])[str(number)]
 
 
 def printed(built: Table) -> list[tuple[str, ...]]:
     """Headings and cells of each row, the best with a star."""
-    return [(*row.headings, *(plain(cell) + "*" * cell.best for cell in row.cells)) for row in built.rows]
+    return [(*row.headings, *(str(cell) + "*" * cell.best for cell in row.cells)) for row in built.rows]
 
 
 def data(built: Table, dataset: str, model: str) -> dict[str, tuple[Any, ...]]:
-    """Method -> (n, mean, std, published) of one line of the long form, None for an empty field."""
-    lines = built.data[(built.data["dataset"] == dataset) & (built.data["model"] == model)].astype(object)
-    lines = lines.where(lines.notna(), None)
-    return {line[2]: tuple(line[3:]) for line in lines.itertuples(index=False)}
+    """Method -> (n, mean, std, published) of one row of the long form, None for an empty field."""
+    rows = built.data[(built.data["dataset"] == dataset) & (built.data["model"] == model)].astype(object)
+    rows = rows.where(rows.notna(), None)
+    return {row[2]: tuple(row[3:]) for row in rows.itertuples(index=False)}
 
 
-def test_seeds_are_averaged_with_their_sample_deviation(shelf: Any) -> None:
+def test_seeds_are_averaged_with_their_sample_deviation(fake_store: Any) -> None:
     for seed, accuracy in enumerate((0.70, 0.71, 0.72)):
-        shelf.add("digits", "scnn", "bl", accuracy, seed=seed)
-    shelf.add("digits", "scnn", "lw", 0.6)
-    built = table(shelf)
+        fake_store.add("digits", "scnn", "bl", accuracy, seed=seed)
+    fake_store.add("digits", "scnn", "lw", 0.6)
+    built = table(fake_store)
     assert printed(built) == [("DIGITS", "scnn", "3", "71.0 ± 1.0*", "—", "—", "—", "—", "60.0 (1)")]
     assert data(built, "DIGITS", "scnn") == {
         "bl": (3, 71.0, 1.0, None),
@@ -43,21 +41,21 @@ def test_seeds_are_averaged_with_their_sample_deviation(shelf: Any) -> None:
     }
 
 
-def test_the_best_is_judged_on_the_mean_as_printed_and_ties_are_all_marked(shelf: Any) -> None:
+def test_the_best_is_judged_on_the_mean_as_printed_and_ties_are_all_marked(fake_store: Any) -> None:
     for method, accuracy in {"bl": 0.71151, "welsr": 0.71249, "fc": 0.7114}.items():
-        shelf.add("digits", "scnn", method, accuracy)
-    assert printed(table(shelf)) == [("DIGITS", "scnn", "1", "71.2*", "71.2*", "—", "—", "71.1", "—")]
+        fake_store.add("digits", "scnn", method, accuracy)
+    assert printed(table(fake_store)) == [("DIGITS", "scnn", "1", "71.2*", "71.2*", "—", "—", "71.1", "—")]
 
 
-def test_a_lone_method_is_the_best_of_nothing(shelf: Any) -> None:
-    shelf.add("digits", "scnn", "lw", 0.7)
-    assert not any(cell.best for row in table(shelf).rows for cell in row.cells)
+def test_a_lone_method_is_the_best_of_nothing(fake_store: Any) -> None:
+    fake_store.add("digits", "scnn", "lw", 0.7)
+    assert not any(cell.best for row in table(fake_store).rows for cell in row.cells)
 
 
-def test_published_values_stand_under_ours_and_only_a_complete_row_has_a_best(shelf: Any) -> None:
-    shelf.add("oxford_iiit", "mobilenet", "fc", 0.25)
-    shelf.add("cifar10", "vgg16", "lw", 0.9)
-    built = table(shelf)
+def test_published_values_stand_under_ours_and_only_a_complete_row_has_a_best(fake_store: Any) -> None:
+    fake_store.add("oxford_iiit", "mobilenet", "fc", 0.25)
+    fake_store.add("cifar10", "vgg16", "lw", 0.9)
+    built = table(fake_store)
     assert printed(built) == [
         ("OXFORD-IIIT", "mobilenet", "1", "—", "—", "—", "—", "25.0", "—"),
         ("OXFORD-IIIT", "paper", "", "27.7", "24.1", "—", "24.3", "23.5", "—"),
@@ -69,20 +67,20 @@ def test_published_values_stand_under_ours_and_only_a_complete_row_has_a_best(sh
     assert "286 of 288 published cells have no run yet" in built.notes
 
 
-def test_a_dataset_that_the_paper_has_not_stands_beside_the_papers_mean(shelf: Any) -> None:
-    shelf.add("digits", "scnn", "lw", 0.9, augmentation__name="none")
+def test_a_dataset_that_is_not_in_the_paper_is_followed_by_the_papers_mean(fake_store: Any) -> None:
+    fake_store.add("digits", "scnn", "lw", 0.9, augmentation__name="none")
     # Table 6's scnn rows have no damaged cell; B sums to 607.3 and L to 625.7 over the twelve.
     expected = "the paper's scnn, mean over its 12 datasets with all six values: B 50.6 "
-    (note,) = [note for note in table(shelf, 6).notes if note.startswith(expected)]
+    (note,) = [note for note in table(fake_store, 6).notes if note.startswith(expected)]
     assert note.endswith(" L 52.1")
-    shelf.add("cifar10", "scnn", "lw", 0.9, augmentation__name="mild")
-    assert not any("mean over" in note for note in table(shelf, 2).notes)
+    fake_store.add("cifar10", "scnn", "lw", 0.9, augmentation__name="mild")
+    assert not any("mean over" in note for note in table(fake_store, 2).notes)
 
 
-def test_the_long_form_holds_the_whole_published_grid_and_ours(shelf: Any) -> None:
-    shelf.add("cifar10", "vgg16", "lw", 0.9)
-    shelf.add("digits", "mlp", "lw", 0.9)
-    long = table(shelf).data
+def test_the_long_form_holds_the_whole_published_grid_and_ours(fake_store: Any) -> None:
+    fake_store.add("cifar10", "vgg16", "lw", 0.9)
+    fake_store.add("digits", "mlp", "lw", 0.9)
+    long = table(fake_store).data
     assert list(long.columns) == ["dataset", "model", "method", "n", "mean", "std", "published"]
     assert len(long) == 288 + 6
     assert long["n"].sum() == 2
@@ -98,11 +96,11 @@ def test_the_long_form_holds_the_whole_published_grid_and_ours(shelf: Any) -> No
     assert set(long["dataset"].tail(6)) == {"DIGITS"}
 
 
-def test_training_subsets_are_datasets_of_their_own_without_a_published_value(shelf: Any) -> None:
+def test_training_subsets_are_datasets_of_their_own_without_a_published_value(fake_store: Any) -> None:
     for examples, accuracy in ((1000, 0.3), (200, 0.2), (None, 0.8)):
-        shelf.add("cifar10", "scnn", "bl", accuracy, dataset__train_examples=examples)
-    built = table(shelf)
-    assert [(row.headings[0], row.headings[1], plain(row.cells[0])) for row in built.rows] == [
+        fake_store.add("cifar10", "scnn", "bl", accuracy, dataset__train_examples=examples)
+    built = table(fake_store)
+    assert [(row.headings[0], row.headings[1], str(row.cells[0])) for row in built.rows] == [
         ("CIFAR10", "scnn", "80.0"),
         ("CIFAR10", "paper", "82.7"),
         ("CIFAR10 (200)", "scnn", "20.0"),
@@ -111,13 +109,13 @@ def test_training_subsets_are_datasets_of_their_own_without_a_published_value(sh
     assert data(built, "CIFAR10 (200)", "scnn")["bl"] == (1, 20.0, None, None)
 
 
-def test_runs_at_different_settings_are_never_averaged(shelf: Any) -> None:
-    shelf.add("cifar10", "scnn", "bl", 0.5)
-    shelf.add("cifar10", "scnn", "lw", 0.6)
-    shelf.add("cifar10", "scnn", "lw", 0.7, image_size=128)
-    shelf.add("cifar10", "scnn", "lw", 0.8, image_size=64)
-    shelf.add("cifar10", "scnn", "lw", 0.9, image_size=64, model__width=0.25, precision="bf16")
-    assert [(row.headings[1], plain(row.cells[0]), plain(row.cells[5])) for row in table(shelf).rows] == [
+def test_runs_at_different_settings_are_never_averaged(fake_store: Any) -> None:
+    fake_store.add("cifar10", "scnn", "bl", 0.5)
+    fake_store.add("cifar10", "scnn", "lw", 0.6)
+    fake_store.add("cifar10", "scnn", "lw", 0.7, image_size=128)
+    fake_store.add("cifar10", "scnn", "lw", 0.8, image_size=64)
+    fake_store.add("cifar10", "scnn", "lw", 0.9, image_size=64, model__width=0.25, precision="bf16")
+    assert [(row.headings[1], str(row.cells[0]), str(row.cells[5])) for row in table(fake_store).rows] == [
         ("scnn [precision=fp32]", "50.0", "60.0"),
         ("scnn [image_size=64, precision=fp32]", "—", "80.0"),
         ("scnn [image_size=128, precision=fp32]", "—", "70.0"),
@@ -126,65 +124,65 @@ def test_runs_at_different_settings_are_never_averaged(shelf: Any) -> None:
     ]
 
 
-def test_methods_at_different_settings_do_not_share_a_line(shelf: Any) -> None:
-    shelf.add("digits", "scnn", "bl", 0.5, image_size=32)
-    shelf.add("digits", "scnn", "lw", 0.6, image_size=64)
-    assert printed(table(shelf)) == [
+def test_methods_at_different_settings_do_not_share_a_row(fake_store: Any) -> None:
+    fake_store.add("digits", "scnn", "bl", 0.5, image_size=32)
+    fake_store.add("digits", "scnn", "lw", 0.6, image_size=64)
+    assert printed(table(fake_store)) == [
         ("DIGITS", "scnn [image_size=32]", "1", "50.0", "—", "—", "—", "—", "—"),
         ("DIGITS", "scnn [image_size=64]", "1", "—", "—", "—", "—", "—", "60.0"),
     ]
 
 
-def test_a_methods_own_setting_parts_only_its_own_runs(shelf: Any) -> None:
+def test_a_methods_own_setting_parts_only_its_own_runs(fake_store: Any) -> None:
     for method in ("bl", "welsr", "dsd"):
-        shelf.add("digits", "scnn", method, 0.5)
-    shelf.add("digits", "scnn", "welsr", 0.6, method__fraction=0.5)
-    assert printed(table(shelf)) == [
+        fake_store.add("digits", "scnn", method, 0.5)
+    fake_store.add("digits", "scnn", "welsr", 0.6, method__fraction=0.5)
+    assert printed(table(fake_store)) == [
         ("DIGITS", "scnn", "1", "50.0*", "50.0*", "50.0*", "—", "—", "—"),
         ("DIGITS", "scnn [method.fraction=0.5]", "1", "—", "60.0", "—", "—", "—", "—"),
     ]
 
 
-def test_a_setting_that_one_run_has_at_null_parts_it_from_the_others(shelf: Any) -> None:
-    shelf.add("digits", "scnn", "lw", 0.5, method__schedule=None)
-    shelf.add("digits", "scnn", "lw", 0.6, method__schedule=[1, 2])
-    assert [row.headings[1] for row in table(shelf).rows] == [
+def test_a_setting_that_one_run_has_at_null_parts_it_from_the_others(fake_store: Any) -> None:
+    fake_store.add("digits", "scnn", "lw", 0.5, method__schedule=None)
+    fake_store.add("digits", "scnn", "lw", 0.6, method__schedule=[1, 2])
+    assert [row.headings[1] for row in table(fake_store).rows] == [
         "scnn [method.schedule=[1, 2]]",
         "scnn [method.schedule=null]",
     ]
 
 
-def test_two_datasets_with_one_label_are_not_averaged(shelf: Any) -> None:
-    shelf.add("digits", "scnn", "bl", 0.5)
-    shelf.add("digits", "scnn", "bl", 0.6, dataset__name="digits_too")
-    assert [row.headings[1] for row in table(shelf).rows] == [
+def test_two_datasets_with_one_label_are_not_averaged(fake_store: Any) -> None:
+    fake_store.add("digits", "scnn", "bl", 0.5)
+    fake_store.add("digits", "scnn", "bl", 0.6, dataset__name="digits_too")
+    assert [row.headings[1] for row in table(fake_store).rows] == [
         "scnn [dataset.name=digits]",
         "scnn [dataset.name=digits_too]",
     ]
 
 
-def test_a_field_added_later_means_the_same_as_its_absence(shelf: Any) -> None:
-    shelf.add("digits", "scnn", "lw", 0.5)
-    shelf.add("digits", "scnn", "lw", 0.7, seed=1, method__freeze=False, method___absent_={"freeze": False})
-    assert printed(table(shelf)) == [("DIGITS", "scnn", "2", "—", "—", "—", "—", "—", "60.0 ± 14.1")]
+def test_a_field_added_later_means_the_same_as_its_absence(fake_store: Any) -> None:
+    fake_store.add("digits", "scnn", "lw", 0.5)
+    fake_store.add("digits", "scnn", "lw", 0.7, seed=1, method__freeze=False, method___absent_={"freeze": False})
+    assert printed(table(fake_store)) == [("DIGITS", "scnn", "2", "—", "—", "—", "—", "—", "60.0 ± 14.1")]
 
 
-def test_each_table_takes_the_runs_of_its_condition(shelf: Any) -> None:
-    shelf.add("digits", "scnn", "bl", 0.2)
-    shelf.add("digits", "scnn", "bl", 0.6, augmentation__name="none")
-    shelf.add("digits", "scnn", "bl", 0.7, dropout__name="p25", dropout__rate=0.25)
-    shelf.add("digits", "scnn", "bl", 0.8, dropout__name="p50", dropout__rate=0.5)
-    shelf.add("digits", "scnn", "bl", 0.9, initializer__name="xavier_uniform")
-    found = {number: [plain(row.cells[0]) for row in table(shelf, number).rows] for number in (2, 6, 7)}
+def test_each_table_takes_the_runs_of_its_condition(fake_store: Any) -> None:
+    fake_store.add("digits", "scnn", "bl", 0.2)
+    fake_store.add("digits", "scnn", "bl", 0.6, augmentation__name="none")
+    fake_store.add("digits", "scnn", "bl", 0.7, dropout__name="p25", dropout__rate=0.25)
+    fake_store.add("digits", "scnn", "bl", 0.8, dropout__name="p50", dropout__rate=0.5)
+    fake_store.add("digits", "scnn", "bl", 0.9, initializer__name="xavier_uniform")
+    found = {number: [str(row.cells[0]) for row in table(fake_store, number).rows] for number in (2, 6, 7)}
     assert found == {2: ["20.0"], 6: ["60.0"], 7: ["70.0"]}
 
 
-def test_a_users_own_method_model_and_dataset_come_after_the_papers(shelf: Any) -> None:
-    shelf.add("digits", "zeta", "mine", 0.4, method___label_="MINE")
-    shelf.add("digits", "resnet50", "bl", 0.4)
-    shelf.add("cifar10", "alpha", "mine", 0.9)
-    shelf.add("cifar10", "resnet50", "mine", 0.9)
-    built = table(shelf)
+def test_a_users_own_method_model_and_dataset_come_after_the_papers(fake_store: Any) -> None:
+    fake_store.add("digits", "zeta", "mine", 0.4, method___label_="MINE")
+    fake_store.add("digits", "resnet50", "bl", 0.4)
+    fake_store.add("cifar10", "alpha", "mine", 0.9)
+    fake_store.add("cifar10", "resnet50", "mine", 0.9)
+    built = table(fake_store)
     assert built.columns == ("B", "R", "D", "W", "F", "L", "MINE")
     assert [row.headings[:2] for row in built.rows] == [
         ("CIFAR10", "resnet50"),
@@ -197,47 +195,49 @@ def test_a_users_own_method_model_and_dataset_come_after_the_papers(shelf: Any) 
     assert data(built, "CIFAR10", "resnet50")["mine"] == (1, 90.0, None, None)
 
 
-def test_notes_say_how_the_settings_differ_from_the_papers(shelf: Any) -> None:
-    shelf.add("digits", "scnn", "bl", 0.5, image_size=32, trainer__max_steps=60, trainer__lr=0.01)
-    shelf.add("digits", "scnn", "lw", 0.5, image_size=64, trainer__max_steps=60)
+def test_notes_say_how_the_settings_differ_from_the_papers(fake_store: Any) -> None:
+    fake_store.add("digits", "scnn", "bl", 0.5, image_size=32, trainer__max_steps=60, trainer__lr=0.01)
+    fake_store.add("digits", "scnn", "lw", 0.5, image_size=64, trainer__max_steps=60)
     assert (
         "not the paper's settings: image_size 32, 64 (paper 224), trainer.lr 0.01 (paper 0.003) in 1 of 2 runs, "
         "trainer.max_steps 60 (paper 100000)"
-    ) in table(shelf).notes
+    ) in table(fake_store).notes
 
 
-def test_notes_are_silent_at_the_papers_settings(shelf: Any) -> None:
-    shelf.add("cifar10", "scnn", "lw", 0.5)
-    assert [note for note in table(shelf).notes if "settings" in note or "left out" in note or "mixed" in note] == []
+def test_notes_are_silent_at_the_papers_settings(fake_store: Any) -> None:
+    fake_store.add("cifar10", "scnn", "lw", 0.5)
+    assert [
+        note for note in table(fake_store).notes if "settings" in note or "left out" in note or "mixed" in note
+    ] == []
 
 
-def test_notes_name_mixed_code_with_counts(shelf: Any) -> None:
-    shelf.add("digits", "scnn", "bl", 0.5)
-    shelf.add("digits", "scnn", "bl", 0.5, seed=1)
-    shelf.add("digits", "scnn", "bl", 0.5, seed=2, git_commit="b" * 40)
-    shelf.add("digits", "scnn", "bl", 0.5, seed=3, git_commit=None, version="0.2.0")
-    shelf.add("digits", "scnn", "bl", 0.5, augmentation__name="none", version="0.3.0")
-    assert table(shelf).notes[-1] == (
+def test_notes_name_mixed_code_with_counts(fake_store: Any) -> None:
+    fake_store.add("digits", "scnn", "bl", 0.5)
+    fake_store.add("digits", "scnn", "bl", 0.5, seed=1)
+    fake_store.add("digits", "scnn", "bl", 0.5, seed=2, git_commit="b" * 40)
+    fake_store.add("digits", "scnn", "bl", 0.5, seed=3, git_commit=None, version="0.2.0")
+    fake_store.add("digits", "scnn", "bl", 0.5, augmentation__name="none", version="0.3.0")
+    assert table(fake_store).notes[-1] == (
         "runs of different code are mixed (reinit-bench 0.1.0 commit aaaaaaaaaa: 2 runs; "
         "reinit-bench 0.1.0 commit bbbbbbbbbb: 1 run; reinit-bench 0.2.0 commit unknown: 1 run)"
     )
 
 
-def test_notes_name_what_was_left_out(shelf: Any) -> None:
-    shelf.add("digits", "scnn", "bl", 0.5)
-    path = shelf.add("digits", "scnn", "bl", 0.5, seed=1)
+def test_notes_name_what_was_left_out(fake_store: Any) -> None:
+    fake_store.add("digits", "scnn", "bl", 0.5)
+    path = fake_store.add("digits", "scnn", "bl", 0.5, seed=1)
     path.write_text("{")
-    (shelf.results_dir / "runs" / "unfinished").mkdir()
-    notes = table(shelf).notes
+    (fake_store.results_dir / "runs" / "unfinished").mkdir()
+    notes = table(fake_store).notes
     assert "left out: 1 run not finished (reinit-bench status says why)" in notes
     assert [note for note in notes if note.startswith(f"left out: {path} is corrupt: not JSON")]
 
 
-def test_an_empty_store_says_how_to_begin(shelf: Any) -> None:
-    built = table(shelf)
+def test_an_empty_store_says_how_to_begin(fake_store: Any) -> None:
+    built = table(fake_store)
     assert built.rows == ()
     assert built.notes == (
-        f"no finished runs in {shelf.results_dir}; start with: reinit-bench -m study=demo",
+        f"no finished runs in {fake_store.results_dir}; start with: reinit-bench -m study=demo",
         "288 of 288 published cells have no run yet",
     )
     assert len(built.data) == 288
@@ -245,8 +245,8 @@ def test_an_empty_store_says_how_to_begin(shelf: Any) -> None:
     assert pd.isna(built.data["mean"]).all()
 
 
-def test_a_store_without_runs_of_this_condition_says_so(shelf: Any) -> None:
-    shelf.add("digits", "scnn", "bl", 0.5)
-    assert table(shelf, 7).notes[0] == (
+def test_a_store_without_runs_of_this_condition_says_so(fake_store: Any) -> None:
+    fake_store.add("digits", "scnn", "bl", 0.5)
+    assert table(fake_store, 7).notes[0] == (
         "no finished run with augmentation and dropout 0.25; 1 run finished under other conditions"
     )

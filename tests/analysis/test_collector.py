@@ -1,8 +1,6 @@
 """The collector: only finished, valid runs, every setting a column, everything else named."""
 
-import errno
 import json
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,15 +9,13 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from reinit_bench.analysis.collect import collect, setting_name
-from reinit_bench.analysis.kept_rows import FILE
+from reinit_bench.analysis.runs.collect import collect, setting_name
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.store.store import Store
 
 
-def test_a_finished_run_is_one_row_with_every_setting(shelf: Any) -> None:
-    path = shelf.add("digits", "scnn", "welsr", 0.75, dataset__train_examples=200, trainer__max_steps=60, seed=3)
-    collection = collect(shelf.results_dir)
+def test_a_finished_run_is_one_row_with_every_setting(fake_store: Any) -> None:
+    path = fake_store.add("digits", "scnn", "welsr", 0.75, dataset__train_examples=200, trainer__max_steps=60, seed=3)
+    collection = collect(fake_store.results_dir)
     assert (collection.unfinished, collection.corrupt) == (0, ())
     (run,) = collection.frame.to_dict("records")
     expected = {
@@ -57,9 +53,9 @@ def test_a_finished_run_is_one_row_with_every_setting(shelf: Any) -> None:
     assert not [name for name in run if "_target_" in name or name.startswith("dataset._")]
 
 
-def test_settings_are_what_tells_experiments_apart(shelf: Any) -> None:
-    shelf.add("digits", "scnn", "lw", 0.5, trainer__checkpoint_every=7)
-    settings = collect(shelf.results_dir).settings
+def test_settings_are_what_tells_experiments_apart(fake_store: Any) -> None:
+    fake_store.add("digits", "scnn", "lw", 0.5, trainer__checkpoint_every=7)
+    settings = collect(fake_store.results_dir).settings
     assert {"dataset", "train_examples", "width", "method", "method.rescale", "trainer.lr", "image_size"} < set(
         settings
     )
@@ -69,19 +65,19 @@ def test_settings_are_what_tells_experiments_apart(shelf: Any) -> None:
     assert setting_name("trainer.lr") == "trainer.lr"
 
 
-def test_lists_become_text_and_null_is_absence(shelf: Any) -> None:
-    shelf.add("digits", "scnn", "lw", 0.5, method__schedule=[1, 1, 2])
-    shelf.add("digits", "scnn", "lw", 0.5, method__schedule=None)
-    frame = collect(shelf.results_dir).frame.set_index("steps").sort_values("method.schedule")
+def test_lists_become_text_and_null_is_absence(fake_store: Any) -> None:
+    fake_store.add("digits", "scnn", "lw", 0.5, method__schedule=[1, 1, 2])
+    fake_store.add("digits", "scnn", "lw", 0.5, method__schedule=None)
+    frame = collect(fake_store.results_dir).frame.set_index("steps").sort_values("method.schedule")
     assert list(frame["method.schedule"].fillna("missing")) == ["[1, 1, 2]", "missing"]
 
 
-def test_unfinished_runs_are_counted_and_left_out(shelf: Any) -> None:
-    shelf.add("digits", "scnn", "bl", 0.5)
+def test_unfinished_runs_are_counted_and_left_out(fake_store: Any) -> None:
+    fake_store.add("digits", "scnn", "bl", 0.5)
     for name in ("begun", "killed"):
-        (shelf.results_dir / "runs" / name).mkdir()
-    (shelf.results_dir / "runs" / "killed" / "rounds.jsonl").write_text('{"test_accuracy": 0.9}\n')
-    collection = collect(shelf.results_dir)
+        (fake_store.results_dir / "runs" / name).mkdir()
+    (fake_store.results_dir / "runs" / "killed" / "rounds.jsonl").write_text('{"test_accuracy": 0.9}\n')
+    collection = collect(fake_store.results_dir)
     assert (len(collection.frame), collection.unfinished) == (1, 2)
 
 
@@ -111,11 +107,11 @@ def damaged(path: Path, how: str) -> None:
         ("wrong setting", r"cannot be used: trainer\.lr must be a number above 0; got -1"),
     ],
 )
-def test_a_damaged_result_among_good_ones_is_named_with_what_to_do(shelf: Any, how: str, why: str) -> None:
-    shelf.add("digits", "scnn", "bl", 0.5)
-    path = shelf.add("digits", "scnn", "bl", 0.6, seed=1)
+def test_a_damaged_result_among_good_ones_is_named_with_what_to_do(fake_store: Any, how: str, why: str) -> None:
+    fake_store.add("digits", "scnn", "bl", 0.5)
+    path = fake_store.add("digits", "scnn", "bl", 0.6, seed=1)
     damaged(path, how)
-    collection = collect(shelf.results_dir)
+    collection = collect(fake_store.results_dir)
     assert list(collection.frame["test_accuracy"]) == [0.5]
     assert collection.unfinished == 0
     (line,) = collection.corrupt
@@ -124,75 +120,16 @@ def test_a_damaged_result_among_good_ones_is_named_with_what_to_do(shelf: Any, h
     assert line.endswith("delete it and run the experiment again")
 
 
-def test_a_result_that_cannot_be_read_is_named(shelf: Any) -> None:
-    path = shelf.results_dir / "runs" / "odd" / "result.json"
+def test_a_result_that_cannot_be_read_is_named(fake_store: Any) -> None:
+    path = fake_store.results_dir / "runs" / "odd" / "result.json"
     path.mkdir(parents=True)
-    assert collect(shelf.results_dir).corrupt == (f"{path} cannot be read: Is a directory; make it readable",)
+    assert collect(fake_store.results_dir).corrupt == (f"{path} cannot be read: Is a directory; make it readable",)
 
 
-def reading(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The ids of runs whose results are read from now on."""
-    read: list[str] = []
-    whole = Store.read_result
-
-    def noted(store: Store, run_id: str) -> dict[str, Any] | None:
-        read.append(run_id)
-        return whole(store, run_id)
-
-    monkeypatch.setattr(Store, "read_result", noted)
-    return read
-
-
-def test_only_new_and_changed_results_are_read_again(shelf: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = shelf.add("digits", "scnn", "welsr", 0.5, method__schedule=[1, 2])
-    gone = shelf.add("digits", "scnn", "bl", 0.25)
-    before = collect(shelf.results_dir).frame
-    read = reading(monkeypatch)
-    pd.testing.assert_frame_equal(collect(shelf.results_dir).frame, before)
-    assert read == []
-    new = shelf.add("digits", "scnn", "bl", 0.75, seed=1)
-    first.write_text(first.read_text().replace('"test_accuracy": 0.5', '"test_accuracy": 0.6'))
-    gone.unlink()
-    after = collect(shelf.results_dir)
-    assert sorted(read) == sorted(path.parent.name for path in (first, new))
-    assert sorted(after.frame["test_accuracy"]) == [0.6, 0.75]
-    assert after.unfinished == 1
-    shutil.copytree(shelf.results_dir, shelf.results_dir.parent / "copy", ignore=shutil.ignore_patterns(".collected*"))
-    fresh = collect(shelf.results_dir.parent / "copy").frame
-    pd.testing.assert_frame_equal(after.frame, fresh)
-
-
-def test_what_is_damaged_is_named_every_time(shelf: Any) -> None:
-    path = shelf.add("digits", "scnn", "bl", 0.5)
-    collect(shelf.results_dir)
-    damaged(path, "torn")
-    named = collect(shelf.results_dir)
-    assert named.frame.empty
-    assert "is corrupt" in named.corrupt[0]
-    assert collect(shelf.results_dir).corrupt == named.corrupt
-
-
-@pytest.mark.parametrize("content", ["{", "[]", '{"code": "x", "rows": {}}', '{"rows": 3}'])
-def test_rows_that_other_code_kept_or_that_are_damaged_are_read_again(
-    shelf: Any, content: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    path = shelf.add("digits", "scnn", "bl", 0.5)
-    (shelf.results_dir / FILE).write_text(content)
-    read = reading(monkeypatch)
-    assert len(collect(shelf.results_dir).frame) == 1
-    assert read == [path.parent.name]
-
-
-def test_a_store_that_cannot_be_written_is_read(shelf: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    shelf.add("digits", "scnn", "bl", 0.5)
-
-    def refuse(*_: Any, **__: Any) -> None:
-        raise OSError(errno.EROFS, "Read-only file system")
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "open", refuse)
-        assert len(collect(shelf.results_dir).frame) == 1
-    assert not (shelf.results_dir / FILE).exists()
+def test_collecting_writes_nothing(fake_store: Any) -> None:
+    fake_store.add("digits", "scnn", "bl", 0.5)
+    collect(fake_store.results_dir)
+    assert [path.name for path in fake_store.results_dir.iterdir()] == ["runs"]
 
 
 def test_a_store_that_does_not_exist_is_empty_and_a_file_is_an_error(tmp_path: Path) -> None:
@@ -205,11 +142,11 @@ def test_a_store_that_does_not_exist_is_empty_and_a_file_is_an_error(tmp_path: P
         collect(tmp_path / "results")
 
 
-def test_collecting_and_tables_need_neither_torch_nor_hydra() -> None:
+def test_collecting_and_tables_need_neither_torch_nor_hydra_nor_matplotlib() -> None:
     program = (
-        "import sys; import reinit_bench.analysis.collect, reinit_bench.analysis.terminal; "
-        "from reinit_bench.analysis.tables import builders; builders(); "
-        "print(sorted({'torch', 'hydra', 'omegaconf'} & set(sys.modules)))"
+        "import sys; import reinit_bench.analysis.runs.collect, reinit_bench.analysis.tables.render.terminal; "
+        "from reinit_bench.analysis.tables import known_tables; known_tables(); "
+        "print(sorted({'torch', 'hydra', 'omegaconf', 'matplotlib', 'sklearn'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

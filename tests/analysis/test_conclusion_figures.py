@@ -4,15 +4,15 @@ import io
 from collections.abc import Callable
 
 import pytest
-from made import grid, made, run
+from fake_runs import collection_of, fake_grid, fake_run
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reinit_bench.analysis import tree
-from reinit_bench.analysis.collect import Collection
-from reinit_bench.analysis.figures import NothingToDraw, drawers, figure2, figure3, gains, ranks
+from reinit_bench.analysis.figures import NothingToDraw, figure2, figure3, gains, known_figures, ranks
 from reinit_bench.analysis.figures.style import method_style
-from reinit_bench.analysis.published_runs import published_runs
+from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.runs.published_runs import published_runs
+from reinit_bench.analysis.stats import tree
 
 Draw = Callable[[Collection], Figure]
 
@@ -40,20 +40,20 @@ def points(axes: Axes) -> list[list[tuple[float, float]]]:
 )
 def test_an_empty_store_says_what_is_missing_and_how_to_fill_it(draw: Draw, message: str) -> None:
     with pytest.raises(NothingToDraw) as raised:
-        draw(made([]))
+        draw(collection_of([]))
     assert str(raised.value).startswith(message)
 
 
 def test_figure_2_puts_the_baseline_on_x_and_lw_on_y_in_the_papers_panels() -> None:
     rows = [
-        run("CIFAR10", "vgg16", "bl", 60.0),
-        run("CIFAR10", "vgg16", "lw", 70.0),
-        run("CIFAR10", "vgg16", "bl", 61.0, trainer__lr=0.01, augmentation="mild", dropout_rate=0.5),
-        run("CIFAR10", "vgg16", "lw", 59.0, trainer__lr=0.01, augmentation="mild", dropout_rate=0.5),
-        run("CIFAR100", "mobilenet", "bl", 30.0),
-        run("CIFAR100", "mobilenet", "lw", 40.0, trainer__lr=0.01),  # no baseline at this rate: no point
+        fake_run("CIFAR10", "vgg16", "bl", 60.0),
+        fake_run("CIFAR10", "vgg16", "lw", 70.0),
+        fake_run("CIFAR10", "vgg16", "bl", 61.0, trainer__lr=0.01, augmentation="mild", dropout_rate=0.5),
+        fake_run("CIFAR10", "vgg16", "lw", 59.0, trainer__lr=0.01, augmentation="mild", dropout_rate=0.5),
+        fake_run("CIFAR100", "mobilenet", "bl", 30.0),
+        fake_run("CIFAR100", "mobilenet", "lw", 40.0, trainer__lr=0.01),  # no baseline at this rate: no point
     ]
-    figure = figure2.draw(made(rows))
+    figure = figure2.draw(collection_of(rows))
     assert [axes.get_title() for axes in figure.axes] == [
         "CIFAR10, vgg16",
         "CIFAR10, mobilenet",
@@ -66,7 +66,7 @@ def test_figure_2_puts_the_baseline_on_x_and_lw_on_y_in_the_papers_panels() -> N
 
 
 def test_figure_2_without_cifar_draws_what_there_is_and_says_so() -> None:
-    collection = grid(["DIGITS", "A"], ["scnn"], ["bl", "lw"], lambda d, m, method, n: 50.0 + (method == "lw"))
+    collection = fake_grid(["DIGITS", "A"], ["scnn"], ["bl", "lw"], lambda d, m, method, n: 50.0 + (method == "lw"))
     figure = figure2.draw(collection)
     assert [axes.get_title() for axes in figure.axes] == ["A, scnn", "DIGITS, scnn"]
     assert "no runs of CIFAR10 or CIFAR100" in figure.get_supxlabel()
@@ -79,7 +79,7 @@ def test_figure_3_draws_each_question_and_each_leaf(monkeypatch: pytest.MonkeyPa
     def percent(dataset: str, model: str, method: str, number: int) -> float:
         return 60.0 if method == ("bl" if model == "resnet50" else "lw") else 50.0
 
-    figure = figure3.draw(grid(("CIFAR10", "CIFAR100"), ["vgg16", "resnet50"], ["bl", "fc", "lw"], percent))
+    figure = figure3.draw(fake_grid(("CIFAR10", "CIFAR100"), ["vgg16", "resnet50"], ["bl", "fc", "lw"], percent))
     (axes,) = figure.axes
     said = texts(figure)
     assert "n = 24, Gini 0.50" in said
@@ -99,7 +99,7 @@ def test_ranks_joins_what_the_critical_difference_does_not_tell_apart() -> None:
     def percent(dataset: str, model: str, method: str, number: int) -> float:
         return {"lw": 60.0, "bl": 50.0 + number % 2, "fc": 51.0 - number % 2}[method]
 
-    figure = ranks.draw(grid(["A", "B"], ["scnn"], ["bl", "fc", "lw"], percent))
+    figure = ranks.draw(fake_grid(["A", "B"], ["scnn"], ["bl", "fc", "lw"], percent))
     assert figure.axes[0].get_title(loc="left").startswith("scnn: 12 settings, Friedman p = ")
     assert {"LW 1.00", "CD = 0.96"} <= set(texts(figure).splitlines())
     bars = [line for line in figure.axes[0].lines if line.get_linewidth() == 3]
@@ -108,12 +108,14 @@ def test_ranks_joins_what_the_critical_difference_does_not_tell_apart() -> None:
 
 def test_gains_are_drawn_at_their_means_with_their_intervals() -> None:
     rows = [
-        run("DIGITS", "scnn", method, 80.0 + extra * (1 + number), train_examples=examples, initializer=initializer)
+        fake_run(
+            "DIGITS", "scnn", method, 80.0 + extra * (1 + number), train_examples=examples, initializer=initializer
+        )
         for examples in (50, 200)
         for method, extra in (("bl", 0.0), ("lw", 2.0))
         for number, initializer in enumerate(("he_normal", "xavier_uniform"))
     ]
-    (axes,) = [axes for axes in gains.draw(made(rows)).axes if axes.get_title() == "scnn"]
+    (axes,) = [axes for axes in gains.draw(collection_of(rows)).axes if axes.get_title() == "scnn"]
     assert [label.get_text() for label in axes.get_xticklabels()] == ["50\n(2 settings)", "200\n(2 settings)"]
     (container,) = axes.containers
     assert [float(y) for y in container.lines[0].get_ydata()] == [3.0, 3.0]
@@ -124,9 +126,9 @@ def test_gains_are_drawn_at_their_means_with_their_intervals() -> None:
 
 @pytest.mark.slow
 def test_those_of_the_published_numbers() -> None:
-    chosen = drawers(from_paper=True)
+    chosen = known_figures(from_paper=True)
     assert list(chosen) == ["figure3", "gains", "ranks"]
-    for draw in (chosen["gains"], chosen["ranks"]):
-        figure = draw(published_runs())
+    for known in (chosen["gains"], chosen["ranks"]):
+        figure = known.draw(published_runs())
         assert "from the published Tables 2, 6 and 7" in figure.get_supxlabel()
         figure.savefig(io.BytesIO(), format="png", dpi=30)  # the layout can be solved without a warning

@@ -6,14 +6,15 @@ import math
 
 import pandas as pd
 import pytest
+from fake_measurements import curve, measure
+from fake_store import FakeStore
 from matplotlib.figure import Figure
-from measured import curve, measure
-from shelves import Shelf
 
-from reinit_bench.analysis.collect import collect
-from reinit_bench.analysis.figures import NothingToDraw, drawers, figure4, figure5, figure6, figure7, figure8
-from reinit_bench.analysis.panels import Panel, of_one_dataset, panels, plain_runs
-from reinit_bench.analysis.per_run import history_of
+from reinit_bench.analysis.figures import NothingToDraw, figure4, figure5, figure6, figure7, figure8, known_figures
+from reinit_bench.analysis.figures.panels import Panel, of_one_dataset, panels
+from reinit_bench.analysis.runs.collect import collect
+from reinit_bench.analysis.runs.distance import default_image_runs
+from reinit_bench.analysis.runs.measurements import history_of
 
 NUMBERS = tuple(range(4, 13))
 
@@ -30,39 +31,41 @@ def rows(data: pd.DataFrame, *columns: str) -> list[tuple[object, ...]]:
     return list(data[list(columns)].itertuples(index=False, name=None))
 
 
-def all_panels(shelf: Shelf) -> list[Panel]:
-    collection = collect(shelf.results_dir)
+def all_panels(fake_store: FakeStore) -> list[Panel]:
+    collection = collect(fake_store.results_dir)
     return panels(collection, collection.frame)
 
 
-def test_accuracy_by_budget_averages_seeds_and_nothing_else(shelf: Shelf) -> None:
+def test_accuracy_by_budget_averages_seeds_and_nothing_else(fake_store: FakeStore) -> None:
     for budget, accuracies in ((100, (0.5, 0.7)), (1000, (0.8, 0.8))):
         for seed, accuracy in enumerate(accuracies):
-            shelf.add("oxford_iiit", "scnn", "lw", accuracy, seed=seed, trainer__max_steps=budget)
-    shelf.add("oxford_iiit", "scnn", "bl", 0.4, trainer__max_steps=100)
-    shelf.add("oxford_iiit", "scnn", "lw", 0.1, trainer__max_steps=100, method__rescale=False)  # no LW: an ablation
-    shelf.add("oxford_iiit", "vgg16", "lw", 0.9, trainer__max_steps=100)  # one budget: nothing to see
-    found = figure4.budgeted(collect(shelf.results_dir), "figure4")
-    data = figure4.accuracy_by_budget(found).sort_values(["method", figure4.BUDGET])
+            fake_store.add("oxford_iiit", "scnn", "lw", accuracy, seed=seed, trainer__max_steps=budget)
+    fake_store.add("oxford_iiit", "scnn", "bl", 0.4, trainer__max_steps=100)
+    fake_store.add(
+        "oxford_iiit", "scnn", "lw", 0.1, trainer__max_steps=100, method__rescale=False
+    )  # no LW: an ablation
+    fake_store.add("oxford_iiit", "vgg16", "lw", 0.9, trainer__max_steps=100)  # one budget: nothing to see
+    found = figure4.budgeted(collect(fake_store.results_dir), "figure4")
+    data = figure4.accuracy_by_budget(collect(fake_store.results_dir), found).sort_values(["method", figure4.BUDGET])
     assert rows(data.round(4), "dataset", "model", "method", figure4.BUDGET, "n", "mean") == [
         ("OXFORD-IIIT", "scnn", "bl", 100, 1, 40.0),
         ("OXFORD-IIIT", "scnn", "lw", 100, 2, 60.0),
         ("OXFORD-IIIT", "scnn", "lw", 1000, 2, 80.0),
     ]
-    figure = figure4.draw(collect(shelf.results_dir))
+    figure = figure4.draw(collect(fake_store.results_dir))
     assert legend(figure) == ["BL", "LW"]
     assert heading(figure) == "Test accuracy by step budget: OXFORD-IIIT\naugmentation mild, no dropout, 2 seeds"
     lw = figure.axes[0].lines[1]
     assert (list(lw.get_xdata()), list(lw.get_ydata())) == ([100, 1000], pytest.approx([60.0, 80.0]))
 
 
-def test_sharpness_is_the_change_averaged_over_draws_and_seeds(shelf: Shelf) -> None:
+def test_sharpness_is_the_change_averaged_over_draws_and_seeds(fake_store: FakeStore) -> None:
     for seed, lost in ((0, 0.2), (1, 0.4)):
-        measure(shelf.add("digits", "scnn", "lw", 0.9, seed=seed), lost=lost)
-    measure(shelf.add("digits", "scnn", "bl", 0.9), lost=0.6)
-    shelf.add("digits", "scnn", "fc", 0.9)  # was not measured
-    collection = collect(shelf.results_dir)
-    data = figure5.sharpness(collection, figure5.measured(collection, "figure5")).sort_values(["method", "sigma"])
+        measure(fake_store.add("digits", "scnn", "lw", 0.9, seed=seed), lost=lost)
+    measure(fake_store.add("digits", "scnn", "bl", 0.9), lost=0.6)
+    fake_store.add("digits", "scnn", "fc", 0.9)  # was not measured
+    collection = collect(fake_store.results_dir)
+    data = figure5.sharpness(collection, figure5.GRID.panels(collection, "figure5")).sort_values(["method", "sigma"])
     found = rows(data.round(6), "method", "sigma", "n", figure5.LOST, figure5.GAINED)
     assert found == [("bl", 0.01, 1, 0, 0), ("bl", 0.1, 1, 60, 1.2), ("lw", 0.01, 2, 0, 0), ("lw", 0.1, 2, 30, 0.6)]
     figure = figure5.draw(collection)
@@ -70,13 +73,13 @@ def test_sharpness_is_the_change_averaged_over_draws_and_seeds(shelf: Shelf) -> 
     assert [axes.lines[0].get_ydata()[1] for axes in figure.axes] == pytest.approx([60, 1.2])
 
 
-def test_margins_are_medians_over_seeds_and_lw_and_bl_stand_alone_below(shelf: Shelf) -> None:
+def test_margins_are_medians_over_seeds_and_lw_and_bl_stand_alone_below(fake_store: FakeStore) -> None:
     for seed, margins in enumerate(((-0.2, 0.1, 0.5), (0.0, 0.3, 0.6), (-0.4, 0.2, 0.9))):
-        measure(shelf.add("oxford_iiit", "scnn", "lw", 0.9, seed=seed), margins=margins)
-    measure(shelf.add("oxford_iiit", "scnn", "bl", 0.9), margins=(0.01, 0.02, 0.03))
-    measure(shelf.add("oxford_iiit", "scnn", "dsd", 0.9), margins=(0.1, 0.2, 0.3))
-    collection = collect(shelf.results_dir)
-    data = figure6.margins(collection, figure6.measured(collection, "figure6"))
+        measure(fake_store.add("oxford_iiit", "scnn", "lw", 0.9, seed=seed), margins=margins)
+    measure(fake_store.add("oxford_iiit", "scnn", "bl", 0.9), margins=(0.01, 0.02, 0.03))
+    measure(fake_store.add("oxford_iiit", "scnn", "dsd", 0.9), margins=(0.1, 0.2, 0.3))
+    collection = collect(fake_store.results_dir)
+    data = figure6.margins(collection, figure6.GRID.panels(collection, "figure6"))
     lw = data[data["method"] == "lw"]
     assert rows(lw, "rank", "n", "margin") == [(1, 3, -0.2), (2, 3, 0.2), (3, 3, 0.6)]
     top, bottom = figure6.draw(collection).axes
@@ -86,16 +89,16 @@ def test_margins_are_medians_over_seeds_and_lw_and_bl_stand_alone_below(shelf: S
     assert list(bottom.lines[1].get_ydata()) == [-0.2, 0.2, 0.6]
 
 
-def test_ratios_pair_runs_with_the_baseline_of_their_own_setting_and_seed(shelf: Shelf) -> None:
+def test_ratios_pair_runs_with_the_baseline_of_their_own_setting_and_seed(fake_store: FakeStore) -> None:
     for seed, size in ((0, 2.0), (1, 4.0)):
-        measure(shelf.add("digits", "scnn", "bl", 0.9, seed=seed), sizes=size)
-    measure(shelf.add("digits", "vgg16", "bl", 0.9), sizes=10.0)
-    measure(shelf.add("digits", "scnn", "lw", 0.9, seed=0), sizes=2.2)
-    measure(shelf.add("digits", "scnn", "lw", 0.9, seed=1), sizes=3.6)
-    measure(shelf.add("digits", "vgg16", "lw", 0.9), sizes=11.0)
-    measure(shelf.add("digits", "vgg16", "lw", 0.9, seed=7), sizes=99.0)  # has no baseline
-    measure(shelf.add("digits", "scnn", "dsd", 0.9, seed=1), sizes=6.0)
-    pairs = figure7.ratios(collect(shelf.results_dir)).sort_values(["method", "model", "seed"])
+        measure(fake_store.add("digits", "scnn", "bl", 0.9, seed=seed), sizes=size)
+    measure(fake_store.add("digits", "vgg16", "bl", 0.9), sizes=10.0)
+    measure(fake_store.add("digits", "scnn", "lw", 0.9, seed=0), sizes=2.2)
+    measure(fake_store.add("digits", "scnn", "lw", 0.9, seed=1), sizes=3.6)
+    measure(fake_store.add("digits", "vgg16", "lw", 0.9), sizes=11.0)
+    measure(fake_store.add("digits", "vgg16", "lw", 0.9, seed=7), sizes=99.0)  # has no baseline
+    measure(fake_store.add("digits", "scnn", "dsd", 0.9, seed=1), sizes=6.0)
+    pairs = figure7.ratios(collect(fake_store.results_dir)).sort_values(["method", "model", "seed"])
     assert rows(pairs.round(9), "model", "method", "seed", "ratio") == [
         ("scnn", "dsd", 1, 1.5),
         ("scnn", "lw", 0, 1.1),
@@ -106,20 +109,20 @@ def test_ratios_pair_runs_with_the_baseline_of_their_own_setting_and_seed(shelf:
     assert rows(found, "method", "n") == [("lw", 3)]
     assert found["mean"][0] == pytest.approx(3.1 / 3)
     assert found["std"][0] == pytest.approx(math.sqrt(0.04 / 3))
-    (axes,) = figure7.draw(collect(shelf.results_dir)).axes
+    (axes,) = figure7.draw(collect(fake_store.results_dir)).axes
     peak = axes.lines[0].get_ydata().max()
     assert peak == pytest.approx(1 / (math.sqrt(0.04 / 3) * math.sqrt(2 * math.pi)))
 
 
-def test_the_curves_are_those_of_lws_first_middle_and_last_round(shelf: Shelf) -> None:
+def test_the_curves_are_those_of_lws_first_middle_and_last_round(fake_store: FakeStore) -> None:
     changes = {"trainer__momentum": 0.0, "augmentation__name": "none"}
-    curve(shelf.add("cifar10", "vgg16", "lw", 0.9, **changes), [[0.1, 0.2], [0.0], [0.3, 0.5], [0.0], [0.7]])
-    curve(shelf.add("cifar10", "vgg16", "lw", 0.9, seed=1, **changes), [[0.3], [0.0], [0.5], [0.0], [0.9]])
-    curve(shelf.add("cifar10", "vgg16", "lw", 0.9), [[0.0]])  # augmented, with momentum: not Appendix E's
-    curve(shelf.add("cifar10", "vgg16", "bl", 0.9, **changes), [[0.0]])
-    curve(shelf.add("digits", "scnn", "lw", 0.9, **changes), [[0.0]])
-    collection = collect(shelf.results_dir)
-    runs = plain_runs(collection)
+    curve(fake_store.add("cifar10", "vgg16", "lw", 0.9, **changes), [[0.1, 0.2], [0.0], [0.3, 0.5], [0.0], [0.7]])
+    curve(fake_store.add("cifar10", "vgg16", "lw", 0.9, seed=1, **changes), [[0.3], [0.0], [0.5], [0.0], [0.9]])
+    curve(fake_store.add("cifar10", "vgg16", "lw", 0.9), [[0.0]])  # augmented, with momentum: not Appendix E's
+    curve(fake_store.add("cifar10", "vgg16", "bl", 0.9, **changes), [[0.0]])
+    curve(fake_store.add("digits", "scnn", "lw", 0.9, **changes), [[0.0]])
+    collection = collect(fake_store.results_dir)
+    runs = default_image_runs(collection)
     found = figure8.shown(panels(collection, runs[runs["method"] == "lw"], wanted=figure8.WANTED))
     data = figure8.accuracy_by_epoch(collection, found).sort_values(["round", "epoch"])
     assert rows(data.round(6), "model", "round", "epoch", "n", "accuracy") == [
@@ -139,43 +142,43 @@ def test_the_middle_round_is_neither_the_first_nor_the_last(count: int, middle: 
     assert [index for index, name in enumerate(named, start=1) if name == "middle"] == ([middle] if middle else [])
 
 
-def test_a_panel_shows_one_setting_the_papers_before_others(shelf: Shelf) -> None:
+def test_a_panel_shows_one_setting_the_papers_before_others(fake_store: FakeStore) -> None:
     for seed in range(3):
-        shelf.add("digits", "scnn", "lw", 0.5, seed=seed, augmentation__name="none")
-    shelf.add("digits", "scnn", "bl", 0.9)
-    shelf.add("digits", "scnn", "bl", 0.8, trainer__lr=0.1)
-    shelf.add("cifar10", "vgg16", "bl", 0.7)
-    found = all_panels(shelf)
+        fake_store.add("digits", "scnn", "lw", 0.5, seed=seed, augmentation__name="none")
+    fake_store.add("digits", "scnn", "bl", 0.9)
+    fake_store.add("digits", "scnn", "bl", 0.8, trainer__lr=0.1)
+    fake_store.add("cifar10", "vgg16", "bl", 0.7)
+    found = all_panels(fake_store)
     assert [(panel.dataset, panel.model) for panel in found] == [("CIFAR10", "vgg16"), ("DIGITS", "scnn")]
     assert list(found[1].runs["test_accuracy"]) == [0.9]
     assert of_one_dataset([]) == []
 
 
-def test_the_papers_dataset_is_shown_where_there_is_one(shelf: Shelf) -> None:
-    shelf.add("digits", "scnn", "bl", 0.5)
-    shelf.add("digits", "scnn", "lw", 0.5)
-    shelf.add("digits", "scnn", "bl", 0.5, dataset__train_examples=200)
-    assert [panel.dataset for panel in of_one_dataset(all_panels(shelf))] == ["DIGITS"]
-    shelf.add("oxford_iiit", "scnn", "bl", 0.5)
-    assert [panel.dataset for panel in of_one_dataset(all_panels(shelf))] == ["OXFORD-IIIT"]
+def test_the_papers_dataset_is_shown_where_there_is_one(fake_store: FakeStore) -> None:
+    fake_store.add("digits", "scnn", "bl", 0.5)
+    fake_store.add("digits", "scnn", "lw", 0.5)
+    fake_store.add("digits", "scnn", "bl", 0.5, dataset__train_examples=200)
+    assert [panel.dataset for panel in of_one_dataset(all_panels(fake_store))] == ["DIGITS"]
+    fake_store.add("oxford_iiit", "scnn", "bl", 0.5)
+    assert [panel.dataset for panel in of_one_dataset(all_panels(fake_store))] == ["OXFORD-IIIT"]
 
 
 @pytest.fixture
-def full(shelf: Shelf) -> Shelf:
+def full(fake_store: FakeStore) -> FakeStore:
     """Two datasets, two budgets, and a user's own method."""
     for dataset in ("oxford_iiit", "cifar10"):
         for method, size in (("bl", 1.0), ("lw", 1.1), ("mine", 0.9)):
             for budget in (10, 100):
-                path = shelf.add(dataset, "vgg16", method, 0.5, trainer__max_steps=budget)
+                path = fake_store.add(dataset, "vgg16", method, 0.5, trainer__max_steps=budget)
                 measure(path, sizes=size * budget ** (method == "lw"), margins=(0.1, 0.2))
                 curve(path, [[0.1, 0.4], [0.3], [0.9]])
-    return shelf
+    return fake_store
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_every_figure_is_drawn(number: int, full: Shelf) -> None:
+def test_every_figure_is_drawn(number: int, full: FakeStore) -> None:
     name = f"figure{number}"
-    figure = drawers([name])[name](collect(full.results_dir))
+    figure = known_figures([name])[name].draw(collect(full.results_dir))
     figure.draw_without_rendering()  # what cannot be laid out fails here
     if number != 8:
         methods = {text.split(":")[0] for text in legend(figure)}
@@ -184,35 +187,35 @@ def test_every_figure_is_drawn(number: int, full: Shelf) -> None:
 
 
 @pytest.mark.parametrize("number", NUMBERS)
-def test_too_few_runs_are_said_in_one_line_with_a_command(number: int, shelf: Shelf) -> None:
+def test_too_few_runs_are_said_in_one_line_with_a_command(number: int, fake_store: FakeStore) -> None:
     name = f"figure{number}"
-    draw = drawers([name])[name]
+    draw = known_figures([name])[name].draw
     for _ in range(2):  # an empty store, then one with a run that has nothing to show
         with pytest.raises(NothingToDraw, match=rf"^{name}: [^\n]*; reinit-bench -m study=[^\n]*$"):
-            draw(collect(shelf.results_dir))
-        if len(collect(shelf.results_dir).frame) == 0:
-            shelf.add("digits", "scnn", "lw", 0.5)
+            draw(collect(fake_store.results_dir))
+        if len(collect(fake_store.results_dir).frame) == 0:
+            fake_store.add("digits", "scnn", "lw", 0.5)
 
 
-def test_a_torn_file_is_named_and_the_other_runs_are_drawn(shelf: Shelf) -> None:
-    measure(shelf.add("digits", "scnn", "bl", 0.9))
-    torn = shelf.add("digits", "scnn", "lw", 0.9).with_name("diagnostics.npz")
+def test_a_torn_file_is_named_and_the_other_runs_are_drawn(fake_store: FakeStore) -> None:
+    measure(fake_store.add("digits", "scnn", "bl", 0.9))
+    torn = fake_store.add("digits", "scnn", "lw", 0.9).with_name("diagnostics.npz")
     torn.write_bytes(b"PK\x03\x04 torn")
     with pytest.warns(UserWarning, match=r"diagnostics\.npz cannot be read"):
-        figure = figure5.draw(collect(shelf.results_dir))
+        figure = figure5.draw(collect(fake_store.results_dir))
     assert legend(figure) == ["BL"]
 
 
-def test_budgets_are_shown_where_they_are_and_not_where_the_paper_would_have_them(shelf: Shelf) -> None:
+def test_budgets_are_shown_where_they_are_and_not_where_the_paper_would_have_them(fake_store: FakeStore) -> None:
     """Runs with augmentation, as in Table 2, have one budget here; those without have two."""
-    shelf.add("digits", "scnn", "lw", 0.5, trainer__max_steps=100)
+    fake_store.add("digits", "scnn", "lw", 0.5, trainer__max_steps=100)
     for budget in (50, 100):
-        shelf.add("digits", "scnn", "lw", 0.6, trainer__max_steps=budget, augmentation__name="none")
-    (panel,) = figure4.budgeted(collect(shelf.results_dir), "figure4")
+        fake_store.add("digits", "scnn", "lw", 0.6, trainer__max_steps=budget, augmentation__name="none")
+    (panel,) = figure4.budgeted(collect(fake_store.results_dir), "figure4")
     assert panel.runs["augmentation"].tolist() == ["none", "none"]
 
 
-def test_a_curve_that_no_run_wrote_is_none(shelf: Shelf) -> None:
-    path = shelf.add("digits", "scnn", "lw", 0.5)
+def test_a_curve_that_no_run_wrote_is_none(fake_store: FakeStore) -> None:
+    path = fake_store.add("digits", "scnn", "lw", 0.5)
     (path.parent / "history.jsonl").write_text('{"total_step": 1, "train_accuracy": 0.5}\n')
-    assert history_of(collect(shelf.results_dir), path.parent.name).empty
+    assert history_of(collect(fake_store.results_dir), path.parent.name).empty

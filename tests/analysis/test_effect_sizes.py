@@ -4,14 +4,15 @@ from itertools import product
 
 import pandas as pd
 import pytest
-from made import grid, made, run
+from fake_runs import collection_of, fake_grid, fake_run
 
-from reinit_bench.analysis.gains import gains, size_groups
-from reinit_bench.analysis.outcomes import ALL, outcomes
-from reinit_bench.analysis.published_runs import published_runs
-from reinit_bench.analysis.ranks import Ranking, critical_difference, nemenyi, rank, rankings, to_show
-from reinit_bench.analysis.render import markdown
-from reinit_bench.analysis.table_effects import gains_table, ranks_table
+from reinit_bench.analysis.runs.published_runs import published_runs
+from reinit_bench.analysis.stats.mean_gains import mean_gains, size_groups
+from reinit_bench.analysis.stats.mean_ranks import Ranking, critical_difference, nemenyi, rank, rankings, to_show
+from reinit_bench.analysis.stats.scores import ALL, scores_by_setting
+from reinit_bench.analysis.tables.gains_table import gains_table
+from reinit_bench.analysis.tables.ranks_table import ranks_table
+from reinit_bench.analysis.tables.render.text import markdown
 
 DEMSAR = """
 0.763 0.768 0.771 0.798
@@ -75,7 +76,9 @@ def test_datasets_are_ranked_by_their_mean_and_settings_one_by_one() -> None:
             return 10.0
         return 50.0 + (method == "lw") * (30.0 if number == 0 else -1.0)
 
-    over_datasets, over_settings = rankings(outcomes(grid(["A", "B"], ["scnn"], ["bl", "fc", "lw"], percent)))
+    over_datasets, over_settings = rankings(
+        scores_by_setting(fake_grid(["A", "B"], ["scnn"], ["bl", "fc", "lw"], percent))
+    )
     assert (over_datasets.unit, over_datasets.n) == ("dataset", 2)
     assert over_datasets.mean_ranks == {"bl": 2.25, "fc": 2.25, "lw": 1.5}
     assert (over_settings.unit, over_settings.n) == ("setting", 12)
@@ -85,19 +88,21 @@ def test_datasets_are_ranked_by_their_mean_and_settings_one_by_one() -> None:
 
 
 def test_all_tied_or_two_methods_have_no_friedman_test() -> None:
-    tied = rankings(outcomes(grid(["A", "B"], ["scnn"], ["bl", "fc", "lw"], lambda *_: 50.0)))
+    tied = rankings(scores_by_setting(fake_grid(["A", "B"], ["scnn"], ["bl", "fc", "lw"], lambda *_: 50.0)))
     assert [one.p for one in tied] == [None, None]
     assert tied[0].mean_ranks == {"bl": 2.0, "fc": 2.0, "lw": 2.0}
-    two = rankings(outcomes(grid(["A"], ["scnn"], ["bl", "lw"], lambda d, m, method, n: 50.0 + (method == "lw"))))
+    two = rankings(
+        scores_by_setting(fake_grid(["A"], ["scnn"], ["bl", "lw"], lambda d, m, method, n: 50.0 + (method == "lw")))
+    )
     assert [one.unit for one in two] == ["setting"]  # ranks over one dataset would say nothing
     assert two[0].p is None
     assert two[0].mean_ranks == {"bl": 2.0, "lw": 1.0}
 
 
 def test_few_datasets_are_shown_by_setting_and_many_by_dataset() -> None:
-    few = rankings(outcomes(grid(["A", "B"], ["scnn"], ["bl", "lw"], lambda *_: 50.0)))
+    few = rankings(scores_by_setting(fake_grid(["A", "B"], ["scnn"], ["bl", "lw"], lambda *_: 50.0)))
     assert [one.unit for one in to_show(few)] == ["setting"]
-    many = rankings(outcomes(published_runs()))
+    many = rankings(scores_by_setting(published_runs()))
     assert [(one.model, one.unit, one.n) for one in to_show(many)] == [
         (model, "dataset", 12) for model in ("all", "scnn", "vgg16", "mobilenet", "resnet50")
     ]
@@ -121,46 +126,56 @@ def test_the_interval_over_datasets_by_hand() -> None:
     # All three have 50,000 or 60,000 examples: the gains of LW are 1, 2 and 3 whatever the number of settings.
     gain = {"CIFAR10": 1.0, "CIFAR100": 2.0, "CIFAR10-COR": 3.0}
     rows = [
-        run(dataset, "scnn", method, 50.0 + (method == "lw") * more, initializer=initializer)
+        fake_run(dataset, "scnn", method, 50.0 + (method == "lw") * more, initializer=initializer)
         for (dataset, more), method, initializer in product(gain.items(), ("bl", "lw"), ("he_normal", "xavier_uniform"))
         if (dataset, initializer) != ("CIFAR10", "xavier_uniform")
     ]
-    (one,) = gains(outcomes(made(rows)))
-    assert (one.model, one.sizes, one.method, one.unit, one.n) == ("scnn", (50_000, 50_000), "lw", "dataset", 3)
+    (one,) = mean_gains(scores_by_setting(collection_of(rows)))
+    assert (one.model, one.sizes, list(one.gains)) == ("scnn", (50_000, 50_000), ["lw"])
+    lw = one.gains["lw"]
     # The t-distribution's 97.5% quantile with two degrees of freedom is 4.303; the standard deviation is 1.
-    assert (one.mean, one.half) == (pytest.approx(2.0), pytest.approx(4.303 / 3**0.5, abs=1e-3))
+    expected = ("dataset", 3, pytest.approx(2.0), pytest.approx(4.303 / 3**0.5, abs=1e-3))
+    assert (lw.unit, lw.n, lw.mean, lw.half) == expected
 
 
 def test_one_dataset_has_an_interval_over_its_settings_and_one_setting_has_none() -> None:
-    collection = grid(["DIGITS"], ["scnn"], ["bl", "lw"], lambda d, m, method, n: 50.0 + n * (method == "lw"))
-    (one,) = gains(outcomes(collection))
-    assert (one.unit, one.n, one.sizes) == ("setting", 6, (1297, 1297))
-    assert one.mean == pytest.approx(2.5)
-    rows = [run("DIGITS", model, method, 50.0) for model in ("scnn", "vgg16") for method in ("bl", "lw")]
-    over_all, scnn, vgg16 = gains(outcomes(made(rows)))
-    assert (over_all.model, over_all.n, over_all.half) == (ALL, 2, 0.0)
-    assert (scnn.half, vgg16.half) == (None, None)
+    collection = fake_grid(["DIGITS"], ["scnn"], ["bl", "lw"], lambda d, m, method, n: 50.0 + n * (method == "lw"))
+    (one,) = mean_gains(scores_by_setting(collection))
+    assert (one.sizes, one.most.over) == ((1297, 1297), "6 settings")
+    assert one.gains["lw"].mean == pytest.approx(2.5)
+    rows = [fake_run("DIGITS", model, method, 50.0) for model in ("scnn", "vgg16") for method in ("bl", "lw")]
+    over_all, scnn, vgg16 = mean_gains(scores_by_setting(collection_of(rows)))
+    assert (over_all.model, over_all.most.n, over_all.most.half) == (ALL, 2, 0.0)
+    assert (scnn.most.half, vgg16.most.half) == (None, None)
 
 
 def test_the_gains_table() -> None:
     rows = [
-        run("DIGITS", "scnn", method, 80.0 + extra + number, train_examples=examples, initializer=initializer)
+        fake_run("DIGITS", "scnn", method, 80.0 + extra + number, train_examples=examples, initializer=initializer)
         for examples, more in ((50, 4.0), (200, -1.0))
         for method, extra in (("bl", 0.0), ("fc", 0.02), ("lw", more))
         for number, initializer in enumerate(("he_normal", "xavier_uniform"))
         if (method, examples, number) != ("fc", 200, 1)
     ]
-    text = markdown(gains_table(made(rows)))
+    text = markdown(gains_table(collection_of(rows)))
     assert text.splitlines()[2:6] == [
         "| Architecture | Training examples | Over | FC | LW |",
         "| :-- | :-- | :-- | --: | --: |",
         "| scnn | 50 | 2 settings | +0.0 ± 0.0 | **+4.0 ± 0.0** |",
         "|  | 200 | 2 settings | **+0.0 (1)** | -1.0 ± 0.0 |",
     ]
-    unknown = gains_table(made([run("MINE", "scnn", method, 50.0) for method in ("bl", "lw")]))
+    unknown = gains_table(collection_of([fake_run("MINE", "scnn", method, 50.0) for method in ("bl", "lw")]))
     assert "left out: 1 settings whose training-set size is not known" in unknown.notes
 
 
 def test_an_empty_store_says_how_to_fill_it() -> None:
-    assert ranks_table(made([])).notes[0].startswith("no setting in results in which all methods finished; start with:")
-    assert gains_table(made([])).notes[0].startswith("no setting in results with BL and another method; start with:")
+    assert (
+        ranks_table(collection_of([]))
+        .notes[0]
+        .startswith("no setting in results in which all methods finished; start with:")
+    )
+    assert (
+        gains_table(collection_of([]))
+        .notes[0]
+        .startswith("no setting in results with BL and another method; start with:")
+    )

@@ -2,22 +2,49 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
 from reinit_bench.analysis import figures
-from reinit_bench.analysis.collect import Collection, collect
-from reinit_bench.analysis.figures import NothingToDraw, drawers, table1, write
-from reinit_bench.analysis.layout import Table
+from reinit_bench.analysis.figures import NothingToDraw, known_figures, table1, write_figure
+from reinit_bench.analysis.runs.collect import Collection, collect
+from reinit_bench.analysis.tables.table import Table
 from reinit_bench.core.settings import ConfigError
 
 
 def test_an_unknown_figure_names_those_that_there_are() -> None:
     with pytest.raises(ConfigError, match=r"there is no figure 'nope'; the figures are .*table1"):
-        drawers(["nope"])
-    assert "table1" in drawers()
+        known_figures(["nope"])
+    assert list(known_figures()) == [
+        *(f"figure{number}" for number in range(2, 13)),
+        *("gains", "ranks", "table1"),
+    ]
+
+
+def test_a_new_file_is_a_new_figure_and_may_bring_variants(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine.py").write_text(
+        '"""Mine,\nin short.\n\nAt length."""\n'
+        "FROM_PAPER = True\n"
+        "def draw(collection): return 'mine'\n"
+        "def whole(collection):\n    'The whole of it.'\n    return 'whole'\n"
+        "VARIANTS = {'mine2': whole}\n"
+    )
+    monkeypatch.setattr(figures, "__path__", [*figures.__path__, str(tmp_path)])
+    found = known_figures()
+    assert {"mine", "mine2"} < set(known_figures(from_paper=True)) < set(found)
+    sys.modules.pop("reinit_bench.analysis.figures.mine")
+    assert (found["mine"].caption, found["mine2"].caption) == ("Mine, in short.", "The whole of it.")
+    assert (found["mine"].draw(None), found["mine2"].draw(None)) == ("mine", "whole")  # type: ignore[arg-type, comparison-overlap]
+
+
+def test_every_figure_has_a_caption() -> None:
+    for name, figure in known_figures().items():
+        assert figure.caption.endswith("."), name
+        number = name.removeprefix("figure")
+        assert figure.caption.startswith(f"Figure {number}") or not number.isdigit(), name
 
 
 def test_an_empty_store_says_how_to_fill_it(tmp_path: Path) -> None:
@@ -29,10 +56,10 @@ def test_ours_and_the_papers_values_stand_where_they_belong(tmp_path: Path, monk
     rows = [("lw", 3, 73.0, 3.5, 72.3, 3.6), ("bl", 3, 52.0, 4.0, None, None), ("fc", 0, None, None, 68.6, 2.1)]
     data = pd.DataFrame(rows, columns=["method", "n", "mean", "std", "published", "published_std"]).assign(alpha=1.0)
 
-    def table(collection: Collection) -> Table:
-        return Table(name="t", caption="", headings=(), columns=(), rows=(), best="", notes=(), data=data)
+    def build(collection: Collection, names: list[int]) -> dict[str, Table]:
+        return {"1": Table(name="t", caption="", data=data)}
 
-    monkeypatch.setitem(table1.TABLES, 1, table)
+    monkeypatch.setattr(table1, "build_tables", build)
     figure = table1.draw(collect(tmp_path))
     (axes,) = figure.axes
     ours, published = (container.lines[0] for container in axes.containers)
@@ -40,7 +67,7 @@ def test_ours_and_the_papers_values_stand_where_they_belong(tmp_path: Path, monk
     assert (by_method["LW"], by_method["BL"]) == (73.0, 52.0)
     assert pd.isna(by_method["FC"])
     assert published.get_ydata()[5] == 72.3
-    paths = write(figure, "table1", tmp_path / "figures")
+    paths = write_figure(figure, "table1", tmp_path / "figures")
     assert [path.read_bytes()[:4] for path in paths] == [b"\x89PNG", b"%PDF"]
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {
         f"table1.{ending}" for ending in figures.FORMATS

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from reinit_bench.analysis import paper
+from reinit_bench.analysis.runs import paper
 from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.settings import ConfigError
 
@@ -107,7 +107,7 @@ def test_a_table_that_was_not_transcribed_is_named() -> None:
 
 
 def test_numbers_are_found_in_a_package_and_in_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paper, "__file__", str(tmp_path / "reinit_bench" / "analysis" / "paper.py"))
+    monkeypatch.setattr(paper, "__file__", str(tmp_path / "reinit_bench" / "analysis" / "runs" / "paper.py"))
     with pytest.raises(ConfigError, match="install reinit-bench again"):
         paper.folder()
     checkout = tmp_path / "results" / "paper"

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 
-from reinit_bench.analysis.collect import Collection, collect
-from reinit_bench.analysis.report import build_page, write
+from reinit_bench.analysis.report.build import build_page
 from reinit_bench.analysis.report.page import Picture
+from reinit_bench.analysis.report.page_html import write_report
+from reinit_bench.analysis.runs.collect import Collection, collect
 
 selenium = pytest.importorskip("selenium", reason="needs selenium, which `make setup` installs")
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
@@ -27,24 +28,24 @@ HOSTILE = "<script>document.title='broken'</script>"
 
 
 def one_picture(collection: Collection) -> tuple[Picture, ...]:
-    return (Picture(name="figure2", caption="A pixel", png=PIXEL, missing="", command="reinit-bench figures"),)
+    return (Picture(name="figure2", caption="A pixel", png=PIXEL, missing=""),)
 
 
 @pytest.fixture(scope="module")
-def page(new_shelf: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def page(new_fake_store: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report of 63 runs: more than one page of the long tables; only one run has a curve."""
-    shelf = new_shelf(tmp_path_factory.mktemp("report"))
+    fake_store = new_fake_store(tmp_path_factory.mktemp("report"))
     for seed in range(30):
-        shelf.add("cifar10", "scnn", "bl", 0.5 + seed / 100, seed=seed)
-        shelf.add("cifar10", "vgg16", "lw", 0.6 + seed / 100, seed=seed)
-    shelf.add("oxford_iiit", "scnn", "lw", 0.25, augmentation__name="none")
-    shelf.add("digits", "scnn", "fc", 0.333, dataset___label_=HOSTILE)
-    folder = shelf.add("digits", "scnn", "bl", 0.999).parent
+        fake_store.add("cifar10", "scnn", "bl", 0.5 + seed / 100, seed=seed)
+        fake_store.add("cifar10", "vgg16", "lw", 0.6 + seed / 100, seed=seed)
+    fake_store.add("oxford_iiit", "scnn", "lw", 0.25, augmentation__name="none")
+    fake_store.add("digits", "scnn", "fc", 0.333, dataset___label_=HOSTILE)
+    folder = fake_store.add("digits", "scnn", "bl", 0.999).parent
     epochs = [{"total_step": step, "train_accuracy": 0.9, "validation_accuracy": 0.8} for step in range(1, 401)]
     (folder / "history.jsonl").write_text("".join(json.dumps(epoch) + "\n" for epoch in epochs))
     rounds = [{"steps": 200, "test_accuracy": accuracy} for accuracy in (0.7, 0.999)]
     (folder / "rounds.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rounds))
-    return write(build_page(collect(shelf.results_dir), draw=one_picture), shelf.results_dir)
+    return write_report(build_page(collect(fake_store.results_dir), draw=one_picture), fake_store.results_dir)
 
 
 @pytest.fixture(scope="module")

@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from made import grid
+from fake_runs import fake_grid
 
-from reinit_bench.analysis.collect import Collection, collect
-from reinit_bench.analysis.figures import NothingToDraw
-from reinit_bench.analysis.kept_rows import FILE
-from reinit_bench.analysis.report import build_page, html, write
+from reinit_bench.analysis.figures import KnownFigure, NothingToDraw
+from reinit_bench.analysis.report.build import build_page
 from reinit_bench.analysis.report.curves import POINTS, curve, kept
 from reinit_bench.analysis.report.page import Page, Picture, Progress, Trouble
+from reinit_bench.analysis.report.page_html import html, write_report
 from reinit_bench.analysis.report.pictures import pictures
 from reinit_bench.analysis.report.verdict import FEWEST, verdict
+from reinit_bench.analysis.runs.collect import Collection, collect
+from reinit_bench.analysis.tables.render.html import long_table
 
 VOID = {"meta", "link", "img", "br", "input"}
 HOSTILE = "<script>alert(1)</script>"
@@ -68,11 +69,11 @@ def embedded(text: str, name: str) -> Any:
     return json.loads(found[1])
 
 
-def fill(shelf: Any) -> None:
+def fill(fake_store: Any) -> None:
     for seed, percent in enumerate((50.0, 52.0)):
-        shelf.add("cifar10", "scnn", "bl", percent / 100, seed=seed)
-        shelf.add("cifar10", "scnn", "lw", percent / 100 + 0.03, seed=seed)
-    shelf.add("oxford_iiit", "scnn", "bl", 0.1, augmentation__name="none", initializer__name="xavier_uniform")
+        fake_store.add("cifar10", "scnn", "bl", percent / 100, seed=seed)
+        fake_store.add("cifar10", "scnn", "lw", percent / 100 + 0.03, seed=seed)
+    fake_store.add("oxford_iiit", "scnn", "bl", 0.1, augmentation__name="none", initializer__name="xavier_uniform")
 
 
 def test_an_empty_store_makes_a_whole_page_that_says_what_to_type(tmp_path: Path) -> None:
@@ -84,29 +85,29 @@ def test_an_empty_store_makes_a_whole_page_that_says_what_to_type(tmp_path: Path
     assert embedded(text, "data")["runs"]["rows"] == []
 
 
-def test_results_stand_beside_the_published_values(shelf: Any) -> None:
-    fill(shelf)
-    page = page_of(shelf.results_dir)
-    assert [heading for heading, _ in page.results.columns] == [
+def test_results_stand_next_to_the_published_values(fake_store: Any) -> None:
+    fill(fake_store)
+    page = page_of(fake_store.results_dir)
+    assert list(page.results.data) == [
         *("Dataset", "Model", "Settings", "Condition", "Initializer", "Method"),
         *("n", "Mean [%]", "SD", "Published", "Difference"),
     ]
     mild = ("CIFAR10", "scnn", "", "mild augmentation", "he_normal")
-    assert [tuple(row) for row in page.results.rows] == [
+    assert [tuple(row) for row in long_table(page.results)["rows"]] == [
         ("OXFORD-IIIT", "scnn", "", "no augmentation", "xavier_uniform", "BL", 1, 10.0, None, None, None),
         (*mild, "BL", 2, 51.0, 1.4142, 82.7, -31.7),
         (*mild, "LW", 2, 54.0, 1.4142, 84.3, -30.3),
     ]
-    assert page.choices["condition"] == ["no augmentation", "mild augmentation"]
+    assert page.filters["condition"] == ["no augmentation", "mild augmentation"]
 
 
-def test_a_run_has_its_row_and_its_curve(shelf: Any) -> None:
-    fill(shelf)
-    shelf.add("digits", "scnn", "dsd", 0.8, trainer__lr=0.003)
-    folder = shelf.add("digits", "scnn", "dsd", 0.9, git_commit="b" * 40, trainer__lr=0.5).parent
+def test_a_run_has_its_row_and_its_curve(fake_store: Any) -> None:
+    fill(fake_store)
+    fake_store.add("digits", "scnn", "dsd", 0.8, trainer__lr=0.003)
+    folder = fake_store.add("digits", "scnn", "dsd", 0.9, git_commit="b" * 40, trainer__lr=0.5).parent
     (folder / "history.jsonl").write_text('{"total_step": 7, "train_accuracy": 0.5, "validation_accuracy": null}\n')
     (folder / "rounds.jsonl").write_text('{"steps": 7, "test_accuracy": 0.9}\n')
-    text = html(page_of(shelf.results_dir))
+    text = html(page_of(fake_store.results_dir))
     (row,) = (row for row in embedded(text, "data")["runs"]["rows"] if row[0] == folder.name)
     condition = ["mild augmentation", "he_normal"]
     assert row[:7] == [folder.name, "DIGITS", "scnn", "trainer.lr=0.5", *condition, "DSD"]
@@ -114,30 +115,30 @@ def test_a_run_has_its_row_and_its_curve(shelf: Any) -> None:
     assert embedded(text, "curves") == {folder.name: {"x": [7], "t": [500], "v": [None], "r": [[7, 900]]}}
 
 
-def test_names_are_escaped_wherever_they_stand(shelf: Any) -> None:
-    shelf.add("digits", "scnn", "bl", 0.5, dataset___label_=HOSTILE)
+def test_names_are_escaped_wherever_they_stand(fake_store: Any) -> None:
+    fake_store.add("digits", "scnn", "bl", 0.5, dataset___label_=HOSTILE)
     trouble = Trouble(run_id="0" * 16, title=HOSTILE, state="failed", cause=f"{HOSTILE}&")
     study = Progress(study=HOSTILE, about="", counts={"done": 1, "missing": 2})
-    text = html(page_of(shelf.results_dir, troubles=[trouble], studies=[study]))
+    text = html(page_of(fake_store.results_dir, troubles=[trouble], studies=[study]))
     assert HOSTILE not in text
     assert "<td>&lt;script&gt;alert(1)&lt;/script&gt;&amp;</td>" in text
     assert embedded(text, "data")["runs"]["rows"][0][1] == HOSTILE
     assert (read(text).wrong, read(text).open) == ([], [])
 
 
-def test_nothing_is_loaded_from_elsewhere(shelf: Any) -> None:
-    fill(shelf)
-    reader = read(html(build_page(collect(shelf.results_dir))))
+def test_nothing_is_loaded_from_elsewhere(fake_store: Any) -> None:
+    fill(fake_store)
+    reader = read(html(build_page(collect(fake_store.results_dir))))
     assert [one for one in reader.addresses if not one.startswith(("#", "data:"))] == []
     assert reader.tables > 5
     assert reader.wrong == []
 
 
-def test_what_is_missing_is_said(shelf: Any) -> None:
-    fill(shelf)
+def test_what_is_missing_is_said(fake_store: Any) -> None:
+    fill(fake_store)
     study = Progress(study="table2", about="Table 2", counts={"done": 3, "failed": 1, "missing": 284})
     trouble = Trouble(run_id="f" * 16, title="cifar10 scnn fc seed 0", state="failed", cause="ValueError: no")
-    text = html(page_of(shelf.results_dir, studies=[study], troubles=[trouble]))
+    text = html(page_of(fake_store.results_dir, studies=[study], troubles=[trouble]))
     assert "<td>1 failed, 284 missing</td>" in text
     assert "reinit-bench -m study=table2   # 3 of 288 runs are there" in text
     assert '<tr class="failed"><td>failed</td>' in text
@@ -145,10 +146,12 @@ def test_what_is_missing_is_said(shelf: Any) -> None:
 
 
 def test_a_verdict_needs_as_many_settings_as_the_test_does() -> None:
-    few = verdict(grid(["A"], ["scnn"], ["bl", "lw"], lambda *_: 50.0))
+    few = verdict(fake_grid(["A"], ["scnn"], ["bl", "lw"], lambda *_: 50.0))
     assert (few.first, few.command) == ("open", "reinit-bench -m study=digits")
     assert FEWEST == 6
-    whole = verdict(grid(["A", "B"], ["scnn"], ["bl", "fc", "lw"], lambda d, m, method, n: 50.0 + 2 * (method == "lw")))
+    whole = verdict(
+        fake_grid(["A", "B"], ["scnn"], ["bl", "fc", "lw"], lambda d, m, method, n: 50.0 + 2 * (method == "lw"))
+    )
     assert (whole.first, whole.second, whole.command) == ("agrees", "agrees", None)
     assert whole.sentence == (
         "LW beats BL in 12 of 12 settings and loses in 0 (mean difference +2.0 ± 0.0 points, 95% interval over 2 "
@@ -160,7 +163,9 @@ def test_a_verdict_needs_as_many_settings_as_the_test_does() -> None:
 
 
 def test_a_verdict_can_go_against_the_paper() -> None:
-    against = verdict(grid(["A"], ["scnn"], ["bl", "fc", "lw"], lambda d, m, method, n: 50.0 - 2 * (method == "lw")))
+    against = verdict(
+        fake_grid(["A"], ["scnn"], ["bl", "fc", "lw"], lambda d, m, method, n: 50.0 - 2 * (method == "lw"))
+    )
     assert (against.first, against.second) == ("disagrees", "disagrees")
     assert "does not hold in these runs: BL is; it is not the most often best" in against.sentence
 
@@ -169,12 +174,13 @@ def test_a_figure_that_cannot_be_drawn_says_why(tmp_path: Path, monkeypatch: pyt
     def draw(collection: Collection) -> Any:
         raise NothingToDraw("no runs; reinit-bench -m study=demo")
 
-    monkeypatch.setattr("reinit_bench.analysis.report.pictures.drawers", lambda: {"figure2": draw})
+    known = KnownFigure(draw, caption="A figure.", from_paper=False)
+    monkeypatch.setattr("reinit_bench.analysis.report.pictures.known_figures", lambda: {"figure2": known})
     (picture,) = pictures(collect(tmp_path))
     assert (picture.png, picture.missing) == (None, "no runs; reinit-bench -m study=demo")
-    assert picture.command == "reinit-bench figures figure2"
     text = html(build_page(collect(tmp_path), draw=lambda collection: [picture]))
     assert "Not drawn: no runs; reinit-bench -m study=demo" in text
+    assert "<code>reinit-bench figures figure2</code>" in text
 
 
 def test_a_long_curve_keeps_its_ends(tmp_path: Path) -> None:
@@ -187,17 +193,17 @@ def test_a_long_curve_keeps_its_ends(tmp_path: Path) -> None:
     assert curve(tmp_path) is None
 
 
-def test_the_file_is_written_in_one_step(shelf: Any) -> None:
-    fill(shelf)
-    path = write(page_of(shelf.results_dir), shelf.results_dir)
-    assert path == shelf.results_dir / "report.html"
-    assert {one.name for one in shelf.results_dir.iterdir()} == {"report.html", "runs", FILE}
+def test_the_file_is_written_in_one_step(fake_store: Any) -> None:
+    fill(fake_store)
+    path = write_report(page_of(fake_store.results_dir), fake_store.results_dir)
+    assert path == fake_store.results_dir / "report.html"
+    assert {one.name for one in fake_store.results_dir.iterdir()} == {"report.html", "runs"}
 
 
 def test_a_lead_that_may_be_chance_is_no_lead() -> None:
     def percent(dataset: str, model: str, method: str, number: int) -> float:
         return {"bl": 50.0, "fc": 52.0, "lw": 53.0 if number < 4 else 51.0}[method]
 
-    half = verdict(grid(["A", "B"], ["scnn"], ["bl", "fc", "lw"], percent))
+    half = verdict(fake_grid(["A", "B"], ["scnn"], ["bl", "fc", "lw"], percent))
     assert (half.first, half.second) == ("agrees", "open")
     assert "LW 8, FC 4, BL 0; LW's lead or lag to FC may be chance, p = 0.39" in half.sentence

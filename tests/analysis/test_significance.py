@@ -6,15 +6,15 @@ from math import comb
 
 import pandas as pd
 import pytest
-from made import CONDITIONS, grid, made, run
+from fake_runs import CONDITIONS, collection_of, fake_grid, fake_run
 
-from reinit_bench.analysis import paper
-from reinit_bench.analysis.outcomes import outcomes
-from reinit_bench.analysis.published_runs import published_runs
-from reinit_bench.analysis.render import latex, markdown
-from reinit_bench.analysis.significance import Pair, Reading, binomial, compare
-from reinit_bench.analysis.table_significance import Pairs, pairs_by_model, published_marks, table3
-from reinit_bench.analysis.tables import build_tables, builders
+from reinit_bench.analysis.runs import paper
+from reinit_bench.analysis.runs.published_runs import published_runs
+from reinit_bench.analysis.stats.scores import scores_by_setting
+from reinit_bench.analysis.stats.significance import ExactTest, Pair, binomial, compare
+from reinit_bench.analysis.tables import build_tables, known_tables
+from reinit_bench.analysis.tables.render.text import latex, markdown
+from reinit_bench.analysis.tables.significance_table import Pairs, pairs_by_model, published_marks, significance_table
 
 
 def frame(**columns: list[float | None]) -> pd.DataFrame:
@@ -36,7 +36,7 @@ def test_nine_of_ten_wins_by_hand() -> None:
 
 
 def test_one_sided_each_direction_is_a_test_of_its_own() -> None:
-    pairs = compare(frame(bl=[1] * 10, lw=[2] * 8 + [0] * 2), ["bl", "lw"], Reading(one_sided=True))
+    pairs = compare(frame(bl=[1] * 10, lw=[2] * 8 + [0] * 2), ["bl", "lw"], ExactTest(one_sided=True))
     one, other = pair(pairs, "bl", "lw"), pair(pairs, "lw", "bl")
     assert one.p == pytest.approx((comb(10, 8) + comb(10, 9) + 1) / 2**10)
     assert other.p == pytest.approx(1 - (1 + comb(10, 9)) / 2**10)
@@ -48,7 +48,7 @@ def test_ties_are_dropped_or_split_and_an_odd_one_is_dropped() -> None:
     dropped = pair(compare(table, ["bl", "lw"]), "bl", "lw")
     assert (dropped.wins, dropped.losses, dropped.ties) == (7, 1, 5)
     assert dropped.p == pytest.approx(2 * (1 + 8) / 2**8)
-    split = pair(compare(table, ["bl", "lw"], Reading(split_ties=True)), "bl", "lw")
+    split = pair(compare(table, ["bl", "lw"], ExactTest(split_ties=True)), "bl", "lw")
     assert split.p == pytest.approx(2 * sum(comb(12, k) for k in range(9, 13)) / 2**12)
 
 
@@ -91,8 +91,8 @@ def test_the_table_of_a_small_store() -> None:
     def percent(dataset: str, model: str, method: str, number: int) -> float:
         return {"bl": 50.0, "fc": 50.0 + number % 2, "lw": 60.0 if number else 40.0}[method]
 
-    collection = grid(["CIFAR10", "DIGITS"], ["scnn"], ["bl", "fc", "lw"], percent)
-    assert markdown(table3(collection)) == (
+    collection = fake_grid(["CIFAR10", "DIGITS"], ["scnn"], ["bl", "fc", "lw"], percent)
+    assert markdown(significance_table(collection)) == (
         "**Table 3: significance of one method outperforming another, by architecture (two-sided, ties dropped)**\n"
         "\n"
         "| Architecture | Row | BL | FC | LW |\n"
@@ -114,8 +114,8 @@ def test_the_table_of_a_small_store() -> None:
         "- differ in Holm's correction only (★ for ○ or the reverse) (2): scnn FC over BL, scnn LW over BL\n"
         "- significant here, not in the paper (1): scnn LW over FC (10–2, p = 0.039)\n"
     )
-    assert "BL &  & $\\star$ 6--0 & $\\star$ 10--2" in latex(table3(collection))
-    data = table3(collection).data
+    assert "BL &  & $\\star$ 6--0 & $\\star$ 10--2" in latex(significance_table(collection))
+    data = significance_table(collection).data
     assert list(data.columns)[:7] == ["model", "row", "column", "wins", "losses", "ties", "missing"]
     fc = data[(data["row"] == "bl") & (data["column"] == "fc")].iloc[0]
     assert (fc["wins"], fc["losses"], fc["ties"], fc["p"], fc["mark"], fc["published"]) == (
@@ -128,9 +128,11 @@ def test_the_table_of_a_small_store() -> None:
     )
 
 
-def test_an_architecture_and_a_method_of_ones_own_stand_beside_the_papers() -> None:
-    collection = grid(["A", "B"], ["scnn", "wide"], ["bl", "mine"], lambda d, m, method, n: 50 + (method == "mine"))
-    table = table3(collection)
+def test_an_architecture_and_a_method_of_ones_own_stand_with_the_papers() -> None:
+    collection = fake_grid(
+        ["A", "B"], ["scnn", "wide"], ["bl", "mine"], lambda d, m, method, n: 50 + (method == "mine")
+    )
+    table = significance_table(collection)
     assert [row.headings for row in table.rows] == [
         ("scnn", "BL"),
         ("scnn", "paper"),
@@ -145,50 +147,50 @@ def test_an_architecture_and_a_method_of_ones_own_stand_beside_the_papers() -> N
 
 
 def test_an_empty_store_says_how_to_fill_it() -> None:
-    assert table3(made([])).notes == (
+    assert significance_table(collection_of([])).notes == (
         "no setting in results in which two methods have finished; "
         "start with: reinit-bench -m study=table3, or study=digits",
     )
-    alone = table3(made([run("CIFAR10", "scnn", "lw", 50.0)]))
+    alone = significance_table(collection_of([fake_run("CIFAR10", "scnn", "lw", 50.0)]))
     assert alone.rows == ()
     assert "no setting in results" in alone.notes[0]
 
 
 def test_architectures_with_too_few_settings_for_a_verdict_are_named_and_not_compared_with_the_paper() -> None:
-    collection = made(
+    collection = collection_of(
         [
-            run("DIGITS", model, method, 50.0 + (method == "lw"), augmentation=augmentation, dropout_rate=rate)
+            fake_run("DIGITS", model, method, 50.0 + (method == "lw"), augmentation=augmentation, dropout_rate=rate)
             for model in ("scnn", "vgg16")
             for method in ("bl", "lw")
             for augmentation, rate in CONDITIONS
         ]
     )
-    table = table3(collection)
+    table = significance_table(collection)
     assert "too few settings for any verdict: scnn, vgg16 (a verdict needs 6 settings or more)" in table.notes
     assert not any("published cells" in note for note in table.notes)
     assert table.rows[-2].headings == ("all", "BL")
     assert table.rows[-2].cells[1].text == "○ 6–0"
-    assert "(a verdict needs 5 settings or more)" in str(build_tables(collection, ["3-one-sided"])[0].notes)
+    assert "(a verdict needs 5 settings or more)" in str(build_tables(collection, ["3-one-sided"])["3-one-sided"].notes)
 
 
-def test_the_other_readings_are_tables_that_one_names() -> None:
+def test_the_other_interpretations_are_tables_that_one_names() -> None:
     names = ["3-one-sided", "3-ties-split", "3-one-sided-ties-split"]
-    built = build_tables(made([]), names)
-    assert [table.name for table in built] == [f"table{name}" for name in names]
-    assert "(one-sided, ties split)" in built[2].caption
-    assert not set(names) & set(builders().usual)
-    assert list(builders().from_paper) == ["3", "gains", "ranks"]
+    built = build_tables(collection_of([]), names)
+    assert [table.name for table in built.values()] == [f"table{name}" for name in names]
+    assert "(one-sided, ties split)" in built[names[2]].caption
+    assert not set(names) & set({name for name, table in known_tables().items() if table.usual})
+    assert [name for name, table in known_tables().items() if table.from_paper] == ["3", "gains", "ranks"]
 
 
 @cache
-def published_pairs(reading: Reading) -> Pairs:
-    return pairs_by_model(outcomes(published_runs()), reading)
+def published_pairs(test: ExactTest) -> Pairs:
+    return pairs_by_model(scores_by_setting(published_runs()), test)
 
 
-def agreement(reading: Reading) -> Counter[tuple[str, str]]:
+def agreement(test: ExactTest) -> Counter[tuple[str, str]]:
     """How often the published mark (first) and ours from the published tables (second) come together."""
     marks = published_marks()
-    pairs = published_pairs(reading)
+    pairs = published_pairs(test)
     return Counter(
         (marks[model, one.row, one.column], one.mark)
         for model in paper.MODELS
@@ -198,7 +200,7 @@ def agreement(reading: Reading) -> Counter[tuple[str, str]]:
 
 
 def test_agreement_with_the_published_table_3_as_measured() -> None:
-    assert agreement(Reading()) == {
+    assert agreement(ExactTest()) == {
         ("", ""): 60,
         ("circle", "circle"): 27,
         ("star", "star"): 2,
@@ -211,22 +213,22 @@ def test_agreement_with_the_published_table_3_as_measured() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reading", "same"),
+    ("test", "same"),
     [
-        (Reading(), 89),
-        (Reading(split_ties=True), 89),
-        (Reading(one_sided=True), 86),
-        (Reading(one_sided=True, split_ties=True), 88),
+        (ExactTest(), 89),
+        (ExactTest(split_ties=True), 89),
+        (ExactTest(one_sided=True), 86),
+        (ExactTest(one_sided=True, split_ties=True), 88),
     ],
     ids=str,
 )
-def test_no_reading_of_the_test_gives_the_published_table_3(reading: Reading, same: int) -> None:
-    found = agreement(reading)
+def test_no_interpretation_of_the_test_gives_the_published_table_3(test: ExactTest, same: int) -> None:
+    found = agreement(test)
     assert sum(count for (theirs, ours), count in found.items() if theirs == ours) == same
 
 
 def test_what_the_published_tables_cannot_say() -> None:
-    notes = table3(published_runs()).notes
+    notes = significance_table(published_runs()).notes
     assert "146 of 2160 comparisons lack a number (not run, or damaged in our copy of the paper): left out" in notes
     assert "settings: scnn 36, vgg16 36, mobilenet 36, resnet50 36; " in notes[2]
     (beyond,) = [note for note in notes if note.startswith("the paper's verdict cannot come from the printed settings")]
@@ -236,7 +238,7 @@ def test_what_the_published_tables_cannot_say() -> None:
 
 
 def test_lw_is_never_beaten_in_the_published_tables() -> None:
-    pairs = published_pairs(Reading())
+    pairs = published_pairs(ExactTest())
     assert list(pairs) == [*paper.MODELS, "all"]
     assert not [one for model in pairs for one in pairs[model] if one.row == "lw" and one.mark]
 
@@ -252,7 +254,7 @@ def test_a_cell_counts_by_its_published_numbers() -> None:
                 missing += 1
             else:
                 wins, losses, ties = wins + (fc > wels), losses + (fc < wels), ties + (fc == wels)
-    one = pair(list(published_pairs(Reading())["vgg16"]), "wels", "fc")
+    one = pair(list(published_pairs(ExactTest())["vgg16"]), "wels", "fc")
     assert (one.wins, one.losses, one.ties, one.missing) == (wins, losses, ties, missing) == (22, 10, 2, 2)
     expected = 2 * sum(comb(32, k) for k in range(22, 33)) / 2**32
     assert one.p == pytest.approx(expected)

@@ -1,4 +1,4 @@
-"""Table 1 and its readings: exact numbers from runs that are known."""
+"""The synthetic study's tables and interpretations: exact numbers from runs that are known."""
 
 from __future__ import annotations
 
@@ -6,17 +6,17 @@ import json
 from typing import Any
 
 import pytest
-from shelves import LABELS, Shelf
+from fake_store import LABELS, FakeStore
 
-from reinit_bench.analysis.collect import collect
-from reinit_bench.analysis.layout import Table
-from reinit_bench.analysis.reading_verdicts import verdicts
-from reinit_bench.analysis.readings import readings, with_changes
-from reinit_bench.analysis.search import combinations
-from reinit_bench.analysis.table_penalty import table4
-from reinit_bench.analysis.table_synthetic import table1
-from reinit_bench.analysis.table_synthetic_ablation import ablation_synthetic
+from reinit_bench.analysis.runs.collect import collect
+from reinit_bench.analysis.synthetic.fit import fits
+from reinit_bench.analysis.synthetic.interpretations_table import interpretation_runs, interpreted_cells
+from reinit_bench.analysis.synthetic.penalty_table import penalty_table
+from reinit_bench.analysis.synthetic.search import combinations
+from reinit_bench.analysis.synthetic.signal_table import signal_table
+from reinit_bench.analysis.synthetic.synthetic_ablation_table import synthetic_ablation_table
 from reinit_bench.analysis.tables import build_tables
+from reinit_bench.analysis.tables.table import Table
 
 SECTION = {
     "image_size": None,
@@ -35,21 +35,23 @@ SECTION = {
 
 
 @pytest.fixture
-def add(shelf: Shelf, monkeypatch: pytest.MonkeyPatch) -> Any:
+def add(fake_store: FakeStore, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setitem(LABELS, "synthetic", "SYNTHETIC")
 
     def added(method: str, alpha: float, accuracy: float, seed: int, **changes: Any) -> None:
-        shelf.add("synthetic", "mlp", method, accuracy, **{**SECTION, "dataset__alpha": alpha, "seed": seed, **changes})
+        fake_store.add(
+            "synthetic", "mlp", method, accuracy, **{**SECTION, "dataset__alpha": alpha, "seed": seed, **changes}
+        )
 
     return added
 
 
-def test_table_1_has_mean_spread_difference_and_verdict(add: Any, shelf: Shelf) -> None:
+def test_table_1_has_mean_spread_difference_and_verdict(add: Any, fake_store: FakeStore) -> None:
     for seed, accuracy in enumerate((0.70, 0.74, 0.78)):
         add("lw", 1.0, accuracy, seed)
         add("dsd", 1.0, accuracy, seed)
         add("lw", 1.0, 0.1, seed, initializer__name="he_normal")
-    table = table1(collect(shelf.results_dir))
+    table = signal_table(collect(fake_store.results_dir))
     assert list(table.data.columns) == ["alpha", "method", "n", "mean", "std", "published", "published_std"]
     assert len(table.data) == 18
     lw = table.data[(table.data["alpha"] == 1.0) & (table.data["method"] == "lw")].iloc[0]
@@ -65,18 +67,18 @@ def test_table_1_has_mean_spread_difference_and_verdict(add: Any, shelf: Shelf) 
     assert table.notes[2].endswith("by the published spread alone, 1 of 2 are within 2")
 
 
-def test_without_runs_table_1_says_how_to_get_them(shelf: Shelf) -> None:
-    table = table1(collect(shelf.results_dir))
+def test_without_runs_table_1_says_how_to_get_them(fake_store: FakeStore) -> None:
+    table = signal_table(collect(fake_store.results_dir))
     assert [row.published for row in table.rows] == [True] * 3
     assert table.notes[-1] == "no finished run of it; start with: reinit-bench -m study=table1"
 
 
-def test_a_reading_changes_one_setting(add: Any, shelf: Shelf) -> None:
+def test_an_interpretation_changes_one_setting(add: Any, fake_store: FakeStore) -> None:
     for seed, accuracy in enumerate((0.5, 0.6)):
         add("fc", 1.0, accuracy, seed)
         add("fc", 1.0, accuracy + 0.2, seed, method__extent="head")
         add("fc", 1.0, accuracy, seed, method__extent="head", initializer__name="he_normal")
-    found = readings(collect(shelf.results_dir).frame)
+    found = list(interpreted_cells(interpretation_runs(collect(fake_store.results_dir).frame)).itertuples())
     assert [(one.changed, one.n, round(one.mean, 6)) for one in found] == [
         ("default", 2, 55.0),
         ("method.extent=head", 2, 75.0),
@@ -106,11 +108,11 @@ def add_penalties(add: Any, accuracy: float, *, seeds: int = 2, lambdas: bool = 
                 add("lw", 0.5, value, seed, steps=1500, **changes, **settings)
 
 
-def test_table_4_has_the_chosen_combination_and_says_what_was_searched(add: Any, shelf: Shelf) -> None:
+def test_table_4_has_the_chosen_combination_and_says_what_was_searched(add: Any, fake_store: FakeStore) -> None:
     add_penalties(add, 0.6)
     add_penalties(add, 0.5, lr=0.3)
-    collection = collect(shelf.results_dir)
-    table = table4(collection)
+    collection = collect(fake_store.results_dir)
+    table = penalty_table(collection)
     assert list(table.data.columns) == ["l2", "method", "n", "mean", "std", "published"]
     assert len(table.data) == 18
     assert table.data.iloc[4].tolist() == [0.005, "rescaling", 2, 60.0, 1.4142, 67.0]
@@ -130,46 +132,46 @@ def test_table_4_has_the_chosen_combination_and_says_what_was_searched(add: Any,
     )
 
 
-def test_a_combination_of_the_search_has_runs_in_all_cells(add: Any, shelf: Shelf) -> None:
+def test_a_combination_of_the_search_has_runs_in_all_cells(add: Any, fake_store: FakeStore) -> None:
     add_penalties(add, 0.6, seeds=1)
-    missing = next(path for path in shelf.results_dir.glob("runs/*/result.json") if "0.02" in path.read_text())
+    missing = next(path for path in fake_store.results_dir.glob("runs/*/result.json") if "0.02" in path.read_text())
     missing.unlink()
-    assert combinations(collect(shelf.results_dir).frame) == []
+    assert combinations(collect(fake_store.results_dir).frame) == []
 
 
-def test_without_runs_table_4_says_how_to_get_them(shelf: Shelf) -> None:
-    table = table4(collect(shelf.results_dir))
+def test_without_runs_table_4_says_how_to_get_them(fake_store: FakeStore) -> None:
+    table = penalty_table(collect(fake_store.results_dir))
     assert [row.published for row in table.rows] == [True] * 6
     assert "no finished run of it; start with: reinit-bench -m study=table4" in table.notes
 
 
-def test_the_ablation_is_beside_lw_seed_by_seed(add: Any, shelf: Shelf) -> None:
+def test_the_ablation_is_compared_with_lw_seed_by_seed(add: Any, fake_store: FakeStore) -> None:
     for seed, accuracy in enumerate((0.70, 0.76)):
         add("lw", 1.0, accuracy, seed, method__freeze=False)
         add("lw", 2.0, 0.99, seed, method__freeze=False)
         add("lw", 1.0, accuracy - 0.30 - 0.02 * seed, seed, method__freeze=True)
         add("bl", 1.0, accuracy - 0.20, seed)
-    table = ablation_synthetic(collect(shelf.results_dir))
-    ours, beside = table.rows
+    table = synthetic_ablation_table(collect(fake_store.results_dir))
+    ours, difference = table.rows
     assert ours.headings == ("1", "ours", "2")
     assert [cell.text for cell in ours.cells] == ["53.0", "73.0", None, None, None, "42.0"]
-    assert [cell.text for cell in beside.cells] == ["-20.0", "", None, None, None, "-31.0"]
+    assert [cell.text for cell in difference.cells] == ["-20.0", "", None, None, None, "-31.0"]
     # The differences are -30 and -32: their standard deviation over sqrt(2) is 1.
-    assert [cell.spread for cell in beside.cells] == ["0.0", "", "", "", "", "1.0"]
+    assert [cell.spread for cell in difference.cells] == ["0.0", "", "", "", "", "1.0"]
     assert table.data["variant"].tolist() == ["bl", "lw", "lw freeze"]
 
 
-def test_a_reading_is_sure_only_beyond_the_noise_of_both_sides(add: Any, shelf: Shelf) -> None:
+def test_an_interpretation_is_sure_only_beyond_the_noise_of_both_sides(add: Any, fake_store: FakeStore) -> None:
     for seed in range(6):
         noise = 0.03 * (seed % 3 - 1)
         add("fc", 1.0, 0.68 + noise, seed)
         add("fc", 1.0, 0.40 + noise, seed, method__extent="head")
         add("fc", 1.0, 0.69 + noise, seed, method__layerwise=True)
-    far, near = verdicts(with_changes(collect(shelf.results_dir).frame))
+    far, near = fits(interpretation_runs(collect(fake_store.results_dir).frame))
     assert (far.changed, far.cells, far.n, far.words) == ("method.extent=head", 1, 6, "fits worse")
     assert (near.changed, near.words) == ("method.layerwise=true", "cannot be told apart")
     # |68 - 68.6| and |40 - 68.6| over sqrt(2.68^2 + 2.1^2)
-    assert (round(far.default, 3), round(far.reading, 2)) == (0.176, 8.39)
+    assert (round(far.default, 3), round(far.interpretation, 2)) == (0.176, 8.39)
 
 
 def texts(table: Table) -> list[tuple[str | None, ...]]:
@@ -180,12 +182,12 @@ def texts(table: Table) -> list[tuple[str | None, ...]]:
     ]
 
 
-def test_readings_as_tables(add: Any, shelf: Shelf) -> None:
+def test_interpretations_as_tables(add: Any, fake_store: FakeStore) -> None:
     for seed, accuracy in enumerate((0.5, 0.6)):
         add("fc", 1.0, accuracy, seed)
         add("fc", 1.0, accuracy + 0.2, seed, method__extent="head")
         add("bl", 0.5, 0.2, seed)  # a cell that our copy of the paper has lost
-    cells, whole = build_tables(collect(shelf.results_dir), ["1-readings-cells", "1-readings"])
+    cells, whole = build_tables(collect(fake_store.results_dir), ["1-readings-cells", "1-readings"]).values()
     # (75 - 68.6) / sqrt(7.07^2 + 2.1^2), and 7.07 / sqrt(2) of the same
     assert texts(cells) == [
         ("bl", "default", "0.5", "2", "20.0±0.0", None, None),
@@ -197,10 +199,10 @@ def test_readings_as_tables(add: Any, shelf: Shelf) -> None:
     assert verdict == "cannot be told apart"
 
 
-def test_the_search_as_a_table(add: Any, shelf: Shelf) -> None:
+def test_the_search_as_a_table(add: Any, fake_store: FakeStore) -> None:
     add_penalties(add, 0.6)
     add_penalties(add, 0.5, lr=0.3)
-    (table,) = build_tables(collect(shelf.results_dir), ["4-search"])
+    table = build_tables(collect(fake_store.results_dir), ["4-search"])["4-search"]
     # Squares of the differences from the 18 published values: 4427 and 4525 at 60%, 2427 and 9605 at 50%.
     assert texts(table) == [
         ("1", "1500", "256", "256", "sgd", "no", "22.3", "38.4", "17.4"),
@@ -211,7 +213,7 @@ def test_the_search_as_a_table(add: Any, shelf: Shelf) -> None:
 @pytest.mark.parametrize(
     ("name", "study"), [("1-readings", "readings"), ("1-readings-cells", "readings"), ("4-search", "table4_search")]
 )
-def test_a_table_without_runs_says_how_to_get_them(shelf: Shelf, name: str, study: str) -> None:
-    (table,) = build_tables(collect(shelf.results_dir), [name])
+def test_a_table_without_runs_says_how_to_get_them(fake_store: FakeStore, name: str, study: str) -> None:
+    table = build_tables(collect(fake_store.results_dir), [name])[name]
     assert table.rows == ()
     assert table.notes[0].endswith(f"start with: reinit-bench -m study={study}")

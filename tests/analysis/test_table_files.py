@@ -3,19 +3,22 @@
 import io
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pandas as pd
 import pytest
 from rich.console import Console
 
-from reinit_bench import analysis
-from reinit_bench.analysis import render
-from reinit_bench.analysis.collect import collect
-from reinit_bench.analysis.layout import Cell, Row, Table
-from reinit_bench.analysis.tables import build_tables, builders, write
-from reinit_bench.analysis.terminal import show
+from reinit_bench.analysis import synthetic, tables
+from reinit_bench.analysis.runs.collect import collect
+from reinit_bench.analysis.tables import build_tables, known_tables, write_table
+from reinit_bench.analysis.tables.render import text
+from reinit_bench.analysis.tables.render.html import html_table, long_table
+from reinit_bench.analysis.tables.render.terminal import show
+from reinit_bench.analysis.tables.table import Cell, Row, Table
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.files import StoreError
 
@@ -47,7 +50,7 @@ def small() -> Table:
 
 
 def test_markdown(small: Table) -> None:
-    assert render.markdown(small) == (
+    assert text.markdown(small) == (
         "**Table 2: accuracy [%]**\n"
         "\n"
         "| Dataset | Model | n | B | R | L |\n"
@@ -64,7 +67,7 @@ def test_markdown(small: Table) -> None:
 
 
 def test_latex(small: Table) -> None:
-    assert render.latex(small) == (
+    assert text.latex(small) == (
         "% needs \\usepackage{booktabs}\n"
         "\\begin{table*}\n"
         "\\centering\n"
@@ -91,11 +94,45 @@ def test_latex(small: Table) -> None:
 
 
 def test_csv(small: Table) -> None:
-    assert render.csv(small) == (
+    assert text.csv(small) == (
         "dataset,model,method,n,mean,std,published\n"
         "OXFORD-IIIT,scnn,bl,3,71.2333,0.4,15.1\n"
         "OXFORD-IIIT,scnn,welsr,0,,,\n"
     )
+
+
+def test_html(small: Table) -> None:
+    rows = str(html_table(replace(small, condition="<mild>"))).splitlines()
+    assert rows[:4] == [
+        '<table class="sortable">',
+        '<caption class="unseen">Table 2: accuracy [%]</caption>',
+        "<thead><tr>",
+        '<th scope="col"><button type="button">Dataset</button></th>',
+    ]
+    filters = 'data-dataset="OXFORD-IIIT" data-model="scnn" data-condition="&lt;mild&gt;"'
+    assert rows[rows.index("<tbody>") + 2 :] == [
+        f"<tr {filters}><td>OXFORD-IIIT</td><td>scnn [a_b=64]</td><td>1</td>"
+        '<td class="number best">50.0</td><td class="number best">50.0</td><td class="number">9.9</td></tr>',
+        f'<tr class="published" {filters}><td>OXFORD-IIIT</td><td>paper</td><td></td>'
+        '<td class="number">15.1</td><td class="number">—</td><td class="number"></td></tr>',
+        '<tr data-dataset="A|B &amp; C (200)" data-model="vgg16" data-condition="&lt;mild&gt;">'
+        "<td>A|B &amp; C (200)</td><td>vgg16</td><td>1</td>"
+        '<td class="number">100.0</td><td class="number">—</td><td class="number">—</td></tr>',
+        "</tbody></table>",
+    ]
+
+
+def test_data_as_json(small: Table) -> None:
+    assert long_table(replace(small, decimals={"n": 0, "mean": 1})) == {
+        "columns": [
+            *(("dataset", "text"), ("model", "text"), ("method", "text")),
+            *(("n", 0), ("mean", 1), ("std", "text"), ("published", "text")),
+        ],
+        "rows": [
+            ("OXFORD-IIIT", "scnn", "bl", 3, 71.2333, 0.4, 15.1),
+            ("OXFORD-IIIT", "scnn", "welsr", 0, None, None, None),
+        ],
+    }
 
 
 def on_terminal(tables: list[Table], width: int) -> str:
@@ -127,26 +164,26 @@ def test_terminal(small: Table) -> None:
 
 
 def test_a_narrow_terminal_cuts_no_number(small: Table) -> None:
-    text = on_terminal([small], 20)
-    assert "…" not in text
+    shown = on_terminal([small], 20)
+    assert "…" not in shown
     for number in ("71.2±0.4", "*81.2±1.0 (2)", "100.0"):
-        assert number in text
+        assert number in shown
 
 
 def test_notes_that_all_tables_carry_are_printed_once(small: Table) -> None:
-    other = Table("table6", "Table 6", ("Dataset",), ("B",), (), "", ("run a_b*", "only here"), small.data)
-    text = on_terminal([small, other], 80)
-    assert text.count("run a_b*") == 1
-    assert text.index("only here") < text.index("run a_b*")
-    assert text.index("mean ± std") < text.index("Table 6")
+    other = Table(name="table6", caption="Table 6", notes=("run a_b*", "only here"), data=small.data)
+    shown = on_terminal([small, other], 80)
+    assert shown.count("run a_b*") == 1
+    assert shown.index("only here") < shown.index("run a_b*")
+    assert shown.index("mean ± std") < shown.index("Table 6")
 
 
-def test_tables_from_the_store_in_every_format(shelf: Any, tmp_path: Path) -> None:
+def test_tables_from_the_store_in_every_format(fake_store: Any, tmp_path: Path) -> None:
     for method, accuracies in {"bl": (0.80, 0.82), "welsr": (0.875,), "lw": (0.87, 0.88)}.items():
         for seed, accuracy in enumerate(accuracies):
-            shelf.add("cifar10", "scnn", method, accuracy, seed=seed)
-    (built,) = build_tables(collect(shelf.results_dir), [2])
-    paths = write(built, tmp_path / "out" / "tables")
+            fake_store.add("cifar10", "scnn", method, accuracy, seed=seed)
+    (built,) = build_tables(collect(fake_store.results_dir), [2]).values()
+    paths = write_table(built, tmp_path / "out" / "tables")
     assert [path.name for path in paths] == ["table2.md", "table2.tex", "table2.csv"]
     markdown, latex, long = (path.read_text(encoding="utf-8") for path in paths)
     assert markdown == (
@@ -181,47 +218,61 @@ def test_tables_from_the_store_in_every_format(shelf: Any, tmp_path: Path) -> No
 
 def test_writing_again_replaces_the_files_and_leaves_nothing_else(small: Table, tmp_path: Path) -> None:
     (tmp_path / "table2.md").write_text("old")
-    write(small, tmp_path)
-    write(small, tmp_path)
+    write_table(small, tmp_path)
+    write_table(small, tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["table2.csv", "table2.md", "table2.tex"]
-    assert (tmp_path / "table2.md").read_text(encoding="utf-8") == render.markdown(small)
+    assert (tmp_path / "table2.md").read_text(encoding="utf-8") == text.markdown(small)
 
 
 def test_a_folder_that_cannot_be_made_is_named(small: Table, tmp_path: Path) -> None:
     (tmp_path / "tables").write_text("")
-    with pytest.raises(StoreError, match=r"cannot make .*tables: .*; give the tables another folder"):
-        write(small, tmp_path / "tables")
+    with pytest.raises(StoreError, match=r"cannot create .*tables: .*; change results_dir"):
+        write_table(small, tmp_path / "tables")
 
 
-def test_tables_come_in_the_order_asked_for_and_unknown_ones_are_named(shelf: Any) -> None:
-    collection = collect(shelf.results_dir)
-    assert [built.name for built in build_tables(collection, [7, 2, 7])] == ["table7", "table2"]
-    assert [built.name for built in build_tables(collection)][:3] == [
-        f"table{number}" for number in list(builders().usual)[:3]
-    ]
+def test_tables_come_in_the_order_asked_for_and_unknown_ones_are_named(fake_store: Any) -> None:
+    collection = collect(fake_store.results_dir)
+    assert {name: built.name for name, built in build_tables(collection, [7, 2, 7]).items()} == {
+        "7": "table7",
+        "2": "table2",
+    }
+    assert list(build_tables(collection)) == [name for name, table in known_tables().items() if table.usual]
     with pytest.raises(ConfigError, match=r"there is no table 5; the tables are .*2.*6.*7"):
         build_tables(collection, [2, 5])
 
 
-def test_a_new_file_is_a_new_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "table_of_mine.py").write_text("TABLES = {99: lambda collection: 'mine'}\n")
-    monkeypatch.setattr(analysis, "__path__", [*analysis.__path__, str(tmp_path)])
-    found = builders().usual
-    sys.modules.pop("reinit_bench.analysis.table_of_mine")
-    assert {"2", "6", "7", "99"} <= set(found)
-    assert found["99"](None) == "mine"  # type: ignore[arg-type]
+def test_numbers_come_before_words_and_before_their_variants() -> None:
+    assert list(known_tables()) == [
+        *("1", "1-readings", "1-readings-cells", "2", "3", "3-one-sided", "3-one-sided-ties-split", "3-ties-split"),
+        *("4", "4-search", "6", "7", "ablation", "ablation_synthetic", "gains", "ranks", "tree"),
+    ]
 
 
-def test_the_command_writes_and_prints_all_tables_or_only_writes_them(shelf: Any) -> None:
-    shelf.add("cifar10", "scnn", "bl", 0.815)
-    words = [sys.executable, "-m", "reinit_bench", "tables", f"results_dir={shelf.results_dir}"]
-    # In a process of its own, where runs are read beside the imports.
+@pytest.mark.parametrize("package", [tables, synthetic], ids=["tables", "synthetic"])
+def test_a_new_file_is_a_new_table(package: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "my_table.py").write_text(
+        "TABLES = {99: lambda collection: 'mine'}\n"
+        "BY_NAME = {'99-more': lambda collection: 'more'}\n"
+        "FROM_PAPER = True\n"
+    )
+    monkeypatch.setattr(package, "__path__", [*package.__path__, str(tmp_path)])
+    found = known_tables()
+    sys.modules.pop(f"{package.__name__}.my_table")
+    mine, more = found["99"], found["99-more"]
+    assert (mine.build(None), more.build(None)) == ("mine", "more")  # type: ignore[arg-type, comparison-overlap]
+    assert (mine.usual, mine.from_paper, more.usual, more.from_paper) == (True, True, False, False)
+    assert {"1", "2", "6", "7"} < set(found)
+
+
+def test_the_command_writes_and_prints_all_tables_or_only_writes_them(fake_store: Any) -> None:
+    fake_store.add("cifar10", "scnn", "bl", 0.815)
+    words = [sys.executable, "-m", "reinit_bench", "tables", f"results_dir={fake_store.results_dir}"]
     loud, quiet = (subprocess.run([*words, *more], capture_output=True, text=True) for more in ([], ["--quiet"]))
     assert (loud.returncode, quiet.returncode, quiet.stdout, loud.stderr, quiet.stderr) == (0, 0, "", "", "")
     assert "81.5" in loud.stdout
-    assert "| CIFAR10 | scnn | 1 | 81.5 |" in (shelf.results_dir / "tables" / "table2.md").read_text()
-    (shelf.results_dir / "runs" / "torn").mkdir()
-    (shelf.results_dir / "runs" / "torn" / "result.json").write_text("{")
+    assert "| CIFAR10 | scnn | 1 | 81.5 |" in (fake_store.results_dir / "tables" / "table2.md").read_text()
+    (fake_store.results_dir / "runs" / "torn").mkdir()
+    (fake_store.results_dir / "runs" / "torn" / "result.json").write_text("{")
     torn = subprocess.run([*words, "--quiet"], capture_output=True, text=True)
     assert torn.returncode == 1
     assert torn.stderr.startswith("error: ")

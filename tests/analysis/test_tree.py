@@ -1,13 +1,13 @@
 """Figure 3's tree on made cases whose split is known, and on the published numbers as measured."""
 
 import pytest
-from made import grid, made, run
+from fake_runs import collection_of, fake_grid, fake_run
 
-from reinit_bench.analysis import tree as trees
-from reinit_bench.analysis.outcomes import outcomes
-from reinit_bench.analysis.published_runs import published_runs
-from reinit_bench.analysis.table_tree import tree_table
-from reinit_bench.analysis.tree import MIN_LEAF, Node, Question, fit
+from reinit_bench.analysis.runs.published_runs import published_runs
+from reinit_bench.analysis.stats import tree as trees
+from reinit_bench.analysis.stats.scores import scores_by_setting
+from reinit_bench.analysis.stats.tree import MIN_LEAF, Node, Question, fit
+from reinit_bench.analysis.tables.tree_table import tree_table
 
 
 @pytest.fixture(autouse=True)
@@ -24,7 +24,7 @@ def resnet_is_different(dataset: str, model: str, method: str, number: int) -> f
 
 
 def test_the_split_that_was_put_in_is_found() -> None:
-    tree = fit(outcomes(grid(DATASETS, ["scnn", "resnet50"], ["bl", "fc", "lw"], resnet_is_different)))
+    tree = fit(scores_by_setting(fake_grid(DATASETS, ["scnn", "resnet50"], ["bl", "fc", "lw"], resnet_is_different)))
     assert tree is not None
     root = tree.root
     assert root.question is not None
@@ -49,7 +49,11 @@ def test_a_numeric_question_is_yes_below_its_threshold() -> None:
     def small_is_different(dataset: str, model: str, method: str, number: int) -> float:
         return 60.0 if method == ("fc" if dataset == "BIRDS2010" else "lw") else 50.0
 
-    tree = fit(outcomes(grid(("CIFAR10", "BIRDS2010"), ["scnn", "vgg16"], ["bl", "fc", "lw"], small_is_different)))
+    tree = fit(
+        scores_by_setting(
+            fake_grid(("CIFAR10", "BIRDS2010"), ["scnn", "vgg16"], ["bl", "fc", "lw"], small_is_different)
+        )
+    )
     assert tree is not None
     assert tree.root.yes is not None
     question = tree.root.question
@@ -67,7 +71,7 @@ def test_no_leaf_is_smaller_than_seven_settings_even_with_ties() -> None:
         winners = ("bl", "lw") if number == 0 else ("fc", "lw")
         return 60.0 if method in winners else 50.0
 
-    tree = fit(outcomes(grid(DATASETS, ["scnn", "vgg16"], ["bl", "fc", "lw"], tied)))
+    tree = fit(scores_by_setting(fake_grid(DATASETS, ["scnn", "vgg16"], ["bl", "fc", "lw"], tied)))
     assert tree is not None
     assert tree.ties == tree.n == 36
     assert min(leaf.n for _, leaf in tree.root.leaves()) >= MIN_LEAF
@@ -76,17 +80,21 @@ def test_no_leaf_is_smaller_than_seven_settings_even_with_ties() -> None:
 
 
 def test_settings_without_all_methods_or_of_unknown_size_are_not_fitted_to() -> None:
-    whole = grid(DATASETS, ["scnn"], ["bl", "lw"], lambda d, m, method, n: 50.0 + (method == "lw"))
+    whole = fake_grid(DATASETS, ["scnn"], ["bl", "lw"], lambda d, m, method, n: 50.0 + (method == "lw"))
     rows = whole.frame.to_dict("records")
-    more = [run("CASSAVA", "scnn", "lw", 99.0), run("MINE", "scnn", "lw", 99.0), run("MINE", "scnn", "bl", 98.0)]
-    tree = fit(outcomes(made([*rows, *more])))
+    more = [
+        fake_run("CASSAVA", "scnn", "lw", 99.0),
+        fake_run("MINE", "scnn", "lw", 99.0),
+        fake_run("MINE", "scnn", "bl", 98.0),
+    ]
+    tree = fit(scores_by_setting(collection_of([*rows, *more])))
     assert tree is not None
     assert tree.n == 18
 
 
 def test_too_few_settings_have_no_tree() -> None:
-    assert fit(outcomes(grid(("CIFAR10", "CIFAR100"), ["scnn"], ["bl", "lw"], lambda *_: 50.0))) is None
-    assert fit(outcomes(made([]))) is None
+    assert fit(scores_by_setting(fake_grid(("CIFAR10", "CIFAR100"), ["scnn"], ["bl", "lw"], lambda *_: 50.0))) is None
+    assert fit(scores_by_setting(collection_of([]))) is None
 
 
 def test_an_impure_leaf_names_what_makes_up_more_than_half_of_it() -> None:
@@ -100,7 +108,7 @@ def test_an_impure_leaf_names_what_makes_up_more_than_half_of_it() -> None:
 
 
 def test_the_published_tree_as_measured() -> None:
-    tree = fit(outcomes(published_runs()))
+    tree = fit(scores_by_setting(published_runs()))
     assert tree is not None
     assert (tree.n, tree.ties) == (127, 11)
     assert tree.root.question == Question(feature="architecture resnet50", threshold=0.5, flag=True)
@@ -116,7 +124,7 @@ def test_the_published_tree_as_measured() -> None:
 
 
 def test_the_trees_table() -> None:
-    collection = grid(DATASETS, ["scnn", "resnet50"], ["bl", "lw"], resnet_is_different)
+    collection = fake_grid(DATASETS, ["scnn", "resnet50"], ["bl", "lw"], resnet_is_different)
     table = tree_table(collection)
     assert {row.headings[1] for row in table.rows} == {"18"}
     assert sorted(tuple(cell.text for cell in row.cells) for row in table.rows) == [
@@ -125,4 +133,6 @@ def test_the_trees_table() -> None:
     ]
     assert list(table.data.columns) == ["leaf", "n", "gini", "top", "bl", "lw"]
     assert any("in datasets (one left out) not fitted to: 100.0%" in note for note in table.notes)
-    assert tree_table(made([])).notes == ("fewer than 14 settings in results in which all methods have finished",)
+    assert tree_table(collection_of([])).notes == (
+        "fewer than 14 settings in results in which all methods have finished",
+    )

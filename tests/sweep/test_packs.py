@@ -7,8 +7,8 @@ from pathlib import Path
 
 from factories import write_result
 
-from reinit_bench.analysis.collect import collect
-from reinit_bench.analysis.table_synthetic import TABLES
+from reinit_bench.analysis.runs.collect import collect
+from reinit_bench.analysis.synthetic.signal_table import signal_table
 from reinit_bench.sweep.jobs import jobs_of
 from reinit_bench.sweep.plan import Plan
 from reinit_bench.sweep.pool import Pool
@@ -59,6 +59,6 @@ def test_table_1_takes_every_run_of_its_study_and_no_other_reading(
     assert (len(study), len(others)) == (18, 75)
     for experiment in {other.run_id: other for other in [*study, *others]}.values():
         write_result(tmp_path, experiment, test_accuracy=0.5)
-    table = TABLES[1](collect(tmp_path))
+    table = signal_table(collect(tmp_path))
     assert table.data["n"].tolist() == [1] * 18
     assert table.data["mean"].tolist() == [50.0] * 18

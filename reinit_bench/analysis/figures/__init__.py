@@ -1,48 +1,78 @@
 """All figures: found, drawn and written.
 
 A figure is a module of this package that offers `draw`, a function from a collection to a matplotlib figure. A new file
-is found by being there; its name is the figure's. Modules without `draw` are what figures share. `FROM_PAPER = True`
-says that the figure can be drawn from the published numbers too.
+is found by being there; its name is the figure's, and the first paragraph of its docstring the caption. It may offer
+`VARIANTS`, further figures by name, each drawn by a function whose docstring is its caption, and `FROM_PAPER = True`,
+where the figure can be drawn from the published numbers too. Modules without `draw` are what figures share.
 """
 
 from __future__ import annotations
 
 import io
 import pkgutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 
 import matplotlib
 from matplotlib.figure import Figure
 
-from reinit_bench.analysis.collect import Collection
 from reinit_bench.analysis.figures.style import RC
+from reinit_bench.analysis.runs.collect import Collection
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.store.files import StoreError, write_atomically
-
-Drawer = Callable[[Collection], Figure]
+from reinit_bench.store.files import make_folder, write_bytes
 
 FORMATS = ("png", "pdf")
+
+Draw = Callable[[Collection], Figure]
 
 
 class NothingToDraw(ConfigError):
     """The store has no run that a figure shows; the message names the command that makes them."""
 
 
-def drawers(names: Sequence[str] | None = None, *, from_paper: bool = False) -> dict[str, Drawer]:
+@dataclass(frozen=True)
+class KnownFigure:
+    """A figure that can be drawn.
+
+    Attributes:
+        draw: makes it from a collection; raises NothingToDraw.
+        caption: what it shows.
+        from_paper: whether it can be drawn from the published numbers.
+    """
+
+    draw: Draw
+    caption: str
+    from_paper: bool
+
+
+def known_figures(names: Sequence[str] | None = None, *, from_paper: bool = False) -> dict[str, KnownFigure]:
     """The figures with these names; where none is named all of them, or all that the published numbers can fill.
 
     Raises:
         ConfigError: there is no figure with such a name.
     """
-    modules = {found.name: import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)}
-    known = {name: modules[name] for name in sorted(modules, key=_by_number) if hasattr(modules[name], "draw")}
+    modules = [import_module(f"{__name__}.{found.name}") for found in pkgutil.iter_modules(__path__)]
+    found = {name: figure for module in modules if hasattr(module, "draw") for name, figure in _offered(module)}
+    known = {name: found[name] for name in sorted(found, key=_by_number)}
     unknown = [name for name in names or [] if name not in known]
     if unknown:
         raise ConfigError(f"there is no figure {unknown[0]!r}; the figures are {', '.join(known)}")
-    usual = [name for name, module in known.items() if not from_paper or getattr(module, "FROM_PAPER", False)]
-    return {name: known[name].draw for name in names or usual}
+    usual = [name for name, figure in known.items() if figure.from_paper or not from_paper]
+    return {name: known[name] for name in names or usual}
+
+
+def _offered(module: ModuleType) -> Iterator[tuple[str, KnownFigure]]:
+    from_paper = getattr(module, "FROM_PAPER", False)
+    yield module.__name__.rpartition(".")[2], KnownFigure(module.draw, _first_paragraph(module), from_paper)
+    for name, draw in getattr(module, "VARIANTS", {}).items():
+        yield name, KnownFigure(draw, _first_paragraph(draw), from_paper)
+
+
+def _first_paragraph(documented: object) -> str:
+    return " ".join((documented.__doc__ or "").strip().partition("\n\n")[0].split())
 
 
 def _by_number(name: str) -> tuple[str, int]:
@@ -51,23 +81,24 @@ def _by_number(name: str) -> tuple[str, int]:
     return word, int(name[len(word) :] or 0)
 
 
-def write(figure: Figure, name: str, directory: Path) -> tuple[Path, ...]:
-    """Write the figure as PNG and PDF into `directory`, each file in one step; returns their paths.
+def image(figure: Figure, ending: str, dpi: int) -> bytes:
+    """The content of the figure's file."""
+    content = io.BytesIO()
+    # Type 42 keeps text as text: searchable, and editable by a journal.
+    with matplotlib.rc_context({**RC, "pdf.fonttype": 42}):
+        figure.savefig(content, format=ending, dpi=dpi)
+    figure.set_layout_engine("none")  # it is laid out: doing it again for the next format would take as long
+    return content.getvalue()
+
+
+def write_figure(figure: Figure, name: str, folder: Path) -> tuple[Path, ...]:
+    """Write the figure as PNG and PDF, each file in one step; returns their paths.
 
     Raises:
         StoreError: the folder cannot be made or written.
     """
-    try:
-        directory.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(f"cannot make {directory}: {error.strerror or error}; change results_dir") from error
-    paths = []
-    for ending in FORMATS:
-        content = io.BytesIO()
-        # Type 42 keeps text as text: searchable, and editable by a journal.
-        with matplotlib.rc_context({**RC, "pdf.fonttype": 42}):
-            figure.savefig(content, format=ending, dpi=200)
-        figure.set_layout_engine("none")  # it is laid out: doing it again for the next format would take as long
-        write_atomically(directory / f"{name}.{ending}", lambda stream: stream.write(content.getvalue()))  # noqa: B023
-        paths.append(directory / f"{name}.{ending}")
-    return tuple(paths)
+    make_folder(folder)
+    contents = {folder / f"{name}.{ending}": image(figure, ending, dpi=200) for ending in FORMATS}
+    for path, content in contents.items():
+        write_bytes(path, content)
+    return tuple(contents)

@@ -7,10 +7,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from reinit_bench.analysis.collect import Collection
 from reinit_bench.analysis.figures import NothingToDraw
 from reinit_bench.analysis.figures.style import BLUE, GRAY, ORANGE, TEXT_WIDTH, styled
-from reinit_bench.analysis.outcomes import outcomes
+from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.stats.scores import scores_by_setting
 
 DATASETS = ("CIFAR10", "CIFAR100")
 MODELS = ("vgg16", "mobilenet")
@@ -28,8 +28,7 @@ def draw(collection: Collection) -> Figure:
     Raises:
         NothingToDraw: no setting in which both BL and LW have finished.
     """
-    found = outcomes(collection, every_setting=True)
-    frame = found.frame
+    frame = scores_by_setting(collection, every_setting=True).frame
     if not {"bl", "lw"} <= set(frame.columns) or frame.dropna(subset=["bl", "lw"]).empty:
         raise NothingToDraw(
             f"figure2: no setting in {collection.results_dir} in which both BL and LW finished; "

@@ -10,12 +10,11 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
-from reinit_bench.analysis.collect import Collection
 from reinit_bench.analysis.figures import NothingToDraw
 from reinit_bench.analysis.figures.style import GRAY, TEXT_WIDTH, method_style, styled
-from reinit_bench.analysis.outcomes import outcomes
-from reinit_bench.analysis.published_runs import SOURCE
-from reinit_bench.analysis.tree import IMPURE, MIN_LEAF, Node, Tree, fit
+from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.stats.scores import scores_by_setting
+from reinit_bench.analysis.stats.tree import IMPURE, MIN_LEAF, Node, Tree, fit
 
 FROM_PAPER = True
 
@@ -43,11 +42,11 @@ def draw(collection: Collection) -> Figure:
     Raises:
         NothingToDraw: too few settings in which all methods have finished.
     """
-    found = outcomes(collection)
-    tree = fit(found)
+    scores = scores_by_setting(collection).common()
+    tree = fit(scores)
     if tree is None:
         raise NothingToDraw(
-            f"figure3: {len(found.common().complete)} settings in {collection.results_dir} with all methods, and "
+            f"figure3: {len(scores.complete)} settings in {collection.results_dir} with all methods, and "
             f"{2 * MIN_LEAF} of datasets of known size are needed; reinit-bench -m study=table3, "
             "or study=digits initializer=he_normal,xavier_uniform"
         )
@@ -62,15 +61,11 @@ def draw(collection: Collection) -> Figure:
         if place.node.question is None:
             _draw_leaf(axes, place.node, depth, place.row)
         else:
-            question = place.node.question.words()
-            words = question.replace(" ≤", "\n≤") if " ≤" in question else "\n".join(question.rsplit(" ", 1))
-            text = f"{words}\nn = {place.node.n}, Gini {place.node.gini:.2f}"
-            box = {"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": GRAY, "linewidth": 0.8}
-            axes.text(place.level, place.row, text, ha="center", va="center", fontsize=6.5, bbox=box, zorder=3)
+            _draw_question(axes, place, place.node.question.words())
     axes.set_xlim(-0.5, depth + _BAR + 1.75)
     axes.set_ylim(len(leaves) - 0.4, -0.6)
     _legend(figure, tree)
-    figure.supxlabel("\n".join(_sentences(tree, collection.from_paper)), fontsize=7.5)
+    figure.supxlabel("\n".join(_sentences(tree, collection.source)), fontsize=7.5)
     return figure
 
 
@@ -102,6 +97,13 @@ def _draw_edge(axes: Axes, place: _Place, depth: int) -> None:
     axes.text(bend + 0.03, start.row - 0.06 if yes else start.row + 0.06, place.answer, fontsize=6.5, va=align)
 
 
+def _draw_question(axes: Axes, place: _Place, question: str) -> None:
+    words = question.replace(" ≤", "\n≤") if " ≤" in question else "\n".join(question.rsplit(" ", 1))
+    text = f"{words}\nn = {place.node.n}, Gini {place.node.gini:.2f}"
+    box = {"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": GRAY, "linewidth": 0.8}
+    axes.text(place.level, place.row, text, ha="center", va="center", fontsize=6.5, bbox=box, zorder=3)
+
+
 def _draw_leaf(axes: Axes, node: Node, depth: int, row: float) -> None:
     """A bar of the methods' shares at the right of the tree, and what is best there in words."""
     start = depth + 0.1
@@ -125,14 +127,14 @@ def _legend(figure: Figure, tree: Tree) -> None:
     )
 
 
-def _sentences(tree: Tree, from_paper: bool) -> list[str]:
-    source = f"from {SOURCE}: " if from_paper else ""
-    said = [
-        f"{source}{tree.n} settings, {tree.ties} with several best methods, which share them",
+def _sentences(tree: Tree, source: str | None) -> list[str]:
+    begin = f"from {source}: " if source else ""
+    words = [
+        f"{begin}{tree.n} settings, {tree.ties} with several best methods, which share them",
         f"where Gini > {IMPURE}, the methods are named that together are the best in more than half of the leaf",
         f"the tree names a best method in {tree.fitted:.0%} of the settings that it was fitted to",
     ]
-    for words, pair in (("settings (ten folds)", tree.by_setting), ("datasets (each left out)", tree.by_dataset)):
+    for what, pair in (("settings (ten folds)", tree.by_setting), ("datasets (each left out)", tree.by_dataset)):
         if pair:
-            said.append(f"of {words} not seen: {pair[0]:.0%}; always naming the most frequent one: {pair[1]:.0%}")
-    return said
+            words.append(f"of {what} not seen: {pair[0]:.0%}; always naming the most frequent one: {pair[1]:.0%}")
+    return words

@@ -8,27 +8,30 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reinit_bench.analysis.collect import Collection
 from reinit_bench.analysis.figures import NothingToDraw
-from reinit_bench.analysis.figures.grid import curves, one_dataset
-from reinit_bench.analysis.figures.style import styled
-from reinit_bench.analysis.panels import Panel, of_one_dataset, panels, plain_runs
+from reinit_bench.analysis.figures.panel_grid import PanelGrid, draw_curves
+from reinit_bench.analysis.figures.panels import Panel, panels
+from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.runs.distance import default_image_runs
 
 BUDGET = "trainer.max_steps"
-HEADING = "Test accuracy by step budget"
-LABEL = "accuracy [%]"
-XLABEL = "most training steps per round; the baseline has as many in all"
 
 
-@styled
 def draw(collection: Collection) -> Figure:
     """A panel per architecture: mean test accuracy over seeds against the steps that a round may take.
 
     Raises:
         NothingToDraw: no method was run at two budgets or more.
     """
-    found = of_one_dataset(budgeted(collection, "figure4"))
-    return one_dataset(found, accuracy_by_budget(found), [(LABEL, cell)], heading=HEADING, xlabel=XLABEL, free=[BUDGET])
+    return GRID.one_dataset(collection, "figure4")
+
+
+def every_dataset(collection: Collection) -> Figure:
+    """Figure 9, the full version of Figure 4: test accuracy by compute budget, every dataset."""
+    return GRID.every_dataset(collection, "figure9", GRID.rows[0])
+
+
+VARIANTS = {"figure9": every_dataset}
 
 
 def budgeted(collection: Collection, figure: str) -> list[Panel]:
@@ -37,8 +40,7 @@ def budgeted(collection: Collection, figure: str) -> list[Panel]:
     Raises:
         NothingToDraw: there is none.
     """
-    runs = plain_runs(collection)
-    several = panels(collection, runs, free=(BUDGET,), usable=_several)
+    several = panels(collection, default_image_runs(collection), free=(BUDGET,), usable=_has_several)
     if not several:
         raise NothingToDraw(
             f"{figure}: no method with finished runs at two step budgets or more in {collection.results_dir}; "
@@ -47,7 +49,7 @@ def budgeted(collection: Collection, figure: str) -> list[Panel]:
     return several
 
 
-def accuracy_by_budget(found: Sequence[Panel]) -> pd.DataFrame:
+def accuracy_by_budget(collection: Collection, found: Sequence[Panel]) -> pd.DataFrame:
     """A row for each dataset, model, method and budget: n seeds, mean and standard deviation in percent."""
     runs = pd.concat([panel.runs.assign(dataset=panel.dataset, model=panel.model) for panel in found])
     keys = ["dataset", "model", "method", "method_label", BUDGET]
@@ -56,10 +58,10 @@ def accuracy_by_budget(found: Sequence[Panel]) -> pd.DataFrame:
     return data.rename(columns={"size": "n"})
 
 
-def cell(axes: Axes, rows: pd.DataFrame) -> None:
+def _cell(axes: Axes, rows: pd.DataFrame) -> None:
     """Curves over a logarithmic axis that names the budgets (every other one, where there are many)."""
     axes.set_xscale("log")
-    curves(axes, rows, BUDGET, "mean")
+    draw_curves(axes, rows, BUDGET, "mean")
     budgets = sorted(rows[BUDGET].unique())
     named = budgets[:: 1 + len(budgets) // 5]
     axes.set_xticks(named, labels=[_short(budget) for budget in named])
@@ -71,5 +73,15 @@ def _short(budget: float) -> str:
     return f"{budget:g}" if budget < 1000 else f"{budget / 1000:g}k"
 
 
-def _several(runs: pd.DataFrame) -> bool:
+def _has_several(runs: pd.DataFrame) -> bool:
     return bool((runs.groupby("method")[BUDGET].nunique() > 1).any())
+
+
+GRID = PanelGrid(
+    panels=budgeted,
+    data=accuracy_by_budget,
+    rows=[("accuracy [%]", _cell)],
+    heading="Test accuracy by step budget",
+    xlabel="most training steps per round; the baseline has as many in all",
+    free=[BUDGET],
+)

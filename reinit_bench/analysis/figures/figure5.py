@@ -3,43 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reinit_bench.analysis.collect import Collection
-from reinit_bench.analysis.figures.grid import curves, one_dataset
-from reinit_bench.analysis.figures.measured import measured_panels
-from reinit_bench.analysis.figures.style import styled
-from reinit_bench.analysis.panels import Panel, of_one_dataset
-from reinit_bench.analysis.per_run import diagnostics_of
+from reinit_bench.analysis.figures.panel_grid import PanelGrid, draw_curves
+from reinit_bench.analysis.figures.panels import Panel, measured_panels
+from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.runs.measurements import diagnostics_of
 
 NEEDED = tuple(f"sharpness.{name}" for name in ("sigma", "accuracy", "loss", "accuracy_without", "loss_without"))
-HEADING = "Sharpness"
-XLABEL = "σ of the noise N(0, σ²I) added to all parameters; lower curves: flatter minima"
 LOST, GAINED = "accuracy_lost", "loss_gained"
 
 
-@styled
 def draw(collection: Collection) -> Figure:
     """A panel per architecture: training accuracy lost (top) and training loss gained (bottom) by sigma.
 
     Raises:
         NothingToDraw: no finished run has its sharpness measured.
     """
-    found = of_one_dataset(measured(collection, "figure5"))
-    rows = [("accuracy lost [points]", accuracy_cell), ("loss gained", loss_cell)]
-    return one_dataset(found, sharpness(collection, found), rows, heading=HEADING, xlabel=XLABEL)
+    return GRID.one_dataset(collection, "figure5")
 
 
-def measured(collection: Collection, figure: str) -> list[Panel]:
-    """The panels of runs whose sharpness was measured.
+def every_dataset(collection: Collection) -> Figure:
+    """Figure 12, the full version of Figure 5: change in training accuracy under Gaussian noise, every dataset."""
+    return GRID.every_dataset(collection, "figure12", ("points lost", _accuracy_cell))
 
-    Raises:
-        NothingToDraw: there is none.
-    """
-    return measured_panels(collection, figure, "sharpness", NEEDED)
+
+VARIANTS = {"figure12": every_dataset}
 
 
 def sharpness(collection: Collection, found: Sequence[Panel]) -> pd.DataFrame:
@@ -59,17 +52,17 @@ def sharpness(collection: Collection, found: Sequence[Panel]) -> pd.DataFrame:
     return groups.agg(n=(LOST, "size"), **{name: (name, "mean") for name in (LOST, GAINED)}).reset_index()
 
 
-def accuracy_cell(axes: Axes, rows: pd.DataFrame) -> None:
+def _accuracy_cell(axes: Axes, rows: pd.DataFrame) -> None:
     """Accuracy lost over a logarithmic axis of sigmas."""
     axes.set_xscale("log")
-    curves(axes, rows, "sigma", LOST)
+    draw_curves(axes, rows, "sigma", LOST)
 
 
-def loss_cell(axes: Axes, rows: pd.DataFrame) -> None:
+def _loss_cell(axes: Axes, rows: pd.DataFrame) -> None:
     """Loss gained; it may grow by a thousandth or a hundredfold, so that the axis is logarithmic but near zero."""
     axes.set_xscale("log")
     axes.set_yscale("symlog", linthresh=0.01)
-    curves(axes, rows, "sigma", GAINED)
+    draw_curves(axes, rows, "sigma", GAINED)
 
 
 def _points(collection: Collection, run_id: str) -> list[tuple[float, float, float]]:
@@ -78,3 +71,12 @@ def _points(collection: Collection, run_id: str) -> list[tuple[float, float, flo
     lost = 100 * (accuracy_without - accuracy.mean(axis=0))
     gained = loss.mean(axis=0) - loss_without
     return [(float(s), float(a), float(b)) for s, a, b in zip(sigma, lost, gained, strict=True)]
+
+
+GRID = PanelGrid(
+    panels=partial(measured_panels, what="sharpness", needed=NEEDED),
+    data=sharpness,
+    rows=[("accuracy lost [points]", _accuracy_cell), ("loss gained", _loss_cell)],
+    heading="Sharpness",
+    xlabel="σ of the noise N(0, σ²I) added to all parameters; lower curves: flatter minima",
+)

@@ -3,43 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reinit_bench.analysis.collect import Collection
-from reinit_bench.analysis.figures.grid import curves, one_dataset
-from reinit_bench.analysis.figures.measured import measured_panels
-from reinit_bench.analysis.figures.style import styled
-from reinit_bench.analysis.panels import Panel, of_one_dataset
-from reinit_bench.analysis.per_run import diagnostics_of
+from reinit_bench.analysis.figures.panel_grid import PanelGrid, draw_curves
+from reinit_bench.analysis.figures.panels import Panel, measured_panels
+from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.runs.measurements import diagnostics_of
 
 NEEDED = ("margins.smallest",)
-HEADING = "Smallest margins on the training set"
-TOP, BOTTOM = "margin (log)", "margin"
-XLABEL = "training example, by its margin (true label's softmax output minus the largest other one)"
 
 
-@styled
 def draw(collection: Collection) -> Figure:
     """A panel per architecture: margins of every method on a logarithmic axis, and of BL and LW on a linear one.
 
     Raises:
         NothingToDraw: no finished run has its margins measured.
     """
-    found = of_one_dataset(measured(collection, "figure6"))
-    rows = [(TOP, every_method), (BOTTOM, lw_and_bl)]
-    return one_dataset(found, margins(collection, found), rows, heading=HEADING, xlabel=XLABEL)
+    return GRID.one_dataset(collection, "figure6")
 
 
-def measured(collection: Collection, figure: str) -> list[Panel]:
-    """The panels of runs whose margins were measured.
+def every_dataset_every_method(collection: Collection) -> Figure:
+    """Figure 10, the full version of Figure 6's top: the smallest margins, all methods, every dataset."""
+    return GRID.every_dataset(collection, "figure10", GRID.rows[0])
 
-    Raises:
-        NothingToDraw: there is none.
-    """
-    return measured_panels(collection, figure, "margins", NEEDED)
+
+def every_dataset_lw_and_bl(collection: Collection) -> Figure:
+    """Figure 11, the full version of Figure 6's bottom: the smallest margins, LW against BL, every dataset."""
+    return GRID.every_dataset(collection, "figure11", GRID.rows[1])
+
+
+VARIANTS = {"figure10": every_dataset_every_method, "figure11": every_dataset_lw_and_bl}
 
 
 def margins(collection: Collection, found: Sequence[Panel]) -> pd.DataFrame:
@@ -56,20 +53,27 @@ def margins(collection: Collection, found: Sequence[Panel]) -> pd.DataFrame:
     return groups.agg(["size", "median"]).reset_index().rename(columns={"size": "n", "median": "margin"})
 
 
-def every_method(axes: Axes, rows: pd.DataFrame) -> None:
+def _every_method(axes: Axes, rows: pd.DataFrame) -> None:
     """All methods on a logarithmic axis: curves begin after the margins below zero, those of wrong answers."""
-    axes.set_xlim(0, rows["rank"].max())
     axes.set_yscale("log")
-    curves(axes, rows[rows["margin"] > 0], "rank", "margin", markevery=_every(rows))
+    _curves(axes, rows, rows["margin"] > 0)
 
 
-def lw_and_bl(axes: Axes, rows: pd.DataFrame) -> None:
+def _lw_and_bl(axes: Axes, rows: pd.DataFrame) -> None:
     """LW and the baseline alone."""
-    axes.set_xlim(0, rows["rank"].max())
-    two = rows[rows["method"].isin(["bl", "lw"])]
-    curves(axes, two, "rank", "margin", markevery=_every(rows))
+    _curves(axes, rows, rows["method"].isin(["bl", "lw"]))
 
 
-def _every(rows: pd.DataFrame) -> int:
-    """How many points lie between two markers."""
-    return max(1, int(rows["rank"].max()) // 6)
+def _curves(axes: Axes, rows: pd.DataFrame, shown: pd.Series) -> None:
+    last = int(rows["rank"].max())
+    axes.set_xlim(0, last)
+    draw_curves(axes, rows[shown], "rank", "margin", markevery=max(1, last // 6))
+
+
+GRID = PanelGrid(
+    panels=partial(measured_panels, what="margins", needed=NEEDED),
+    data=margins,
+    rows=[("margin (log)", _every_method), ("margin", _lw_and_bl)],
+    heading="Smallest margins on the training set",
+    xlabel="training example, by its margin (true label's softmax output minus the largest other one)",
+)

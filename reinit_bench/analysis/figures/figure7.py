@@ -7,11 +7,12 @@ import pandas as pd
 from matplotlib.figure import Figure
 from scipy.stats import norm
 
-from reinit_bench.analysis.collect import Collection
 from reinit_bench.analysis.figures import NothingToDraw
-from reinit_bench.analysis.figures.style import COLUMN_WIDTH, GRAY, method_style, ordered, styled
-from reinit_bench.analysis.panels import plain_runs
-from reinit_bench.analysis.per_run import diagnostics_of, having
+from reinit_bench.analysis.figures.style import COLUMN_WIDTH, GRAY, method_style, styled
+from reinit_bench.analysis.runs import paper
+from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.runs.distance import default_image_runs
+from reinit_bench.analysis.runs.measurements import diagnostics_of, having
 
 NEEDED = "weights.size"
 
@@ -52,10 +53,8 @@ def ratios(collection: Collection) -> pd.DataFrame:
 
     A setting is everything but the method and its own settings, its number of rounds (`method.repeats`) excepted.
     """
-    runs = plain_runs(collection)
-    runs = having(collection, runs, NEEDED)
-    keys = [name for name in collection.settings if name != "method" and not name.startswith("method.")]
-    keys = [*keys, "seed", *(["method.repeats"] if "method.repeats" in runs else [])]
+    runs = having(collection, default_image_runs(collection), NEEDED)
+    keys = [*collection.shared_settings, "seed", *(["method.repeats"] if "method.repeats" in runs else [])]
     keys = [name for name in keys if runs[name].nunique(dropna=False) > 1]
     sized = runs.assign(size=[float(diagnostics_of(collection, run_id)[NEEDED]) for run_id in runs["run_id"]], one=1)
     by = ["one", *keys]
@@ -72,4 +71,4 @@ def gaussians(pairs: pd.DataFrame) -> pd.DataFrame:
     found = pairs.groupby(["method", "method_label"])["ratio"].agg(["size", "mean", "std"]).reset_index()
     found = found.rename(columns={"size": "n"})
     found = found[(found["n"] > 1) & (found["std"] > 0)]
-    return found.set_index("method").reindex(ordered(found["method"])).reset_index()
+    return found.set_index("method").reindex(paper.ordered_methods(found["method"])).reset_index()

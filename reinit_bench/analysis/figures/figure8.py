@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,17 +9,20 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reinit_bench.analysis.collect import Collection
 from reinit_bench.analysis.figures import NothingToDraw
-from reinit_bench.analysis.figures.grid import headed_legend
+from reinit_bench.analysis.figures.panel_grid import footnote, headed_legend, legend_handles
+from reinit_bench.analysis.figures.panels import Panel, of_one_dataset, panels, together
 from reinit_bench.analysis.figures.style import BLUE, GREEN, ORANGE, TEXT_WIDTH, styled
-from reinit_bench.analysis.panels import Panel, condition_words, footnote, of_one_dataset, panels, plain_runs, together
-from reinit_bench.analysis.per_run import history_of
+from reinit_bench.analysis.runs import paper
+from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.runs.distance import default_image_runs
+from reinit_bench.analysis.runs.labelling import condition_title
+from reinit_bench.analysis.runs.measurements import history_of
 
 MODEL, DATASETS = "vgg16", ("CIFAR10", "CIFAR100", "FMNIST")
 """The paper's panels."""
 
-WANTED = {"trainer.momentum": 0.0, "augmentation": "none", "dropout_rate": 0.0, "initializer": "he_normal"}
+WANTED = {"trainer.momentum": 0.0, **paper.CONDITIONS[6].settings}
 """Appendix E's settings."""
 
 _LOOKS = {"first": (BLUE, (0, (4, 1.5)), "o"), "middle": (GREEN, (0, (1, 1)), "^"), "last": (ORANGE, "-", "*")}
@@ -34,7 +36,7 @@ def draw(collection: Collection) -> Figure:
     Raises:
         NothingToDraw: no finished run of LW has a curve.
     """
-    runs = plain_runs(collection)
+    runs = default_image_runs(collection)
     found = shown(panels(collection, runs[runs["method"] == "lw"], wanted=WANTED))
     data = accuracy_by_epoch(collection, found)
     if data.empty:
@@ -42,7 +44,7 @@ def draw(collection: Collection) -> Figure:
             f"figure8: no finished run of LW with a curve in {collection.results_dir}; reinit-bench -m study=figure8"
         )
     lw = together(found)
-    note = textwrap.fill(footnote(lw), 110)
+    note = footnote(lw)
     figure = Figure(figsize=(TEXT_WIDTH, 2.7 + 0.15 * len(note.splitlines())), layout="constrained")
     cells = figure.subplots(1, len(found), squeeze=False, sharey=True)[0]
     one_model = len({panel.model for panel in found}) == 1
@@ -53,9 +55,7 @@ def draw(collection: Collection) -> Figure:
     what = found[0].model if one_model else found[0].dataset
     instead = "" if found[0].model == MODEL and found[0].dataset in DATASETS else " (the paper shows vgg16 on CIFAR)"
     figure.supxlabel("\n".join(filter(None, ["epoch of the round", note])), fontsize=8)
-    handles, names = cells[0].get_legend_handles_labels()
-    heading = f"Rounds of LW: {what}{instead}\n{condition_words(lw)}"
-    headed_legend(figure, dict(zip(names, handles, strict=True)), heading)
+    headed_legend(figure, legend_handles([cells[0]]), f"Rounds of LW: {what}{instead}\n{condition_title(lw)}")
     return figure
 
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reinit_bench.analysis.collect import Collection
 from reinit_bench.analysis.figures import NothingToDraw
-from reinit_bench.analysis.figures.style import BLACK, GRAY, TEXT_WIDTH, method_style, styled
-from reinit_bench.analysis.outcomes import ALL, outcomes
-from reinit_bench.analysis.published_runs import SOURCE
-from reinit_bench.analysis.ranks import Ranking, rankings, to_show
+from reinit_bench.analysis.figures.style import BLACK, GRAY, method_style, styled, two_columns
+from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.stats.mean_ranks import Ranking, rankings, to_show
+from reinit_bench.analysis.stats.scores import ALL, scores_by_setting
 
 FROM_PAPER = True
 
@@ -25,24 +24,17 @@ def draw(collection: Collection) -> Figure:
     Raises:
         NothingToDraw: in no setting have all methods finished.
     """
-    found = outcomes(collection).common()
-    shown = to_show(rankings(found))
+    scores = scores_by_setting(collection).common()
+    shown = to_show(rankings(scores))
     if not shown:
         raise NothingToDraw(
             f"ranks: no setting in {collection.results_dir} in which all methods finished; "
             "reinit-bench -m study=digits, or study=table3"
         )
-    rows = (len(shown) + 1) // 2
-    height = (len(found.methods) // 2 + 3.2) * _STEP
-    figure = Figure(figsize=(TEXT_WIDTH, rows * height + 0.5), layout="constrained")
-    panels = figure.subplots(rows, 2, squeeze=False).flat
-    for axes, ranking in zip(panels, shown, strict=False):
+    figure, panels = two_columns(len(shown), (len(scores.methods) // 2 + 3.2) * _STEP)
+    for axes, ranking in zip(panels, shown, strict=True):
         _panel(axes, ranking)
-    for axes in list(panels)[len(shown) :]:
-        axes.axis("off")
-    for axes in figure.axes[len(shown) :]:
-        axes.axis("off")
-    source = f"from {SOURCE}; " if collection.from_paper else ""
+    source = f"from {collection.source}; " if collection.source else ""
     figure.supxlabel(
         f"{source}mean rank, 1 is the best; methods on one bar cannot be told apart at 95% (Nemenyi)", fontsize=8
     )

@@ -1,15 +1,16 @@
-"""How all figures look: one style for print, told apart by every eye and in black and white.
+"""How all figures look: one style for print, whose methods every eye can tell apart, also in black and white.
 
 Colours are Okabe and Ito's; each method has its own colour, line and marker, LW the orange that it has in the paper.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 import matplotlib
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 TEXT_WIDTH, COLUMN_WIDTH = 7.0, 3.3
 """Widths of the page and of a column in inches: figures are drawn at the size at which they are printed."""
@@ -17,9 +18,6 @@ TEXT_WIDTH, COLUMN_WIDTH = 7.0, 3.3
 BLACK, ORANGE, SKY, GREEN = "#000000", "#E69F00", "#56B4E9", "#009E73"
 YELLOW, BLUE, VERMILION, PURPLE = "#F0E442", "#0072B2", "#D55E00", "#CC79A7"
 GRAY = "#767676"
-
-METHODS = ("bl", "welsr", "dsd", "wels", "fc", "lw")
-"""The methods in the paper's order."""
 
 RC: Any = {
     "font.size": 9,
@@ -42,7 +40,7 @@ RC: Any = {
 }
 
 styled = matplotlib.rc_context(RC)
-"""Decorates a figure's `draw`: what it makes has this style; `figures.write` uses it too, for ticks come late."""
+"""Decorates a figure's `draw`: what it makes has this style; `figures.image` uses it too, for ticks come late."""
 
 
 @dataclass(frozen=True)
@@ -77,10 +75,14 @@ _OTHERS = (
 )
 
 
-def ordered(methods: Iterable[str]) -> list[str]:
-    """Distinct methods: the paper's in its order, then a user's own by name."""
-    found = set(methods)
-    return [name for name in METHODS if name in found] + sorted(found.difference(METHODS))
+def two_columns(count: int, height: float) -> tuple[Figure, list[Axes]]:
+    """A figure of the page's width with `count` panels, two in a row of `height` inches."""
+    rows = (count + 1) // 2
+    figure = Figure(figsize=(TEXT_WIDTH, rows * height + 0.5), layout="constrained")
+    panels = list(figure.subplots(rows, 2, squeeze=False).flat)
+    for axes in panels[count:]:
+        axes.axis("off")
+    return figure, panels[:count]
 
 
 def method_style(name: str, label: str | None = None) -> MethodStyle:

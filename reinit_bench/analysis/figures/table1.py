@@ -1,4 +1,4 @@
-"""Table 1 at a glance: test accuracy by strength of the signal and method, with its spread, beside the paper's."""
+"""Table 1 at a glance: test accuracy by strength of the signal and method, with its spread, next to the paper's."""
 
 from __future__ import annotations
 
@@ -8,23 +8,21 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reinit_bench.analysis import paper
-from reinit_bench.analysis.collect import Collection
 from reinit_bench.analysis.figures import NothingToDraw
-from reinit_bench.analysis.table_synthetic import TABLES
+from reinit_bench.analysis.figures.style import BLUE, VERMILION, method_style, styled
+from reinit_bench.analysis.runs import paper
+from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.tables import build_tables
 
-LABELS = {"bl": "BL", "welsr": "WELSR", "dsd": "DSD", "wels": "WELS", "fc": "FC", "lw": "LW"}
-OURS, PUBLISHED = "#0072B2", "#D55E00"
-"""Okabe and Ito's blue and vermilion: told apart by every eye, and by their shapes in gray print."""
 
-
+@styled
 def draw(collection: Collection) -> Figure:
     """One panel for each strength of the signal: mean and one standard deviation over seeds.
 
     Raises:
         NothingToDraw: there is no finished run of the synthetic study.
     """
-    data = TABLES[1](collection).data
+    data = build_tables(collection, [1])["1"].data
     done = data[data["n"] > 0]
     if done.empty:
         raise NothingToDraw(f"table1: no finished runs in {collection.results_dir}; reinit-bench -m study=table1")
@@ -34,7 +32,7 @@ def draw(collection: Collection) -> Figure:
         _panel(axes, data[data["alpha"] == alpha])
         axes.set_title(f"signal strength α = {alpha:g}", fontsize=10)
     figure.axes[0].set_ylabel("test accuracy [%]")
-    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2, frameon=False)
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2)
     return figure
 
 
@@ -42,25 +40,9 @@ def _panel(axes: Axes, rows: pd.DataFrame) -> None:
     shown = rows.set_index("method").reindex(list(paper.LETTERS))
     place = range(len(shown))
     seeds = int(shown["n"].max())
-    style: dict[str, Any] = {"linestyle": "none", "capsize": 2, "markersize": 5}
-    axes.errorbar(
-        [x - 0.12 for x in place],
-        shown["mean"],
-        shown["std"],
-        fmt="o",
-        color=OURS,
-        label=f"ours, {seeds} seeds",
-        **style,
-    )
-    axes.errorbar(
-        [x + 0.12 for x in place],
-        shown["published"],
-        shown["published_std"],
-        fmt="s",
-        color=PUBLISHED,
-        label="paper",
-        **style,
-    )
-    axes.set_xticks(list(place), [LABELS[name] for name in shown.index], rotation=45)
-    axes.grid(axis="y", linewidth=0.4, alpha=0.6)
-    axes.spines[["top", "right"]].set_visible(False)
+    look: dict[str, Any] = {"linestyle": "none", "capsize": 2, "markersize": 5}
+    ours, published = [x - 0.12 for x in place], [x + 0.12 for x in place]
+    axes.errorbar(ours, shown["mean"], shown["std"], fmt="o", color=BLUE, label=f"ours, {seeds} seeds", **look)
+    values, spreads = shown["published"], shown["published_std"]
+    axes.errorbar(published, values, spreads, fmt="s", color=VERMILION, label="paper", **look)
+    axes.set_xticks(list(place), [method_style(name).label for name in shown.index], rotation=45)

@@ -1,11 +1,4 @@
 """The report: what a results folder holds on one HTML page that needs no network.
 
-`build.py` makes the page's content from a collection, `render.py` writes it down.
+`build.py` makes the page's content from a collection, `page_html.py` writes it down.
 """
-
-from __future__ import annotations
-
-from reinit_bench.analysis.report.build import build_page
-from reinit_bench.analysis.report.render import html, write
-
-__all__ = ["build_page", "html", "write"]

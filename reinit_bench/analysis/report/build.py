@@ -6,14 +6,14 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from reinit_bench.analysis.collect import Collection
 from reinit_bench.analysis.figures.style import BLUE, GRAY, ORANGE
 from reinit_bench.analysis.report.curves import curves
+from reinit_bench.analysis.report.long_tables import described, filters, results_table, runs_table
 from reinit_bench.analysis.report.page import Code, Page, Picture, Progress, Trouble
 from reinit_bench.analysis.report.pictures import pictures
-from reinit_bench.analysis.report.results import choices, described, results_grid, runs_grid
-from reinit_bench.analysis.report.sheets import sheets
 from reinit_bench.analysis.report.verdict import verdict
+from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.tables import build_tables
 
 
 def build_page(
@@ -35,11 +35,11 @@ def build_page(
         results_dir=str(collection.results_dir),
         runs=len(runs),
         verdict=verdict(collection),
-        choices=choices(runs),
-        sheets=sheets(collection),
-        results=results_grid(runs),
+        filters=filters(runs),
+        tables=build_tables(collection),
+        results=results_table(runs),
         pictures=draw(collection),
-        each_run=runs_grid(runs),
+        each_run=runs_table(runs),
         curves=curves(collection.results_dir / "runs", runs["run_id"]),
         studies=studies,
         troubles=troubles,

@@ -6,6 +6,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from reinit_bench.analysis.stats.significance import Pair
+from reinit_bench.analysis.stats.summary import Interval
+from reinit_bench.analysis.tables.table import Table
+
 Standing = Literal["agrees", "disagrees", "open"]
 """What the runs say of the paper's claim; `open`: nothing can be concluded."""
 
@@ -16,26 +20,15 @@ class Contest:
 
     Attributes:
         where: the architecture, or `all`.
-        wins, losses, ties: settings in which LW is better, worse, equal; seeds are averaged.
-        gain: mean difference in percentage points with half its 95% interval, as text.
-        over: what the interval is over: `3 settings`; empty where there is none.
-        p: of the exact two-sided binomial test.
-        best: of how many settings with all methods LW is the best, as text.
+        test: whether LW outperforms the baseline.
+        gain: mean difference in percentage points.
+        best: in how many of the settings with all methods LW is the best, as text.
     """
 
     where: str
-    wins: int
-    losses: int
-    ties: int
-    gain: str
-    over: str
-    p: float
+    test: Pair
+    gain: Interval
     best: str
-
-    @property
-    def settings(self) -> int:
-        """In how many settings both have finished."""
-        return self.wins + self.losses + self.ties
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,54 +55,6 @@ class Verdict:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Line:
-    """A row of a table: its texts, where it belongs for the filters, which cells are the best, whether the paper's."""
-
-    cells: Sequence[str]
-    dataset: str | None
-    model: str | None
-    condition: str | None
-    best: frozenset[int] = frozenset()
-    published: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sheet:
-    """One of the paper's tables.
-
-    Attributes:
-        name: of its files.
-        caption: one sentence.
-        headings: over the first columns, which are words.
-        columns: over the others, which are numbers.
-        lines: from top to bottom; a published line belongs to the one above it.
-        notes: sentences under it.
-        command: what writes it.
-    """
-
-    name: str
-    caption: str
-    headings: Sequence[str]
-    columns: Sequence[str]
-    lines: Sequence[Line]
-    notes: Sequence[str]
-    command: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Grid:
-    """A long table that the browser fills page by page.
-
-    Attributes:
-        columns: heading, and how a value is shown: `text`, or the number of decimals.
-        rows: values in the order of `columns`; None where there is none.
-    """
-
-    columns: Sequence[tuple[str, str | int]]
-    rows: Sequence[Sequence[Any]]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Picture:
     """A figure, or why there is none.
 
@@ -118,14 +63,12 @@ class Picture:
         caption: what it shows.
         png: the picture in base64; None where it cannot be drawn.
         missing: why it cannot be drawn and what to type; empty where it can.
-        command: what draws it.
     """
 
     name: str
     caption: str
     png: str | None
     missing: str
-    command: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,12 +124,13 @@ class Page:
     results_dir: str
     runs: int
     verdict: Verdict
-    choices: Mapping[str, Sequence[str]]
+    filters: Mapping[str, Sequence[str]]
     """What can be chosen in each filter: datasets, models, conditions."""
-    sheets: Sequence[Sheet]
-    results: Grid
+    tables: Mapping[str, Table]
+    """The paper's tables, by the name that users type."""
+    results: Table
     pictures: Sequence[Picture]
-    each_run: Grid
+    each_run: Table
     curves: Mapping[str, Any]
     """By run id: `x` (steps), `t` and `v` (training and validation accuracy), `r` (the ends of rounds and the test
     accuracy there); accuracies in thousandths."""

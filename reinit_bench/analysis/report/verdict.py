@@ -6,13 +6,15 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from reinit_bench.analysis import notes, paper
-from reinit_bench.analysis.collect import Collection
-from reinit_bench.analysis.gains import interval
-from reinit_bench.analysis.outcomes import Outcomes, outcomes
-from reinit_bench.analysis.ranks import ENOUGH_DATASETS
 from reinit_bench.analysis.report.page import Contest, Standing, Verdict
-from reinit_bench.analysis.significance import LEVEL, binomial, compare
+from reinit_bench.analysis.runs import notes, paper
+from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.runs.labelling import plural
+from reinit_bench.analysis.stats.mean_ranks import ENOUGH_DATASETS
+from reinit_bench.analysis.stats.scores import ALL, Scores, by_model, is_best, scores_by_setting
+from reinit_bench.analysis.stats.significance import LEVEL, ExactTest, binomial, compare
+from reinit_bench.analysis.stats.summary import interval
+from reinit_bench.analysis.tables.table import MISSING
 
 CLAIM = (
     "Training a convolutional network in rounds, bottom up, and redrawing everything above the block of the round (LW) "
@@ -24,92 +26,70 @@ START = "reinit-bench -m study=digits"
 
 FULL = "reinit-bench -m study=table3 hydra/launcher=slurm"
 
-FEWEST = next(n for n in range(1, 100) if binomial(n, n) <= LEVEL)
+FEWEST = ExactTest().fewest_settings
 """With fewer decided settings the exact test cannot reach its level, whoever wins them."""
 
 
 def verdict(collection: Collection) -> Verdict:
     """What the runs of Table 3's conditions say; runs of other conditions are not looked at."""
-    found = outcomes(collection)
-    contests = tuple(_contests(found)) if {"bl", "lw"} <= set(found.methods) else ()
+    scores = scores_by_setting(collection)
+    contests = tuple(_contests(scores)) if {"bl", "lw"} <= set(scores.methods) else ()
     whole = contests[0] if contests else None
     first = _ahead(whole)
-    second, best = _most_often_best(found)
+    second, best = _most_often_best(scores.common())
     return Verdict(
         claim=CLAIM,
         sentence=_sentence(collection, whole, first, second, best),
         first=first,
         second=second,
         contests=contests,
-        caveats=tuple(_caveats(collection, found, whole)),
-        command=START if whole is None or whole.wins + whole.losses < FEWEST else None,
+        caveats=tuple(_caveats(collection, scores, whole)),
+        command=START if whole is None or _decided(whole) < FEWEST else None,
     )
 
 
-def _contests(found: Outcomes) -> Iterator[Contest]:
-    models = list(dict.fromkeys(found.frame["model"]))
-    both = found.frame.dropna(subset=["bl", "lw"])
-    if both.empty:
-        return
-    for where in ["all", *models] if len(models) > 1 else models:
-        rows = both if where == "all" else both[both["model"] == where]
-        if len(rows):
-            complete = found.common().complete
-            yield _contest(where, rows, complete if where == "all" else complete[complete["model"] == where], found)
+def _contests(scores: Scores) -> Iterator[Contest]:
+    common = scores.common()
+    complete = common.complete
+    for where, rows in by_model(scores.frame):
+        both = rows.dropna(subset=["bl", "lw"])
+        if len(both):
+            whole = complete if where == ALL else complete[complete["model"] == where]
+            (test,) = (pair for pair in compare(both, ["bl", "lw"]) if pair.column == "lw")
+            gain = interval(both["lw"] - both["bl"], both["dataset"])
+            yield Contest(where=where, test=test, gain=gain, best=_best_words(whole, common))
 
 
-def _contest(where: str, rows: pd.DataFrame, complete: pd.DataFrame, found: Outcomes) -> Contest:
-    (pair,) = (one for one in compare(rows, ["bl", "lw"]) if one.column == "lw")
-    gain, over = _gain(rows)
-    best = _best(complete, list(found.common().methods)).get("lw", 0)
-    return Contest(
-        where=where,
-        wins=pair.wins,
-        losses=pair.losses,
-        ties=pair.ties,
-        gain=gain,
-        over=over,
-        p=pair.p,
-        best=f"{best} of {len(complete)}" if len(complete) else "—",
-    )
+def _decided(contest: Contest) -> int:
+    return contest.test.wins + contest.test.losses
 
 
-def _gain(rows: pd.DataFrame) -> tuple[str, str]:
-    """The mean difference in points; its interval is over datasets, whose settings are alike, where there are two."""
-    difference = rows["lw"] - rows["bl"]
-    datasets = difference.groupby(rows["dataset"]).mean()
-    unit, values = ("datasets", datasets) if len(datasets) > 1 else ("settings", difference)
-    mean, half = interval(values)
-    return (f"{mean:+.1f}", "") if half is None else (f"{mean:+.1f} ± {half:.1f}", f"{len(values)} {unit}")
-
-
-def _best(complete: pd.DataFrame, methods: list[str]) -> dict[str, int]:
-    """In how many settings each method is the best, alone or with another."""
-    values = complete[methods].round(6)
-    top = values.max(axis=1)
-    return {name: int((values[name] == top).sum()) for name in methods}
+def _best_words(complete: pd.DataFrame, common: Scores) -> str:
+    """In how many settings with all methods LW is the best, alone or tied."""
+    if complete.empty:
+        return MISSING
+    best = int(is_best(complete, list(common.methods))["lw"].sum()) if "lw" in common.methods else 0
+    return f"{best} of {len(complete)}"
 
 
 def _ahead(whole: Contest | None) -> Standing:
-    if whole is None or whole.p > LEVEL:
+    if whole is None or whole.test.p > LEVEL:
         return "open"
-    return "agrees" if whole.wins > whole.losses else "disagrees"
+    return "agrees" if whole.test.wins > whole.test.losses else "disagrees"
 
 
-def _most_often_best(found: Outcomes) -> tuple[Standing, str]:
-    """Whether LW is the most often best by more than chance (beside the best other), and the counts in words."""
-    common = found.common() if found.methods else found
-    complete = common.complete if common.methods else common.frame
+def _most_often_best(common: Scores) -> tuple[Standing, str]:
+    """Whether LW leads in how often it is the best, by more than chance over the best other; the counts in words."""
+    complete = common.complete
     if len(common.methods) < 3 or "lw" not in common.methods or complete.empty:
         return "open", ""
-    counts = _best(complete, list(common.methods))
+    best = is_best(complete, list(common.methods))
+    counts = {name: int(best[name].sum()) for name in common.methods}
     order = sorted(counts, key=lambda name: -counts[name])
-    said = ", ".join(f"{common.methods[name]} {counts[name]}" for name in order)
-    words = f"best of {len(counts)} methods, alone or tied, in {len(complete)} settings with all of them: {said}"
+    listed = ", ".join(f"{common.methods[name]} {counts[name]}" for name in order)
+    words = f"best of {len(counts)} methods, alone or tied, in {len(complete)} settings with all of them: {listed}"
     rival = next(name for name in order if name != "lw")
-    values = complete[list(common.methods)].round(6)
-    top = values.eq(values.max(axis=1), axis=0)
-    ours, theirs = (int((top[one] & ~top[other]).sum()) for one, other in (("lw", rival), (rival, "lw")))
+    ours, theirs = (int((best[one] & ~best[other]).sum()) for one, other in (("lw", rival), (rival, "lw")))
     p = binomial(ours, ours + theirs)
     if p > LEVEL:
         return "open", f"{words}; LW's lead or lag to {common.methods[rival]} may be chance, p = {p:.2g}"
@@ -121,50 +101,47 @@ def _sentence(collection: Collection, whole: Contest | None, first: Standing, se
     if whole is None:
         runs = "no run has finished" if not finished else f"{finished} runs have finished, none of both LW and BL"
         return f"Nothing can be concluded: {runs} under the conditions of the paper's Table 3."
-    decided = whole.wins + whole.losses
+    decided, test, gain = _decided(whole), whole.test, whole.gain
+    over = "" if gain.half is None else f", 95% interval over {gain.over}"
     numbers = (
-        f"LW beats BL in {whole.wins} of {whole.settings} settings and loses in {whole.losses} "
-        f"(mean difference {whole.gain} points{f', 95% interval over {whole.over}' if whole.over else ''}; "
-        f"exact binomial test p = {whole.p:.2g})"
+        f"LW beats BL in {test.wins} of {test.settings} settings and loses in {test.losses} "
+        f"(mean difference {gain} points{over}; exact binomial test p = {test.p:.2g})"
     )
     if decided < FEWEST:
         return f"Nothing can be concluded yet: {numbers}; {decided} decided settings cannot reach 95%, {FEWEST} could."
-    said = {
+    words = {
         "agrees": "that LW is ahead of the baseline holds in these runs",
         "disagrees": "that LW is ahead of the baseline does not hold in these runs: BL is",
         "open": "these runs do not tell LW from the baseline",
     }[first]
-    return f"{numbers}: {said}{_also(first, second, best)}."
+    return f"{numbers}: {words}{_also(first, second, best)}."
 
 
 def _also(first: Standing, second: Standing, best: str) -> str:
     """The second half of the sentence: which method is the most often best, where that can be asked."""
     if not best:
         return ""
-    said = {
+    words = {
         "agrees": "and it is the most often best" if first == "agrees" else "yet it is the most often best",
         "disagrees": "it is not the most often best",
         "open": "nor which method is the most often best" if first == "open" else "which is best most often stays open",
     }[second]
-    return f"; {said} ({best})"
+    return f"; {words} ({best})"
 
 
-def _caveats(collection: Collection, found: Outcomes, whole: Contest | None) -> Iterator[str]:
-    frame = found.frame
+def _caveats(collection: Collection, scores: Scores, whole: Contest | None) -> Iterator[str]:
     if whole is not None:
-        datasets = list(dict.fromkeys(frame["dataset"]))
+        datasets = list(dict.fromkeys(scores.frame["dataset"]))
         if len(datasets) < ENOUGH_DATASETS:
-            named = ", ".join(datasets)
             yield (
-                f"all settings are of {len(datasets)} dataset{'s' * (len(datasets) > 1)} ({named}); the paper has "
+                f"all settings are of {plural(len(datasets), 'dataset')} ({', '.join(datasets)}); the paper has "
                 f"{len(paper.DATASETS)}, and settings of one dataset are not independent: {FULL}"
             )
-        lacking = len(frame) - whole.settings
+        lacking = len(scores.frame) - whole.test.settings
         if lacking:
             yield f"{lacking} settings lack LW or BL and are not counted"
         yield "a setting is a dataset, an architecture, a condition and an initializer; its seeds are averaged"
-        images = collection.frame["image_size"].notna()
-        yield from notes.settings_unlike_paper(collection.frame[images])
-    yield from found.left_out
+        yield from notes.settings_unlike_paper(collection.frame[collection.frame["image_size"].notna()])
+    yield from scores.left_out
     yield from notes.left_out(collection)
     yield from notes.mixed_code(collection.frame)

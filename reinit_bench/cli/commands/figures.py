@@ -14,18 +14,18 @@ Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Wh
 
 def command(words: Names = None, source: Source = "runs") -> None:
     """Draw figures to RESULTS_DIR/figures as PNG and PDF."""
-    from reinit_bench.analysis.figures import NothingToDraw, drawers, write
+    from reinit_bench.analysis.figures import NothingToDraw, known_figures, write_figure
 
     results_dir, names = split_results_dir(words)
-    chosen = drawers(names or None, from_paper=source == "paper")
+    chosen = known_figures(names or None, from_paper=source == "paper")
     collection = collection_of(source, results_dir)
-    for name, draw in chosen.items():
+    for name, known in chosen.items():
         try:
-            figure = draw(collection)
+            figure = known.draw(collection)
         except NothingToDraw as missing:
             if names:
                 raise
             print(missing)  # the others can still be drawn
             continue
-        for path in write(figure, name, folder_of(source, results_dir, "figures")):
+        for path in write_figure(figure, name, folder_of(source, results_dir, "figures")):
             print(path)

@@ -22,9 +22,10 @@ Words = Annotated[list[str] | None, typer.Argument(metavar="[results_dir=DIR]", 
 
 def command(words: Words = None) -> None:
     """Write RESULTS_DIR/report.html: the verdict, all tables, figures and runs, and what is missing."""
-    from reinit_bench.analysis.collect import collect
-    from reinit_bench.analysis.report import build_page, write
+    from reinit_bench.analysis.report.build import build_page
     from reinit_bench.analysis.report.page import Trouble
+    from reinit_bench.analysis.report.page_html import write_report
+    from reinit_bench.analysis.runs.collect import collect
     from reinit_bench.sweep.status import cause, stored_plan
 
     results_dir, others = split_results_dir(words)
@@ -39,7 +40,7 @@ def command(words: Words = None) -> None:
     ]
     studies = sorted(_studies(done, unfinished), key=lambda one: (not one.begun, one.study))
     page = build_page(collection, studies=studies, troubles=troubles)
-    path = write(page, results_dir)
+    path = write_report(page, results_dir)
     print(page.verdict.sentence)
     print(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
     if collection.corrupt:

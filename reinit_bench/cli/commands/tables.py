@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,8 +12,6 @@ from reinit_bench.core.settings import ConfigError
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which tables; results_dir=DIR")]
 
-_NEEDED = ("reinit_bench.analysis.tables", "statsmodels.stats.multitest")
-
 
 def command(
     words: Names = None,
@@ -22,25 +19,18 @@ def command(
     quiet: Annotated[bool, typer.Option("--quiet", help="Write the files and print nothing.")] = False,
 ) -> None:
     """Write the tables to RESULTS_DIR/tables as Markdown, LaTeX and CSV, and print them."""
-    from reinit_bench.store.store import no_garbage_collection
+    from reinit_bench.analysis.tables import build_tables, write_table
 
     results_dir, names = split_results_dir(words)
-    with no_garbage_collection():
-        _tables(results_dir, names, source, quiet)
-
-
-def _tables(results_dir: Path, names: list[str], source: str, quiet: bool) -> None:
-    collection = collection_of(source, results_dir, _NEEDED if not names else ())
-    from reinit_bench.analysis.tables import build_tables, write
-
-    built = build_tables(collection, names or None)
-    for table in built:
-        write(table, folder_of(source, results_dir, "tables"))
+    collection = collection_of(source, results_dir)
+    tables = list(build_tables(collection, names or None).values())
+    for table in tables:
+        write_table(table, folder_of(source, results_dir, "tables"))
     if not quiet:
         from rich.console import Console
 
-        from reinit_bench.analysis.terminal import show
+        from reinit_bench.analysis.tables.render.terminal import show
 
-        show(built, Console())
+        show(tables, Console())
     if collection.corrupt:
         raise ConfigError("; ".join(collection.corrupt))

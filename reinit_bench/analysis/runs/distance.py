@@ -1,0 +1,73 @@
+"""How far a run's settings are from the paper's or from its method's defaults.
+
+A setting is different where the run has it at another value than the reference. A run that has no such setting, or has
+it at null, is not different in it: the setting belongs to another method or model, or the run is older than the field.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection as Container
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from reinit_bench.analysis.runs import paper
+from reinit_bench.analysis.runs.collect import SHORT_NAMES, Collection, is_method_setting
+from reinit_bench.core.conf_dir import conf_dir
+
+PAPER: Mapping[str, Any] = {SHORT_NAMES.get(name, name): value for name, value in paper.SETTINGS.items()}
+"""The paper's settings by the columns of a collection's frame."""
+
+SWITCHES: Mapping[str, bool] = {
+    name: PAPER[name] for name in ("method.rescale", "method.normalize", "method.reinitialize", "method.freeze")
+}
+"""The parts of LW at their defaults; a run with another value of one of them is Appendix F's ablation and not LW."""
+
+_SHARED = {column: value for column, value in PAPER.items() if not is_method_setting(column)}
+
+
+def different(run: Mapping[Any, Any] | pd.Series, reference: Mapping[str, Any]) -> list[str]:
+    """The columns of `reference` in which the run is different."""
+    return [name for name, value in reference.items() if _is_set(run.get(name)) and run[name] != value]
+
+
+def from_paper(run: Mapping[Any, Any] | pd.Series, but: Container[str] = ()) -> int:
+    """How many settings are not the paper's, a method's own and those in `but` not counted."""
+    return len(different(run, {column: value for column, value in _SHARED.items() if column not in but}))
+
+
+def from_defaults(run: Mapping[Any, Any]) -> int:
+    """How many of its method's own settings are not the method's defaults."""
+    return len(different(run, method_defaults(run["method"])))
+
+
+def without_difference(runs: pd.DataFrame, reference: Mapping[str, Any]) -> pd.DataFrame:
+    """The rows that are different in nothing."""
+    for column, value in reference.items():
+        if column in runs:
+            runs = runs[runs[column].isna() | (runs[column] == value)]
+    return runs
+
+
+def default_image_runs(collection: Collection) -> pd.DataFrame:
+    """The runs on images whose method is as its option file has it: no ablation, no other interpretation."""
+    frame = collection.frame[collection.frame["image_size"].notna()]
+    parts = [without_difference(runs, method_defaults(name)) for name, runs in frame.groupby("method")]
+    return frame.loc[sorted(index for part in parts for index in part.index)]
+
+
+@cache
+def method_defaults(method: str) -> Mapping[str, Any]:
+    """The settings of a method's option file by column; none for a user's own, whose file may be anywhere."""
+    path = conf_dir() / "method" / f"{method}.yaml"
+    if not path.is_file():
+        return {}
+    content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    return {f"method.{key}": value for key, value in content.items() if not key.startswith("_") and key != "name"}
+
+
+def _is_set(value: Any) -> bool:
+    return value is not None and value == value  # NaN is not equal to itself

@@ -1,0 +1,137 @@
+"""What a setting is called in tables, figures and the report."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from reinit_bench.analysis.runs.collect import is_method_setting, records, setting_name
+from reinit_bench.analysis.runs.distance import PAPER, SWITCHES, different
+
+VARIANTS: Mapping[str, str] = {
+    "bl": "BL",
+    "lw": "LW",
+    "lw reinitialize": "−reinit",
+    "lw rescale": "−rescale",
+    "lw normalize": "−norm",
+    "lw freeze": "+freeze",
+}
+"""Appendix F's variants with their headings; LW is followed by the switches that are not at their defaults."""
+
+_GROUP = ("dataset_label", "train_examples", "model")
+
+
+def typed(value: Any) -> str:
+    """A setting's value as a user types it: `true`, `64`, `0.25`, `mild`."""
+    if pd.api.types.is_bool(value):
+        return str(bool(value)).lower()
+    if pd.api.types.is_float(value) and float(value).is_integer():
+        return str(int(value))
+    return str(value)
+
+
+def assignments(run: Mapping[Any, Any], columns: Iterable[str]) -> list[str]:
+    """These settings of a run as a user types them: `model.width=0.25`."""
+    return [f"{setting_name(column)}={typed(run[column])}" for column in columns]
+
+
+def plural(count: int, noun: str) -> str:
+    """`1 run`, `2 runs`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+def dataset_label(label: str, train_examples: float | None) -> str:
+    """A dataset with the number of training examples where that was cut: `DIGITS (200)`."""
+    cut = train_examples is not None and not pd.isna(train_examples)
+    return f"{label} ({train_examples:.0f})" if cut else label
+
+
+def dataset_labels(runs: pd.DataFrame) -> list[str]:
+    """The label of each row's dataset."""
+    return list(map(dataset_label, runs["dataset_label"], runs["train_examples"]))
+
+
+def condition_label(augmentation: str, dropout_rate: float) -> str:
+    """A condition as the report's filters name it: `mild augmentation, dropout 0.25`."""
+    words = "no augmentation" if augmentation == "none" else f"{augmentation} augmentation"
+    return f"{words}, dropout {dropout_rate:g}" if dropout_rate else words
+
+
+def condition_title(runs: pd.DataFrame) -> str:
+    """The condition and the number of seeds of these runs, for a figure's title."""
+    conditions = runs[["augmentation", "dropout_rate", "initializer"]].drop_duplicates()
+    seeds = plural(runs["seed"].nunique(), "seed")
+    if len(conditions) > 1:
+        return f"conditions differ, {seeds}"
+    augmentation, rate, initializer = conditions.iloc[0]
+    words = [
+        "no augmentation" if augmentation == "none" else f"augmentation {augmentation}",
+        f"dropout {rate:g}" if rate else "no dropout",
+        *([] if initializer == "he_normal" else [str(initializer)]),
+    ]
+    return f"{', '.join(words)}, {seeds}"
+
+
+def variants(runs: pd.DataFrame) -> pd.Series:
+    """Each row's variant: `lw freeze` for LW with freezing, the method's name alone where no switch is changed."""
+    known = records(runs[["method", *(name for name in SWITCHES if name in runs)]])
+    names = [" ".join([run["method"], *(name.split(".")[1] for name in different(run, SWITCHES))]) for run in known]
+    return pd.Series(names, index=runs.index, dtype=object)
+
+
+def variant_label(name: str) -> str:
+    """A variant's heading; one with several switches changed has the headings of all."""
+    return VARIANTS.get(name) or " ".join(VARIANTS[f"lw {switch}"] for switch in name.split()[1:])
+
+
+def distinguishing_settings(runs: pd.DataFrame, settings: Sequence[str]) -> list[str]:
+    """For each row, what distinguishes its settings from those of other runs of the same dataset and model.
+
+    These are the settings that vary there and that are not at the paper's value, as typed: `image_size=64,
+    precision=bf16`; empty text where there is none. `settings` are the columns that tell experiments apart.
+    """
+    # Most settings are the same in all runs; only the others can distinguish runs of one dataset and model.
+    named = ("train_examples", "model", "method")
+    candidates = [name for name in settings if name not in named and runs[name].nunique(dropna=False) > 1]
+    # Plain dicts: pandas would take a millisecond for each of some thousand small questions.
+    rows = records(runs[list(dict.fromkeys([*_GROUP, "method", *candidates]))])
+    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        groups[tuple(row[name] for name in _GROUP)].append(row)
+    varying = {key: _varying(group, candidates) for key, group in groups.items()}
+    return [", ".join(_told_apart_by(row, varying[tuple(row[name] for name in _GROUP)])) for row in rows]
+
+
+def _varying(group: Sequence[Mapping[str, Any]], candidates: Sequence[str]) -> dict[str, set[str]]:
+    """The settings that vary within the group, each with the methods within which it does.
+
+    A method's own setting varies only where one method has it at two values: that another method has no such setting
+    is no difference between settings. Any other setting varies for all methods at once.
+    """
+    found: dict[str, set[str]] = {}
+    for name in candidates:
+        values: dict[str, set[Any]] = defaultdict(set)
+        for run in group:
+            values[run["method"]].add(run[name])
+        if is_method_setting(name):
+            within = {method for method, given in values.items() if len(given) > 1}
+        else:
+            within = set(values) if len(set().union(*values.values())) > 1 else set()
+        if within:
+            found[name] = within
+    return found
+
+
+def _told_apart_by(run: Mapping[str, Any], varying: Mapping[str, set[str]]) -> list[str]:
+    """Each varying setting that is not at the paper's value."""
+    words = []
+    for column, methods in varying.items():
+        if run[column] is None:
+            # A method without this setting stays with the runs at the paper's value.
+            words += [f"{setting_name(column)}=null"] if run["method"] in methods else []
+        elif column not in PAPER or run[column] != PAPER[column]:
+            words += assignments(run, [column])
+    return words

@@ -1,0 +1,48 @@
+"""What single runs left next to their results, read only when a figure asks: diagnostics and training curves."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any
+
+import pandas as pd
+
+from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.store.files import StoreError
+from reinit_bench.store.store import Store
+
+
+@lru_cache(maxsize=10_000)  # several figures read the same runs; a file takes a few kilobytes
+def diagnostics_of(collection: Collection, run_id: str) -> Mapping[str, Any]:
+    """The run's diagnostics, numpy arrays named `<diagnostic>.<name>` as `reinit_bench.diagnostics` writes them.
+
+    Empty where there are none; a file that cannot be read is none, with a warning.
+    """
+    try:
+        return Store(collection.results_dir).run(run_id).diagnostics() or {}
+    except StoreError as error:
+        warnings.warn(str(error), stacklevel=2)
+        return {}
+
+
+def having(collection: Collection, runs: pd.DataFrame, *names: str) -> pd.DataFrame:
+    """The rows of `runs` whose diagnostics hold all these names."""
+    held = [set(names) <= diagnostics_of(collection, run_id).keys() for run_id in runs["run_id"]]
+    return runs[pd.Series(held, index=runs.index, dtype=bool)]
+
+
+def history_of(collection: Collection, run_id: str) -> pd.DataFrame:
+    """The run's curve: a row per epoch with `round`, `epoch`, `step`, `train_accuracy` and more; empty without one."""
+    path = Store(collection.results_dir).run(run_id).path / "history.jsonl"
+    try:
+        history = pd.DataFrame([json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()])
+        # A file without these columns was not written by a run, and is no reason to draw nothing at all.
+        return history if {"round", "epoch", "train_accuracy"} <= set(history.columns) else pd.DataFrame()
+    except FileNotFoundError:
+        return pd.DataFrame()
+    except (OSError, ValueError) as error:
+        warnings.warn(f"{path} cannot be read: {error}; delete it to do without", stacklevel=2)
+        return pd.DataFrame()

@@ -1,0 +1,75 @@
+"""The sentences under a table: what was left out, and what a reader must know before comparing."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import pandas as pd
+
+from reinit_bench.analysis.runs.collect import Collection, setting_name
+from reinit_bench.analysis.runs.distance import PAPER
+from reinit_bench.analysis.runs.labelling import plural, typed
+
+START = "reinit-bench -m study=demo"
+"""What a user with an empty store is told to type."""
+
+START_SETTINGS = "reinit-bench -m study=table3, or study=digits"
+"""What makes the settings from which the conclusions are drawn."""
+
+
+def no_runs(collection: Collection, where: str) -> list[str]:
+    """Why a table has no row: the store is empty, or none of its runs is of this table's kind (`where`)."""
+    finished = len(collection.frame)
+    if not finished:
+        return [f"no finished runs in {collection.results_dir}; start with: {START}"]
+    return [f"no finished run {where}; {plural(finished, 'run')} finished under other conditions"]
+
+
+def no_settings(collection: Collection, which: str) -> str:
+    """Why a table of settings has no row; `which` says what a setting would need."""
+    return f"no setting in {collection.results_dir} {which}; start with: {START_SETTINGS}"
+
+
+def settings_unlike_paper(runs: pd.DataFrame) -> list[str]:
+    """Which settings of these runs are not the paper's, and in how many runs where not in all."""
+    found = []
+    for column, value in PAPER.items():
+        if column not in runs:
+            continue
+        given = runs[column].dropna()
+        other = given[given != value]
+        if other.empty:
+            continue
+        # A user's own method may give the same name to another kind of value: text sorts after numbers.
+        ordered = sorted(other.unique(), key=lambda item: (isinstance(item, str), item))
+        values = ", ".join(map(typed, ordered))
+        share = "" if len(other) == len(given) else f" in {len(other)} of {plural(len(given), 'run')}"
+        found.append(f"{setting_name(column)} {values} (paper {typed(value)}){share}")
+    return [f"not the paper's settings: {', '.join(found)}"] if found else []
+
+
+def left_out(collection: Collection) -> list[str]:
+    """What the store holds that no table can show, under whatever condition."""
+    found = []
+    if collection.unfinished:
+        found.append(f"left out: {plural(collection.unfinished, 'run')} not finished (reinit-bench status says why)")
+    return found + [f"left out: {line}" for line in collection.corrupt]
+
+
+def mixed_code(runs: pd.DataFrame) -> list[str]:
+    """Whether these runs were made by different versions or commits of the code."""
+    codes = Counter(_code(version, commit) for version, commit in zip(runs["version"], runs["git_commit"], strict=True))
+    if len(codes) < 2:
+        return []
+    counts = "; ".join(f"{code}: {plural(count, 'run')}" for code, count in sorted(codes.items()))
+    return [f"runs of different code are mixed ({counts})"]
+
+
+def missing_cells(missing: int, total: int) -> str:
+    """How much of the published grid has no run."""
+    return f"{missing} of {total} published cells have no run yet"
+
+
+def _code(version: object, commit: object) -> str:
+    release = f"reinit-bench {version}" if isinstance(version, str) else "version unknown"
+    return f"{release} commit {commit[:10]}" if isinstance(commit, str) else f"{release} commit unknown"

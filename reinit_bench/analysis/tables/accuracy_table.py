@@ -1,0 +1,120 @@
+"""Tables 2, 6 and 7: test accuracy of the six methods by dataset and model, our runs with the paper's values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
+from itertools import groupby, product
+
+import pandas as pd
+
+from reinit_bench.analysis.runs import notes, paper
+from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.runs.labelling import condition_label
+from reinit_bench.analysis.stats.table_rows import TableRow, table_rows
+from reinit_bench.analysis.tables.table import Cell, Row, Table, mark_best, most_runs, score_cells
+
+Published = Mapping[tuple[str, str, str], float | None]
+
+_LEGEND = f"{paper.LEGEND}; test accuracy [%], mean ± standard deviation over n seeds, or (fewer); —: missing"
+_PAPER_ROWS = "rows named paper: its published values, — where our copy of the paper is damaged"
+_FIELDS = ("dataset", "model", "method", "n", "mean", "std", "published")
+
+
+def accuracy_table(collection: Collection, number: int) -> Table:
+    """Table 2, 6 or 7 from the runs of its condition; other runs of the collection are not looked at."""
+    condition = paper.CONDITIONS[number]
+    runs = collection.frame[collection.frame["image_size"].notna()]  # vectors have tables of their own
+    for column, value in condition.settings.items():
+        runs = runs[runs[column] == value]
+    shown = table_rows(runs, collection.settings)
+    published = paper.published_accuracy(number)
+    methods = _methods(runs)
+    return Table(
+        name=f"table{number}",
+        caption=f"Table {number}: test accuracy [%] {condition.words} (He normal initializer)",
+        headings=("Dataset", "Model", "n"),
+        columns=tuple(methods.values()),
+        rows=tuple(_rows(shown, methods, published)),
+        best="the best of its row as printed, where there are two or more",
+        notes=(
+            *(_legend(shown) if shown else notes.no_runs(collection, condition.words)),
+            *notes.settings_unlike_paper(runs),
+            *_paper_means(shown, published),
+            notes.missing_cells(_missing(shown, published), len(published)),
+            *notes.left_out(collection),
+            *notes.mixed_code(runs),
+        ),
+        data=_data(shown, methods, published),
+        condition=condition_label(condition.augmentation, condition.dropout_rate),
+    )
+
+
+TABLES = {number: partial(accuracy_table, number=number) for number in paper.CONDITIONS}
+
+
+def _methods(runs: pd.DataFrame) -> dict[str, str]:
+    """The methods with the headings of their columns: the paper's six, then a user's own in alphabetical order."""
+    letters = {**dict(zip(runs["method"], runs["method_letter"], strict=True)), **paper.LETTERS}
+    return {name: letters[name] for name in paper.ordered_methods(letters)}
+
+
+def _legend(shown: Sequence[TableRow]) -> list[str]:
+    return [_LEGEND, _PAPER_ROWS] if any(row.in_paper for row in shown) else [_LEGEND]
+
+
+def _paper_means(shown: Sequence[TableRow], published: Published) -> list[str]:
+    """The paper's mean over its datasets, for each of its models that we trained on a dataset it does not have."""
+    found = []
+    for model in dict.fromkeys(row.model for row in shown if not row.in_paper and row.model in paper.MODELS):
+        rows = [[published[dataset, model, name] for name in paper.LETTERS] for dataset in paper.DATASETS]
+        whole = [[value for value in row if value is not None] for row in rows if None not in row]
+        means = [sum(column) / len(whole) for column in zip(*whole, strict=True)]
+        values = " ".join(f"{letter} {mean:.1f}" for letter, mean in zip(paper.LETTERS.values(), means, strict=True))
+        found.append(f"the paper's {model}, mean over its {len(whole)} datasets with all six values: {values}")
+    return found
+
+
+def _rows(shown: Sequence[TableRow], methods: Mapping[str, str], published: Published) -> Iterable[Row]:
+    """Our rows; under those of one dataset and model the paper's, where it has one."""
+    for (dataset, model), group in groupby(shown, key=lambda row: (row.dataset, row.model)):
+        own = list(group)
+        for row in own:
+            scores = [row.methods.get(name) for name in methods]
+            cells = score_cells(scores, best=len(row.methods) > 1)
+            yield Row((dataset, row.label, str(most_runs(scores))), cells)
+        known = own[0].in_paper
+        if known and (known, model, "bl") in published:
+            yield _paper_row(dataset, {name: published.get((known, model, name)) for name in methods})
+
+
+def _paper_row(dataset: str, values: Mapping[str, float | None]) -> Row:
+    six = [Cell(None if value is None else f"{value:.1f}") for value in (values[name] for name in paper.LETTERS)]
+    # With a value lost, nobody knows which was the best.
+    cells = six if Cell() in six else mark_best(six)
+    others = [Cell("")] * (len(values) - len(six))  # the paper has no value to miss
+    return Row((dataset, "paper", ""), (*cells, *others), published=True)
+
+
+def _missing(shown: Sequence[TableRow], published: Published) -> int:
+    ours = {(row.in_paper, row.model, method) for row in shown for method in row.methods}
+    return sum(cell not in ours for cell in published)
+
+
+def _data(shown: Sequence[TableRow], methods: Mapping[str, str], published: Published) -> pd.DataFrame:
+    """Every cell of our rows and of the published grid, in the paper's order, in percent."""
+    grid = [TableRow(dataset, model, model, dataset) for dataset, model in product(paper.DATASETS, paper.MODELS)]
+    ours = {(row.in_paper, row.model) for row in shown}
+    rest = [row for row in grid if (row.in_paper, row.model) not in ours]
+    place = {(row.dataset, row.model): index for index, row in enumerate(grid)}
+    every = [*((row, methods) for row in shown), *((row, paper.LETTERS) for row in rest)]
+    # The sort is stable: rows that are not in the grid keep their own order, after it.
+    every.sort(key=lambda item: place.get((item[0].dataset, item[0].model), len(place)))
+    return pd.DataFrame([_record(row, name, published) for row, names in every for name in names], columns=_FIELDS)
+
+
+def _record(row: TableRow, method: str, published: Published) -> tuple[object, ...]:
+    value = published.get((row.in_paper, row.model, method)) if row.in_paper else None
+    score = row.methods.get(method)
+    numbers = (0, None, None) if score is None else score.rounded
+    return row.dataset, row.label, method, *numbers, value

@@ -1,0 +1,69 @@
+"""What each method gains over BL, by the size of the training set."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import pandas as pd
+
+from reinit_bench.analysis.runs import notes
+from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.stats.mean_gains import GainGroup, mean_gains
+from reinit_bench.analysis.stats.scores import scores_by_setting
+from reinit_bench.analysis.stats.summary import Interval
+from reinit_bench.analysis.tables.table import Cell, Row, Table, mark_best
+
+FROM_PAPER = True
+
+_LEGEND = (
+    "percentage points, ± half the 95% t-interval over the datasets of the group (or the settings of its only one); "
+    "the intervals are many and not corrected for that, and those over two or three datasets are rough"
+)
+_FIELDS = ("model", "smallest", "largest", "method", "unit", "n", "mean_gain", "half_width")
+
+
+def gains_table(collection: Collection) -> Table:
+    """Mean gain over BL by architecture and size of the training set."""
+    scores = scores_by_setting(collection)
+    groups = mean_gains(scores)
+    methods = {name: label for name, label in scores.methods.items() if name != "bl"}
+    unknown = int(scores.frame["examples"].isna().sum())
+    source = f", from {collection.source}" if collection.source else ""
+    return Table(
+        name="gains",
+        caption=f"Mean gain over BL in test accuracy, by size of the training set{source}",
+        headings=("Architecture", "Training examples", "Over"),
+        columns=tuple(methods.values()),
+        rows=tuple(_row(group, methods) for group in groups),
+        best="the largest of its row",
+        notes=(
+            _LEGEND if groups else notes.no_settings(collection, "with BL and another method"),
+            *([f"left out: {unknown} settings whose training-set size is not known"] if unknown else []),
+            *scores.left_out,
+            *notes.left_out(collection),
+        ),
+        data=pd.DataFrame(list(_data(groups)), columns=_FIELDS),
+    )
+
+
+TABLES = {"gains": gains_table}
+
+
+def _row(group: GainGroup, methods: Mapping[str, str]) -> Row:
+    cells = [_cell(group.gains.get(name), group.most.n) for name in methods]
+    return Row((group.model, group.size_words, group.most.over), mark_best(cells))
+
+
+def _cell(gain: Interval | None, most: int) -> Cell:
+    if gain is None:
+        return Cell()
+    mean = round(gain.mean, 1) + 0.0  # no minus sign before a zero
+    spread = "" if gain.half is None else f"{gain.half:.1f}"
+    return Cell(f"{mean:+.1f}", spread, gain.n if gain.n < most else None)
+
+
+def _data(groups: Sequence[GainGroup]) -> Iterator[tuple[object, ...]]:
+    for group in groups:
+        for method, gain in group.gains.items():
+            half = None if gain.half is None else round(gain.half, 4)
+            yield group.model, *group.sizes, method, gain.unit, gain.n, round(gain.mean, 4), half

@@ -1,0 +1,63 @@
+"""The methods' mean ranks with the critical difference."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import pandas as pd
+
+from reinit_bench.analysis.runs import notes
+from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.stats.mean_ranks import Ranking, rankings
+from reinit_bench.analysis.stats.scores import Scores, scores_by_setting
+from reinit_bench.analysis.tables.table import Cell, Row, Table, mark_best
+
+FROM_PAPER = True
+
+_NOTES = (
+    "CD: critical difference (Nemenyi, 95%): methods whose mean ranks differ by more are different; p: Friedman's test",
+    "over settings the test is too sure of itself: settings of one dataset are not independent of each other",
+)
+_FIELDS = ("model", "unit", "n", "method", "mean_rank", "critical_difference", "friedman", "p")
+
+
+def ranks_table(collection: Collection) -> Table:
+    """Mean ranks by architecture, over datasets and over settings."""
+    scores = scores_by_setting(collection).common()
+    ranked = rankings(scores)
+    source = f", from {collection.source}" if collection.source else ""
+    return Table(
+        name="ranks",
+        caption=f"Mean rank of the methods (1 is the best), by architecture{source}",
+        headings=("Architecture", "Over", "n"),
+        columns=(*scores.methods.values(), "CD", "p"),
+        rows=tuple(_row(one, scores.methods) for one in ranked),
+        best="the best of its row",
+        notes=(
+            *(_NOTES if ranked else [notes.no_settings(collection, "in which all methods finished")]),
+            *_incomplete(scores),
+            *scores.left_out,
+            *notes.left_out(collection),
+        ),
+        data=pd.DataFrame(list(_data(ranked)), columns=_FIELDS),
+    )
+
+
+TABLES = {"ranks": ranks_table}
+
+
+def _incomplete(scores: Scores) -> list[str]:
+    lost = len(scores.frame) - len(scores.complete)
+    return [f"{lost} of {len(scores.frame)} settings lack the number of a method and are left out"] if lost else []
+
+
+def _row(one: Ranking, methods: Mapping[str, str]) -> Row:
+    cells = mark_best([Cell(f"{one.mean_ranks[name]:.2f}") for name in methods], min)
+    p = Cell() if one.p is None else Cell(f"{one.p:.1g}")
+    return Row((one.model, f"{one.unit}s", str(one.n)), (*cells, Cell(f"{one.critical_difference:.2f}"), p))
+
+
+def _data(ranked: Sequence[Ranking]) -> Iterator[tuple[object, ...]]:
+    for one in ranked:
+        test = round(one.critical_difference, 4), None if one.statistic is None else round(one.statistic, 4), one.p
+        yield from ((one.model, one.unit, one.n, name, round(mean, 4), *test) for name, mean in one.mean_ranks.items())

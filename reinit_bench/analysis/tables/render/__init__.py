@@ -1,0 +1,1 @@
+"""Tables on a terminal, in Markdown, LaTeX, CSV and HTML."""

@@ -1,0 +1,115 @@
+"""Tables as text: Markdown, LaTeX and CSV."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from reinit_bench.analysis.tables.table import MISSING, Cell, Row, Table
+
+_SYMBOLS = {
+    "\\": r"\textbackslash{}",
+    "&": r"\&",
+    "%": r"\%",
+    "$": r"\$",
+    "#": r"\#",
+    "_": r"\_",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    # After a line's end, a bracket would be taken for an option of it.
+    "[": "{[}",
+    "]": "{]}",
+    "±": r"$\pm$",
+    "—": "---",
+    "–": "--",
+    "−": "$-$",
+    "★": r"$\star$",
+    "○": r"$\circ$",
+    "≈": r"$\approx$",
+    "·": r"$\cdot$",
+}
+
+
+def markdown(table: Table) -> str:
+    """The table for a README or an issue; the notes as a list under it."""
+    lines = [f"**{_md(table.caption)}**", ""]
+    if table.rows:
+        head = [*table.headings, *table.columns]
+        aligned = [":--"] * len(table.headings) + ["--:"] * len(table.columns)
+        lines += [_md_line(map(_md, head)), _md_line(aligned)]
+        lines += [_md_line(_md_row(row, first)) for block in table.blocks() for first, row in block]
+        lines.append("")
+    return "\n".join([*lines, *(f"- {_md(note)}" for note in table.sentences("bold"))]) + "\n"
+
+
+def latex(table: Table) -> str:
+    """The table in the paper's layout, for a document that loads `booktabs`; the notes under it."""
+    lines = [
+        "% needs \\usepackage{booktabs}",
+        "\\begin{table*}",
+        "\\centering",
+        f"\\caption{{{_tex(table.caption)}}}",
+        f"\\label{{tab:{table.name}}}",
+        *(_tex_body(table) if table.rows else []),
+        *(f"{{\\footnotesize {_tex(note)}\\par}}" for note in table.sentences("bold")),
+        "\\end{table*}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def csv(table: Table) -> str:
+    """The numbers behind the table in long form; empty where there is none."""
+    return str(table.data.to_csv(index=False, lineterminator="\n"))
+
+
+FORMATS = {"md": markdown, "tex": latex, "csv": csv}
+"""The renderers of a table's files, by the ending of the name."""
+
+
+def _md(text: str) -> str:
+    return text.replace("|", "\\|").replace("*", "\\*").replace("\n", " ")
+
+
+def _md_line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _md_row(row: Row, first: str) -> list[str]:
+    *others, name = map(_md, (first, *row.headings[1:2]))
+    cells = [f"**{cell}**" if cell.best else str(cell) for cell in row.cells]
+    return [*others, f"*{name}*" if row.published else name, *map(_md, row.headings[2:]), *cells]
+
+
+def _tex_body(table: Table) -> list[str]:
+    head = " & ".join(map(_tex, (*table.headings, *table.columns)))
+    blocks = ["\n".join(f"{_tex_row(row, first)} \\\\" for first, row in block) for block in table.blocks()]
+    return [
+        f"\\begin{{tabular}}{{{'l' * len(table.headings)}{'r' * len(table.columns)}}}",
+        "\\toprule",
+        f"{head} \\\\",
+        "\\midrule",
+        "\n\\midrule\n".join(blocks),
+        "\\bottomrule",
+        "\\end{tabular}",
+        "",
+    ]
+
+
+def _tex(text: str) -> str:
+    return "".join(_SYMBOLS.get(letter, letter) for letter in text).replace("\n", " ")
+
+
+def _tex_row(row: Row, first: str) -> str:
+    *others, name = map(_tex, (first, *row.headings[1:2]))
+    shown = f"\\textit{{{name}}}" if row.published else name
+    return " & ".join([*others, shown, *map(_tex, row.headings[2:]), *map(_tex_cell, row.cells)])
+
+
+def _tex_cell(cell: Cell) -> str:
+    if cell.text is None:
+        return _tex(MISSING)
+    number = f"\\textbf{{{_tex(cell.text)}}}" if cell.best else _tex(cell.text)
+    spread = f"{{\\scriptsize$\\,\\pm\\,${_tex(cell.spread)}}}" if cell.spread else ""
+    return f"{number}{spread}{cell.count_words}"

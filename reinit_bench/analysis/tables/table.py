@@ -1,0 +1,121 @@
+"""What a table is before it is text. The terminal, Markdown, LaTeX, CSV and HTML render this class and no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import groupby
+
+import pandas as pd
+
+from reinit_bench.analysis.stats.summary import Summary
+
+MISSING = "—"
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One number as printed.
+
+    Attributes:
+        text: the number; None for one that is missing, empty where there can be none.
+        spread: its standard deviation, empty where there is none.
+        count: over how many runs, where these are fewer than its row says.
+        best: whether it is the best of its row.
+    """
+
+    text: str | None = None
+    spread: str = ""
+    count: int | None = None
+    best: bool = False
+
+    def __str__(self) -> str:
+        """Without any mark for the best: `71.2 ± 0.4 (3)`."""
+        if self.text is None:
+            return MISSING
+        spread = f" ± {self.spread}" if self.spread else ""
+        return f"{self.text}{spread}{self.count_words}"
+
+    @property
+    def count_words(self) -> str:
+        """` (3)`, empty where the row's count holds."""
+        return "" if self.count is None else f" ({self.count})"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row as printed: its headings, its cells, and whether it is the paper's own."""
+
+    headings: tuple[str, ...]
+    cells: tuple[Cell, ...]
+    published: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table with everything that its files say.
+
+    Attributes:
+        name: of its files, `table2`.
+        caption: one sentence.
+        headings: over the headings of the rows; rows that share the first one form a block.
+        columns: over the cells.
+        rows: from top to bottom; none where `data` is the table.
+        best: what a marked cell is the best of; empty where no cell is marked.
+        notes: sentences under the table.
+        data: the numbers behind it in long form, as the CSV has them.
+        decimals: how a number in a column of `data` is shown where `data` is the table; other columns are text.
+        condition: of all its runs, where they share one and no column names it.
+    """
+
+    name: str
+    caption: str
+    data: pd.DataFrame
+    headings: tuple[str, ...] = ()
+    columns: tuple[str, ...] = ()
+    rows: tuple[Row, ...] = ()
+    best: str = ""
+    notes: tuple[str, ...] = ()
+    decimals: Mapping[str, int] = field(default_factory=dict)
+    condition: str | None = None
+
+    def sentences(self, mark: str) -> list[str]:
+        """What stands under the table; `mark` is how the renderer shows the best cells."""
+        marked = any(cell.best for row in self.rows for cell in row.cells)
+        return [f"{mark}: {self.best}", *self.notes] if marked else list(self.notes)
+
+    def blocks(self) -> list[list[tuple[str, Row]]]:
+        """The rows by block, each with its first heading, which is written once a block."""
+        blocks = [list(rows) for _, rows in groupby(self.rows, key=lambda row: row.headings[0])]
+        return [[(row.headings[0] if row is block[0] else "", row) for row in block] for block in blocks]
+
+
+def score_cells(scores: Sequence[Summary | None], *, best: bool = True) -> tuple[Cell, ...]:
+    """Mean ± standard deviation with one decimal, and the number of runs where others of the row have more.
+
+    Args:
+        best: whether to mark the best.
+    """
+    most = most_runs(scores)
+    cells = [Cell() if one is None else _score_cell(one, most) for one in scores]
+    return mark_best(cells) if best else tuple(cells)
+
+
+def most_runs(scores: Iterable[Summary | None]) -> int:
+    """Over how many runs the means of a row are, at most."""
+    return max((one.n for one in scores if one is not None), default=0)
+
+
+def _score_cell(score: Summary, most: int) -> Cell:
+    spread = "" if score.std is None else f"{score.std:.1f}"
+    return Cell(f"{score.mean:.1f}", spread, score.n if score.n < most else None)
+
+
+def mark_best(cells: Sequence[Cell], pick: Callable[..., str] = max) -> tuple[Cell, ...]:
+    """Mark the best of the numbers as printed, so that two that read alike are both the best.
+
+    Args:
+        pick: `max` or `min`.
+    """
+    best = pick((cell.text for cell in cells if cell.text), key=float, default="")
+    return tuple(replace(cell, best=bool(cell.text) and cell.text == best) for cell in cells)
