@@ -47,7 +47,7 @@ def test_twelve_runs_in_packs_over_two_nodes(on_slurm: Make, undisturbed: Undist
     assert reproducible_results(sweep.store) == undisturbed(*TWELVE)
     assert set(sweep.attempts().values()) == {1}
     batches = [json.loads(path.read_text()) for path in (sweep.results_dir / "slurm").glob("*/batch.json")]
-    assert sorted(len(pack) for batch in batches for pack in batch["packs"]) == [2] * 6
+    assert sorted(len(pack) for batch in batches for pack in batch["tasks"]) == [2] * 6
     tasks = {status["slurm_job"] for status in sweep.statuses().values()}
     assert len(tasks) == 6
     assert "12 done" in sweep.run("hydra.launcher.wait=true")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,3 +45,12 @@ def collection_of(source: str, results_dir: Path) -> Collection:
 def folder_of(source: str, results_dir: Path, usual: str) -> Path:
     """The folder to write to: files made from the paper's numbers never overwrite those made from runs."""
     return results_dir / (PAPER_FOLDER if source == "paper" else usual)
+
+
+def warn_of_corrupt(collection: Collection) -> None:
+    """Name on standard error the results that were left out."""
+    for problem in collection.corrupt:
+        print(f"left out: {problem}", file=sys.stderr)
+    if collection.corrupt:
+        count = len(collection.corrupt)
+        print(f"{count} result{'s' if count != 1 else ''} left out; all others were used", file=sys.stderr)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from reinit_bench.cli.commands._source import Source, collection_of, folder_of
+from reinit_bench.cli.commands._source import Source, collection_of, folder_of, warn_of_corrupt
 from reinit_bench.cli.commands._words import split_results_dir
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which figures; results_dir=DIR")]
@@ -29,3 +29,4 @@ def command(words: Names = None, source: Source = "runs") -> None:
             continue
         for path in write_figure(figure, name, folder_of(source, results_dir, "figures")):
             print(path)
+    warn_of_corrupt(collection)

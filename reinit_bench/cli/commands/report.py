@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reinit_bench.cli.commands._source import warn_of_corrupt
 from reinit_bench.cli.commands._words import split_results_dir
 from reinit_bench.core.settings import ConfigError
 
@@ -43,8 +44,7 @@ def command(words: Words = None) -> None:
     path = write_report(page, results_dir)
     print(page.verdict.sentence)
     print(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
-    if collection.corrupt:
-        raise ConfigError("; ".join(collection.corrupt))
+    warn_of_corrupt(collection)
 
 
 def _studies(done: set[str], unfinished: Plan) -> Iterator[Progress]:

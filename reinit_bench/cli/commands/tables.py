@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from reinit_bench.cli.commands._source import Source, collection_of, folder_of
+from reinit_bench.cli.commands._source import Source, collection_of, folder_of, warn_of_corrupt
 from reinit_bench.cli.commands._words import split_results_dir
-from reinit_bench.core.settings import ConfigError
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which tables; results_dir=DIR")]
 
@@ -32,5 +31,4 @@ def command(
         from reinit_bench.analysis.tables.render.terminal import show
 
         show(tables, Console())
-    if collection.corrupt:
-        raise ConfigError("; ".join(collection.corrupt))
+    warn_of_corrupt(collection)
