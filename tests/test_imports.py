@@ -112,6 +112,7 @@ for words in {COMMANDS}:
 
 def test_commands_that_answer_at_once_load_nothing_slow(tmp_path: Path) -> None:
     """One process for all of them: that a command loads nothing shows after those that load nothing either."""
+    (tmp_path / "results").mkdir()
     done = subprocess.run(
         [sys.executable, "-c", LOADED_BY_COMMANDS], capture_output=True, text=True, cwd=tmp_path, check=True
     )

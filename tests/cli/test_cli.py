@@ -133,7 +133,7 @@ def test_a_corrupt_result_among_good_ones_is_named_and_the_good_ones_are_used(tm
     done = run("tables", cwd=tmp_path)
     assert done.returncode == 0
     assert done.stderr.startswith(f"left out: results/runs/{'f' * 16}/result.json is corrupt: not JSON")
-    assert done.stderr.endswith("1 result left out; all others were used\n")
+    assert done.stderr.endswith("1 result left out; all others are used\n")
     assert "DIGITS (60)" in (tmp_path / "results" / "tables" / "table6.md").read_text()
 
 

@@ -1,4 +1,4 @@
-"""What `tables` and `figures` share: whether they read finished runs or the published numbers, and where they write."""
+"""What `tables`, `figures` and `report` share: where the numbers are read from, and where files go."""
 
 from __future__ import annotations
 
@@ -21,36 +21,38 @@ Source = Annotated[
         help="runs: the finished runs; paper: the published Tables 2, 6 and 7 as if they were runs",
     ),
 ]
+Out = Annotated[
+    Path | None, typer.Option("--out", metavar="FOLDER", help="Write the files there instead of RESULTS_DIR.")
+]
 
 PAPER_FOLDER = "paper_conclusions"
 
 
 def collection_of(source: str, results_dir: Path) -> Collection:
-    """The runs to read.
+    """The runs to read; those that cannot be used are named on standard error.
 
     Raises:
-        ConfigError: there is no such source, or `results_dir` is a file.
+        ConfigError: there is no such source, or no such results folder.
     """
     if source == "paper":
         from reinit_bench.analysis.runs.published_runs import published_runs
 
         return published_runs()
-    if source == "runs":
-        from reinit_bench.analysis.runs.collect import collect
+    if source != "runs":
+        raise ConfigError(f"--from must be runs (finished runs) or paper (the published tables); got {source!r}")
+    if not results_dir.exists():
+        raise ConfigError(f"there is no results folder {results_dir}; start with: reinit-bench -m study=demo")
+    from reinit_bench.analysis.runs.collect import collect
 
-        return collect(results_dir)
-    raise ConfigError(f"--from must be runs (finished runs) or paper (the published tables); got {source!r}")
-
-
-def folder_of(source: str, results_dir: Path, usual: str) -> Path:
-    """The folder to write to: files made from the paper's numbers never overwrite those made from runs."""
-    return results_dir / (PAPER_FOLDER if source == "paper" else usual)
-
-
-def warn_of_corrupt(collection: Collection) -> None:
-    """Name on standard error the results that were left out."""
+    collection = collect(results_dir)
     for problem in collection.corrupt:
         print(f"left out: {problem}", file=sys.stderr)
     if collection.corrupt:
         count = len(collection.corrupt)
-        print(f"{count} result{'s' if count != 1 else ''} left out; all others were used", file=sys.stderr)
+        print(f"{count} result{'s' if count != 1 else ''} left out; all others are used", file=sys.stderr)
+    return collection
+
+
+def folder_of(source: str, results_dir: Path, usual: str, out: Path | None) -> Path:
+    """Where the files go: what the paper's numbers say never overwrites what the runs say."""
+    return out or results_dir / (PAPER_FOLDER if source == "paper" else usual)

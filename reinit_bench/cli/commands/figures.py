@@ -6,17 +6,18 @@ from typing import Annotated
 
 import typer
 
-from reinit_bench.cli.commands._source import Source, collection_of, folder_of, warn_of_corrupt
+from reinit_bench.cli.commands._source import Out, Source, collection_of, folder_of
 from reinit_bench.cli.commands._words import split_results_dir
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which figures; results_dir=DIR")]
 
 
-def command(words: Names = None, source: Source = "runs") -> None:
+def command(words: Names = None, source: Source = "runs", out: Out = None) -> None:
     """Draw figures to RESULTS_DIR/figures as PNG and PDF."""
     from reinit_bench.analysis.figures import NothingToDraw, known_figures, write_figure
 
-    results_dir, names = split_results_dir(words)
+    results_dir, given = split_results_dir(words)
+    names = [f"figure{name}" if name.isdigit() else name for name in given]
     chosen = known_figures(names or None, from_paper=source == "paper")
     collection = collection_of(source, results_dir)
     for name, known in chosen.items():
@@ -27,6 +28,5 @@ def command(words: Names = None, source: Source = "runs") -> None:
                 raise
             print(missing)  # the others can still be drawn
             continue
-        for path in write_figure(figure, name, folder_of(source, results_dir, "figures")):
+        for path in write_figure(figure, name, folder_of(source, results_dir, "figures", out)):
             print(path)
-    warn_of_corrupt(collection)

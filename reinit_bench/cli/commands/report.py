@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reinit_bench.cli.commands._source import warn_of_corrupt
+from reinit_bench.cli.commands._source import Out, collection_of
 from reinit_bench.cli.commands._words import split_results_dir
 from reinit_bench.core.settings import ConfigError
 
@@ -21,18 +21,17 @@ if TYPE_CHECKING:
 Words = Annotated[list[str] | None, typer.Argument(metavar="[results_dir=DIR]", help="Where the runs are")]
 
 
-def command(words: Words = None) -> None:
+def command(words: Words = None, out: Out = None) -> None:
     """Write RESULTS_DIR/report.html: the verdict, all tables, figures and runs, and what is missing."""
     from reinit_bench.analysis.report.build import build_page
     from reinit_bench.analysis.report.page import Trouble
     from reinit_bench.analysis.report.page_html import write_report
-    from reinit_bench.analysis.runs.collect import collect
     from reinit_bench.sweep.status import cause, stored_plan
 
     results_dir, others = split_results_dir(words)
     if others:
         raise ConfigError(f"report accepts only results_dir=DIR; got {' '.join(others)}")
-    collection = collect(results_dir)
+    collection = collection_of("runs", results_dir)
     done = set(collection.frame["run_id"])
     unfinished = stored_plan(results_dir, but=done)
     troubles = [
@@ -41,30 +40,30 @@ def command(words: Words = None) -> None:
     ]
     studies = sorted(_studies(done, unfinished), key=lambda one: (not one.begun, one.study))
     page = build_page(collection, studies=studies, troubles=troubles)
-    path = write_report(page, results_dir)
+    path = write_report(page, out or results_dir)
     print(page.verdict.sentence)
     print(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
-    warn_of_corrupt(collection)
 
 
 def _studies(done: set[str], unfinished: Plan) -> Iterator[Progress]:
-    """For each study in conf/study, how many of its distinct runs are in each state."""
+    """For each study, the user's own too, how many of its distinct runs are in each state."""
     from reinit_bench.analysis.report.page import Progress
     from reinit_bench.cli.compose import composer
-    from reinit_bench.core.conf_dir import conf_dir
+    from reinit_bench.core.conf_dir import option_file, options
     from reinit_bench.core.config import Experiment
     from reinit_bench.sweep.plan import STATES
 
     states = {**{run.run_id: run.state for run in unfinished.runs}, **dict.fromkeys(done, "done")}
     with composer() as compose:
-        for path in sorted((conf_dir() / "study").glob("*.yaml")):
-            study = compose.study_of([f"study={path.stem}"])
-            if study.is_one_run:
+        for name in options("study"):
+            if compose.study_of([f"study={name}"]).is_one_run:
                 continue
-            jobs = compose.jobs([f"study={path.stem}"])
+            jobs = compose.jobs([f"study={name}"])
             runs = {Experiment.from_dict(compose.compose(overrides)).run_id for overrides in jobs}
             found = Counter(states.get(run_id, "missing") for run_id in runs)
-            yield Progress(study=path.stem, about=_about(path), counts={state: found[state] for state in STATES})
+            file = option_file("study", name)
+            about = _about(file) if file else ""
+            yield Progress(study=name, about=about, counts={state: found[state] for state in STATES})
 
 
 def _about(path: Path) -> str:

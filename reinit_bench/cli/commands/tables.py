@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from reinit_bench.cli.commands._source import Source, collection_of, folder_of, warn_of_corrupt
+from reinit_bench.cli.commands._source import Out, Source, collection_of, folder_of
 from reinit_bench.cli.commands._words import split_results_dir
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which tables; results_dir=DIR")]
@@ -15,20 +15,20 @@ Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Wh
 def command(
     words: Names = None,
     source: Source = "runs",
+    out: Out = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Write the files and print nothing.")] = False,
+    only_print: Annotated[bool, typer.Option("--print", help="Print the tables and write no files.")] = False,
 ) -> None:
     """Write the tables to RESULTS_DIR/tables as Markdown, LaTeX and CSV, and print them."""
     from reinit_bench.analysis.tables import build_tables, write_table
 
     results_dir, names = split_results_dir(words)
-    collection = collection_of(source, results_dir)
-    tables = list(build_tables(collection, names or None).values())
-    for table in tables:
-        write_table(table, folder_of(source, results_dir, "tables"))
+    tables = list(build_tables(collection_of(source, results_dir), names or None).values())
     if not quiet:
         from rich.console import Console
 
         from reinit_bench.analysis.tables.render.terminal import show
 
         show(tables, Console())
-    warn_of_corrupt(collection)
+    for table in () if only_print else tables:
+        write_table(table, folder_of(source, results_dir, "tables", out))
