@@ -3,9 +3,10 @@
     python benchmarks/collect.py [--runs 2448] [--repeats 3]
 
 Writes the paper's whole grid (one seed) as synthetic run folders, then times fresh processes in turn, imports included:
-`reinit-bench tables --quiet` (every run read and validated; all tables built and written), and the plain way (json.load,
-json_normalize and concat, one groupby; nothing validated). Prints the median of each and their ratio. Then, once each: a process that draws and writes every figure that these runs can fill, and
-`reinit-bench report`. Takes about three minutes on two cores.
+`reinit-bench tables --quiet` (every run read and validated; all tables built and written), and the plain way
+(json.load, json_normalize and concat, one groupby; nothing validated). Prints the median of each and their ratio. Then,
+once each: a process that draws and writes every figure that these runs can fill, and `reinit-bench report`. Takes about
+a minute on two cores.
 """
 
 from __future__ import annotations
