@@ -97,6 +97,8 @@ class RunFolder:
         self.run_id = path.name
         self.fence: Fence = nullcontext
         """Around each file's renaming: the lease puts its own here."""
+        self._hashes: dict[str, str] | None = None
+        """Of the other files of a finished run, as its result gives them; read once."""
 
     def create(self) -> None:
         """Create the folder.
@@ -160,8 +162,9 @@ class RunFolder:
             content = None
         except OSError as error:
             raise StoreError(f"{self.path / name} cannot be read: {error.strerror or error}") from error
-        result = self.result()
-        known = ((result or {}).get("files") or {}).get(name)
+        if self._hashes is None:
+            self._hashes = (self.result() or {}).get("files") or {}
+        known = self._hashes.get(name)
         if known is not None and (content is None or hashlib.sha256(content).hexdigest() != known):
             what = "is missing" if content is None else "has changed since the run was done"
             raise StoreError(f"{self.path / name} {what}; delete result.json there to run the experiment again")

@@ -20,6 +20,7 @@ from reinit_bench.analysis.report.pictures import pictures
 from reinit_bench.analysis.report.verdict import FEWEST, verdict
 from reinit_bench.analysis.runs.collect import Collection, collect
 from reinit_bench.analysis.tables.render.html import long_table
+from reinit_bench.store.store import RunFolder
 
 VOID = {"meta", "link", "img", "br", "input"}
 HOSTILE = "<script>alert(1)</script>"
@@ -188,9 +189,14 @@ def test_a_long_curve_keeps_its_ends(tmp_path: Path) -> None:
     assert (len(places), places[0], places[-1]) == (POINTS, 0, 999)
     assert kept(3) == [0, 1, 2]
     assert kept(0) == []
-    assert curve(tmp_path) is None
+    folder = RunFolder(tmp_path)
+    assert curve(folder) is None
+    row = '{"total_step": 8, "train_accuracy": 0.5, "validation_accuracy": null}\n'
+    (tmp_path / "history.jsonl").write_text(row)
+    (tmp_path / "rounds.jsonl").write_text('{"steps": 8, "test_accuracy": 0.25}\n')
+    assert curve(folder) == {"x": [8], "t": [500], "v": [None], "r": [(8, 250)]}
     (tmp_path / "history.jsonl").write_text("{torn")
-    assert curve(tmp_path) is None
+    assert curve(folder) is None
 
 
 def test_the_file_is_written_in_one_step(fake_store: Any) -> None:

@@ -19,6 +19,7 @@ from reinit_bench.analysis.tables.render import text
 from reinit_bench.analysis.tables.render.html import html_table, long_table
 from reinit_bench.analysis.tables.render.terminal import show
 from reinit_bench.analysis.tables.table import Cell, Row, Table
+from reinit_bench.cli.main import main
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.files import StoreError
 
@@ -274,7 +275,27 @@ def test_the_command_writes_and_prints_all_tables_or_only_writes_them(fake_store
     (fake_store.results_dir / "runs" / "torn").mkdir()
     (fake_store.results_dir / "runs" / "torn" / "result.json").write_text("{")
     torn = subprocess.run([*words, "--quiet"], capture_output=True, text=True)
-    assert torn.returncode == 1
-    assert torn.stderr.startswith("error: ")
+    assert torn.returncode == 0
+    assert torn.stderr.startswith("left out: ")
     assert "torn/result.json is corrupt" in torn.stderr
-    assert torn.stderr.count("\n") == 1
+    assert torn.stderr.endswith("1 result left out; all others are used\n")
+
+
+def test_a_folder_of_ones_own_and_no_files_at_all(fake_store: Any, tmp_path: Path) -> None:
+    fake_store.add("cifar10", "scnn", "bl", 0.815)
+    words = [sys.executable, "-m", "reinit_bench", "tables", "2", f"results_dir={fake_store.results_dir}"]
+    printed = subprocess.run([*words, "--print"], capture_output=True, text=True, check=True)
+    assert "81.5" in printed.stdout
+    assert not (fake_store.results_dir / "tables").exists()
+    subprocess.run([*words, "--out", str(tmp_path / "mine")], capture_output=True, text=True, check=True)
+    assert {path.name for path in (tmp_path / "mine").iterdir()} == {"table2.md", "table2.tex", "table2.csv"}
+    assert not (fake_store.results_dir / "tables").exists()
+
+
+@pytest.mark.parametrize("command", ["tables", "figures", "report"])
+def test_a_results_folder_that_is_not_there_is_said_and_not_made(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([command, f"results_dir={tmp_path / 'typo'}"]) == 1
+    assert capsys.readouterr().err.startswith(f"error: there is no results folder {tmp_path / 'typo'}; start with")
+    assert not (tmp_path / "typo").exists()

@@ -37,6 +37,7 @@ RC: Any = {
     "lines.linewidth": 1.4,
     "lines.markersize": 4.5,
     "legend.frameon": False,
+    "text.parse_math": False,  # a name with a dollar is a name
 }
 
 styled = matplotlib.rc_context(RC)

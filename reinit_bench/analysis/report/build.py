@@ -14,6 +14,7 @@ from reinit_bench.analysis.report.pictures import pictures
 from reinit_bench.analysis.report.verdict import verdict
 from reinit_bench.analysis.runs.collect import Collection
 from reinit_bench.analysis.tables import build_tables
+from reinit_bench.store.store import Store
 
 
 def build_page(
@@ -40,7 +41,7 @@ def build_page(
         results=results_table(runs),
         pictures=draw(collection),
         each_run=runs_table(runs),
-        curves=curves(collection.results_dir / "runs", runs["run_id"]),
+        curves=curves(Store(collection.results_dir), runs["run_id"]),
         studies=studies,
         troubles=troubles,
         corrupt=collection.corrupt,

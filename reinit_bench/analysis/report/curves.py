@@ -3,36 +3,42 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterable, Mapping
 from itertools import accumulate
-from pathlib import Path
 from typing import Any
+
+from reinit_bench.store.files import StoreError
+from reinit_bench.store.store import HISTORY, ROUNDS, RunFolder, Store
 
 POINTS = 60
 """Most points of one curve."""
 
 
-def curves(runs_dir: Path, run_ids: Iterable[str]) -> dict[str, Mapping[str, Any]]:
-    """The curve of each run whose `history.jsonl` can be read; the others are left out."""
-    found = {run_id: curve(runs_dir / run_id) for run_id in run_ids}
+def curves(store: Store, run_ids: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+    """The curve of each run whose `history.jsonl` can be read; of the others, those that are harmed are named."""
+    found = {run_id: curve(store.run(run_id)) for run_id in run_ids}
     return {run_id: one for run_id, one in found.items() if one is not None}
 
 
-def curve(folder: Path) -> Mapping[str, Any] | None:
+def curve(folder: RunFolder) -> Mapping[str, Any] | None:
     """`x` (steps), `t` and `v` (training, validation accuracy in thousandths, None where there is none), and `r`, the
     last step of each round with the test accuracy there; None where the file is missing or damaged.
     """
     try:
-        lines = (folder / "history.jsonl").read_bytes().splitlines()
+        lines = (folder.read(HISTORY) or b"").splitlines()
         # Only the lines that are kept are parsed: a long run has thousands.
         points = [json.loads(lines[place]) for place in kept(len(lines))]
         x = [int(point["total_step"]) for point in points]
-        rounds = [json.loads(line) for line in (folder / "rounds.jsonl").read_bytes().splitlines()]
+        rounds = [json.loads(line) for line in (folder.read(ROUNDS) or b"").splitlines()]
         ends = list(accumulate(int(one["steps"]) for one in rounds))
         tests = [_thousandths(one.get("test_accuracy")) for one in rounds]
         train = [_thousandths(point.get("train_accuracy")) for point in points]
         validation = [_thousandths(point.get("validation_accuracy")) for point in points]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except StoreError as error:
+        warnings.warn(str(error), stacklevel=2)
+        return None
+    except (ValueError, KeyError, TypeError, AttributeError):
         return None
     return {"x": x, "t": train, "v": validation, "r": list(zip(ends, tests, strict=True))} if x else None
 

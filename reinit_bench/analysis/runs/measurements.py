@@ -12,7 +12,7 @@ import pandas as pd
 
 from reinit_bench.analysis.runs.collect import Collection
 from reinit_bench.store.files import StoreError
-from reinit_bench.store.store import Store
+from reinit_bench.store.store import HISTORY, Store
 
 
 @lru_cache(maxsize=10_000)  # several figures read the same runs; a file takes a few kilobytes
@@ -36,13 +36,14 @@ def having(collection: Collection, runs: pd.DataFrame, *names: str) -> pd.DataFr
 
 def history_of(collection: Collection, run_id: str) -> pd.DataFrame:
     """The run's curve: a row per epoch with `round`, `epoch`, `step`, `train_accuracy` and more; empty without one."""
-    path = Store(collection.results_dir).run(run_id).path / "history.jsonl"
+    folder = Store(collection.results_dir).run(run_id)
     try:
-        history = pd.DataFrame([json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()])
+        lines = (folder.read(HISTORY) or b"").splitlines()
+        history = pd.DataFrame([json.loads(line) for line in lines])
         # A file without these columns was not written by a run, and is no reason to draw nothing at all.
         return history if {"round", "epoch", "train_accuracy"} <= set(history.columns) else pd.DataFrame()
-    except FileNotFoundError:
-        return pd.DataFrame()
-    except (OSError, ValueError) as error:
-        warnings.warn(f"{path} cannot be read: {error}; delete it to do without", stacklevel=2)
-        return pd.DataFrame()
+    except StoreError as error:
+        warnings.warn(str(error), stacklevel=2)
+    except ValueError as error:
+        warnings.warn(f"{folder.path / HISTORY} cannot be read: {error}; delete it to do without", stacklevel=2)
+    return pd.DataFrame()

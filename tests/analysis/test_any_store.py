@@ -1,0 +1,114 @@
+"""Whatever a store has or lacks: every table, every figure and the report come out, or say in words what is missing."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fake_measurements import curve, measure
+from fake_store import FakeStore
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from matplotlib import pyplot
+
+from reinit_bench.analysis.figures import NothingToDraw, known_figures
+from reinit_bench.analysis.report.build import build_page
+from reinit_bench.analysis.report.page_html import html
+from reinit_bench.analysis.runs.collect import Collection, collect
+from reinit_bench.analysis.tables import build_tables, known_tables
+from reinit_bench.analysis.tables.render.text import FORMATS
+
+ACCURACIES = st.sampled_from([0.0, 0.5, 0.5, 0.9, 1.0]) | st.floats(0, 1)
+CONDITIONS: list[dict[str, Any]] = [
+    {"augmentation__name": "none"},
+    {"augmentation__name": "mild"},
+    {"augmentation__name": "mild", "dropout__name": "p25", "dropout__rate": 0.25},
+    {"augmentation__name": "mild", "initializer__name": "xavier_uniform"},
+    {"augmentation__name": "none", "method__repeats": 3},
+    {"augmentation__name": "mild", "dataset__train_examples": 50, "model__width": 0.25, "image_size": 8},
+]
+RUNS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "dataset": st.sampled_from(["oxford_iiit", "cifar10", "digits"]),
+            "model": st.sampled_from(["scnn", "vgg16", "own_net"]),
+            "method": st.sampled_from(["bl", "welsr", "lw", "fc", "own_method"]),
+            "condition": st.sampled_from(CONDITIONS),
+            "seed": st.integers(0, 2),
+            "accuracy": ACCURACIES,
+            "measured": st.booleans(),
+            "harm": st.sampled_from(["", "", "", "", "unfinished", "corrupt", "emptied history", "torn diagnostics"]),
+        }
+    ),
+    max_size=14,
+    unique_by=lambda run: json.dumps([run[key] for key in ("dataset", "model", "method", "condition", "seed")]),
+)
+
+
+def fill(folder: Path, runs: list[dict[str, Any]]) -> Collection:
+    store = FakeStore(folder)
+    (folder / "runs").mkdir()
+    for run in runs:
+        changes = {**run["condition"], "seed": run["seed"]}
+        result = store.add(run["dataset"], run["model"], run["method"], run["accuracy"], **changes)
+        if run["measured"]:
+            measure(result)
+            curve(result, [[0.5, 0.9], [0.7, 1.0]])
+        harm(result, run["harm"])
+    return collect(folder)
+
+
+def harm(result: Path, kind: str) -> None:
+    if kind == "unfinished":
+        result.unlink()
+    elif kind == "corrupt":
+        result.write_text(result.read_text()[:-20])
+    elif kind == "emptied history":
+        result.with_name("history.jsonl").write_text("")
+    elif kind == "torn diagnostics":
+        result.with_name("diagnostics.npz").write_bytes(b"PK torn")
+
+
+@given(runs=RUNS)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_every_table_of_any_store(runs: list[dict[str, Any]]) -> None:
+    with tempfile.TemporaryDirectory() as folder:
+        collection = fill(Path(folder), runs)
+        assert len(collection.frame) == sum(run["harm"] not in ("unfinished", "corrupt") for run in runs)
+        assert len(collection.corrupt) == sum(run["harm"] == "corrupt" for run in runs)
+        for table in build_tables(collection, list(known_tables())).values():
+            assert all(FORMATS[ending](table).strip() for ending in ("md", "tex"))
+            FORMATS["csv"](table)
+
+
+@pytest.mark.slow
+@given(runs=RUNS)
+@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+def test_every_figure_and_the_report_of_any_store(runs: list[dict[str, Any]]) -> None:
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # a torn file is warned of, and left out
+        collection = fill(Path(folder), runs)
+        for known in known_figures().values():
+            with contextlib.suppress(NothingToDraw):
+                known.draw(collection)
+            pyplot.close("all")
+        assert "</html>" in html(build_page(collection))
+
+
+@pytest.mark.filterwarnings("ignore:Glyph")
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "a&b", "_x^2%$#{}~\\", "ünï 🦔", "a|b\nc"])
+def test_odd_names_are_written_as_text(name: str, tmp_path: Path) -> None:
+    store = FakeStore(tmp_path)
+    for method in ("bl", "lw"):
+        store.add("digits", "scnn", method, 0.9, dataset___label_=name, model__name=name)
+    collection = collect(tmp_path)
+    for table in build_tables(collection).values():
+        for text in FORMATS.values():
+            text(table)
+    page = html(build_page(collection))
+    assert "<script>alert" not in page
