@@ -20,9 +20,10 @@ def command(
     only_print: Annotated[bool, typer.Option("--print", help="Print the tables and write no files.")] = False,
 ) -> None:
     """Write the tables to RESULTS_DIR/tables as Markdown, LaTeX and CSV, and print them."""
-    from reinit_bench.analysis.tables import build_tables, write_table
+    from reinit_bench.analysis.tables import build_tables, check_names, write_table
 
     results_dir, names = split_results_dir(words)
+    check_names(names)  # a typo is told before thousands of runs are read
     tables = list(build_tables(collection_of(source, results_dir), names or None).values())
     if not quiet:
         from rich.console import Console
