@@ -20,7 +20,7 @@ selenium = pytest.importorskip("selenium", reason="needs selenium, which `make s
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.skipif(not (BROWSER and DRIVER), reason="needs chromium and chromedriver: tests/install-system-packages"),
+    pytest.mark.skipif(not (BROWSER and DRIVER), reason="needs chromium: tests/install-system-packages"),
 ]
 
 PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="

@@ -24,12 +24,20 @@ def command(
 
     results_dir, names = split_results_dir(words)
     check_names(names)  # a typo is told before thousands of runs are read
-    tables = list(build_tables(collection_of(source, results_dir), names or None).values())
+    collection = collection_of(source, results_dir)
+    tables = list(build_tables(collection, names or None).values())
     if not quiet:
         from rich.console import Console
 
         from reinit_bench.analysis.tables.render.terminal import show
 
-        show(tables, Console())
+        console = Console()
+        show(tables, console)
+        if source == "runs":
+            from reinit_bench.analysis.report.verdict import verdict
+
+            found = verdict(collection)
+            console.print(found.sentence, highlight=False)
+            console.print(f"next: {found.command or 'reinit-bench report'}", highlight=False)
     for table in () if only_print else tables:
         write_table(table, folder_of(source, results_dir, "tables", out))
