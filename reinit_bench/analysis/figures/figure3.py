@@ -47,8 +47,8 @@ def draw(collection: Collection) -> Figure:
     tree = fit(scores)
     if tree is None:
         raise NothingToDraw(
-            f"figure3: {_there(scores)} in {collection.results_dir}, and {2 * MIN_LEAF} settings with several methods on "
-            "datasets of known size are needed; reinit-bench -m study=table3, "
+            f"figure3: {_there(scores)} in {collection.results_dir}, and {2 * MIN_LEAF} settings with several methods "
+            "on datasets of known size are needed; reinit-bench -m study=table3, "
             "or study=digits initializer=he_normal,xavier_uniform"
         )
     leaves = [leaf for _, leaf in tree.root.leaves()]
