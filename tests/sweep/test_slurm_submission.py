@@ -213,6 +213,8 @@ def test_a_run_longer_than_the_target_is_alone_and_the_longest_come_first(plan_s
         ["bl"],
         ["lw"],
     ]
+    ((_, tasks),) = plan_tasks(plan_six.runs, Options(target_minutes=5), lambda run, on: 900.0)
+    assert [len(task.runs) for task in tasks] == [1] * 6
 
 
 @pytest.fixture
@@ -259,6 +261,15 @@ def test_plan_json_is_for_programs(plan_six: Plan) -> None:
     assert told["states"]["missing"] == 6
     assert told["groups"][0]["hours_left"]["gpu"] == pytest.approx(told["hours_left"]["gpu"])
     assert [run["run_id"] for run in told["each"]] == [run.run_id for run in plan_six.runs]
+
+
+def test_another_array_of_the_same_name_is_not_ours(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:
+    submit(configs[:2])
+    cluster.run_until(0.0)
+    assert set(queued_runs(cluster.results_dir).values()) == {"1_0"}
+    queue = cluster.folder / "queue"
+    queue.write_text(queue.read_text().replace("1_0|", "7_0|"))
+    assert queued_runs(cluster.results_dir) == {}
 
 
 def test_a_squeue_that_answers_nothing_is_no_answer(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:
