@@ -12,6 +12,7 @@ from fake_photos import PHOTOS
 from reinit_bench.core.config import Experiment
 from reinit_bench.core.randomness import stream
 from reinit_bench.core.settings import ConfigError
+from reinit_bench.data.augment import Mild
 from reinit_bench.data.cache import CacheWriter
 from reinit_bench.data.placement import RESIDENT_SHARE, fits
 from reinit_bench.data.source import Examples
@@ -93,9 +94,10 @@ def test_mild_augmentation_crops_the_enlarged_copy(photos: Tfds, make_experiment
     row = int(task.train.rows[4])
     enlarged = torch.from_numpy(photos.load(8, 9, 0).train_enlarged.inputs[row]).permute(2, 0, 1).float()
     enlarged = (enlarged - task.mean) / task.std
-    windows = [enlarged[:, y : y + 8, x : x + 8] for y in (0, 1) for x in (0, 1)]
-    crop = batch(task, 4)[0][0]
-    assert any(torch.equal(crop, choice) for window in windows for choice in (window, window.flip(2)))
+    assert torch.equal(batch(task, 4)[0], Mild().apply(enlarged[None], 8, stream(0, "augment")))
+    draws = [task.train_batch(torch.tensor([4]), stream(seed, "augment"))[0] for seed in range(50)]
+    crops = {tuple(draw.flatten().tolist()) for draw in draws}
+    assert len(crops) == 8  # four windows, each with its mirror image
 
 
 @pytest.mark.usefixtures("photos")

@@ -4,18 +4,40 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 import torch
-from by_hand import dense, one_layer, task_of
-from torch import nn
+from torch import Tensor, nn
+from training_helpers import make_split, make_task
 
 from reinit_bench.core.randomness import stream
+from reinit_bench.data.task import Task
 from reinit_bench.diagnostics import diagnose, margins, sharpness, weights
 from reinit_bench.models.blocknet import BlockNet, Dropout
 
 IDENTITY = [[1.0, 0.0], [0.0, 1.0]]
+
+
+def task_of(inputs: Sequence[Sequence[float]] | Tensor, labels: Sequence[int]) -> Task:
+    """A task of these vectors; every split is the training split."""
+    split = make_split(torch.as_tensor(inputs, dtype=torch.float32), torch.tensor(labels))
+    return make_task(split, classes=max(labels) + 1)
+
+
+def dense(weight: Sequence[Sequence[float]], bias: Sequence[float]) -> nn.Linear:
+    """A dense layer with these values."""
+    layer = nn.Linear(len(weight[0]), len(weight))
+    with torch.no_grad():
+        layer.weight.copy_(torch.tensor(weight))
+        layer.bias.copy_(torch.tensor(bias))
+    return layer
+
+
+def one_layer(weight: Sequence[Sequence[float]], bias: Sequence[float]) -> BlockNet:
+    """A network whose logits are weight x + bias."""
+    return BlockNet([dense(weight, bias)], nn.Identity())
 
 
 def test_margins_are_differences_of_softmax_outputs() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from bits import bit_equal
-from fake_run import FakeRun
+from fake_training import FakeRun
 from torch import Tensor
 
 from reinit_bench.methods.dsd import Dsd

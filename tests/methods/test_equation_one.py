@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 from bits import bit_equal, changed_names, copy_state
-from fake_run import FakeRun
+from fake_training import FakeRun
 from torch import nn
 
 from reinit_bench.methods.base import Context, Mask, Reinitializer, apply_mask, full_mask

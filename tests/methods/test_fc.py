@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 from bits import changed_names
-from fake_run import FakeRun
+from fake_training import FakeRun
 
 from reinit_bench.methods.fc import Fc, last_conv_block
 from reinit_bench.methods.layerwise import frobenius

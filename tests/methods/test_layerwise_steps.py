@@ -7,7 +7,7 @@ import copy
 import pytest
 import torch
 from bits import changed_names, copy_state
-from fake_run import FakeRun
+from fake_training import FakeRun
 from torch import Tensor, nn
 
 from reinit_bench.methods.layerwise import fill_lambda, frobenius, rescale

@@ -8,7 +8,7 @@ import math
 import pytest
 import torch
 from bits import changed_names, copy_state
-from fake_run import FakeRun
+from fake_training import FakeRun
 from torch import Tensor
 
 from reinit_bench.methods.layerwise import frobenius

@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 from bits import bit_equal, changed_names, copy_state
-from fake_run import FakeRun
+from fake_training import FakeRun
 from torch import Tensor
 
 from reinit_bench.core.conf_dir import conf_dir

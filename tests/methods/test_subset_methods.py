@@ -7,7 +7,7 @@ import itertools
 import pytest
 import torch
 from bits import bit_equal, changed_names
-from fake_run import FakeRun
+from fake_training import FakeRun
 from torch import Tensor
 
 from reinit_bench.core.randomness import stream

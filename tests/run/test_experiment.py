@@ -22,6 +22,7 @@ from reinit_bench.core.settings import ConfigError
 from reinit_bench.run.experiment import run_experiment
 from reinit_bench.store.lease import Lease, RunHeld
 from reinit_bench.store.store import Store
+from reinit_bench.training.checkpoint import read_checkpoint, save_checkpoint
 from reinit_bench.training.interrupt import Interrupted
 from reinit_bench.training.loop import Diverged
 from reinit_bench.training.observer import Observer, RunStart
@@ -135,6 +136,25 @@ def test_an_interrupted_run_ends_bit_equal(
     with pytest.raises(Interrupted):
         run_experiment(experiment, execution, observer=observer, interrupt=observer.interrupt)
     run_experiment(experiment, execution)
+    assert run_files(tmp_path, experiment.run_id) == expected
+
+
+def test_a_resumed_run_keeps_its_number_of_threads_and_counts_its_earlier_time(
+    tmp_path: Path, uninterrupted: tuple[Experiment, dict[str, Any]]
+) -> None:
+    """Threads decide the order of sums, and so the last bits."""
+    experiment, expected = uninterrupted
+    execution, observer = Execution(results_dir=tmp_path), InterruptAfter(9)
+    with pytest.raises(Interrupted):
+        run_experiment(experiment, execution, observer=observer, interrupt=observer.interrupt)
+    folder, cpu = tmp_path / "runs" / experiment.run_id, torch.device("cpu")
+    checkpoint = read_checkpoint(folder / "checkpoint.pt", cpu)
+    assert checkpoint["threads"] == 1
+    save_checkpoint(folder, {**checkpoint, "seconds": checkpoint["seconds"] + 1000.0})
+    torch.set_num_threads(2)
+    result = run_experiment(experiment, execution)
+    assert torch.get_num_threads() == 1
+    assert 1000.0 < result["wall_seconds"] < 1300.0
     assert run_files(tmp_path, experiment.run_id) == expected
 
 

@@ -89,7 +89,7 @@ def test_the_script_asks_for_what_the_fields_say(cluster: SimulatedCluster, conf
         minutes=90,
         target_minutes=60,
         signal_seconds=100,
-        setup=["module task cuda"],
+        setup=["module load cuda"],
         extra={"exclude": "node7"},
     )
     (script,) = scripts(cluster)
@@ -114,7 +114,7 @@ def test_the_script_asks_for_what_the_fields_say(cluster: SimulatedCluster, conf
     assert "gpus-per-node" not in options
     lines = script.splitlines()
     # The trap comes before anything that a signal could kill; srun is told the cores, which SLURM does not pass on.
-    assert lines.index("module task cuda") > next(i for i, line in enumerate(lines) if line.startswith("trap"))
+    assert lines.index("module load cuda") > next(i for i, line in enumerate(lines) if line.startswith("trap"))
     assert "srun --cpus-per-task=6" in script
     assert f"reinit_bench.sweep.slurm.array_task {batch.folder}" in script
 
@@ -213,6 +213,8 @@ def test_a_run_longer_than_the_target_is_alone_and_the_longest_come_first(plan_s
         ["bl"],
         ["lw"],
     ]
+    ((_, tasks),) = plan_tasks(plan_six.runs, Options(target_minutes=5), lambda run, on: 900.0)
+    assert [len(task.runs) for task in tasks] == [1] * 6
 
 
 @pytest.fixture
@@ -221,9 +223,11 @@ def plan_six(configs: list[dict[str, Any]]) -> Plan:
 
 
 def test_classes_of_resources_are_arrays_of_their_own(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:
-    submit(configs, classes=[{"when": {"method": ["lw", "fc"]}, "mem_gb": 64}, {"when": {"method": "lw"}, "mem_gb": 1}])
+    classes = [{"when": {"method": ["lw", "fc"]}, "mem_gb": 64}, {"when": {"method": "lw"}, "mem_gb": 1}]
+    submit(configs, classes=classes, cpus=6)
     memory = sorted(re.findall(r"--mem=(\S+)", "".join(scripts(cluster))))
     assert memory == ["32768MB", "65536MB"]
+    assert re.findall(r"#SBATCH --cpus-per-task=(\S+)", "".join(scripts(cluster))) == ["6", "6"]
     by_size = {len([run for task in batch.tasks for run in task]) for batch in batches(cluster.results_dir)}
     assert by_size == {2, 4}
 
@@ -234,7 +238,7 @@ def test_classes_of_resources_are_arrays_of_their_own(cluster: SimulatedCluster,
         ({"partitoin": "x"}, "hydra.launcher has no field 'partitoin'; its fields are"),
         ({"gpus": -1}, "hydra.launcher.gpus must be"),
         ({"minutes": 30}, "hydra.launcher.target_minutes (120) must not be above hydra.launcher.minutes (30)"),
-        ({"setup": "module task"}, "hydra.launcher.setup must be a list of shell lines; got 'module task'"),
+        ({"setup": "module load"}, "hydra.launcher.setup must be a list of shell lines; got 'module load'"),
         ({"extra": ["x"]}, "hydra.launcher.extra must map sbatch options to values; got ['x']"),
         ({"classes": [{"mem_gb": 3}]}, "hydra.launcher.classes must be a list like"),
         ({"classes": [{"when": {"model": "x"}, "men_gb": 3}]}, "hydra.launcher.classes: unknown field 'men_gb'"),
@@ -259,6 +263,24 @@ def test_plan_json_is_for_programs(plan_six: Plan) -> None:
     assert told["states"]["missing"] == 6
     assert told["groups"][0]["hours_left"]["gpu"] == pytest.approx(told["hours_left"]["gpu"])
     assert [run["run_id"] for run in told["each"]] == [run.run_id for run in plan_six.runs]
+
+
+def test_another_array_of_the_same_name_is_not_ours(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:
+    submit(configs[:2])
+    cluster.run_until(0.0)
+    assert set(queued_runs(cluster.results_dir).values()) == {"1_0"}
+    queue = cluster.folder / "queue"
+    queue.write_text(queue.read_text().replace("1_0|", "7_0|"))
+    assert queued_runs(cluster.results_dir) == {}
+
+
+def test_a_task_that_ended_queues_nothing(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:
+    """SLURM shows it for some minutes more."""
+    submit(configs[:2])
+    cluster.run_until(0.0)
+    queue = cluster.folder / "queue"
+    queue.write_text(queue.read_text().replace("RUNNING", "NODE_FAIL"))
+    assert queued_runs(cluster.results_dir) == {}
 
 
 def test_a_squeue_that_answers_nothing_is_no_answer(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:

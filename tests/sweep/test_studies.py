@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
+from factories import write_result
 
+from reinit_bench.analysis.runs.collect import collect
+from reinit_bench.analysis.synthetic.signal_table import signal_table
 from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.settings import ConfigError
+from reinit_bench.sweep.plan import Plan
 from reinit_bench.sweep.studies import Study, override_text, overrides_of
 
 COUNTS = {
@@ -132,3 +137,16 @@ def test_is_one_run_only_without_anything_to_expand():
     assert not study(include=["pair"]).is_one_run
     assert not study(axes={"seed": [1]}).is_one_run
     assert not study(grids=[{"seed": 1}]).is_one_run
+
+
+def test_table_1_takes_every_run_of_its_study_and_no_other_reading(
+    plan_of: Callable[..., Plan], tmp_path: Path
+) -> None:
+    study = [run.experiment for run in plan_of("study=table1", "seed=0").runs]
+    others = [run.experiment for run in plan_of("study=readings", "seed=0").runs]
+    assert (len(study), len(others)) == (18, 75)
+    for experiment in {other.run_id: other for other in [*study, *others]}.values():
+        write_result(tmp_path, experiment, test_accuracy=0.5)
+    table = signal_table(collect(tmp_path))
+    assert table.data["n"].tolist() == [1] * 18
+    assert table.data["mean"].tolist() == [50.0] * 18

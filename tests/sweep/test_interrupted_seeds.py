@@ -17,7 +17,7 @@ from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.run.seeds import run_seeds
 
 SETTINGS = ("dataset=synthetic", "dataset.test_examples=100", "method=lw", "logger=none")
-# One worker: the short pack is done before the long one begins.
+# One worker: the short job is done before the long one begins.
 COMMAND = (
     *(sys.executable, "-m", "reinit_bench", "-m"),
     *(*SETTINGS, "trainer.max_steps=20,2000", "seed=0,1", "hydra.launcher.workers=1", "hydra.launcher.threads=1"),
@@ -32,7 +32,7 @@ def experiments(steps: int) -> list[Experiment]:
 
 @pytest.mark.slow
 @pytest.mark.long
-def test_ctrl_c_between_and_within_packs(tmp_path: Path) -> None:
+def test_ctrl_c_between_and_within_jobs(tmp_path: Path) -> None:
     environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
     first, second = experiments(20), experiments(2000)
     runs = tmp_path / "results" / "runs"

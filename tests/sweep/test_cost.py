@@ -1,0 +1,103 @@
+"""The expected time of runs: measured where a finished run tells it, else by the stated model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from factories import tiny_experiment, write_result
+
+from reinit_bench.core.config import Experiment
+from reinit_bench.store.store import Store
+from reinit_bench.sweep.cost import (
+    CPU,
+    FLOPS_PER_SECOND,
+    GPU,
+    START_SECONDS,
+    STEP_OVERHEAD_SECONDS,
+    Rates,
+    cost_line,
+    cost_of,
+    modelled_step_seconds,
+    modelled_steps,
+)
+
+NOTHING_KNOWN = Rates({}, {})
+
+
+@pytest.mark.parametrize(
+    ("overrides", "steps"),
+    [
+        # 60 examples, 54 of them to train on, in batches of 16: an epoch of 3.375 steps, and 100 of them to a round.
+        (("method=lw", "trainer.max_steps=8"), 4 * 8),
+        (("method=lw", "trainer.max_steps=100000"), 4 * 337.5),
+        (("method=lw", "method.repeats=3", "trainer.max_steps=8"), 12 * 8),
+        (("method=lw", "method.schedule=[1,2]", "trainer.max_steps=8"), 2 * 8),
+        (("method=bl", "trainer.max_steps=8"), 4 * 8),
+        (("method=bl", "trainer.max_steps=100000"), 337.5),
+        (("dataset.train_examples=10", "trainer.max_steps=100000"), 4 * 100),
+    ],
+)
+def test_steps_by_the_model(overrides: tuple[str, ...], steps: float) -> None:
+    assert modelled_steps(tiny_experiment(*overrides)) == pytest.approx(steps)
+
+
+@pytest.mark.parametrize("on", [CPU, GPU])
+def test_a_steps_arithmetic_grows_with_the_batch_and_the_squares_of_size_and_width(on: str) -> None:
+    def arithmetic(*overrides: str) -> float:
+        experiment = tiny_experiment("image_size=32", "model.width=0.5", "trainer.batch_size=16", *overrides)
+        return modelled_step_seconds(experiment, on) - STEP_OVERHEAD_SECONDS
+
+    one = arithmetic()
+    macs = float(tiny_experiment().model["_giga_macs_"]) * 1e9 * (32 / 224) ** 2 * 0.5**2
+    assert one == pytest.approx(16 * 3 * 2 * macs / FLOPS_PER_SECOND[on])
+    assert arithmetic("trainer.batch_size=32") == pytest.approx(2 * one)
+    assert arithmetic("image_size=96") == pytest.approx(9 * one)
+    assert arithmetic("model.width=1") == pytest.approx(4 * one)
+
+
+def measured(tmp_path: Path, *runs: tuple[Experiment, str, int, float]) -> Rates:
+    """The rates of a store with these finished runs: experiment, device, steps, seconds."""
+    for experiment, device, steps, seconds in runs:
+        write_result(tmp_path, experiment, device=device, steps=steps, wall_seconds=seconds)
+    return Rates.of(Store(tmp_path))
+
+
+def test_measured_steps_and_step_times_replace_the_model(tmp_path: Path) -> None:
+    """Of two runs, step times are weighted by their steps; a seed is no setting."""
+    seeds = [tiny_experiment(f"seed={seed}") for seed in range(3)]
+    rates = measured(tmp_path, (seeds[0], "cuda", 10, 1.0), (seeds[1], "cuda", 30, 7.0))
+    assert rates.seconds(seeds[2], GPU) == pytest.approx(START_SECONDS + 20 * (8.0 / 40))
+    assert rates.is_measured(seeds[2], GPU)
+    assert not rates.is_measured(seeds[2], CPU)
+    # Another method takes other steps of the same cost; another width, other steps altogether.
+    other = tiny_experiment("method=fc")
+    assert rates.seconds(other, GPU) == pytest.approx(START_SECONDS + modelled_steps(other) * (8.0 / 40))
+    assert not rates.is_measured(tiny_experiment("model.width=0.5"), GPU)
+
+
+def test_results_that_cannot_be_read_tell_nothing(tmp_path: Path) -> None:
+    broken = tmp_path / "runs" / "0123456789abcdef"
+    broken.mkdir(parents=True)
+    (broken / "result.json").write_text("{")
+    assert measured(tmp_path, (tiny_experiment(), "cpu", 10, 1.0)).is_measured(tiny_experiment(), CPU)
+    assert Rates.of_results([{"config": {"dataset": "of another version"}, "device": "cpu"}]) == NOTHING_KNOWN
+
+
+def test_runs_count_as_the_gpus_unless_only_cpu_times_are_known(tmp_path: Path) -> None:
+    experiment, unknown = tiny_experiment(), tiny_experiment("image_size=16")
+    rates = measured(tmp_path, (experiment, "cpu", 10, 36.0))
+    cost = cost_of([(experiment, "auto"), (experiment, "cpu"), (experiment, "cuda"), (unknown, "auto")], rates)
+    on_gpu = rates.seconds(experiment, GPU) + rates.seconds(unknown, GPU)
+    assert cost.hours == pytest.approx({CPU: 2 * (START_SECONDS + 36.0) / 3600, GPU: on_gpu / 3600})
+    assert (cost.measured, cost.runs) == (2, 4)
+
+
+def test_the_cost_in_one_line(tmp_path: Path) -> None:
+    experiment = tiny_experiment()
+    rates = measured(tmp_path, (experiment, "cpu", 10, 36 * 3600 - START_SECONDS))
+    assert cost_line(cost_of([], rates)) == "nothing left to run"
+    line = cost_line(cost_of([(experiment, "cpu")] * 30, rates))
+    assert line.startswith(
+        "about 1,080 hours of one process on a CPU left; step times measured for 30 of 30 runs, the rest estimated"
+    )
