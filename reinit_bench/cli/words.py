@@ -9,12 +9,16 @@ from pathlib import Path
 
 from reinit_bench.core.conf_dir import conf_dirs, has_own_config
 from reinit_bench.core.settings import ConfigError
+from reinit_bench.sweep.studies import quoted
 
 TEXT_FIELDS = ("results_dir", "dataset.path", "dataset.data_dir", "dataset.name", "logger.project", "logger.entity")
 """Fields whose value is taken literally where Hydra's grammar cannot read it, as in `results_dir=~/x`."""
 
 _CONFIG_FLAGS = {"--config-dir": "dir", "-cd": "dir", "--config-name": "name", "-cn": "name"}
 _SAFE = re.compile(r"[A-Za-z0-9_./:@%+-]+")
+_LOOKS_OTHERWISE = re.compile(r"[-+.\d].*|true|false|nan|[+-]?inf", re.IGNORECASE)
+"""Text that Hydra's grammar may take for a number or a truth value."""
+
 _OVERRIDE = re.compile(r"(?P<mark>\+{0,2})(?P<key>[A-Za-z_][\w./@:-]*)=(?P<value>.*)", re.DOTALL)
 
 
@@ -60,23 +64,18 @@ def _readable(word: str) -> str:
         raise ConfigError(f"{key}={value}: one run has one {key}; for a run with each of them: -m {key}={names}")
     # Interpolations within interpolations are beyond Hydra's grammar too, unless they are quoted.
     may_be_quoted = key in TEXT_FIELDS or (value.startswith("${") and value.endswith("}"))
-    if not may_be_quoted or _SAFE.fullmatch(value) or not value:
+    if not may_be_quoted or not value or (_SAFE.fullmatch(value) and not _LOOKS_OTHERWISE.fullmatch(value)):
         return word
     from hydra.errors import OverrideParseException
 
     from reinit_bench.cli.compose import parsed
 
     try:
-        parsed(f"{key}={value}")
+        override = parsed(f"{key}={value}")
+        is_text = override.is_sweep_override() or isinstance(override.value(), str | list | None)
     except OverrideParseException:
-        return f"{match['mark']}{key}={quoted(value)}"
-    return word
-
-
-def quoted(text: str) -> str:
-    """Text in Hydra's quotes."""
-    escaped = re.sub(r"(\\*)(?=\'|$)", r"\1\1", text).replace("'", "\\'")
-    return f"'{escaped}'"
+        is_text = False
+    return word if is_text else f"{match['mark']}{key}={quoted(value)}"
 
 
 def results_dir_of(words: Sequence[str]) -> Path:
@@ -87,7 +86,7 @@ def results_dir_of(words: Sequence[str]) -> Path:
     """
     given = [word for word in words if word.startswith("results_dir=")]
     value: object = given[-1].partition("=")[2] if given else os.environ.get("REINIT_BENCH_RESULTS", "")
-    if (given and not _SAFE.fullmatch(str(value))) or (not given and has_own_config()):
+    if (given and (not _SAFE.fullmatch(str(value)) or value == "null")) or (not given and has_own_config()):
         from reinit_bench.cli.compose import composer
 
         with composer() as compose:

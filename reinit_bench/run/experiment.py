@@ -14,7 +14,7 @@ from reinit_bench.diagnostics import write_diagnostics
 from reinit_bench.methods.base import reinitialize
 from reinit_bench.run.components import Components, assemble
 from reinit_bench.run.life import life_of
-from reinit_bench.run.result import run_result
+from reinit_bench.run.result import run_result, warn_at_chance
 from reinit_bench.training.device import set_up_arithmetic
 from reinit_bench.training.interrupt import Interrupt
 from reinit_bench.training.loop import Callbacks, train_round
@@ -76,6 +76,7 @@ def run_experiment(
                 total_step=recorder.total_step,
                 callbacks=callbacks,
             )
+            warn_at_chance(ended, run.task.num_classes)
             life.round_ended(ended, optimizer if carries else None, len(run.rounds))
             resumed = None
         # The result is taken before the diagnostics are measured: they are no part of it.

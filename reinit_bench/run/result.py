@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,6 +13,7 @@ from reinit_bench.core.config import Execution
 from reinit_bench.core.provenance import git_commit, versions
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.run.components import Assembly
+from reinit_bench.training.loop import RoundResult
 
 
 def run_result(
@@ -42,6 +44,16 @@ def run_result(
         "git_commit": git_commit(),
         "config": run.experiment.to_dict(),
     }
+
+
+def warn_at_chance(ended: RoundResult, num_classes: int) -> None:
+    """Warn of a round that ended because its validation error stood still, before it had learned anything."""
+    if ended.converged and ended.train_accuracy < 2 / num_classes:
+        warnings.warn(
+            f"round {ended.index} ended near chance (training accuracy {ended.train_accuracy:.1%} of {num_classes} "
+            "classes): its validation error never moved; raise trainer.patience_epochs or trainer.lr",
+            stacklevel=2,
+        )
 
 
 def weights_sha256(net: BlockNet) -> str:

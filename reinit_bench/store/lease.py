@@ -21,6 +21,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
+from reinit_bench.core.config import Experiment
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.files import StoreError
 from reinit_bench.store.process import lives, this_process
@@ -222,6 +223,15 @@ def record_death(folder: RunFolder, why: str) -> None:
         status = folder.status()
         if status.get("state") == "running" and lives(status) is False:
             folder.write_status({**status, "state": "failed", "error": why, "error_kind": DIED})
+
+
+def record_failure(folder: RunFolder, experiment: Experiment, error: str, kind: str) -> None:
+    """Let `status` find a run that failed before it could begin; if anything else is known of it, leave that."""
+    folder.create()
+    with _locked(folder.path):
+        if not folder.status() and folder.result() is None:
+            folder.write_config(experiment)
+            folder.write_status({"state": "failed", "attempt": 0, "error": error, "error_kind": kind})
 
 
 def forget_failed(folder: RunFolder) -> bool:

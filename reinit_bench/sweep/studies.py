@@ -150,6 +150,11 @@ def override_text(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(override_text(item) for item in value) + "]"
     if isinstance(value, str) and not _BARE.fullmatch(value):
-        escaped = value.replace("\\", "\\\\").replace("'", "\\'")
-        return f"'{escaped}'"
+        return quoted(value)
     return str(value)
+
+
+def quoted(text: str) -> str:
+    """Text in quotes, as Hydra's grammar reads them: a backslash counts as such unless it stands before a quote."""
+    escaped = re.sub(r"(\\*)(?=\'|$)", r"\1\1", text).replace("'", "\\'")
+    return f"'{escaped}'"

@@ -124,7 +124,21 @@ def _run(
         result = run_experiment(experiment, execution, observer=watched, interrupt=interrupt, load=tasks.load)
         _emit_end(observer, result)
     except (Exception, KeyboardInterrupt) as error:
+        _leave_failure(experiment, execution, error)
         _emit_end(observer, error)
+
+
+def _leave_failure(experiment: Experiment, execution: Execution, error: BaseException) -> None:
+    """Let `status` find a run that failed before it had begun: a typo in a file of the user's own."""
+    from reinit_bench.core.errors import in_one_line
+    from reinit_bench.store.lease import RunHeld, record_failure
+    from reinit_bench.store.store import Store
+    from reinit_bench.training.interrupt import Interrupted
+
+    if not isinstance(error, (Interrupted, KeyboardInterrupt, RunHeld)):
+        folder = Store(execution.results_dir).run(experiment.run_id)
+        with contextlib.suppress(OSError, ValueError):
+            record_failure(folder, experiment, in_one_line(error), type(error).__name__)
 
 
 def _run_seeds(job: Served, observer: PipeObserver, interrupt: Interrupt) -> None:

@@ -33,7 +33,7 @@ def points(axes: Axes) -> list[list[tuple[float, float]]]:
             figure2.draw,
             "figure2: no setting in results in which both BL and LW finished; reinit-bench -m study=figure2",
         ),
-        (figure3.draw, "figure3: 0 settings in results with all methods, and 14 of datasets of known size are needed"),
+        (figure3.draw, "figure3: no method has finished runs in results, and 14 settings with several methods on"),
         (ranks.draw, "ranks: no setting in results in which all methods finished; reinit-bench -m study=digits"),
         (gains.draw, "gains: no setting in results with BL and another method; reinit-bench -m study=digits"),
     ],

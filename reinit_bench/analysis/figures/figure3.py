@@ -13,7 +13,8 @@ from matplotlib.patches import Rectangle
 from reinit_bench.analysis.figures import NothingToDraw
 from reinit_bench.analysis.figures.style import GRAY, TEXT_WIDTH, method_style, styled
 from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.stats.scores import scores_by_setting
+from reinit_bench.analysis.runs.labelling import plural
+from reinit_bench.analysis.stats.scores import Scores, scores_by_setting
 from reinit_bench.analysis.stats.tree import IMPURE, MIN_LEAF, Node, Tree, fit
 
 FROM_PAPER = True
@@ -46,8 +47,8 @@ def draw(collection: Collection) -> Figure:
     tree = fit(scores)
     if tree is None:
         raise NothingToDraw(
-            f"figure3: {len(scores.complete)} settings in {collection.results_dir} with all methods, and "
-            f"{2 * MIN_LEAF} of datasets of known size are needed; reinit-bench -m study=table3, "
+            f"figure3: {_there(scores)} in {collection.results_dir}, and {2 * MIN_LEAF} settings with several methods "
+            "on datasets of known size are needed; reinit-bench -m study=table3, "
             "or study=digits initializer=he_normal,xavier_uniform"
         )
     leaves = [leaf for _, leaf in tree.root.leaves()]
@@ -67,6 +68,13 @@ def draw(collection: Collection) -> Figure:
     _legend(figure, tree)
     figure.supxlabel("\n".join(_sentences(tree, collection.source)), fontsize=7.5)
     return figure
+
+
+def _there(scores: Scores) -> str:
+    if len(scores.methods) < 2:
+        only = "".join(scores.methods.values())
+        return f"only {only} has finished runs" if only else "no method has finished runs"
+    return f"{plural(len(scores.complete), 'setting')} with all of {', '.join(scores.methods.values())}"
 
 
 def _placed(

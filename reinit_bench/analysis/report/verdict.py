@@ -99,22 +99,27 @@ def _most_often_best(common: Scores) -> tuple[Standing, str]:
 def _sentence(collection: Collection, whole: Contest | None, first: Standing, second: Standing, best: str) -> str:
     finished = len(collection.frame)
     if whole is None:
-        runs = "no run has finished" if not finished else f"{finished} runs have finished, none of both LW and BL"
+        runs = "no run has finished" if not finished else f"{_have_finished(finished)}, none of both LW and BL"
         return f"Nothing can be concluded: {runs} under the conditions of the paper's Table 3."
     decided, test, gain = _decided(whole), whole.test, whole.gain
     over = "" if gain.half is None else f", 95% interval over {gain.over}"
     numbers = (
-        f"LW beats BL in {test.wins} of {test.settings} settings and loses in {test.losses} "
+        f"LW beats BL in {test.wins} of {plural(test.settings, 'setting')} and loses in {test.losses} "
         f"(mean difference {gain} points{over}; exact binomial test p = {test.p:.2g})"
     )
     if decided < FEWEST:
-        return f"Nothing can be concluded yet: {numbers}; {decided} decided settings cannot reach 95%, {FEWEST} could."
+        few = plural(decided, "decided setting")
+        return f"Nothing can be concluded yet: {numbers}; {few} cannot reach 95%, {FEWEST} could."
     words = {
         "agrees": "that LW is ahead of the baseline holds in these runs",
         "disagrees": "that LW is ahead of the baseline does not hold in these runs: BL is",
         "open": "these runs do not tell LW from the baseline",
     }[first]
     return f"{numbers}: {words}{_also(first, second, best)}."
+
+
+def _have_finished(count: int) -> str:
+    return f"{plural(count, 'run')} {'has' if count == 1 else 'have'} finished"
 
 
 def _also(first: Standing, second: Standing, best: str) -> str:

@@ -50,18 +50,28 @@ def known_tables() -> dict[str, KnownTable]:
     return {name: found[name] for name in sorted(found, key=place)}
 
 
+def check_names(names: Sequence[int | str]) -> dict[str, KnownTable]:
+    """All tables, as `known_tables`.
+
+    Raises:
+        ConfigError: one of these names is none of a table.
+    """
+    known = known_tables()
+    unknown = [name for name in map(str, names) if name not in known]
+    if unknown:
+        raise ConfigError(f"there is no table {unknown[0]}; the tables are {', '.join(known)}")
+    return known
+
+
 def build_tables(collection: Collection, names: Sequence[int | str] | None = None) -> dict[str, Table]:
     """The tables with these numbers or names, in this order; all the usual ones where none is named.
 
     Raises:
         ConfigError: there is no such table.
     """
-    known = known_tables()
+    known = check_names(names or ())
     usual = [name for name, one in known.items() if (one.from_paper if collection.source else one.usual)]
     wanted = list(dict.fromkeys(usual if names is None else map(str, names)))
-    unknown = [name for name in wanted if name not in known]
-    if unknown:
-        raise ConfigError(f"there is no table {unknown[0]}; the tables are {', '.join(known)}")
     return {name: known[name].build(collection) for name in wanted}
 
 

@@ -35,7 +35,7 @@ def accuracy_table(collection: Collection, number: int) -> Table:
         caption=f"Table {number}: test accuracy [%] {condition.words} (He normal initializer)",
         headings=("Dataset", "Model", "n"),
         columns=tuple(methods.values()),
-        rows=tuple(_rows(shown, methods, published)),
+        rows=tuple(_rows(shown, methods, published, of_paper=collection.source is not None)),
         best="the best of its row as printed, where there are two or more",
         notes=(
             *(_legend(shown) if shown else notes.no_runs(collection, condition.words)),
@@ -75,13 +75,17 @@ def _paper_means(shown: Sequence[TableRow], published: Published) -> list[str]:
     return found
 
 
-def _rows(shown: Sequence[TableRow], methods: Mapping[str, str], published: Published) -> Iterable[Row]:
+def _rows(
+    shown: Sequence[TableRow], methods: Mapping[str, str], published: Published, *, of_paper: bool
+) -> Iterable[Row]:
     """Our rows; under those of one dataset and model the paper's, where it has one."""
     for (dataset, model), group in groupby(shown, key=lambda row: (row.dataset, row.model)):
         own = list(group)
         for row in own:
             scores = [row.methods.get(name) for name in methods]
-            cells = score_cells(scores, best=len(row.methods) > 1)
+            # Of published rows too: with a value lost, nobody knows which was the best.
+            has_best = len(row.methods) > 1 and (not of_paper or row.methods.keys() >= paper.LETTERS.keys())
+            cells = score_cells(scores, best=has_best)
             yield Row((dataset, row.label, str(most_runs(scores))), cells)
         known = own[0].in_paper
         if known and (known, model, "bl") in published:

@@ -28,7 +28,7 @@ def command(
     """The states of a sweep's runs (study=demo), or of everything in the results folder, and why some failed."""
     from rich.console import Console
 
-    from reinit_bench.sweep.status import plan_json, stored_plan
+    from reinit_bench.sweep.status import plan_json, plan_table, stored_plan
 
     results_dir, others = split_results_dir(words)
     plan, console = plan_of(words) if others else stored_plan(results_dir), Console()
@@ -41,7 +41,9 @@ def command(
     elif watch:
         _watch(plan, results_dir, seconds, console)
     else:
-        console.print(_picture(plan, results_dir))
+        console.print(plan_table(plan, "Status"))
+        for line in _lines(plan, results_dir):
+            console.out(line, highlight=False)  # whole, for grep and for copying
 
 
 def _forget(plan: Plan, what: str) -> None:
@@ -76,11 +78,17 @@ def _picture(plan: Plan, results_dir: Path) -> Group:
     from rich.console import Group
     from rich.text import Text
 
-    from reinit_bench.sweep.slurm.trouble import slurm_trouble
-    from reinit_bench.sweep.status import plan_table, trouble
+    from reinit_bench.sweep.status import plan_table
 
-    lines = [*trouble(plan), *slurm_trouble(results_dir), *_unprepared(plan)]
-    return Group(plan_table(plan, "Status"), *(Text(line) for line in lines))
+    return Group(plan_table(plan, "Status"), *(Text(line) for line in _lines(plan, results_dir)))
+
+
+def _lines(plan: Plan, results_dir: Path) -> list[str]:
+    """What stands below the table: what failed and why, and what is in the way of the rest."""
+    from reinit_bench.sweep.slurm.trouble import slurm_trouble
+    from reinit_bench.sweep.status import trouble
+
+    return [*trouble(plan), *slurm_trouble(results_dir), *_unprepared(plan)]
 
 
 def _unprepared(plan: Plan) -> list[str]:

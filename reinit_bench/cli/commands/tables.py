@@ -20,15 +20,24 @@ def command(
     only_print: Annotated[bool, typer.Option("--print", help="Print the tables and write no files.")] = False,
 ) -> None:
     """Write the tables to RESULTS_DIR/tables as Markdown, LaTeX and CSV, and print them."""
-    from reinit_bench.analysis.tables import build_tables, write_table
+    from reinit_bench.analysis.tables import build_tables, check_names, write_table
 
     results_dir, names = split_results_dir(words)
-    tables = list(build_tables(collection_of(source, results_dir), names or None).values())
+    check_names(names)  # a typo is told before thousands of runs are read
+    collection = collection_of(source, results_dir)
+    tables = list(build_tables(collection, names or None).values())
     if not quiet:
         from rich.console import Console
 
         from reinit_bench.analysis.tables.render.terminal import show
 
-        show(tables, Console())
+        console = Console()
+        show(tables, console)
+        if source == "runs":
+            from reinit_bench.analysis.report.verdict import verdict
+
+            found = verdict(collection)
+            console.print(found.sentence, highlight=False)
+            console.print(f"next: {found.command or 'reinit-bench report'}", highlight=False)
     for table in () if only_print else tables:
         write_table(table, folder_of(source, results_dir, "tables", out))
