@@ -14,7 +14,7 @@ from hydra.errors import HydraException, MissingConfigException
 
 from reinit_bench.cli.compose import Composer, composer
 from reinit_bench.cli.help import groups, help_text
-from reinit_bench.core.conf_dir import conf_dir
+from reinit_bench.core.conf_dir import conf_dir, own_config
 from reinit_bench.core.config import SECTIONS, Experiment
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.sweep.plan import make_plan
@@ -81,6 +81,44 @@ def command_lines() -> list[list[str]]:
 )
 def test_any_command_line_is_composed_as_hydra_does(compose: Composer, overrides: list[str]) -> None:
     assert compose.compose(overrides) == compose.by_hydra(overrides)
+
+
+OWN_OPTIONS = {
+    "method/often.yaml": ["defaults: [lw, _self_]", "name: often", "repeats: 9"],
+    "method/half.yaml": [
+        "# @package _global_",
+        "method: {_target_: reinit_bench.methods.bl.Baseline, name: half, repeats: 1}",
+        "precision: bf16",
+    ],
+    "dataset/few.yaml": [
+        "# @package _global_",
+        "dataset: {_target_: reinit_bench.data.digits.Digits, name: few, train_examples: 40}",
+        "trainer: {batch_size: 4}",
+        "image_size: 8",
+    ],
+}
+"""Options that build on another one, or that set fields outside their own section."""
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [
+        ["method=often"],
+        ["method=often", "method.repeats=2", "dataset=cifar10"],
+        ["method=half"],
+        ["method=half", "trainer=paper", "dataset=few"],
+        ["dataset=few", "method=often"],
+        ["dataset=few", "trainer=paper"],
+        ["trainer=paper", "dataset=few", "trainer.lr=0.5"],
+    ],
+    ids=" ".join,
+)
+def test_a_users_own_options_are_composed_as_hydra_does(tmp_path: Path, overrides: list[str]) -> None:
+    for name, lines in OWN_OPTIONS.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("\n".join(lines))
+    with own_config(tmp_path, None), composer() as compose:
+        assert compose.compose(overrides) == compose.by_hydra(overrides)
 
 
 @pytest.mark.parametrize("name", ["paper", "figure2", "ablation", "digits"])

@@ -53,6 +53,16 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_trace(folder: RunFolder) 
     assert names(folder) == {"result.json"}
 
 
+def test_a_file_is_on_disk_before_it_gets_its_name(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a machine that loses its power may be left with the name of an empty file."""
+    happened = []
+    sync, replace = os.fsync, Path.replace
+    monkeypatch.setattr(os, "fsync", lambda number: (happened.append(os.fstat(number).st_size), sync(number)))
+    monkeypatch.setattr(Path, "replace", lambda path, to: (happened.append(to.name), replace(path, to)))
+    write_json(folder.path / "result.json", [1, 2])
+    assert happened == [(folder.path / "result.json").stat().st_size, "result.json"]
+
+
 def test_a_full_disk_is_said_in_one_line_and_nothing_is_half_written(tmp_path: Path) -> None:
     full = Path("/dev/full")
     if not full.exists():
