@@ -7,9 +7,11 @@ import re
 import sys
 import warnings
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import reinit_bench
+from reinit_bench.cli.completion import answer_shell, is_query
 from reinit_bench.cli.output import lasting_output
 from reinit_bench.cli.words import readable, split_config_flags
 from reinit_bench.core.conf_dir import conf_dir, config_name, own_config
@@ -37,6 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _dispatch(words: list[str]) -> int:
+    if is_query(words):
+        return _complete(words)
     words, folder, name = split_config_flags(words)
     sys.path.append(os.getcwd())  # a user's own method or model may be in the working directory
     with own_config(folder, name):
@@ -53,6 +57,14 @@ def _dispatch(words: list[str]) -> int:
 
             return run_command(words)
         return _hydra(readable(words), [] if folder is None else ["--config-dir", str(folder)])
+
+
+def _complete(words: list[str]) -> int:
+    """Answer a shell that asks for completions; an error would be printed into the line that is being typed."""
+    if answer_shell():
+        with suppress(Exception):
+            _hydra(words, [])
+    return 0
 
 
 def _hydra(words: list[str], flags: list[str]) -> int:

@@ -60,15 +60,15 @@ class Rates:
         measured = {key: seconds[key] / count for key, count in steps.items() if count}
         return cls(measured, {key: sum(counts) / len(counts) for key, counts in per_run.items()})
 
-    def seconds(self, experiment: Experiment, on: str = GPU) -> float:
-        """The expected seconds of a run on one GPU, or in one process on a CPU."""
+    def seconds(self, experiment: Experiment, on: str = GPU, side_by_side: int = 1) -> float:
+        """The expected seconds of a run on one GPU, or in one process on a CPU; its share if several train together."""
         steps = self.steps.get(_length_setting(experiment), modelled_steps(experiment))
-        return START_SECONDS + steps * self.seconds_of_a_step(experiment, on)
+        return START_SECONDS / side_by_side + steps * self.seconds_of_a_step(experiment, on, side_by_side)
 
-    def seconds_of_a_step(self, experiment: Experiment, on: str = GPU) -> float:
+    def seconds_of_a_step(self, experiment: Experiment, on: str = GPU, side_by_side: int = 1) -> float:
         """The expected time of one training step, everything of a run but its start included."""
         step = self.step_seconds.get(_step_setting(experiment, on))
-        return modelled_step_seconds(experiment, on) if step is None else step
+        return modelled_step_seconds(experiment, on, side_by_side) if step is None else step
 
     def is_measured(self, experiment: Experiment, on: str = GPU) -> bool:
         """Whether the step time is known from a finished run."""
@@ -91,12 +91,12 @@ def first_round_steps(experiment: Experiment, limit: float) -> float:
     return min(limit, EPOCHS_OF_A_ROUND * max(1.0, examples * (1 - trainer.validation_fraction) / trainer.batch_size))
 
 
-def modelled_step_seconds(experiment: Experiment, on: str) -> float:
-    """Seconds of one training step, from the model's arithmetic alone."""
+def modelled_step_seconds(experiment: Experiment, on: str, side_by_side: int = 1) -> float:
+    """Seconds of one training step, from the model's arithmetic alone; runs that train together share the overhead."""
     stated = experiment.model.get("_giga_macs_")
     macs = (GIGA_MACS if stated is None else float(stated)) * 1e9
     macs *= ((experiment.image_size or 224) / 224) ** 2 * float(experiment.model.get("width") or 1.0) ** 2
-    return STEP_OVERHEAD_SECONDS + experiment.trainer.batch_size * 3 * 2 * macs / FLOPS_PER_SECOND[on]
+    return STEP_OVERHEAD_SECONDS / side_by_side + experiment.trainer.batch_size * 3 * 2 * macs / FLOPS_PER_SECOND[on]
 
 
 def _step_setting(experiment: Experiment, on: str) -> _Setting:
@@ -142,19 +142,20 @@ class Cost:
     runs: int
 
 
-def cost_of(runs: Iterable[tuple[Experiment, str]], rates: Rates, auto: str = GPU) -> Cost:
-    """The expected time of these runs, each given with its `device` field.
+def cost_of(runs: Iterable[tuple[Experiment, str, int]], rates: Rates, auto: str = GPU) -> Cost:
+    """The expected time of these runs.
 
     Args:
+        runs: each with its `device` field and the number of runs that train side by side with it, itself included.
         auto: what runs with `device=auto` will use; if it is a GPU, those of a setting for which only CPU times are
             known count as CPU runs all the same.
     """
     hours: defaultdict[str, float] = defaultdict(float)
     measured = count = 0
-    for experiment, device in runs:
+    for experiment, device, side_by_side in runs:
         only_cpu = rates.is_measured(experiment, CPU) and not rates.is_measured(experiment, GPU)
         on = CPU if device == "cpu" or (device == "auto" and (only_cpu or auto == CPU)) else GPU
-        hours[on] += rates.seconds(experiment, on) / 3600
+        hours[on] += rates.seconds(experiment, on, side_by_side) / 3600
         measured += rates.is_measured(experiment, on)
         count += 1
     return Cost(hours, measured, count)

@@ -15,6 +15,7 @@ from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.store import Store
 from reinit_bench.sweep.cost import GPU, Cost, Rates, cost_of, rounded
+from reinit_bench.sweep.jobs import jobs_of
 from reinit_bench.sweep.plan import STATES, Plan, PlannedRun, state_of
 from reinit_bench.sweep.slurm.queue import active_tasks
 
@@ -50,8 +51,8 @@ def _cells(runs: Sequence[PlannedRun], shown: Sequence[str], rates: Rates | None
 
 def cost_left(runs: Iterable[PlannedRun], rates: Rates, auto: str = GPU) -> Cost:
     """The expected time of the runs that are not done, each counted from its beginning; `auto` as in `cost_of`."""
-    left = (run for run in runs if run.state != "done")
-    return cost_of(((run.experiment, run.execution.device) for run in left), rates, auto)
+    jobs = jobs_of((run for run in runs if run.state != "done"), gpu=auto == GPU)
+    return cost_of(((run.experiment, run.execution.device, len(job)) for job in jobs for run in job), rates, auto)
 
 
 def plan_json(plan: Plan, rates: Rates | None = None, auto: str = GPU) -> str:

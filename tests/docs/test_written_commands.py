@@ -9,6 +9,7 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from factories import tiny_experiment, write_result
 from reference_pages import click_command
 from written import DOCS, PAGES, commands, place, refusals
 
@@ -19,7 +20,10 @@ from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.config import Experiment
 from reinit_bench.sweep.slurm.options import Options
 
-FLAGS = {"--help", "--cfg", "--hydra-help"}
+FLAGS = {"--help", "--cfg", "--hydra-help", "-sc"}
+ANSWERING = {"plan", "status", "tables", "figures", "report", "verify", "why", "doctor"}
+"""Sub-commands that read a results folder and train nothing."""
+
 REFUSED = [case for page in PAGES for case in refusals(page)]
 COMMANDS = [
     (page, words) for page in PAGES for words in commands(page) if words not in [refused for refused, _ in REFUSED]
@@ -61,6 +65,45 @@ def test_the_command_can_be_typed(
     overrides = [word for word in words if "=" in word and not word.startswith(("hydra", "results_dir="))]
     jobs = hydra_composer.jobs(overrides)
     Experiment.from_dict(hydra_composer.compose(jobs[0]))
+
+
+@pytest.fixture(scope="module")
+def folder_with_two_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
+    """A working directory with a results folder, and the ids of its runs."""
+    folder = tmp_path_factory.mktemp("work")
+    experiments = [tiny_experiment("method=lw"), tiny_experiment("method=bl")]
+    for experiment in experiments:
+        write_result(folder / "results", experiment)
+    return folder, [experiment.run_id for experiment in experiments]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "words",
+    sorted(
+        {
+            tuple(words)
+            for _, words in COMMANDS
+            if words and words[0] in ANSWERING and "--watch" not in words and "results_dir" not in " ".join(words)
+        }
+    ),
+    ids=" ".join,
+)
+def test_a_command_that_reads_results_runs_as_printed(
+    words: tuple[str, ...],
+    folder_with_two_runs: tuple[Path, list[str]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Or says in one line which study a figure waits for."""
+    folder, run_ids = folder_with_two_runs
+    ids = iter(run_ids)
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("REINIT_BENCH_RESULTS", raising=False)
+    code = main([next(ids) if word.startswith("RUN") else word for word in words])
+    error = capsys.readouterr().err
+    waits = words[0] == "figures" and re.fullmatch(r"error: .*; reinit-bench -m study=\w+\n", error)
+    assert code == 0 or waits, error
 
 
 def check_launcher(words: list[str]) -> None:

@@ -87,7 +87,9 @@ def test_results_that_cannot_be_read_tell_nothing(tmp_path: Path) -> None:
 def test_runs_count_as_the_gpus_unless_only_cpu_times_are_known(tmp_path: Path) -> None:
     experiment, unknown = tiny_experiment(), tiny_experiment("image_size=16")
     rates = measured(tmp_path, (experiment, "cpu", 10, 36.0))
-    cost = cost_of([(experiment, "auto"), (experiment, "cpu"), (experiment, "cuda"), (unknown, "auto")], rates)
+    cost = cost_of(
+        [(experiment, "auto", 1), (experiment, "cpu", 1), (experiment, "cuda", 1), (unknown, "auto", 1)], rates
+    )
     on_gpu = rates.seconds(experiment, GPU) + rates.seconds(unknown, GPU)
     assert cost.hours == pytest.approx({CPU: 2 * (START_SECONDS + 36.0) / 3600, GPU: on_gpu / 3600})
     assert (cost.measured, cost.runs) == (2, 4)
@@ -97,15 +99,22 @@ def test_the_cost_in_one_line(tmp_path: Path) -> None:
     experiment = tiny_experiment()
     rates = measured(tmp_path, (experiment, "cpu", 10, 36 * 3600 - START_SECONDS))
     assert cost_line(cost_of([], rates)) == "nothing left to run"
-    line = cost_line(cost_of([(experiment, "cpu")] * 30, rates))
+    line = cost_line(cost_of([(experiment, "cpu", 1)] * 30, rates))
     assert line.startswith(
         "about 1,080 hours of one process on a CPU left; step times measured for 30 of 30 runs, the rest estimated"
     )
 
 
 def test_runs_on_auto_are_counted_for_the_machine_that_will_run_them() -> None:
-    runs = [(tiny_experiment(), "auto"), (tiny_experiment(), "cpu"), (tiny_experiment(), "cuda")]
+    runs = [(tiny_experiment(), device, 1) for device in ("auto", "cpu", "cuda")]
     there, here = cost_of(runs, NOTHING_KNOWN), cost_of(runs, NOTHING_KNOWN, CPU)
     on = {place: NOTHING_KNOWN.seconds(tiny_experiment(), place) / 3600 for place in (CPU, GPU)}
     assert there.hours == pytest.approx({GPU: 2 * on[GPU], CPU: on[CPU]})
     assert here.hours == pytest.approx({GPU: on[GPU], CPU: 2 * on[CPU]})
+
+
+def test_seeds_that_train_side_by_side_share_the_start_and_the_overhead_of_a_step() -> None:
+    experiment = tiny_experiment()
+    alone, together = (cost_of([(experiment, "cpu", count)], NOTHING_KNOWN).hours[CPU] * 3600 for count in (1, 25))
+    shared = START_SECONDS + modelled_steps(experiment) * STEP_OVERHEAD_SECONDS
+    assert alone - together == pytest.approx(shared * 24 / 25)

@@ -10,8 +10,12 @@ import ast
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from reinit_bench.core.settings import ConfigError
+
+if TYPE_CHECKING:
+    from typer import Typer
 
 
 def summaries() -> dict[str, str]:
@@ -21,6 +25,23 @@ def summaries() -> dict[str, str]:
         path.stem.replace("_", "-"): (ast.get_docstring(ast.parse(path.read_text())) or "").partition("\n")[0]
         for path in files
     }
+
+
+def option_names(name: str) -> list[str]:
+    """The options of one sub-command, such as `--json`."""
+    from typer.main import get_command
+
+    return [spelling for parameter in get_command(_app(name)).params for spelling in parameter.opts if "-" in spelling]
+
+
+def _app(name: str) -> Typer:
+    import typer
+
+    helps = {"help_option_names": ["-h", "--help"]}
+    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_settings=helps)
+    module = import_module(f"{__name__}.{name.replace('-', '_')}")
+    app.command(name=name)(module.command)
+    return app
 
 
 def run_command(words: Sequence[str]) -> int:
@@ -36,12 +57,8 @@ def run_command(words: Sequence[str]) -> int:
         )
     import typer
 
-    helps = {"help_option_names": ["-h", "--help"]}
-    app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, context_settings=helps)
-    module = import_module(f"{__name__}.{name.replace('-', '_')}")
-    app.command(name=name)(module.command)
     try:
-        code = app(list(words[1:]), prog_name=f"reinit-bench {name}", standalone_mode=False)
+        code = _app(name)(list(words[1:]), prog_name=f"reinit-bench {name}", standalone_mode=False)
     except typer.Exit as stop:
         return stop.exit_code
     return int(code or 0)
