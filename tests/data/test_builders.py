@@ -106,7 +106,7 @@ def same(found: Counter[tuple[int, bytes]], expected: Counter[tuple[int, bytes]]
 
 def truth(examples: list, side: int | None, channels: int) -> Counter[tuple[int, bytes]]:
     images = [
-        (label, decode(image, Decoding(channels)) if isinstance(image, bytes) else image) for label, image in examples
+        (label, decode(image, Decoding(channels=channels)) if isinstance(image, bytes) else image) for label, image in examples
     ]  # fmt: skip
     kept = [(label, image if side is None else resize(image, side)) for label, image in images]
     return fingerprints(np.array([label for label, _ in kept]), [image for _, image in kept])  # type: ignore[arg-type]
