@@ -142,16 +142,18 @@ class Cost:
     runs: int
 
 
-def cost_of(runs: Iterable[tuple[Experiment, str]], rates: Rates) -> Cost:
+def cost_of(runs: Iterable[tuple[Experiment, str]], rates: Rates, auto: str = GPU) -> Cost:
     """The expected time of these runs, each given with its `device` field.
 
-    A run counts as a GPU run unless its device is cpu, or auto with only CPU times known for its setting.
+    Args:
+        auto: what runs with `device=auto` will use; if it is a GPU, those of a setting for which only CPU times are
+            known count as CPU runs all the same.
     """
     hours: defaultdict[str, float] = defaultdict(float)
     measured = count = 0
     for experiment, device in runs:
         only_cpu = rates.is_measured(experiment, CPU) and not rates.is_measured(experiment, GPU)
-        on = CPU if device == "cpu" or (device == "auto" and only_cpu) else GPU
+        on = CPU if device == "cpu" or (device == "auto" and (only_cpu or auto == CPU)) else GPU
         hours[on] += rates.seconds(experiment, on) / 3600
         measured += rates.is_measured(experiment, on)
         count += 1
@@ -171,8 +173,8 @@ def cost_line(cost: Cost) -> str:
 def hours_line(hours: Mapping[str, float]) -> str:
     """`5,310 GPU-hours and 2.1 hours of one process on a CPU`."""
     names = {GPU: "GPU-hours", CPU: "hours of one process on a CPU"}
-    return " and ".join(f"{_rounded(hours[on])} {names[on]}" for on in (GPU, CPU) if on in hours)
+    return " and ".join(f"{rounded(hours[on])} {names[on]}" for on in (GPU, CPU) if on in hours)
 
 
-def _rounded(hours: float) -> str:
+def rounded(hours: float) -> str:
     return f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"

@@ -14,15 +14,19 @@ from rich.table import Table
 from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.store import Store
-from reinit_bench.sweep.cost import Cost, Rates, cost_of
+from reinit_bench.sweep.cost import GPU, Cost, Rates, cost_of, rounded
 from reinit_bench.sweep.plan import STATES, Plan, PlannedRun, state_of
 from reinit_bench.sweep.slurm.queue import active_tasks
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C loader is ten times as fast, if available
 
 
-def plan_table(plan: Plan, title: str, rates: Rates | None = None) -> Table:
-    """Counts by state for each dataset and model, and their sums; with `rates` also the hours that are left."""
+def plan_table(plan: Plan, title: str, rates: Rates | None = None, auto: str = GPU) -> Table:
+    """Counts by state for each dataset and model, and their sums; with `rates` also the hours that are left.
+
+    Args:
+        auto: what runs with `device=auto` will use (`cost.cost_of`).
+    """
     noun = "run" if len(plan.runs) == 1 else "runs"
     table = Table(title=f"{title}: {len(plan.runs):,} {noun}", title_justify="left")
     table.add_column("dataset")
@@ -31,26 +35,26 @@ def plan_table(plan: Plan, title: str, rates: Rates | None = None) -> Table:
     for column in (*shown, "all", *(["hours left"] if rates else [])):
         table.add_column(column, justify="right")
     for (dataset, model), runs in _groups(plan).items():
-        table.add_row(dataset, model, *_cells(runs, shown, rates))
+        table.add_row(dataset, model, *_cells(runs, shown, rates, auto))
     table.add_section()
-    table.add_row("all", "", *_cells(plan.runs, shown, rates))
+    table.add_row("all", "", *_cells(plan.runs, shown, rates, auto))
     return table
 
 
-def _cells(runs: Sequence[PlannedRun], shown: Sequence[str], rates: Rates | None) -> list[str]:
+def _cells(runs: Sequence[PlannedRun], shown: Sequence[str], rates: Rates | None, auto: str) -> list[str]:
     counts = Counter(run.state for run in runs)
     cells = [f"{counts[state]:,}" if counts[state] else "" for state in shown]
-    hours = [f"{sum(cost_left(runs, rates).hours.values()):,.1f}"] if rates else []
+    hours = [rounded(sum(cost_left(runs, rates, auto).hours.values()))] if rates else []
     return [*cells, f"{len(runs):,}", *hours]
 
 
-def cost_left(runs: Iterable[PlannedRun], rates: Rates) -> Cost:
-    """The expected time of the runs that are not done, each counted from its beginning."""
+def cost_left(runs: Iterable[PlannedRun], rates: Rates, auto: str = GPU) -> Cost:
+    """The expected time of the runs that are not done, each counted from its beginning; `auto` as in `cost_of`."""
     left = (run for run in runs if run.state != "done")
-    return cost_of(((run.experiment, run.execution.device) for run in left), rates)
+    return cost_of(((run.experiment, run.execution.device) for run in left), rates, auto)
 
 
-def plan_json(plan: Plan, rates: Rates | None = None) -> str:
+def plan_json(plan: Plan, rates: Rates | None = None, auto: str = GPU) -> str:
     """The plan as JSON: counts, in all and by group, and each run with its id, title, state and error.
 
     With `rates` also the hours that are left.
@@ -59,11 +63,11 @@ def plan_json(plan: Plan, rates: Rates | None = None) -> str:
     for (dataset, model), members in _groups(plan).items():
         counts = Counter(run.state for run in members)
         states = {state: counts[state] for state in STATES}
-        hours = {"hours_left": cost_left(members, rates).hours} if rates else {}
+        hours = {"hours_left": cost_left(members, rates, auto).hours} if rates else {}
         groups.append({"dataset": dataset, "model": model, **states, **hours})
     whole: dict[str, Any] = {"runs": len(plan.runs), "states": plan.counts}
     if rates:
-        cost = cost_left(plan.runs, rates)
+        cost = cost_left(plan.runs, rates, auto)
         whole |= {"hours_left": cost.hours, "runs_with_measured_step_time": cost.measured}
     return json.dumps({**whole, "groups": groups, "each": [_run_json(run) for run in plan.runs]}, indent=1)
 

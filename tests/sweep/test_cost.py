@@ -101,3 +101,11 @@ def test_the_cost_in_one_line(tmp_path: Path) -> None:
     assert line.startswith(
         "about 1,080 hours of one process on a CPU left; step times measured for 30 of 30 runs, the rest estimated"
     )
+
+
+def test_runs_on_auto_are_counted_for_the_machine_that_will_run_them() -> None:
+    runs = [(tiny_experiment(), "auto"), (tiny_experiment(), "cpu"), (tiny_experiment(), "cuda")]
+    there, here = cost_of(runs, NOTHING_KNOWN), cost_of(runs, NOTHING_KNOWN, CPU)
+    on = {place: NOTHING_KNOWN.seconds(tiny_experiment(), place) / 3600 for place in (CPU, GPU)}
+    assert there.hours == pytest.approx({GPU: 2 * on[GPU], CPU: on[CPU]})
+    assert here.hours == pytest.approx({GPU: on[GPU], CPU: 2 * on[CPU]})
