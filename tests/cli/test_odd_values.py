@@ -56,7 +56,11 @@ def typed(names: list[str], as_typed: list[str]) -> list[tuple[str, str]]:
     ]
 
 
-every = pytest.mark.parametrize(("word", "folder"), typed(FOLDERS, UNQUOTED))
+QUICK = typed(["null", "a,b", "tail\\", FOLDERS[-1]], ["two words", "2024", "it's"])
+every = pytest.mark.parametrize(
+    ("word", "folder"),
+    [case if case in QUICK else pytest.param(*case, marks=pytest.mark.slow) for case in typed(FOLDERS, UNQUOTED)],
+)
 
 
 @every
@@ -76,7 +80,7 @@ def test_a_folder_of_any_other_command(word: str, folder: str) -> None:
     assert results_dir_of([word]) == Path(folder)
 
 
-@pytest.mark.parametrize(("word", "folder"), typed(["null", "a,b", FOLDERS[-1]], ["two words", "2024"]))
+@pytest.mark.parametrize(("word", "folder"), QUICK)
 def test_status_and_tables_use_that_folder(word: str, folder: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", word]) == 0
     assert f"no runs in {folder}" in capsys.readouterr().out
