@@ -1,7 +1,7 @@
 """The layers compiled from C, used in tests wherever the processor can run them.
 
-A run takes them only where they are faster than torch's, which they are not on a processor with AVX512. What they
-compute is the same there, so tests need not leave them out.
+A run uses them only where they are faster than torch's, which they are not on a processor with AVX512. They compute the
+same there, so tests need not skip them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class CountingLibrary:
 
 
 def obstacle() -> str | None:
-    """Why the compiled layers cannot be used here; None where they can."""
+    """Why the compiled layers cannot be used here; None if they can."""
     if platform.system() != "Linux" or platform.machine() != "x86_64":
         return "the compiled layers need Linux and x86-64"
     if torch.backends.cpu.get_cpu_capability() not in ("AVX2", "AVX512"):
@@ -45,7 +45,7 @@ def obstacle() -> str | None:
 
 
 def use_compiled_layers(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Use the compiled layers wherever they serve, until the patch is undone; counts calls by the function's name."""
+    """Use the compiled layers wherever they apply, until the patch is undone; counts the calls of each function."""
     calls: Counter[str] = Counter()
     library = CountingLibrary(ctypes.CDLL(str(COMPILED)), calls)
     monkeypatch.setattr("reinit_bench.kernels.library.library", lambda: library)

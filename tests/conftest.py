@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # for the processes that tests start
 if not Path("/dev/nvidiactl").exists():
-    # Where there is no GPU, Triton's kernels run by its interpreter, which must be known before Triton is imported.
+    # Without a GPU, Triton's kernels run in its interpreter, which must be chosen before Triton is imported.
     os.environ.setdefault("TRITON_INTERPRET", "1")
 
 
 @pytest.fixture(scope="module", autouse=True)
 def one_torch_thread() -> Iterator[None]:
-    """Small tensors: threads cost more than they give, much more on a busy machine; and sums come in one order.
+    """With small tensors, threads cost more than they gain; and with one thread, sums have one order.
 
-    Tests of what answers without torch do not load it for this.
+    Tests of commands that work without torch do not import it for this.
     """
     torch = sys.modules.get("torch")
     if torch is None:
@@ -36,7 +36,7 @@ def one_torch_thread() -> Iterator[None]:
 
 @pytest.fixture
 def compiled_layers(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
-    """Uses the layers compiled from C on any processor that can run them; how often each function was called."""
+    """Uses the layers compiled from C on any processor that can run them; counts the calls of each function."""
     from compiled_layers import obstacle, use_compiled_layers
 
     reason = obstacle()

@@ -36,7 +36,7 @@ def make_config(*overrides: str) -> dict[str, Any]:
 
 
 def write_result(results_dir: Path, experiment: Experiment, **changes: Any) -> None:
-    """Leave what a finished run of this experiment leaves, as far as readers of results need it."""
+    """Write the `result.json` of a finished run of this experiment."""
     result = {
         "run_id": experiment.run_id,
         "config": experiment.to_dict(),

@@ -23,7 +23,7 @@ class LossRecorder(Observer):
 
 
 class InterruptAfter(Observer):
-    """Asks the run to stop once it has taken so many steps, over all rounds; hand `interrupt` to the run too."""
+    """Asks the run to stop after this many steps, counted over all rounds; pass `interrupt` to the run too."""
 
     def __init__(self, steps: int) -> None:
         self.steps_left = steps

@@ -1,4 +1,4 @@
-"""Sweeps as a user starts them, in processes of their own, for tests that kill them."""
+"""Sweeps started as a user starts them, in other processes, for tests that kill them."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from run_files import run_files
 from reinit_bench.store.store import RunFolder, Store
 
 TIMEOUT_SECONDS = 400.0
-"""How long a test waits for what must come; a busy machine may need much of it."""
+"""How long a test waits; a busy machine may need much of it."""
 
 KILLABLE = (*TINY, "trainer.max_steps=250", "trainer.patience_epochs=100000", "trainer.checkpoint_every=20")
-"""Some seconds a run: time enough to be killed in the middle of a round."""
+"""Runs of some seconds: long enough to be killed in the middle of a round."""
 
 
 class SweepCommand:
@@ -35,7 +35,7 @@ class SweepCommand:
         return [sys.executable, "-m", "reinit_bench", "-m", *words]
 
     def start(self, *more: str) -> subprocess.Popen[str]:
-        """Begin it, in a session of its own as in a terminal of its own."""
+        """Start it in another session, as in another terminal."""
         return subprocess.Popen(
             self.command(*more),
             stdout=subprocess.PIPE,
@@ -46,14 +46,14 @@ class SweepCommand:
         )
 
     def run(self, *more: str, code: int = 0) -> str:
-        """Run it to its end, which must be `code`; what it printed."""
+        """Run it to its end, with this exit code, and return what it printed."""
         process = self.start(*more)
         printed, _ = process.communicate(timeout=TIMEOUT_SECONDS)
         assert process.returncode == code, printed
         return printed
 
     def subcommand(self, command: str, *more: str) -> str:
-        """What a sub-command such as `status` says of this sweep."""
+        """What a sub-command such as `status` prints about this sweep."""
         words = [
             sys.executable,
             "-m",
@@ -79,28 +79,28 @@ class SweepCommand:
         return {run_id: int(status.get("attempt") or 0) for run_id, status in self.statuses().items()}
 
     def wait_for_done(self, count: int) -> None:
-        """Wait until so many runs have a result that validates."""
+        """Wait until `count` runs have a valid result."""
         self.wait_for(lambda: sum(folder.result() is not None for folder in self.folders()) == count, f"{count} done")
 
     def wait_for_mid_round(self, count: int = 1, round_index: int = 2) -> list[str]:
-        """Wait until so many runs have written a checkpoint in the middle of this round or a later one; their ids."""
+        """Wait until `count` runs are in the middle of this round or a later one, and return their ids."""
         self.wait_for(
             lambda: len(self.mid_round(round_index)) >= count, f"{count} in the middle of round {round_index}"
         )
         return self.mid_round(round_index)
 
     def mid_round(self, round_index: int) -> list[str]:
-        """Ids of the runs at work whose curve, written with each checkpoint, has come to this round."""
+        """Ids of running runs whose curve, which is written with each checkpoint, has reached this round."""
         at_work = [folder for folder in self.folders() if folder.status().get("state") == "running"]
         return [folder.run_id for folder in at_work if _round_of(folder.path) >= round_index]
 
     def wait_for(self, condition: Callable[[], Any], what: str) -> None:
-        """Look five times a second until `condition` holds."""
+        """Check five times a second until `condition` holds."""
         wait_for(condition, lambda: f"{what}; {json.dumps(self.statuses(), indent=1)}")
 
 
 def wait_for(condition: Callable[[], Any], what: str | Callable[[], str]) -> None:
-    """Look five times a second until `condition` holds; fail with `what` was waited for when it takes too long."""
+    """Check five times a second until `condition` holds; if that takes too long, fail and say `what` did not come."""
     end = time.monotonic() + TIMEOUT_SECONDS
     while not condition():
         assert time.monotonic() < end, f"waited in vain for {what if isinstance(what, str) else what()}"
@@ -125,7 +125,7 @@ def _round_of(folder: Path) -> int:
 
 
 def reproducible_results(store: Store) -> dict[str, Any]:
-    """All that must be the same to the last bit, however often a run was cut: by run id, without times."""
+    """By run id, everything that must be bit-equal however often a run was interrupted, which excludes times."""
     kept = ("test_accuracy", "validation_accuracy", "train_accuracy", "test_loss", "rounds", "steps", "weights_sha256")
     found = {}
     for run_id in store.run_ids():

@@ -35,7 +35,7 @@ FORBIDDEN = {
     "methods": {"data"},
     "training": {"methods"},
 }
-"""What lies below and is none of a package's business all the same."""
+"""Packages that lie below and must not be imported all the same."""
 
 KNOW_HYDRA = {"cli/main.py", "cli/compose.py", "cli/words.py"}
 
@@ -111,7 +111,7 @@ for words in {COMMANDS}:
 
 
 def test_commands_that_answer_at_once_load_nothing_slow(tmp_path: Path) -> None:
-    """One process for all of them: that a command loads nothing shows after those that load nothing either."""
+    """One process runs all of them: what a command loads shows in its line and in those after it."""
     (tmp_path / "results").mkdir()
     done = subprocess.run(
         [sys.executable, "-c", LOADED_BY_COMMANDS], capture_output=True, text=True, cwd=tmp_path, check=True

@@ -39,7 +39,7 @@ def make_split(inputs: Tensor, labels: Tensor) -> Split:
 
 
 def make_task(train: Split, validation: Split | None = None, test: Split | None = None, classes: int = CLASSES) -> Task:
-    """A task of vectors, served as they are; without its own, validation and test are the training split."""
+    """A task of vectors that are not scaled; validation and test default to the training split."""
     return Task(
         train=train,
         train_enlarged=None,
@@ -54,7 +54,7 @@ def make_task(train: Split, validation: Split | None = None, test: Split | None 
 
 
 def random_split(count: int, name: str) -> Split:
-    """Random vectors, labelled by the largest of their first three numbers: something to learn."""
+    """Random vectors, labelled by the largest of their first three numbers, so that there is something to learn."""
     inputs = torch.randn(count, FEATURES, generator=stream(SEED, "example", name))
     return make_split(inputs, inputs[:, :CLASSES].argmax(1))
 

@@ -1,4 +1,4 @@
-"""The command as its user types it: in a process of its own, from an empty folder."""
+"""The command as a user types it, in an empty folder."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ BAD_INPUT = [
 
 @pytest.fixture
 def in_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tests that call `main` in this process: an empty current folder, and nothing set that a user may have set."""
+    """For tests that call `main` in this process: an empty current folder and none of the user's settings."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.delenv("REINIT_BENCH_RESULTS", raising=False)
     monkeypatch.setattr(GlobalHydra.instance(), "hydra", None)  # other tests of this process keep one open
@@ -79,14 +79,14 @@ def test_bad_input_is_one_clear_line(
 def test_a_sweep_may_set_a_field_that_the_default_method_does_not_have(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """Both runs are done already under the ids that the field gives them, so that the sweep need only find them."""
+    """Both runs have results already, under the ids that the field gives them: the sweep only has to find them."""
     for method in ("welsr", "dsd"):
         write_result(tmp_path / "results", tiny_experiment(f"method={method}", "method.selection=network"))
     assert main(["-m", *TINY, "method=welsr,dsd", "method.selection=network"]) == 0
     assert capfd.readouterr().out == "2 runs: 2 done\n"
 
 
-def test_the_full_error_is_there_for_who_asks(tmp_path: Path) -> None:
+def test_the_traceback_is_shown_on_request(tmp_path: Path) -> None:
     done = run("trainer.lr=-1", cwd=tmp_path, HYDRA_FULL_ERROR="1")
     assert done.returncode != 0
     assert "Traceback" in done.stderr
@@ -94,7 +94,7 @@ def test_the_full_error_is_there_for_who_asks(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("in_process")
-def test_a_results_folder_that_is_a_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_results_folder_that_is_a_file_is_an_error(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "taken").write_text("mine")
     assert main(["results_dir=taken", *TINY]) == 1
     assert capfd.readouterr().err == "error: taken is not a folder; give results_dir a folder\n"
@@ -102,7 +102,7 @@ def test_a_results_folder_that_is_a_file(tmp_path: Path, capfd: pytest.CaptureFi
 
 
 @pytest.mark.slow
-def test_one_run_then_again_then_its_table(tmp_path: Path) -> None:
+def test_a_run_is_done_once_and_appears_in_its_table(tmp_path: Path) -> None:
     first = run(*TINY, cwd=tmp_path, REINIT_BENCH_RESULTS="mine")
     run_id = tiny_experiment().run_id
     assert first.returncode == 0, first.stderr
@@ -161,7 +161,7 @@ def test_a_signal_writes_a_checkpoint_and_says_so(tmp_path: Path, number: signal
 
 
 @pytest.mark.slow
-def test_a_sweep_then_the_same_again(tmp_path: Path) -> None:
+def test_repeating_a_sweep_runs_only_what_is_missing(tmp_path: Path) -> None:
     words = ["-m", *TINY, "method=lw,fc", "seed=0,1"]
     done = run(*words, cwd=tmp_path)
     assert done.returncode == 0, done.stderr

@@ -79,7 +79,7 @@ def command_lines() -> list[list[str]]:
     ],
     ids=" ".join,
 )
-def test_any_command_line_is_composed_as_hydra_does(compose: Composer, overrides: list[str]) -> None:
+def test_any_command_line_composes_as_in_hydra(compose: Composer, overrides: list[str]) -> None:
     assert compose.compose(overrides) == compose.by_hydra(overrides)
 
 
@@ -113,7 +113,7 @@ OWN_OPTIONS = {
     ],
     ids=" ".join,
 )
-def test_a_users_own_options_are_composed_as_hydra_does(tmp_path: Path, overrides: list[str]) -> None:
+def test_a_users_own_options_compose_as_in_hydra(tmp_path: Path, overrides: list[str]) -> None:
     for name, lines in OWN_OPTIONS.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text("\n".join(lines))
@@ -122,13 +122,15 @@ def test_a_users_own_options_are_composed_as_hydra_does(tmp_path: Path, override
 
 
 @pytest.mark.parametrize("name", ["paper", "figure2", "ablation", "digits"])
-def test_runs_of_a_study_are_composed_as_hydra_does(compose: Composer, name: str) -> None:
+def test_runs_of_a_study_compose_as_in_hydra(compose: Composer, name: str) -> None:
     jobs = compose.jobs([f"study={name}"])
     for job in random.Random(name).sample(jobs, 3):
         assert compose.compose(job) == compose.by_hydra(job)
 
 
-def test_composing_is_not_left_to_hydra(compose: Composer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hydra_composes_only_a_few_configurations_of_a_study(
+    compose: Composer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """All 2,496 points of the paper's study come from a handful of compositions."""
     count = 0
     by_hydra = Composer.by_hydra
@@ -166,7 +168,7 @@ def test_two_studies_at_once_are_refused(compose: Composer) -> None:
         compose.study_of(["study=table2", "study=table6"])
 
 
-def test_a_trainer_that_was_asked_for_beats_the_one_that_a_dataset_brings(compose: Composer) -> None:
+def test_a_chosen_trainer_overrides_the_one_that_a_dataset_sets(compose: Composer) -> None:
     assert compose.compose(["dataset=digits"])["trainer"]["batch_size"] == 32
     assert compose.compose(["trainer=paper", "dataset=digits"])["trainer"]["batch_size"] == 256
 
@@ -197,7 +199,7 @@ def test_every_option_composes_to_a_valid_experiment(compose: Composer, group: s
 
 
 @pytest.mark.parametrize("path", sorted(conf_dir().glob("*/*.yaml")), ids=lambda p: f"{p.parent.name}/{p.stem}")
-def test_every_option_says_what_it_is(path: Path) -> None:
+def test_every_option_begins_with_a_comment_and_states_its_name(path: Path) -> None:
     text = path.read_text()
     assert text.startswith("# "), "an option opens with a comment that says what it is"
     if path.parent.name in SECTIONS:

@@ -39,7 +39,7 @@ FOLDERS = [
     "a b, c='d' \"e\"",
 ]
 UNQUOTED = [name for name in FOLDERS if not re.search(r"[,\[\]{}#]|^null$", name)]
-"""Those that need no quotes of Hydra's: no list, no mapping, no choice, and no other value."""
+"""Folders that Hydra reads as text without quotes: not as a list, a mapping, a choice or null."""
 
 
 @pytest.fixture(autouse=True)
@@ -50,36 +50,48 @@ def in_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def typed(names: list[str], as_typed: list[str]) -> list[tuple[str, str]]:
-    """Words that name the folder, each with the folder: in quotes, and as it is where that can be."""
+    """Words that name a folder, in quotes or without, each with the folder."""
     return [(f"results_dir={quoted(name)}", name) for name in names] + [
         (f"results_dir={name}", name) for name in as_typed
     ]
 
 
-every = pytest.mark.parametrize(("word", "folder"), typed(FOLDERS, UNQUOTED))
+QUICK = typed(["null", "a,b", "tail\\", FOLDERS[-1]], ["two words", "2024", "it's"])
+every = pytest.mark.parametrize(
+    ("word", "folder"),
+    [case if case in QUICK else pytest.param(*case, marks=pytest.mark.slow) for case in typed(FOLDERS, UNQUOTED)],
+)
 
 
 @every
-def test_in_a_single_run(word: str, folder: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_of_a_single_run(word: str, folder: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([word, "--cfg", "job"]) == 0
     assert str(yaml.safe_load(capsys.readouterr().out)["results_dir"]) == folder
 
 
 @every
-def test_in_a_sweep(word: str, folder: str, hydra_composer: Composer) -> None:
+def test_a_folder_of_a_sweep(word: str, folder: str, hydra_composer: Composer) -> None:
     runs = list(hydra_composer.planned(hydra_composer.jobs(readable([word, "seed=0,1", "method=bl"]))))
     assert [run.execution.results_dir for run in runs] == [Path(folder)] * 2
 
 
 @every
-def test_in_status_and_tables(word: str, folder: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_of_any_other_command(word: str, folder: str) -> None:
     assert results_dir_of([word]) == Path(folder)
+
+
+@pytest.mark.parametrize(("word", "folder"), QUICK)
+def test_status_and_tables_use_that_folder(word: str, folder: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["status", word]) == 0
     assert f"no runs in {folder}" in capsys.readouterr().out
     assert main(["tables", "2", "--print", word]) == 1
     assert capsys.readouterr().err.startswith(f"error: there is no results folder {folder}; ")
+
+
+def test_an_odd_folder_that_exists_is_read() -> None:
+    folder = FOLDERS[-1]
     Path(folder).mkdir(parents=True)
-    assert main(["tables", "2", "--print", word]) == 0
+    assert main(["tables", "2", "--print", f"results_dir={quoted(folder)}"]) == 0
 
 
 @pytest.mark.parametrize("name", ["photos", "my photos", "2024", "a,b", "ö"])
@@ -116,7 +128,7 @@ def test_a_variable_that_is_a_number(hydra_composer: Composer, monkeypatch: pyte
         list(hydra_composer.planned([["trainer.lr=${oc.env:LR}"]]))
 
 
-def test_a_configuration_of_ones_own_serves_every_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_uses_the_users_own_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     conf = tmp_path / "conf"
     (conf / "study").mkdir(parents=True)
     (conf / "mine.yaml").write_text("defaults: [config, _self_]\nresults_dir: elsewhere\n")
@@ -133,7 +145,7 @@ def test_a_configuration_of_ones_own_serves_every_command(tmp_path: Path, capsys
     assert "there is no results folder elsewhere" in capsys.readouterr().err
     assert main([*own, "--cfg", "job"]) == 0
     assert "results_dir: elsewhere" in capsys.readouterr().out
-    assert main(["plan", "study=tiny"]) == 1  # without it, there is none
+    assert main(["plan", "study=tiny"]) == 1  # the study is only there
     assert "study=tiny: there is no such study" in capsys.readouterr().err
 
 
@@ -154,7 +166,7 @@ def test_a_configuration_of_ones_own_serves_every_command(tmp_path: Path, capsys
         (["plan", "--config-dir", "nowhere"], "error: --config-dir must be a folder of groups"),
     ],
 )
-def test_what_cannot_be_meant_is_refused(
+def test_words_that_make_no_sense_are_refused(
     words: list[str], message: str, capfd: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert main(words) == 1

@@ -69,7 +69,7 @@ def test_every_scientific_field_is_part_of_the_id(path: str, value: Any) -> None
         ("dataset___label_", "Digits!"),
     ],
 )
-def test_paths_device_logging_and_names_of_code_are_not(path: str, value: Any) -> None:
+def test_paths_device_logging_and_class_paths_are_not_part_of_the_id(path: str, value: Any) -> None:
     assert changed(**{path: value}).run_id == changed().run_id
 
 
@@ -111,7 +111,7 @@ def test_an_experiment_survives_yaml_and_json() -> None:
         ("sed", 1, "there is no field 'sed'"),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line(path: str, value: Any, message: str) -> None:
+def test_an_invalid_value_is_reported_in_one_line(path: str, value: Any, message: str) -> None:
     with pytest.raises(ConfigError) as error:
         changed(**{path: value})
     assert str(error.value).startswith(message)

@@ -1,4 +1,4 @@
-"""Miniature archives of the twelve datasets, written in each upstream's own format, for the real builders to read."""
+"""Miniature archives of the twelve datasets, in each one's original format, for the real builders to read."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from PIL import Image
 from scipy.io import savemat
 
 Truth = list[tuple[int, np.ndarray | bytes]]
-"""Class number and image (encoded, or the pixels themselves) of each example of a split, in no order."""
+"""Class number and image (encoded, or the pixels themselves) of each example of a split, in any order."""
 
 
 @dataclass(frozen=True, repr=False)
 class Miniature:
-    """One upstream's files by name, and what a builder must find in them."""
+    """One dataset's files by name, and what a builder must find in them."""
 
     files: Mapping[str, bytes]
     train: Truth
@@ -29,7 +29,7 @@ class Miniature:
     overrides: Mapping[str, object] = field(default_factory=dict)
 
     def put(self, folder: Path) -> None:
-        """Write the files as a user would who fetched them by hand and vouches for their hashes."""
+        """Write the files like a user who downloaded them and states their hashes."""
         folder.mkdir(parents=True, exist_ok=True)
         for name, content in self.files.items():
             (folder / name).write_bytes(content)
@@ -88,7 +88,7 @@ def cells(words: list[str]) -> np.ndarray:
 
 
 def oxford_iiit_pet() -> Miniature:
-    # The second name is one that the builder encodes anew; the third image is a PNG under a .jpg name.
+    # The second name is one that the builder encodes again; the third image is a PNG under a .jpg name.
     names = {"train": ["Abyssinian_1", "beagle_7"], "test": ["pug_3"]}
     numbers = {"Abyssinian": 1, "beagle": 5, "pug": 26}
     truth: dict[str, Truth] = {"train": [], "test": []}

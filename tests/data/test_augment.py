@@ -26,7 +26,7 @@ def test_the_enlarged_side_keeps_the_papers_proportion(image_size: int, enlarged
     assert Mild().enlarged_size(image_size) == enlarged
 
 
-def test_a_crop_is_an_exact_window_perhaps_mirrored() -> None:
+def test_a_crop_is_an_exact_window_or_its_mirror_image() -> None:
     crops = Mild().apply(coordinates(400, 8), 6, stream(0, "test"))
     assert crops.shape == (400, 2, 6, 6)
     for rows, columns in crops:

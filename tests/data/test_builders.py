@@ -1,6 +1,6 @@
 """The twelve real TFDS builders, offline, on miniature archives: through prepare, the cache and a few training steps.
 
-The archives lie where a user puts files fetched by hand, with hashes that the user vouches for: no code is replaced.
+The archives are where a user puts files that they downloaded, with hashes that the user states: no code is replaced.
 """
 
 from __future__ import annotations
@@ -66,7 +66,7 @@ def miniatures() -> dict[str, Miniature]:
 def root(
     tmp_path_factory: pytest.TempPathFactory, python: Path, miniatures: dict[str, Miniature]
 ) -> Path:  # fmt: skip
-    """A folder with all twelve prepared, by one process; made once, also where tests run in several."""
+    """A folder with all twelve prepared; made once, even if tests run in several processes."""
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "miniature-datasets"
     with FileLock(folder.with_suffix(".lock")):
@@ -100,13 +100,14 @@ def fingerprints(labels: np.ndarray, images: np.ndarray) -> Counter[tuple[int, b
 
 
 def same(found: Counter[tuple[int, bytes]], expected: Counter[tuple[int, bytes]]) -> bool:
-    """Whether they are equal, without a difference of thousands of lines where they are not."""
+    """Whether they are equal; asserting that directly would print thousands of lines if they were not."""
     return found == expected
 
 
 def truth(examples: list, side: int | None, channels: int) -> Counter[tuple[int, bytes]]:
+    decoding = Decoding(channels=channels)
     images = [
-        (label, decode(image, Decoding(channels=channels)) if isinstance(image, bytes) else image) for label, image in examples
+        (label, decode(image, decoding) if isinstance(image, bytes) else image) for label, image in examples
     ]  # fmt: skip
     kept = [(label, image if side is None else resize(image, side)) for label, image in images]
     return fingerprints(np.array([label for label, _ in kept]), [image for _, image in kept])  # type: ignore[arg-type]
@@ -156,7 +157,9 @@ def test_caltech101_is_drawn_by_file_name(root: Path, miniatures: dict[str, Mini
 
 
 @pytest.mark.parametrize("name", MINIATURES)
-def test_a_few_steps_of_training(name: str, root: Path, tmp_path: Path, miniatures: dict[str, Miniature]) -> None:
+def test_every_dataset_trains_for_a_few_steps(
+    name: str, root: Path, tmp_path: Path, miniatures: dict[str, Miniature]
+) -> None:
     torch.set_num_threads(1)
     subset = ["dataset.train_examples=100"] if name == "fashion_mnist" else []
     overrides = [f"dataset.{key}={value}" for key, value in fields(name, miniatures[name], root).items()]
@@ -184,7 +187,7 @@ def _few_test_images(task):  # type: ignore[no-untyped-def]
     return replace(task, test=task.test.part(np.arange(min(len(task.test), 64))))
 
 
-def test_the_command_finds_all_ready_and_checks_hashes(
+def test_the_command_finds_everything_prepared_and_checks_hashes(
     root: Path, python: Path, miniatures: dict[str, Miniature], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(VARIABLE, str(python))
@@ -195,7 +198,7 @@ def test_the_command_finds_all_ready_and_checks_hashes(
 
 @pytest.fixture
 def copy(root: Path, tmp_path: Path) -> Path:
-    """A folder of one's own with cmaterdb and the files of some others."""
+    """A copy for tests that change it: cmaterdb prepared, and the files of some others."""
     for name in ("cmaterdb", "cassava", "cifar100", "mnist_corrupted"):
         shutil.copytree(root / "manual" / name, tmp_path / "manual" / name)
     shutil.copytree(root / "downloads" / "cmaterdb", tmp_path / "downloads" / "cmaterdb")
@@ -204,7 +207,7 @@ def copy(root: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def test_what_cannot_be_prepared_says_why_and_leaves_nothing(
+def test_a_dataset_that_cannot_be_prepared_says_why_and_leaves_nothing_behind(
     copy: Path, python: Path, miniatures: dict[str, Miniature]
 ) -> None:
     archive = copy / "manual" / "cifar100" / "cifar-100-binary.tar.gz"
@@ -236,7 +239,7 @@ def test_what_cannot_be_prepared_says_why_and_leaves_nothing(
     assert list((copy / "downloads").glob("**/*.tmp.*")) == []
 
 
-def test_corrupt_caches_and_downloads_are_named_and_made_again(
+def test_corrupt_caches_and_downloads_are_named_and_replaced(
     copy: Path, python: Path, miniatures: dict[str, Miniature], capfd: pytest.CaptureFixture[str]
 ) -> None:
     tfds = dataset("cmaterdb", miniatures, copy)
@@ -254,7 +257,7 @@ def test_corrupt_caches_and_downloads_are_named_and_made_again(
     assert images.read_bytes() == expected
 
 
-def test_a_killed_prepare_is_taken_up_by_two_at_once(
+def test_two_processes_at_once_resume_a_killed_prepare(
     copy: Path, python: Path, miniatures: dict[str, Miniature]
 ) -> None:  # fmt: skip
     tfds = dataset("cassava", miniatures, copy)

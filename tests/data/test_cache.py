@@ -33,7 +33,7 @@ def cache(photos: Tfds) -> Cache:
     return photos.jobs["train"].cache
 
 
-def test_the_manifest_says_what_is_there(cache: Cache) -> None:
+def test_the_manifest_describes_the_arrays(cache: Cache) -> None:
     manifest = cache.manifest()
     assert manifest["counts"] == {"train": 60, "test": 30}
     assert manifest["label_histogram"]["train"] == {"0": 20, "1": 20, "2": 20}
@@ -46,7 +46,7 @@ def test_the_manifest_says_what_is_there(cache: Cache) -> None:
     assert entry["bytes"] == (cache.path / "train_9.npy").stat().st_size
 
 
-def test_examples_are_mapped_not_read(cache: Cache) -> None:
+def test_examples_are_memory_mapped(cache: Cache) -> None:
     examples = cache.examples("train", 9)
     assert isinstance(examples.inputs, np.memmap)
     assert examples.inputs.shape == (60, 9, 9, 3)
@@ -80,14 +80,14 @@ def test_a_missing_file_or_manifest_is_corrupt(photos: Tfds, cache: Cache) -> No
         photos.check(hashes=False)
 
 
-def test_only_a_full_check_sees_a_change_that_keeps_size_and_time(photos: Tfds, cache: Cache) -> None:
+def test_only_a_full_check_detects_a_change_that_keeps_size_and_time(photos: Tfds, cache: Cache) -> None:
     change(cache.path / "train_8.npy", keep_time=True)
     photos.check(hashes=False)
     with pytest.raises(NotPrepared, match=r"train_8.npy has changed"):
         photos.check(hashes=True)
 
 
-def test_a_file_is_hashed_once_and_again_when_it_was_touched(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_is_hashed_again_only_after_it_was_touched(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
     hashed: list[str] = []
 
     def counting(path: Path) -> str:
@@ -113,7 +113,7 @@ def test_counts_and_classes_are_checked_against_table_5(photos: Tfds) -> None:
             other.load(8, None, 0)
 
 
-def test_a_writer_that_fails_leaves_nothing(tmp_path: Path) -> None:
+def test_a_writer_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
     def write() -> None:
         with CacheWriter(tmp_path / "new") as writer:
             writer.images("train", 8, (1, 8, 8, 3))
@@ -124,7 +124,7 @@ def test_a_writer_that_fails_leaves_nothing(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_killed_writer_left_is_replaced(photos: Tfds) -> None:
+def test_leftovers_of_a_killed_writer_are_replaced(photos: Tfds) -> None:
     path = photos.jobs["train"].cache.path
     leftover = path.with_name(f".{path.name}.partial")
     leftover.mkdir()
@@ -141,6 +141,6 @@ def test_images_are_not_enlarged_from_a_smaller_cache(photos: Tfds) -> None:
         photos.load(16, None, 0)
 
 
-def test_an_array_that_the_cache_does_not_have(cache: Cache) -> None:
+def test_an_array_missing_from_the_cache_is_named(cache: Cache) -> None:
     with pytest.raises(CorruptCache, match=r"has no train_7.npy"):
         cache.examples("train", 7)

@@ -15,7 +15,7 @@ def test_counts_classes_and_range() -> None:
     assert set(np.bincount(data.test.labels)) <= set(range(48, 52))
 
 
-def test_the_two_splits_are_all_of_the_digits_once() -> None:
+def test_the_two_splits_hold_every_digit_once() -> None:
     data = Digits().load(32, None, 0)
     scans = load_digits()
     ours = np.concatenate([data.train.inputs, data.test.inputs]).reshape(1797, 64)
@@ -26,6 +26,6 @@ def test_the_two_splits_are_all_of_the_digits_once() -> None:
     )
 
 
-def test_neither_the_runs_seed_nor_the_split_seed_moves_the_test_set() -> None:
+def test_neither_the_runs_seed_nor_the_split_seed_changes_the_test_set() -> None:
     one, other = Digits().load(32, None, 0), Digits(split_seed=5).load(64, 71, 3)
     np.testing.assert_array_equal(one.test.inputs, other.test.inputs)

@@ -10,7 +10,7 @@ from reinit_bench.data.preparing.draw import draw_per_class
 KEYS = [(number, f"image_{index:04d}.jpg") for number in range(3) for index in range(1, 9)]
 
 
-def test_so_many_of_each_class_and_the_rest_sorted() -> None:
+def test_the_same_number_is_drawn_from_each_class_and_the_rest_is_sorted() -> None:
     drawn, rest = draw_per_class(KEYS, 3)
     assert [key[0] for key in drawn] == [0, 0, 0, 1, 1, 1, 2, 2, 2]
     assert sorted([*drawn, *rest]) == KEYS
@@ -23,7 +23,7 @@ def test_the_order_of_listing_does_not_matter() -> None:
     assert draw_per_class(shuffled, 3) == draw_per_class(KEYS, 3)
 
 
-def test_the_draw_is_this_one_for_ever() -> None:
+def test_the_draw_never_changes() -> None:
     drawn, _ = draw_per_class(KEYS, 3)
     assert [int(name[6:10]) for _, name in drawn] == GOLDEN
     assert draw_per_class(KEYS, 3, seed=1) != draw_per_class(KEYS, 3)

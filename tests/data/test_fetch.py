@@ -92,14 +92,14 @@ def test_a_file_arrives_whole(server: Server, tmp_path: Path) -> None:
     assert reported[-1] == len(CONTENT)
 
 
-def test_a_cut_download_goes_on_where_it_was_cut(server: Server, tmp_path: Path) -> None:
+def test_an_interrupted_download_continues_where_it_stopped(server: Server, tmp_path: Path) -> None:
     server.cuts = 2
     get(server.wanted(), tmp_path / "part")
     assert (tmp_path / "part").read_bytes() == CONTENT
     assert server.asked == [None, "bytes=300000-", "bytes=600000-"]
 
 
-def test_what_an_earlier_process_got_is_kept(server: Server, tmp_path: Path) -> None:
+def test_a_download_begun_by_an_earlier_process_continues(server: Server, tmp_path: Path) -> None:
     (tmp_path / "part").write_bytes(CONTENT[:1000])
     get(server.wanted(), tmp_path / "part")
     assert server.asked == ["bytes=1000-"]
@@ -107,20 +107,20 @@ def test_what_an_earlier_process_got_is_kept(server: Server, tmp_path: Path) -> 
     assert len(server.asked) == 1  # whole, so only verified
 
 
-def test_a_server_without_ranges_sends_all_again(server: Server, tmp_path: Path) -> None:
+def test_a_server_without_ranges_sends_the_whole_file_again(server: Server, tmp_path: Path) -> None:
     server.ranges = False
     (tmp_path / "part").write_bytes(b"x" * 1000)
     get(server.wanted(), tmp_path / "part")
     assert (tmp_path / "part").read_bytes() == CONTENT
 
 
-def test_another_file_is_refused_and_not_kept(server: Server, tmp_path: Path) -> None:
+def test_a_file_with_another_hash_is_refused_and_deleted(server: Server, tmp_path: Path) -> None:
     with pytest.raises(Unfetched, match=f"the download has SHA-256 {SHA256}, not 00"):
         get(server.wanted(sha256="00"), tmp_path / "part")
     assert not (tmp_path / "part").exists()
 
 
-def test_a_dead_link_is_asked_once(server: Server, tmp_path: Path) -> None:
+def test_a_dead_link_is_requested_once(server: Server, tmp_path: Path) -> None:
     with pytest.raises(Unfetched, match="HTTP 404"):
         get(server.wanted("/gone"), tmp_path / "part")
     assert len(server.asked) == 1
@@ -131,7 +131,7 @@ def test_a_page_instead_of_the_file_is_refused(server: Server, tmp_path: Path) -
         get(server.wanted("/page"), tmp_path / "part")
 
 
-def test_a_server_that_keeps_cutting_is_given_up_and_what_came_is_kept(server: Server, tmp_path: Path) -> None:
+def test_after_many_interruptions_a_download_fails_and_keeps_what_arrived(server: Server, tmp_path: Path) -> None:
     server.cuts = 100
     server.ranges = False
     with pytest.raises(Unfetched, match="the connection was cut"):
@@ -139,26 +139,26 @@ def test_a_server_that_keeps_cutting_is_given_up_and_what_came_is_kept(server: S
     assert len(server.asked) == fetch.ATTEMPTS
 
 
-def test_no_server(server: Server, tmp_path: Path) -> None:
+def test_a_server_that_cannot_be_reached_is_an_error(server: Server, tmp_path: Path) -> None:
     with pytest.raises(Unfetched, match="refused"):
         get(Wanted("http://127.0.0.1:9/file", "file.tgz", SHA256, 5), tmp_path / "part")
 
 
-def test_cancelled(server: Server, tmp_path: Path) -> None:
+def test_a_download_can_be_cancelled(server: Server, tmp_path: Path) -> None:
     cancel = threading.Event()
     cancel.set()
     with pytest.raises(Cancelled):
         get(server.wanted(), tmp_path / "part", cancel)
 
 
-def test_files_fetched_by_hand(tmp_path: Path) -> None:
+def test_files_that_the_user_downloaded_are_used(tmp_path: Path) -> None:
     wanted = Wanted("http://x/file.tgz", "file.tgz", SHA256, None)
     assert fetched_by_hand(wanted, tmp_path) is None
     (tmp_path / "file.tgz").write_bytes(CONTENT)
     assert fetched_by_hand(wanted, tmp_path) == tmp_path / "file.tgz"
 
 
-def test_a_file_packed_anew_must_be_vouched_for(tmp_path: Path) -> None:
+def test_a_repacked_file_needs_a_hash_from_the_user(tmp_path: Path) -> None:
     wanted = Wanted("http://x/file.tgz", "file.tgz", "ab" * 32, None)
     (tmp_path / "file.tgz").write_bytes(CONTENT)
     with pytest.raises(Unfetched, match=f"has SHA-256 {SHA256}, not abab.*sha256sum file.tgz > file.tgz.sha256"):
@@ -170,7 +170,7 @@ def test_a_file_packed_anew_must_be_vouched_for(tmp_path: Path) -> None:
         fetched_by_hand(wanted, tmp_path)
 
 
-def test_addresses() -> None:
+def test_names_and_addresses_of_downloads() -> None:
     assert name_in("http://x.org/a/b%20c.tar?download=1") == "b c.tar"
     assert direct_address("https://x.org/a.tgz") == "https://x.org/a.tgz"
     drive = "https://drive.google.com/uc?export=download&id=1GDr1_x-k"

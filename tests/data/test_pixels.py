@@ -53,7 +53,7 @@ COLOURS = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [10, 20, 30]]], np
 
 
 @pytest.mark.parametrize("kind", ["PNG", "BMP", "TIFF", "PPM", "WEBP"])
-def test_formats(kind: str) -> None:
+def test_lossless_formats_are_decoded_exactly(kind: str) -> None:
     image = Image.fromarray(COLOURS)
     stream = io.BytesIO()
     image.save(stream, kind, **({"lossless": True} if kind == "WEBP" else {}))
@@ -119,13 +119,13 @@ def test_a_cameras_orientation_is_applied_where_asked() -> None:
     np.testing.assert_array_equal(decode(stream.getvalue(), Decoding(upright=True)), np.rot90(COLOURS, -1))
 
 
-def test_one_channel() -> None:
+def test_one_channel_is_luminance() -> None:
     assert decode(encoded(Image.fromarray(COLOURS), "PNG"), Decoding(channels=1)).shape == (2, 2, 1)
     gray = np.array([[3, 250]], np.uint8)
     np.testing.assert_array_equal(decode(encoded(Image.fromarray(gray), "PNG"), Decoding(channels=1)), gray[..., None])
 
 
-def test_what_is_no_image_says_so() -> None:
+def test_a_file_that_is_no_image_is_refused() -> None:
     with pytest.raises(Unreadable, match="cannot identify image file"):
         decode(b"no image at all")
 

@@ -45,7 +45,7 @@ TABLE_5 = {
 
 
 @pytest.mark.parametrize("name", TABLE_5)
-def test_options_expect_table_5(name: str) -> None:
+def test_dataset_options_match_table_5(name: str) -> None:
     described = section(name)
     values = [described[key] for key in ("_label_", "train_count", "test_count", "num_classes")]
     assert (*values,) == TABLE_5[name]
@@ -73,7 +73,7 @@ def test_caches_of_different_data_have_different_folders(data_folder: Path) -> N
     assert folders("cassava", stored_size=384, stored_enlarged=425) == ["cassava-0.1.0-384-425"]
 
 
-def test_the_run_id_knows_the_data_and_not_where_they_lie(make_experiment: Callable[..., Experiment]) -> None:
+def test_the_run_id_depends_on_the_data_and_not_on_where_they_are(make_experiment: Callable[..., Experiment]) -> None:
     described = section("cifar10_corrupted")
 
     def run_id(**fields: object) -> str:
@@ -96,7 +96,7 @@ def test_the_run_id_knows_the_data_and_not_where_they_lie(make_experiment: Calla
         ("cassava", {"stored_size": 32, "stored_enlarged": None}, "dataset=cassava dataset.stored_size=32"),
     ],
 )  # fmt: skip
-def test_a_run_on_a_missing_dataset_says_the_command(
+def test_a_run_on_a_missing_dataset_names_the_command(
     name: str, fields: dict, expected: str, data_folder: Path, make_experiment: Callable[..., Experiment]
 ) -> None:
     with pytest.raises(ConfigError) as caught:
@@ -119,7 +119,7 @@ def test_auto_prepares_at_the_first_run(data_folder: Path, monkeypatch: pytest.M
     assert [job.title for job in asked] == ["photos 1.0.0"]
 
 
-def test_auto_that_fails_says_why(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_automatic_prepare_that_fails_says_why(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     auto: Tfds = instantiate({**PHOTOS, "prepare": "auto"}, "dataset")
     monkeypatch.setattr(prepare_env, "run_jobs", lambda jobs, console: {jobs[0].title: "no network"})
     with pytest.raises(ConfigError, match="no network"):
@@ -150,7 +150,7 @@ def test_check_verifies_hashes_and_changes_nothing(photos: Tfds, capsys: pytest.
 
 
 @pytest.mark.usefixtures("photos_option", "data_folder")
-def test_a_job_that_fails_is_said_and_the_exit_code_is_one(
+def test_a_failed_job_is_reported_and_the_exit_code_is_one(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(prepare_module, "run_jobs", lambda jobs, console: {"photos 1.0.0": "HTTP 404"})
@@ -168,7 +168,7 @@ def test_a_job_that_fails_is_said_and_the_exit_code_is_one(
         (["dataset=photos", "dataset.colour=red"], "dataset photos has no field 'colour'"),
     ],
 )
-def test_what_the_command_does_not_understand(arguments: list[str], message: str) -> None:
+def test_unknown_arguments_are_named(arguments: list[str], message: str) -> None:
     with pytest.raises(ConfigError) as caught:
         command(arguments)
     assert message in str(caught.value)
@@ -186,7 +186,7 @@ def test_every_option_is_found_and_a_users_own_too(tmp_path: Path) -> None:
         section("mine")
 
 
-def test_neither_torch_nor_tensorflow_is_imported_to_answer() -> None:
+def test_listing_datasets_imports_neither_torch_nor_tensorflow() -> None:
     code = (
         "import sys, reinit_bench.data.preparing.command as p; [p.readiness(n) for n in p.options('dataset')]; "
         "print(sorted({m.split('.')[0] for m in sys.modules} & {'torch', 'tensorflow', 'hydra'}))"
@@ -204,7 +204,7 @@ def test_training_never_imports_tensorflow() -> None:
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_the_extra_is_what_the_isolated_environment_gets() -> None:
+def test_the_prepare_extra_lists_what_the_isolated_environment_installs() -> None:
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     assert tuple(project["optional-dependencies"]["prepare"]) == REQUIREMENTS
 
@@ -243,7 +243,7 @@ def test_an_isolated_environment_is_made_once_and_whole(tmp_path: Path, monkeypa
     assert len(commands) == count
 
 
-def test_a_process_that_dies_is_an_error_of_its_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_process_that_dies_fails_its_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = tmp_path / "python"
     broken.write_text("#!/bin/sh\necho '[\"one 1.0.0\", null]'\nexit 9\n")
     broken.chmod(0o755)

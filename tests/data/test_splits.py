@@ -28,7 +28,7 @@ def test_what_rounding_leaves_goes_to_the_largest_remainders() -> None:
     assert np.array([0, 0, 1, 1])[drawn].tolist() == [0]
 
 
-def test_drawn_and_rest_are_ascending_and_make_the_whole() -> None:
+def test_drawn_and_rest_are_ascending_and_complete() -> None:
     drawn, rest = draw(33)
     assert (np.diff(drawn) > 0).all()
     assert (np.diff(rest) > 0).all()
@@ -41,7 +41,7 @@ def test_the_stream_alone_decides() -> None:
 
 
 @pytest.mark.parametrize(("count", "drawn"), [(0, 0), (100, 100)])
-def test_none_and_all(count: int, drawn: int) -> None:
+def test_none_or_all_can_be_drawn(count: int, drawn: int) -> None:
     assert [len(part) for part in draw(count)] == [drawn, 100 - drawn]
 
 

@@ -25,7 +25,7 @@ Make = Callable[..., Experiment]
 
 
 def file_behind(tensor: torch.Tensor) -> str:
-    """Name of the file whose mapping holds the tensor's memory; empty where none does."""
+    """Name of the file whose mapping holds the tensor's memory; empty if there is none."""
     for line in Path("/proc/self/maps").read_text().splitlines():
         span, *_, path = line.split()
         start, stop = (int(number, 16) for number in span.split("-"))
@@ -76,7 +76,7 @@ def test_a_constant_channel_is_only_centred(make_experiment: Make, photos: Tfds)
 @pytest.mark.parametrize("dataset", [PHOTOS, {**PHOTOS, "train_examples": 30}])
 @pytest.mark.parametrize("mild", [False, True])
 @pytest.mark.usefixtures("photos")
-def test_where_the_data_lie_changes_no_bit(make_experiment: Make, dataset: dict, mild: bool) -> None:
+def test_the_placement_of_the_data_changes_no_bit(make_experiment: Make, dataset: dict, mild: bool) -> None:
     experiment = make_experiment(dataset, mild=mild)
     resident, mapped = (load_task(experiment, CPU, resident=choice) for choice in (True, False))
     assert file_behind(mapped.train.stored) == "train_8.npy"
@@ -134,7 +134,7 @@ def test_a_validation_split_without_examples_is_refused(make_experiment: Make) -
         load_task(make_experiment(tiny, 32, validation_fraction=0.01), CPU)
 
 
-def test_what_fits_is_judged_by_the_gpus_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_data_fit_if_the_gpu_has_enough_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     examples = Examples(np.zeros((10, 4, 4, 3), np.uint8), np.zeros(10, np.int64))
     assert not fits((examples,), CPU)
     free = int(480 / RESIDENT_SHARE) + 1
@@ -166,7 +166,7 @@ def test_small_splits_are_scaled_once_to_the_same_bits(
         assert len(scaled) <= 3
         with monkeypatch.context() as patch:
             patch.setattr("reinit_bench.data.task.KEPT_BYTES", 0)
-            anew = served(dataset, size)
+            scaled_again = served(dataset, size)
             assert len(scaled) > 3
-        assert len(kept) == len(anew)
-        assert all(torch.equal(mine, other) for mine, other in zip(kept, anew, strict=True))
+        assert len(kept) == len(scaled_again)
+        assert all(torch.equal(mine, other) for mine, other in zip(kept, scaled_again, strict=True))

@@ -70,7 +70,7 @@ def test_a_resumed_run_leaves_the_same_diagnostics(
     assert all(np.array_equal(ours[name], theirs[name]) for name in ours)
 
 
-def test_a_diagnostic_that_fails_is_said_and_recorded_and_the_others_kept(
+def test_a_failed_diagnostic_is_reported_and_the_others_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(net: BlockNet, task: Task, seed: int) -> Iterator[tuple[str, Any]]:
@@ -98,7 +98,7 @@ def test_a_file_that_cannot_be_written_does_not_lose_the_run(tmp_path: Path, mon
     assert Store(tmp_path).read_result(experiment.run_id) is not None
 
 
-def test_a_network_without_a_dense_layer_has_no_size_and_all_else(tmp_path: Path) -> None:
+def test_a_network_without_a_dense_layer_has_every_diagnostic_but_its_size(tmp_path: Path) -> None:
     experiment = tiny_experiment()
     task = load_task(experiment, torch.device("cpu"))
     pooled = nn.Sequential(nn.Conv2d(1, 10, 1), nn.AdaptiveAvgPool2d(1), nn.Flatten())

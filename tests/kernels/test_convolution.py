@@ -1,4 +1,4 @@
-"""Convolutions computed as products are convolutions: values and gradients."""
+"""Convolutions computed as matrix products give torch's values and gradients."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ def results(layer: nn.Conv2d, x: Tensor) -> list[Tensor]:
 @pytest.mark.parametrize("stride", [1, 2])
 @pytest.mark.parametrize("size", [(1, 1), (1, 2), (2, 2), (4, 1), (2, 1), (4, 4), (3, 5)])
 @pytest.mark.parametrize(("groups", "window", "outputs"), [(1, 1, 5), (6, 3, 6), (6, 5, 6), (2, 3, 6), (1, 3, 5)])
-def test_it_is_a_convolution(stride: int, size: tuple[int, int], groups: int, window: int, outputs: int) -> None:
+def test_values_and_gradients_are_torchs(
+    stride: int, size: tuple[int, int], groups: int, window: int, outputs: int
+) -> None:
     layer = Conv(6, outputs, window, stride=stride, padding=window // 2, groups=groups, bias=False)
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(3, 6, *size, generator=generator).to(memory_format=torch.channels_last)
@@ -36,8 +38,8 @@ def test_it_is_a_convolution(stride: int, size: tuple[int, int], groups: int, wi
         torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
 
 
-def test_small_images_go_the_short_way(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What a test of values cannot tell: which way was taken."""
+def test_small_images_take_the_fast_path(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Values cannot tell which path was taken."""
     taken = []
 
     torchs = functional.conv2d

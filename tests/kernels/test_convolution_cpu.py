@@ -1,4 +1,4 @@
-"""The compiled convolutions are torch's: values, gradients, whatever the number of threads."""
+"""The compiled convolutions give torch's values and gradients, with any number of threads."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def own(x: Tensor, weight: Tensor, bias: Tensor | None) -> list[Tensor]:
 @pytest.mark.parametrize(("inputs", "outputs"), [(16, 16), (32, 64), (48, 16), (160, 320)])
 @pytest.mark.parametrize("biased", [True, False])
 def test_values_and_gradients(size: tuple[int, int], inputs: int, outputs: int, biased: bool) -> None:
-    """Against sums in double precision, within some units of single precision of the largest value."""
+    """Compared with double precision: the error is a few single-precision units of the largest value."""
     x, weight = drawn(5, inputs, *size), drawn(outputs, inputs, 3, 3, seed=1) / (3 * inputs**0.5)
     bias = drawn(outputs, seed=2) if biased else None
     exact = [value.detach().double().requires_grad_() for value in (x, weight, bias) if value is not None]
@@ -64,14 +64,14 @@ def test_results_do_not_depend_on_the_number_of_threads(count: int) -> None:
         assert torch.equal(found, expected)
 
 
-def test_an_image_does_not_depend_on_those_beside_it() -> None:
+def test_an_image_does_not_depend_on_the_rest_of_its_batch() -> None:
     x, weight = drawn(7, 32, 5, 5), drawn(32, 32, 3, 3, seed=1)
     together = convolution_cpu.convolution(x, weight, None)
     for first, end in ((0, 1), (1, 4), (6, 7)):
         assert torch.equal(convolution_cpu.convolution(x[first:end], weight, None), together[first:end])
 
 
-def test_any_layout_is_taken_and_channels_last_given() -> None:
+def test_any_memory_layout_is_accepted_and_channels_last_returned() -> None:
     x, weight = drawn(2, 32, 6, 6), drawn(32, 32, 3, 3, seed=1)
     expected = convolution_cpu.convolution(x, weight, None)
     assert expected.is_contiguous(memory_format=torch.channels_last)
@@ -80,7 +80,7 @@ def test_any_layout_is_taken_and_channels_last_given() -> None:
         assert torch.equal(convolution_cpu.convolution(other, weight.contiguous(), None), expected)
 
 
-def test_only_gradients_that_are_asked_for() -> None:
+def test_only_required_gradients_are_computed() -> None:
     x, weight, bias = drawn(2, 32, 6, 6), drawn(32, 32, 3, 3, seed=1), drawn(32, seed=2)
     whole = own(x, weight, bias)
     for asked in ((True, False, False), (False, True, False), (False, False, True), (False, True, True)):
@@ -95,7 +95,7 @@ def test_only_gradients_that_are_asked_for() -> None:
         assert not convolution_cpu.convolution(x, weight.requires_grad_(), bias).requires_grad
 
 
-def test_what_is_not_a_number_stays_so() -> None:
+def test_nan_propagates() -> None:
     """A run that diverges must be seen to diverge."""
     x, weight = drawn(1, 32, 4, 4), drawn(32, 32, 3, 3, seed=1)
     x[0, 5, 1, 1] = torch.nan
@@ -105,7 +105,7 @@ def test_what_is_not_a_number_stays_so() -> None:
     assert convolution_cpu.convolution(x, weight, None)[0, :, :3, :3].isnan().all()
 
 
-def test_what_is_served() -> None:
+def test_which_convolutions_are_compiled() -> None:
     weight = torch.zeros(32, 32, 3, 3)
     serves = convolution_cpu.serves
     assert serves(torch.zeros(32, 32, 4, 4), weight)
@@ -120,13 +120,13 @@ def test_what_is_served() -> None:
         assert not serves(mode.from_tensor(torch.zeros(32, 32, 4, 4)), mode.from_tensor(weight))
 
 
-def test_a_layer_takes_it_where_it_serves(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else the layer is torch's, and so it is where nothing was compiled."""
+def test_a_layer_uses_the_compiled_convolution_where_it_applies(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Elsewhere, and if nothing was compiled, it uses torch's."""
     x = drawn(32, 32, 4, 4)
     same = Conv(32, 32, 3, padding=1)
     taken = convolution_cpu.convolution(x, same.weight, same.bias)
     library = functional.conv2d(x, same.weight, same.bias, padding=1)
-    assert not torch.equal(taken, library), "else this test tells nothing"
+    assert not torch.equal(taken, library), "the two must differ for this test to mean anything"
     assert torch.equal(same(x), taken)
     for other in (Conv(32, 32, 3, padding=1, stride=2), Conv(32, 32, 3, padding=1, groups=2), Conv(32, 32, 3)):
         expected = functional.conv2d(x, other.weight, other.bias, other.stride, other.padding, groups=other.groups)

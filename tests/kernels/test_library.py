@@ -18,7 +18,7 @@ def capability(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) 
 
 
 def load() -> ctypes.CDLL | None:
-    """The library, found anew: a process looks for it once."""
+    """The library, without the cache that keeps it for the rest of the process."""
     return library_module.library.__wrapped__()
 
 
@@ -35,12 +35,12 @@ def test_avx2_uses_the_compiled_functions() -> None:
 
 @pytest.mark.parametrize("capability", ["AVX512", "DEFAULT"], indirect=True)
 @pytest.mark.usefixtures("capability")
-def test_other_processors_use_torchs() -> None:
+def test_other_processors_use_torchs_functions() -> None:
     assert load() is None
 
 
 @pytest.mark.parametrize("capability", ["AVX2"], indirect=True)
 @pytest.mark.usefixtures("capability")
-def test_without_a_compiled_library_torchs_are_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_a_compiled_library_torchs_functions_are_used(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(library_module, "COMPILED", tmp_path / "libcompiled.so")
     assert load() is None

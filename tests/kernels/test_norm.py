@@ -1,4 +1,4 @@
-"""Every way to compute the norm gives what torch.nn.GroupNorm gives: values and all three gradients."""
+"""Every kind of norm gives what torch.nn.GroupNorm gives: values and all three gradients."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DEVICES = dict.fromkeys(("plain", "triton"), torch.device("cuda") if torch.cuda.
 
 @pytest.fixture(params=["plain", "cpu", "triton"])
 def kind(request: pytest.FixtureRequest) -> Iterator[str]:
-    """A way to compute the norm."""
+    """How the norm is computed."""
     if request.param == "triton" and not has_triton():
         pytest.skip("Triton is not installed")
     if request.param == "cpu":
@@ -90,13 +90,13 @@ def compare(kind: str, x: Tensor, *, relu: bool) -> None:
 
 @pytest.mark.parametrize("relu", [False, True])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_it_is_group_norm_with_one_group(kind: str, shape: tuple[int, ...], relu: bool) -> None:
+def test_every_kind_is_group_norm_with_one_group(kind: str, shape: tuple[int, ...], relu: bool) -> None:
     compare(kind, images(kind, shape, 0.5, 3.0), relu=relu)
 
 
 @pytest.mark.parametrize(("mean", "kind"), [(30.0, "plain"), (1000.0, "cpu"), (1000.0, "triton")], indirect=["kind"])
-def test_large_means_cost_no_digits(mean: float, kind: str) -> None:
-    """Compared with fp64. PyTorch's own norm subtracts squares for channels-last images on the CPU: no mean of 1000."""
+def test_large_means_lose_no_precision(mean: float, kind: str) -> None:
+    """Compared with fp64. torch's own norm loses precision with large means of channels-last images on the CPU."""
     channels = channels_for(kind, 33)
     x = images(kind, (2, channels, 11, 3), mean)
     ours, _ = pair(kind, channels, relu=False)
@@ -106,8 +106,8 @@ def test_large_means_cost_no_digits(mean: float, kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["triton"], indirect=True)
-def test_parts_of_several_tiles(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many parts as there may be, each of two tiles, the last one cut short."""
+def test_triton_takes_parts_of_several_tiles(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The maximum number of parts, each of two tiles, the last one incomplete."""
     monkeypatch.setattr("reinit_bench.kernels.norm_triton._TILE", 64)
     compare(kind, images(kind, (1, 3, 29, 31), -1.0), relu=True)
 
@@ -133,7 +133,7 @@ def test_without_an_input_gradient_the_others_are_the_same(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["triton"], indirect=True)
 def test_a_bf16_image_has_fp32_statistics(kind: str) -> None:
-    """The other ways get fp32 under autocast."""
+    """The other kinds get fp32 under autocast."""
     ours, _ = pair(kind, 33, relu=False)
     x = images(kind, (2, 33, 11, 3), 20.0).bfloat16()
     y = ours(x)
@@ -155,8 +155,8 @@ def test_compiled_norms_do_not_depend_on_the_number_of_threads(kind: str) -> Non
     assert all(torch.equal(alone[name], shared[name]) for name in alone)
 
 
-def test_what_is_not_a_number_stays_so(kind: str) -> None:
-    """A run that diverges must be seen to diverge; other images are not touched."""
+def test_nan_propagates(kind: str) -> None:
+    """A run that diverges must be seen to diverge; other images are not affected."""
     ours, _ = pair(kind, 16, relu=True)
     x = images(kind, (2, 16, 3, 3))
     x[0, 3, 1, 1] = torch.nan

@@ -13,7 +13,7 @@ from reinit_bench.models.blocknet import kernel_names
 
 
 def smallest(values: list[float], count: int) -> list[bool]:
-    """The `count` smallest magnitudes, of equal ones the earlier, by sorting in Python."""
+    """The `count` smallest magnitudes by sorting in Python; ties go to the earlier position."""
     order = sorted(range(len(values)), key=lambda position: (abs(values[position]), position))
     return [position in set(order[:count]) for position in range(len(values))]
 
@@ -49,7 +49,7 @@ def test_of_equal_magnitudes_the_earlier_position_goes_first() -> None:
     run, name = FakeRun(), "top.hidden.dense.weight"
     with torch.no_grad():
         kernel = run.parameters[name]
-        # Three magnitudes with both signs, the smallest of them on a tenth: the rest of the fifth is a choice of ties.
+        # Three magnitudes with both signs, the smallest on a tenth of the positions: the rest of the fifth are ties.
         kernel.copy_(torch.where(kernel < 0, -1.0, 1.0) * (1 + torch.arange(kernel.numel()) % 2).reshape(kernel.shape))
         kernel.view(-1)[::10] = -0.5
     before, mask = run.begin(Dsd(), 2)

@@ -31,7 +31,7 @@ def test_chosen_elements_become_eta_and_the_others_keep_every_bit() -> None:
     assert changed_names(before, net) == {"blocks.0.weight"}
 
 
-def test_blending_writes_into_the_parameter_and_leaves_no_gradient_behind() -> None:
+def test_apply_mask_writes_in_place_and_records_no_gradient() -> None:
     net = three_values()
     kernel = dict(net.named_parameters())["blocks.0.weight"]
     place = kernel.data_ptr()
@@ -46,7 +46,7 @@ def test_blending_writes_into_the_parameter_and_leaves_no_gradient_behind() -> N
     )
 
 
-def test_the_memory_layout_survives() -> None:
+def test_the_memory_layout_is_kept() -> None:
     run = FakeRun()
     run.net.to(memory_format=torch.channels_last)
     name = "blocks.3.conv.weight"
@@ -56,7 +56,7 @@ def test_the_memory_layout_survives() -> None:
 
 
 def test_a_method_prepares_then_selects_then_redraws() -> None:
-    """What `prepare` did is there to be selected by, and is not what is redrawn after it."""
+    """`select` sees what `prepare` did, and what it selects is redrawn afterwards."""
     name = "top.head.weight"
 
     @dataclass(frozen=True, kw_only=True)
@@ -74,7 +74,7 @@ def test_a_method_prepares_then_selects_then_redraws() -> None:
     assert run.parameters[name][0, 0] == run.eta(name, 2)[0, 0]
 
 
-def test_an_empty_mask_leaves_every_bit() -> None:
+def test_an_empty_mask_changes_no_bit() -> None:
     run = FakeRun()
     before = copy_state(run.net)
     apply_mask(run.net, {}, {})
@@ -86,7 +86,7 @@ def test_a_mask_of_another_shape_is_a_bug() -> None:
         apply_mask(three_values(), {"blocks.0.weight": torch.tensor([True])}, {"blocks.0.weight": torch.zeros(1)})
 
 
-def test_whole_names_what_it_was_asked_for_in_full() -> None:
+def test_full_mask_selects_all_of_the_named_parameters() -> None:
     run = FakeRun()
     mask = full_mask(run.net, ["top.head.bias", "top.head.weight"])
     assert {name: (tuple(chosen.shape), bool(chosen.all())) for name, chosen in mask.items()} == {

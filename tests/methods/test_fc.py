@@ -1,4 +1,4 @@
-"""FC: the dense layers are redrawn whole, and nothing below them moves."""
+"""FC: the dense layers are redrawn completely, and nothing below them changes."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ REDRAWN = {
 
 
 @pytest.mark.parametrize(("model", "extent"), REDRAWN)
-def test_dense_layers_are_redrawn_whole_and_the_rest_keeps_every_bit(model: str, extent: str) -> None:
+def test_dense_layers_are_redrawn_completely_and_the_rest_keeps_every_bit(model: str, extent: str) -> None:
     run = FakeRun(model)
     for index in (2, 3):
         run.train()
@@ -44,7 +44,7 @@ def test_dense_layers_are_redrawn_whole_and_the_rest_keeps_every_bit(model: str,
 
 @pytest.mark.parametrize("layerwise", [False, True])
 @pytest.mark.parametrize("model", ["scnn", "mlp"])
-def test_the_first_round_leaves_every_bit(model: str, layerwise: bool) -> None:
+def test_the_first_round_changes_no_bit(model: str, layerwise: bool) -> None:
     run = FakeRun(model)
     before, mask = run.begin(Fc(layerwise=layerwise), 1)
     assert mask == {}

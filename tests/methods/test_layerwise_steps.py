@@ -15,7 +15,7 @@ from reinit_bench.models.blocknet import BlockNet, kernel_names
 
 
 class Constant(nn.Module):
-    """A block whose output is one number everywhere, as that of dead units."""
+    """A block whose output is one number everywhere, as with dead units."""
 
     def __init__(self, value: float) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ def test_the_norm_is_summed_in_double_precision() -> None:
 
 
 @pytest.mark.parametrize("block", [1, 2, 3, 4])
-def test_rescale_gives_each_kernel_up_to_block_k_its_norm_back_and_touches_nothing_else(block: int) -> None:
+def test_rescale_restores_the_norm_of_each_kernel_up_to_block_k_and_changes_nothing_else(block: int) -> None:
     run = FakeRun()
     run.train()
     before = copy_state(run.net)
@@ -49,7 +49,7 @@ def test_rescale_gives_each_kernel_up_to_block_k_its_norm_back_and_touches_nothi
         assert torch.allclose(now, before[name] * factor, rtol=1e-6, atol=0.0)
 
 
-def test_rescaling_what_has_its_norm_still_changes_no_bit() -> None:
+def test_rescaling_a_kernel_that_has_its_norm_changes_no_bit() -> None:
     run = FakeRun()
     before = copy_state(run.net)
     rescale(run.net, 4, run.norms)
@@ -88,7 +88,7 @@ def test_an_all_zero_kernel_cannot_be_rescaled(unit: str) -> None:
 
 
 @pytest.mark.parametrize(("model", "block"), [("scnn", 1), ("scnn", 3), ("mlp", 1), ("mlp", 3)])
-def test_lambda_holds_two_scalars_of_block_ks_whole_output(model: str, block: int) -> None:
+def test_lambda_holds_the_mean_and_std_of_all_of_block_ks_output(model: str, block: int) -> None:
     run = FakeRun(model)
     run.net.lambda_of(1).fill(torch.tensor(0.3), torch.tensor(2.0))
     twin = copy.deepcopy(run.net).eval()
@@ -107,7 +107,7 @@ def test_lambda_holds_two_scalars_of_block_ks_whole_output(model: str, block: in
     assert changed_names(before, run.net) == {f"lambdas.{block - 1}.mean", f"lambdas.{block - 1}.std"}
 
 
-def test_filling_again_looks_below_the_layers_own_old_statistics() -> None:
+def test_refilling_a_lambda_ignores_its_old_statistics() -> None:
     run = FakeRun()
     fill_lambda(run.net, 2, run.inputs)
     first = copy_state(run.net)
@@ -116,7 +116,7 @@ def test_filling_again_looks_below_the_layers_own_old_statistics() -> None:
 
 
 @pytest.mark.parametrize("training", [False, True])
-def test_statistics_are_taken_without_dropout_and_the_mode_stays(training: bool) -> None:
+def test_statistics_are_taken_without_dropout_and_the_mode_is_kept(training: bool) -> None:
     run = FakeRun("mlp", dropout_rate=0.5)
     run.net.train(training)
     fill_lambda(run.net, 2, run.inputs)
@@ -128,14 +128,14 @@ def test_statistics_are_taken_without_dropout_and_the_mode_stays(training: bool)
 
 # Sums of squares of 1.8084 round to a variance above zero, those of 0.1 to one below.
 @pytest.mark.parametrize("value", [0.0, 0.1, 1.8084, -1.8084, 1e-20, float("nan"), float("inf")])
-def test_a_constant_output_cannot_be_normalized_whatever_its_sums_round_to(value: float) -> None:
+def test_a_constant_output_cannot_be_normalized_however_its_sums_round(value: float) -> None:
     net = BlockNet([Constant(value)], nn.Identity())
     with pytest.raises(ValueError, match="a lambda layer needs a finite mean and a positive std; got"):
         fill_lambda(net, 1, torch.zeros(256, 1))
     assert (net.lambda_of(1).mean.item(), net.lambda_of(1).std.item()) == (0.0, 1.0)
 
 
-def test_a_small_spread_around_a_large_mean_is_a_spread() -> None:
+def test_a_small_spread_around_a_large_mean_is_measured() -> None:
     class Steps(nn.Module):
         def forward(self, x: Tensor) -> Tensor:
             return 1000.0 + x

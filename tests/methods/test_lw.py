@@ -40,12 +40,12 @@ def test_algorithm_1_from_the_first_round_to_the_last(model: str, blocks: int) -
     for k in range(1, blocks + 1):
         before, mask = run.begin(Lw(), k, block=k)
         above, head = set(run.net.names_above(k)), is_head(run.net, k)
-        # Everything above k, whole, and nothing below.
+        # All of what is above k and nothing below.
         assert set(mask) == above
         assert all(bool(chosen.all()) for chosen in mask.values())
         for name in above:
             assert torch.equal(run.parameters[name], run.eta(name, k)), name
-        # What may differ below: kernels (rescaled; in round 1 they have their norm still) and lambda k.
+        # What may differ below: kernels (rescaled; in round 1 they still have their norm) and lambda k.
         rescaled = rescaled_names(run.net, k) if k > 1 else set()
         filled = set() if head else lambda_names(k)
         assert changed_names(before, run.net) - above == rescaled | filled
@@ -58,7 +58,7 @@ def test_algorithm_1_from_the_first_round_to_the_last(model: str, blocks: int) -
         run.train()
 
 
-def test_all_that_is_above_is_redrawn_anew_in_each_round_on_the_same_block() -> None:
+def test_layers_above_are_redrawn_in_every_round_on_the_same_block() -> None:
     run, name = FakeRun(), "top.head.weight"
     run.begin(Lw(), 1, block=2)
     first = run.parameters[name].detach().clone()
@@ -155,7 +155,7 @@ def test_freeze_freezes_blocks_1_to_k_but_never_the_head_nor_round_1(model: str,
     assert Lw().frozen(run.net, run.context(2, block=block)) == frozenset()
 
 
-def test_freeze_redraws_and_rescales_as_ever() -> None:
+def test_freeze_changes_neither_redrawing_nor_rescaling() -> None:
     states = []
     for freeze in (False, True):
         run = FakeRun()
@@ -166,7 +166,7 @@ def test_freeze_redraws_and_rescales_as_ever() -> None:
 
 
 @pytest.mark.parametrize("unit", ["layer", "block"])
-def test_rescale_unit_says_what_gets_its_norm_back(unit: str) -> None:
+def test_rescale_unit_chooses_whose_norm_is_restored(unit: str) -> None:
     run = FakeRun("mobilenet")
     names = kernel_names(run.net, run.net.names_in_blocks(2, 2))
     assert len(names) == 2
@@ -191,7 +191,7 @@ def test_lambda_on_head_normalizes_the_mlps_logits_too() -> None:
     assert logits.std(correction=0).item() == pytest.approx(1.0, rel=2e-6)
 
 
-def test_lambda_on_head_is_about_the_head_only() -> None:
+def test_lambda_on_head_affects_only_the_head() -> None:
     states = []
     for flag in (False, True):
         run = FakeRun("scnn")
@@ -201,7 +201,7 @@ def test_lambda_on_head_is_about_the_head_only() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 7, 50])
-def test_sample_examples_says_how_many_examples_are_looked_at(count: int) -> None:
+def test_sample_examples_sets_the_size_of_the_sample(count: int) -> None:
     run = FakeRun()
     run.begin(Lw(sample_examples=count), 1, block=2)
     assert run.asked_for == [count]
@@ -227,7 +227,7 @@ def test_clear_lambdas_above_makes_those_above_k_the_identity(clear: bool) -> No
     assert output.std(correction=0).item() == pytest.approx(1.0, rel=2e-6)
 
 
-def test_a_dead_block_is_refused_and_named_for_what_it_is() -> None:
+def test_a_dead_block_is_refused() -> None:
     run = FakeRun("mlp")
     with torch.no_grad():
         run.parameters["blocks.0.dense.bias"].fill_(-1e6)  # no ReLU of it is ever active

@@ -1,4 +1,4 @@
-"""What every method keeps: each yaml in conf/method is tested by being there."""
+"""The contract of every method; a new yaml in conf/method is tested without being named here."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def method(section: dict[str, Any]) -> Reinitializer:
 
 
 def all_rounds(method: Reinitializer, model: str, seed: int = 0) -> tuple[FakeRun, list[dict[str, Tensor]]]:
-    """Begin and pretend-train every round; returns the run and the mask of every round."""
+    """Begin every round and train it with noise; returns the run and the mask of every round."""
     run, masks = FakeRun(model, seed), []
     for round_ in method.rounds(run.net.num_blocks, method.repeats, MAX_STEPS):
         context = Context(round=round_, seed=seed, initializer=HeNormal(), initial_norms=run.norms, sample=run.sample)
@@ -95,7 +95,7 @@ def test_masks_name_parameters_with_bools_of_their_shape(method: Reinitializer, 
 
 
 @pytest.mark.parametrize("model", ["scnn", "mlp"])
-def test_the_networks_form_stays(method: Reinitializer, model: str) -> None:
+def test_the_network_keeps_its_parameters_and_their_shapes(method: Reinitializer, model: str) -> None:
     before = FakeRun(model).net.state_dict()
     run, _ = all_rounds(method, model)
     after = run.net.state_dict()
@@ -118,6 +118,6 @@ def test_nothing_outside_the_mask_is_drawn(method: Reinitializer) -> None:
         assert (value.shape, value.dtype) == (run.parameters[name].shape, torch.float32)
 
 
-def test_a_field_that_it_does_not_have_is_named(section: dict[str, Any]) -> None:
+def test_an_unknown_field_is_named(section: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=rf"^method {section['name']} has no field 'nope'; its fields are repeats"):
         instantiate({**section, "nope": 1}, "method")

@@ -1,4 +1,4 @@
-"""What a method says to a value that it cannot take."""
+"""Errors for values that a method cannot take."""
 
 from __future__ import annotations
 
@@ -55,6 +55,6 @@ def test_a_bad_value_is_named_with_what_is_allowed(kind: type, setting: dict[str
         kind(**setting)
 
 
-def test_whole_numbers_written_as_floats_are_taken() -> None:
+def test_whole_numbers_written_as_floats_are_accepted() -> None:
     assert (Lw(repeats=3.0).repeats, Wels(fraction=1).fraction) == (3, 1.0)
     assert Lw(schedule=[1, 2]).schedule == (1, 2)

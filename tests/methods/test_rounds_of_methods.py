@@ -43,7 +43,7 @@ def test_lw_repeats_each_block_before_the_next() -> None:
     assert sum(round_.max_steps for round_ in rounds) == 1800
 
 
-def test_a_plain_first_round_comes_on_top_and_works_on_no_block() -> None:
+def test_a_plain_first_round_is_additional_and_works_on_no_block() -> None:
     assert sequence(Lw(first_round="plain").rounds(2, 2, MAX_STEPS)) == [
         (1, 0, 1),
         (2, 1, 1),

@@ -22,7 +22,7 @@ both_random = pytest.mark.parametrize("kind", [Wels, Welsr])
 
 
 def assert_equation_one(run: FakeRun, before: dict[str, Tensor], mask: dict[str, Tensor], index: int) -> None:
-    """Every element is its eta where the mask says so and what it was everywhere else; lambdas stay."""
+    """Every element is its eta where the mask says so and unchanged everywhere else; lambdas are unchanged."""
     for name, now in run.net.state_dict().items():
         if name in mask:
             assert torch.equal(now, torch.where(mask[name], run.eta(name, index), before[name])), name
@@ -45,7 +45,7 @@ def test_a_fifth_of_each_kernel_is_redrawn_and_nothing_else_moves(kind: type[Sub
 
 
 @every_method
-def test_the_first_round_leaves_every_bit(kind: type[SubsetMethod]) -> None:
+def test_the_first_round_changes_no_bit(kind: type[SubsetMethod]) -> None:
     run = FakeRun()
     before, mask = run.begin(kind(), 1)
     assert mask == {}
@@ -53,7 +53,7 @@ def test_the_first_round_leaves_every_bit(kind: type[SubsetMethod]) -> None:
 
 
 @every_method
-def test_a_share_of_less_than_one_element_leaves_every_bit(kind: type[SubsetMethod]) -> None:
+def test_a_share_of_less_than_one_element_changes_no_bit(kind: type[SubsetMethod]) -> None:
     run = FakeRun()
     run.train()
     before, mask = run.begin(kind(fraction=1e-6), 2)
@@ -62,7 +62,7 @@ def test_a_share_of_less_than_one_element_leaves_every_bit(kind: type[SubsetMeth
 
 
 @every_method
-def test_the_fraction_is_of_each_tensor_exactly_rounded_down(kind: type[SubsetMethod]) -> None:
+def test_the_fraction_of_each_tensor_is_rounded_down(kind: type[SubsetMethod]) -> None:
     run = FakeRun()
     run.train()
     _, mask = run.begin(kind(fraction=0.29), 2)
@@ -72,7 +72,7 @@ def test_the_fraction_is_of_each_tensor_exactly_rounded_down(kind: type[SubsetMe
 
 
 @every_method
-def test_all_of_the_fraction_redraws_everything(kind: type[SubsetMethod]) -> None:
+def test_a_fraction_of_one_redraws_everything(kind: type[SubsetMethod]) -> None:
     run = FakeRun()
     run.train()
     _, mask = run.begin(kind(fraction=1), 2)
@@ -109,7 +109,7 @@ def test_selection_network_takes_its_share_of_all_tensors_together(kind: type[Su
 
 
 @both_random
-def test_positions_are_the_named_streams(kind: type[SubsetMethod]) -> None:
+def test_positions_come_from_the_named_streams(kind: type[SubsetMethod]) -> None:
     run, index = FakeRun(seed=3), 2
     purpose = ("fixed mask",) if kind is Wels else ("mask", index)
     _, mask = run.begin(kind(), index)
@@ -165,7 +165,7 @@ def test_wels_keeps_its_mask_and_welsr_draws_a_new_one_each_round(selection: str
 
 @both_random
 @pytest.mark.parametrize("selection", ["tensor", "network", "bernoulli"])
-def test_another_seed_has_another_mask_and_the_same_seed_the_same(kind: type[SubsetMethod], selection: str) -> None:
+def test_masks_depend_on_the_seed(kind: type[SubsetMethod], selection: str) -> None:
     assert masks(kind, 0, (2, 3), selection) == masks(kind, 0, (2, 3), selection)
     assert masks(kind, 0, (2,), selection) != masks(kind, 1, (2,), selection)
 
@@ -179,7 +179,7 @@ def test_wels_redraws_other_values_in_each_round() -> None:
     assert not (run.parameters[name][mask[name]] == second).any()
 
 
-def test_welsr_reaches_every_element_in_time() -> None:
+def test_welsr_eventually_reaches_every_element() -> None:
     run, name = FakeRun(), "blocks.3.conv.weight"
     reached = torch.zeros_like(run.parameters[name], dtype=torch.bool)
     for index in range(2, 102):

@@ -1,4 +1,4 @@
-"""Looking at a network without computing it: on the meta device VGG16 at 224 pixels costs no memory and little time."""
+"""Networks on the meta device, where VGG16 at 224 pixels takes no memory and little time."""
 
 from __future__ import annotations
 

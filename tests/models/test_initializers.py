@@ -32,7 +32,7 @@ def small_net() -> BlockNet:
     ("shape", "expected"),
     [((64, 3, 7, 7), (147, 3136)), ((32, 1, 3, 3), (9, 288)), ((10, 20), (20, 10)), ((8, 4, 1, 1), (4, 8))],
 )
-def test_fans(shape: tuple[int, ...], expected: tuple[int, int]) -> None:
+def test_fan_in_and_fan_out(shape: tuple[int, ...], expected: tuple[int, int]) -> None:
     assert fans(torch.empty(shape)) == expected
 
 
@@ -48,7 +48,7 @@ def test_he_normal_is_cut_at_two_standard_deviations_of_the_wider_normal() -> No
     wider = math.sqrt(2 / FAN_IN) / TRUNCATED_STD
     values = draw(HeNormal()).abs()
     assert 1.999 * wider < values.max().item() <= 2 * wider * (1 + 1e-6)
-    # A normal's share within one standard deviation, of what two hold.
+    # A normal's share within one standard deviation, out of its share within two.
     assert (values < wider).float().mean().item() == pytest.approx(0.682689 / 0.954500, abs=0.002)
     assert draw(HeNormal(truncated=False)).abs().max().item() > 4 * math.sqrt(2 / FAN_IN)
 
@@ -86,7 +86,7 @@ def test_each_parameter_has_a_stream_of_its_own() -> None:
     assert all(torch.equal(value, everything[name]) for name, value in some.items())
 
 
-def test_layers_of_one_shape_are_drawn_apart() -> None:
+def test_layers_of_the_same_shape_get_different_values() -> None:
     net = nn.Sequential(nn.Linear(9, 9), nn.Linear(9, 9))
     values = initial_values(net, XavierUniform(), ["0.weight", "1.weight"], 0)
     assert not torch.equal(values["0.weight"], values["1.weight"])

@@ -1,4 +1,4 @@
-"""What every model keeps: each yaml in conf/model is tested by being there."""
+"""The contract of every model; a new yaml in conf/model is tested without being named here."""
 
 from __future__ import annotations
 

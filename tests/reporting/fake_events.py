@@ -1,4 +1,4 @@
-"""Events of a small run, to tell observers, and a clock for them."""
+"""Events of a small run to send to observers, and a clock that tests set."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ RUN_ID = "0123456789abcdef"
 
 
 class FakeClock:
-    """Time that a test moves."""
+    """Time that only passes when a test says so."""
 
     def __init__(self) -> None:
         self.now = 1000.0

@@ -119,7 +119,7 @@ def test_a_terminal_follows_the_steps_and_keeps_a_line_for_each_round() -> None:
     assert lines[-1] == f"digits scnn lw seed 0: test 93.2%  validation 95.0%  train 99.1%  results/runs/{RUN_ID}"
 
 
-def test_the_accuracies_of_a_finished_round_do_not_stand_beside_the_next() -> None:
+def test_the_accuracies_of_a_finished_round_are_not_shown_with_the_next() -> None:
     clock = FakeClock()
     observer, out = on_terminal(clock)
     observer.run_started(run_start())
@@ -144,7 +144,7 @@ def test_steps_redraw_at_most_four_times_a_second() -> None:
 
 
 @pytest.mark.parametrize("width", [20, 60])
-def test_a_narrow_terminal_cuts_the_picture_instead_of_wrapping_it(width: int) -> None:
+def test_a_narrow_terminal_cuts_lines_instead_of_wrapping_them(width: int) -> None:
     clock = FakeClock()
     observer, out = on_terminal(clock, width)
     observer.run_started(run_start())
@@ -156,7 +156,7 @@ def test_a_narrow_terminal_cuts_the_picture_instead_of_wrapping_it(width: int) -
 
 
 @pytest.mark.parametrize("state", ["done", "failed", "interrupted"])
-def test_the_terminal_is_as_before_when_the_run_has_ended(state: str) -> None:
+def test_the_terminal_is_restored_when_the_run_has_ended(state: str) -> None:
     before = sys.stdout, sys.stderr
     observer, out = on_terminal(FakeClock())
     observer.run_started(run_start())
@@ -207,5 +207,5 @@ def test_a_file_gets_lines_also_where_colours_are_forced(
         (273_600, "3 d 04 h"),
     ],
 )
-def test_durations_are_for_people(seconds: float, text: str) -> None:
+def test_durations_are_readable(seconds: float, text: str) -> None:
     assert duration(seconds) == text

@@ -37,7 +37,7 @@ ROOT = Path(reinit_bench.__file__).parents[1]
         ("none", "online", True, True, None),
     ],
 )
-def test_where_a_run_is_logged(
+def test_the_mode_of_logging(
     name: str, wanted: str | None, key: bool, network: bool, mode: str | None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if wanted:

@@ -84,7 +84,7 @@ def test_the_mode_comes_from_the_variable_then_from_this_folder_then_from_the_us
     assert wandb_account.wanted_mode() == "online"
 
 
-def test_a_closed_port_and_a_url_that_is_none_are_not_reachable() -> None:
+def test_a_closed_port_and_an_invalid_url_are_not_reachable() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         assert not wandb_account.reachable(f"http://127.0.0.1:{closed.getsockname()[1]}")
@@ -100,6 +100,6 @@ def test_a_server_that_answers_with_an_error_is_reachable() -> None:
         thread.join()
 
 
-def test_a_server_that_keeps_silent_is_not_reachable() -> None:
+def test_a_server_that_does_not_answer_is_not_reachable() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert not wandb_account.reachable(f"http://127.0.0.1:{silent.getsockname()[1]}", 0.2)

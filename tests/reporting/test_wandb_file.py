@@ -97,7 +97,7 @@ def test_the_next_step_is_the_first_that_no_file_of_this_run_has(tmp_path: Path)
     assert recover(tmp_path, RUN_ID) == 11
 
 
-def test_what_lies_before_a_new_beginning_does_not_count(tmp_path: Path) -> None:
+def test_steps_before_a_restart_do_not_count(tmp_path: Path) -> None:
     segment(tmp_path, "20260101_000000", written([run_record(resume=False), *map(history, range(1, 50))]))
     segment(tmp_path, "20260102_000000", written([run_record(resume=False), *map(history, range(1, 4))]))
     assert recover(tmp_path, RUN_ID) == 4

@@ -39,7 +39,7 @@ def train(observer: Observer, first_step: int = 0, stop: int = 4) -> None:
 
 
 def end(logger: WandbLogger, state: str = "done", **summary: Any) -> None:
-    """End the run, and W&B with it, as the end of the process does: only then is its file complete."""
+    """End the run, and W&B as at the end of a process: only then is its file complete."""
     logger.run_ended(run_end(state, **summary))
     wandb.teardown()
 
@@ -70,13 +70,13 @@ def run_record(logged: list[Any]) -> Any:
 
 
 def wait_for_step(step: int, results_dir: Path) -> None:
-    """Until W&B, which writes in the background, has written this step."""
+    """Wait until W&B, which writes in the background, has written this step."""
     while not any(step in history(logged) for logged in segments(results_dir)):
         time.sleep(0.05)
 
 
 def in_own_process(code: str) -> subprocess.CompletedProcess[str]:
-    """Run `code`, which may import from here, in a Python of its own."""
+    """Run `code`, which may import from this folder, in another process."""
     paths = os.pathsep.join([str(Path(reinit_bench.__file__).parents[1]), str(Path(__file__).parent)])
     environment = {**os.environ, "PYTHONPATH": paths}
     return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
@@ -139,7 +139,7 @@ def test_a_resumed_run_stays_one_run_and_logs_no_step_twice(tmp_path: Path) -> N
     assert summary(before)["state"] == "interrupted"
 
 
-def test_rounds_told_again_to_a_resumed_run_reach_its_summary_only(tmp_path: Path) -> None:
+def test_rounds_repeated_to_a_resumed_run_reach_only_its_summary(tmp_path: Path) -> None:
     first = offline(tmp_path)
     train(first, stop=2)
     end(first, "interrupted")
@@ -152,7 +152,7 @@ def test_rounds_told_again_to_a_resumed_run_reach_its_summary_only(tmp_path: Pat
     assert summary(after)["round 1/test_accuracy"] == 0.932
 
 
-def test_a_run_begun_anew_is_logged_from_its_first_step(tmp_path: Path) -> None:
+def test_a_restarted_run_is_logged_from_its_first_step(tmp_path: Path) -> None:
     for _ in range(2):
         logger = offline(tmp_path)
         train(logger)

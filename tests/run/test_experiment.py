@@ -28,7 +28,7 @@ from reinit_bench.training.loop import Diverged
 from reinit_bench.training.observer import Observer, RunStart
 
 
-def test_a_finished_run_leaves_all_that_is_promised(tmp_path: Path) -> None:
+def test_a_finished_run_leaves_all_of_its_files(tmp_path: Path) -> None:
     experiment = tiny_experiment("method=lw")
     result = run_experiment(experiment, Execution(results_dir=tmp_path, study="demo"))
     folder = tmp_path / "runs" / experiment.run_id
@@ -71,7 +71,7 @@ def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
     assert run_experiment(tiny_experiment("method=bl"), execution, observer=Started()) == first
 
 
-def test_a_corrupt_result_is_set_aside_and_made_again(tmp_path: Path) -> None:
+def test_a_corrupt_result_is_set_aside_and_the_run_repeated(tmp_path: Path) -> None:
     experiment, execution = tiny_experiment("method=fc"), Execution(results_dir=tmp_path)
     first = run_experiment(experiment, execution)
     folder = tmp_path / "runs" / experiment.run_id
@@ -82,7 +82,7 @@ def test_a_corrupt_result_is_set_aside_and_made_again(tmp_path: Path) -> None:
     assert [path.read_text() for path in folder.glob("result.corrupt-*.json")] == ['{"run_id": "torn']
 
 
-def test_a_diverging_run_fails_and_keeps_what_was_learned(tmp_path: Path) -> None:
+def test_a_diverging_run_fails_and_keeps_its_history(tmp_path: Path) -> None:
     experiment, execution = tiny_experiment("trainer.lr=1e8"), Execution(results_dir=tmp_path)
     with pytest.raises(Diverged, match=r"the loss became nan in round 1 at step \d") as error:
         run_experiment(experiment, execution)
@@ -111,7 +111,7 @@ def test_a_second_process_is_told_who_holds_the_run(tmp_path: Path) -> None:
     lease.release("interrupted")
 
 
-def test_freezing_cannot_go_with_a_carried_optimizer(tmp_path: Path) -> None:
+def test_freezing_cannot_be_combined_with_a_carried_optimizer(tmp_path: Path) -> None:
     experiment = tiny_experiment("method.freeze=true", "trainer.optimizer_between_rounds=carry")
     with pytest.raises(ConfigError, match="carry cannot be used with a method that freezes"):
         run_experiment(experiment, Execution(results_dir=tmp_path))
@@ -142,7 +142,7 @@ def test_an_interrupted_run_ends_bit_equal(
 def test_a_resumed_run_keeps_its_number_of_threads_and_counts_its_earlier_time(
     tmp_path: Path, uninterrupted: tuple[Experiment, dict[str, Any]]
 ) -> None:
-    """Threads decide the order of sums, and so the last bits."""
+    """The number of threads decides the order of summation, and with it the last bits."""
     experiment, expected = uninterrupted
     execution, observer = Execution(results_dir=tmp_path), InterruptAfter(9)
     with pytest.raises(Interrupted):
@@ -159,15 +159,15 @@ def test_a_resumed_run_keeps_its_number_of_threads_and_counts_its_earlier_time(
 
 
 def attempt(config: dict[str, Any], results: Path) -> None:
-    """One attempt in a process of its own, to be killed."""
+    """One attempt, in a process that will be killed."""
     torch.set_num_threads(1)
     run_experiment(Experiment.from_dict(config), Execution(results_dir=results))
 
 
 def kill(process: Any, folder: Path, seconds: float, while_writing: bool) -> bool:
-    """Kill `process` that long after it took the lease, or then at its next checkpoint, in the middle of writing it.
+    """Kill `process` that long after it took the lease; with `while_writing`, while it writes its next checkpoint.
 
-    Returns whether it lived so long.
+    Returns whether it was still running.
     """
     while process.is_alive() and Store(folder.parent.parent).run(folder.name).status().get("pid") != process.pid:
         time.sleep(0.001)
@@ -183,11 +183,11 @@ def kill(process: Any, folder: Path, seconds: float, while_writing: bool) -> boo
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
-def test_kill_9_at_any_moment_and_again_ends_bit_equal(tmp_path: Path, method: str) -> None:
+def test_a_run_that_is_killed_at_any_moment_ends_bit_equal(tmp_path: Path, method: str) -> None:
     steps = ("trainer.checkpoint_every=1", "trainer.max_steps=24")
     experiment = tiny_experiment(f"method={method}", "augmentation=mild", "dropout=p25", *steps)
     run_experiment(experiment, Execution(results_dir=tmp_path / "uncut"))
-    # A server process that has torch imported forks the victims: each is a process of its own, and starts at once.
+    # A server process that has imported torch forks the processes to be killed, so that each starts at once.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["reinit_bench.run.experiment", "reinit_bench.data.digits", "torch._dynamo"])
     results, folder = tmp_path / "cut", tmp_path / "cut" / "runs" / experiment.run_id
@@ -204,7 +204,7 @@ def test_kill_9_at_any_moment_and_again_ends_bit_equal(tmp_path: Path, method: s
     assert not any(folder.glob(".*.tmp")), "what a killed process left half-written is still there"
 
 
-def test_a_torn_checkpoint_is_named_and_the_one_before_used(tmp_path: Path) -> None:
+def test_a_torn_checkpoint_is_named_and_the_previous_one_used(tmp_path: Path) -> None:
     experiment = tiny_experiment("method=lw", "trainer.checkpoint_every=2")
     run_experiment(experiment, Execution(results_dir=tmp_path / "uncut"))
     execution, observer = Execution(results_dir=tmp_path / "cut"), InterruptAfter(13)  # round 2, step 5

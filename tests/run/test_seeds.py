@@ -27,7 +27,7 @@ def experiments(*overrides: str, seeds: int = 3) -> list[Experiment]:
 
 
 class Endings:
-    """Hears how runs end: by seed."""
+    """Collects how each run ended, by seed."""
 
     def __init__(self) -> None:
         self.by_seed: dict[int, Any] = {}
@@ -51,7 +51,7 @@ CASES = [
 
 
 @pytest.mark.parametrize("overrides", CASES, ids=" ".join)
-def test_a_batch_leaves_what_single_runs_leave(overrides: tuple[str, ...], tmp_path: Path) -> None:
+def test_seeds_trained_together_leave_what_single_runs_leave(overrides: tuple[str, ...], tmp_path: Path) -> None:
     chosen = experiments(*overrides, seeds=2)
     together, alone = tmp_path / "together", tmp_path / "alone"
     endings = Endings()
@@ -75,7 +75,7 @@ def test_a_batch_leaves_what_single_runs_leave(overrides: tuple[str, ...], tmp_p
         assert endings.by_seed[experiment.seed]["weights_sha256"] == expected["weights_sha256"]
 
 
-def test_finished_runs_are_not_run_again_and_held_ones_left_alone(tmp_path: Path) -> None:
+def test_finished_runs_are_not_run_again_and_held_ones_are_skipped(tmp_path: Path) -> None:
     chosen, execution = experiments("method=lw"), Execution(results_dir=tmp_path)
     finished = run_experiment(chosen[0], execution)
     folder = tmp_path / "runs" / chosen[1].run_id
@@ -91,8 +91,8 @@ def test_finished_runs_are_not_run_again_and_held_ones_left_alone(tmp_path: Path
     assert endings.by_seed[2]["steps"] == 36
 
 
-def test_a_run_that_diverges_leaves_the_others_as_they_are_alone(tmp_path: Path) -> None:
-    # At this rate some seeds overflow, some networks die and some live: which, single runs say.
+def test_a_run_that_diverges_does_not_affect_the_others(tmp_path: Path) -> None:
+    # At this rate some seeds overflow, some networks die and some live; single runs tell which.
     chosen = experiments("method=lw", "trainer.lr=4", seeds=8)
     endings = Endings()
     run_seeds(chosen, Execution(results_dir=tmp_path / "together"), endings)
@@ -115,7 +115,7 @@ def test_a_run_that_diverges_leaves_the_others_as_they_are_alone(tmp_path: Path)
     assert kinds == {Diverged, ValueError, dict}
 
 
-def test_a_stop_leaves_runs_that_the_next_batch_makes_anew(tmp_path: Path) -> None:
+def test_interrupted_seeds_start_again_from_the_beginning(tmp_path: Path) -> None:
     chosen, execution = experiments("method=lw"), Execution(results_dir=tmp_path / "stopped")
     interrupt, endings = Interrupt(), Endings()
 

@@ -30,7 +30,7 @@ def cluster() -> Iterator[Cluster]:
 
 @pytest.fixture
 def on_slurm(cluster: Cluster, tmp_path: Path) -> Iterator[Callable[..., SweepCommand]]:
-    """Makes a sweep on the cluster; what is left of it is called off at the end."""
+    """Makes a sweep on the cluster; what is left of it is cancelled at the end."""
     yield lambda *overrides: SweepCommand(tmp_path / "results", *overrides, *ON_NODES)
     cluster.call("scancel", "--user=root")
     wait_for(lambda: not cluster.queue(), "an empty queue")

@@ -7,14 +7,14 @@ from pathlib import Path
 
 SCRIPT = Path(__file__).parent / "cluster"
 CANNOT = 69
-"""The script's exit code where no cluster can be had; it has said why."""
+"""The script's exit code if no cluster can run here; it has printed the reason."""
 
 
 class Cluster:
     """The cluster's script, and SLURM's own commands."""
 
     def fail(self, node: str) -> None:
-        """Kill a node's slurmd with everything that runs below it, as when its power goes."""
+        """Kill a node's slurmd and everything that runs on the node, as in a power failure."""
         self._script("fail", node)
 
     def revive(self, node: str) -> None:
@@ -30,7 +30,7 @@ class Cluster:
         return self.call("squeue", "--noheader", "--array", f"--format={form}").splitlines()
 
     def states(self) -> dict[str, str]:
-        """By task, its state; the ended ones too, as long as SLURM remembers them."""
+        """The state of each task, including those that ended, as long as SLURM remembers them."""
         lines = self.call("squeue", "--noheader", "--array", "--states=all", "--format=%i %T").splitlines()
         return dict(line.split() for line in lines)
 

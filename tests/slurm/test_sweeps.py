@@ -36,10 +36,10 @@ def without_launcher(overrides: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(word for word in overrides if not word.startswith("hydra."))
 
 
-def test_twelve_runs_in_packs_over_two_nodes(on_slurm: Make, undisturbed: Undisturbed) -> None:
+def test_twelve_runs_in_six_tasks_on_two_nodes(on_slurm: Make, undisturbed: Undisturbed) -> None:
     sweep = on_slurm(*TWELVE)
     printed = sweep.run("hydra.launcher.wait=true", "hydra.launcher.poll_seconds=1")
-    # MaxArraySize is 5: six packs of two runs are two arrays of three.
+    # MaxArraySize is 5: six tasks of two runs are two arrays of three.
     assert [line.partition(": ")[2].partition(",")[0] for line in printed.splitlines() if "submitted" in line] == [
         "3 tasks",
         "3 tasks",
@@ -72,7 +72,7 @@ def test_both_nodes_are_used(on_slurm: Make, cluster: Cluster) -> None:
 
 
 @pytest.mark.parametrize("how", ["scancel --signal", "requeue by hand"])
-def test_sigterm_and_a_requeue_go_on_from_the_checkpoint(
+def test_after_sigterm_or_a_requeue_a_run_resumes_from_its_checkpoint(
     on_slurm: Make, cluster: Cluster, undisturbed: Undisturbed, how: str
 ) -> None:
     sweep = on_slurm(*TWO)
@@ -85,21 +85,21 @@ def test_sigterm_and_a_requeue_go_on_from_the_checkpoint(
         cluster.call("scancel", "--signal=TERM", job)
     sweep.wait_for(lambda: sweep.store.run(cut).status()["state"] == "interrupted", "a checkpoint and a release")
     again = sweep.run()
-    assert "submitted" not in again  # it is in the queue by itself
+    assert "submitted" not in again  # SLURM has queued it again already
     sweep.wait_for_done(2)
     assert reproducible_results(sweep.store) == undisturbed(*TWO)
     assert sorted(sweep.attempts().values()) == [1, 2]
 
 
-def test_the_time_limit(on_slurm: Make, cluster: Cluster, tmp_path: Path) -> None:
+def test_a_task_at_its_time_limit_is_queued_again(on_slurm: Make, cluster: Cluster, tmp_path: Path) -> None:
     """USR2 comes before the limit, and the task is queued again.
 
-    The limit is set once the run is in its middle: where it is short from the start, the signal may find no run yet.
+    The limit is set in the middle of the run: with a short one from the start, the signal might come before the run.
     """
     run = (*KILLABLE, "method=lw", "trainer.max_steps=3000", "trainer.checkpoint_every=50")
     sweep = on_slurm(*run, "hydra.launcher.minutes=30", "hydra.launcher.signal_seconds=90")
     reference = SweepCommand(tmp_path / "reference", *run, "hydra.launcher.threads=1")
-    beside = reference.start()
+    uninterrupted = reference.start()
     sweep.run()
     sweep.wait_for_mid_round()
     ((job, elapsed),) = (line.split() for line in cluster.queue("%A %M"))
@@ -108,7 +108,7 @@ def test_the_time_limit(on_slurm: Make, cluster: Cluster, tmp_path: Path) -> Non
     wait_for(lambda: any("queued again" in path.read_text() for path in logs(sweep)), "USR2 and a requeue")
     cluster.call("scontrol", "update", f"JobId={job}", "TimeLimit=60")  # it has been seen; do not wait for more
     sweep.wait_for_done(1)
-    beside.communicate(timeout=TIMEOUT_SECONDS)
+    uninterrupted.communicate(timeout=TIMEOUT_SECONDS)
     assert reproducible_results(sweep.store) == reproducible_results(reference.store)
     assert set(sweep.attempts().values()) == {2}
 
@@ -117,7 +117,7 @@ def logs(sweep: SweepCommand) -> list[Path]:
     return list((sweep.results_dir / "slurm").glob("*/logs/*.log"))
 
 
-def test_kill_9_of_a_worker_harms_one_run_which_goes_on(
+def test_kill_9_of_a_worker_interrupts_one_run_which_is_resumed(
     on_slurm: Make, cluster: Cluster, undisturbed: Undisturbed
 ) -> None:
     sweep = on_slurm(*TWO)
@@ -130,7 +130,7 @@ def test_kill_9_of_a_worker_harms_one_run_which_goes_on(
     assert sorted(sweep.attempts().values()) == [1, 2]
 
 
-def test_a_node_dies(on_slurm: Make, cluster: Cluster, undisturbed: Undisturbed) -> None:
+def test_runs_on_a_node_that_dies_are_resumed(on_slurm: Make, cluster: Cluster, undisturbed: Undisturbed) -> None:
     sweep = on_slurm(*APART)
     sweep.run()
     sweep.wait_for_mid_round(2)
@@ -149,7 +149,7 @@ def test_a_node_dies(on_slurm: Make, cluster: Cluster, undisturbed: Undisturbed)
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
-def test_the_submitter_is_killed_around_sbatch(
+def test_a_submitter_killed_around_sbatch_submits_once(
     on_slurm: Make,
     cluster: Cluster,
     undisturbed: Undisturbed,
@@ -193,7 +193,7 @@ def test_cancel_writes_checkpoints_and_stays_cancelled(
 
 
 def test_a_failing_run_fails_alone_and_its_task_says_so(on_slurm: Make, cluster: Cluster) -> None:
-    """lr=1e30 overflows: one of three runs of a pack fails."""
+    """lr=1e30 overflows: one of the task's three runs fails."""
     sweep = on_slurm(*TINY, "method=bl", "trainer.lr=0.01,1e30,0.02")
     printed = sweep.run("hydra.launcher.wait=true", "hydra.launcher.poll_seconds=1", code=1)
     assert "2 done, 1 failed" in printed

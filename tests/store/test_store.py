@@ -54,7 +54,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_trace(folder: RunFolder) 
 
 
 def test_a_file_is_on_disk_before_it_gets_its_name(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Else a machine that loses its power may be left with the name of an empty file."""
+    """Otherwise a power failure could leave an empty file of that name."""
     happened = []
     sync, replace = os.fsync, Path.replace
     monkeypatch.setattr(os, "fsync", lambda number: (happened.append(os.fstat(number).st_size), sync(number)))
@@ -63,7 +63,7 @@ def test_a_file_is_on_disk_before_it_gets_its_name(folder: RunFolder, monkeypatc
     assert happened == [(folder.path / "result.json").stat().st_size, "result.json"]
 
 
-def test_a_full_disk_is_said_in_one_line_and_nothing_is_half_written(tmp_path: Path) -> None:
+def test_a_full_disk_is_reported_in_one_line_and_nothing_is_half_written(tmp_path: Path) -> None:
     full = Path("/dev/full")
     if not full.exists():
         pytest.skip("this system has no /dev/full")
@@ -87,7 +87,7 @@ def test_a_results_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:
         store.run_ids()
 
 
-def test_no_result_is_none_and_a_good_one_is_read(folder: RunFolder, tmp_path: Path) -> None:
+def test_a_result_is_read_if_there_is_one(folder: RunFolder, tmp_path: Path) -> None:
     assert Store(tmp_path).read_result(RUN_ID) is None
     write_json(folder.path / "result.json", RESULT)
     assert Store(tmp_path).read_result(RUN_ID) == RESULT
@@ -115,7 +115,7 @@ def test_a_result_that_does_not_validate_is_named(folder: RunFolder, content: st
     assert "\n" not in str(error.value)
 
 
-def test_folders_that_are_no_runs_are_no_runs(tmp_path: Path) -> None:
+def test_other_files_and_folders_are_not_runs(tmp_path: Path) -> None:
     assert Store(tmp_path / "nowhere").run_ids() == []
     (tmp_path / "runs" / ".hidden").mkdir(parents=True)
     (tmp_path / "runs" / RUN_ID).mkdir()

@@ -1,8 +1,8 @@
-"""A simulated SLURM cluster: stubs of its commands on PATH, and a virtual clock in which packs run, are preempted and
+"""A simulated SLURM cluster: stubs of its commands on PATH, and a virtual clock by which tasks run, are preempted and
 fail.
 
-What submits, packs, cuts arrays, reads the queue and plans is the project's own code, on a real store. Simulated is
-what happens on the nodes: a run's work is a number of seconds instead of a training.
+The code that plans, submits, cuts arrays and reads the queue is the project's own, on a real store. What happens on the
+nodes is simulated: a run's work is a number of seconds instead of a training.
 """
 
 from __future__ import annotations
@@ -87,7 +87,7 @@ class SimulatedCluster:
     busy_seconds: float = 0.0
     done_at: dict[str, float] = field(default_factory=dict)
     begun: Counter[str] = field(default_factory=Counter)
-    """By run id, how often a task took it up."""
+    """By run id, how often a task began it."""
 
     def __post_init__(self) -> None:
         self._random = random.Random(self.seed)
@@ -186,7 +186,7 @@ class SimulatedCluster:
         self._at(task.began, lambda: None)
 
     def _advance(self, task: SimulatedTask, seconds: float, ending: str) -> None:
-        """Take finished work off the pack's runs, one after the other."""
+        """Subtract the work done from the task's runs, one after the other."""
         current = None
         for run in [run for run in task.runs if run not in self.done_at]:
             if ending != "completed" and seconds < self._left[run]:

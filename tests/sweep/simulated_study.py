@@ -1,4 +1,4 @@
-"""A whole study on a simulated cluster: submitted, preempted, typed again until nothing is missing."""
+"""A whole study on a simulated cluster: submitted, preempted, repeated until nothing is missing."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def study_on(
     max_requeues: int = 50,
     type_every_hours: float = 24.0,
 ) -> Report:
-    """Carry a study through on a simulated cluster, typing the command again until nothing is missing."""
+    """Run a study on a simulated cluster, repeating the command until nothing is missing."""
     words = (f"study={study}", f"results_dir={folder / 'results'}")
     with composer() as compose:
         configs = [compose.compose(list(job)) for job in compose.jobs(words)]
@@ -82,6 +82,6 @@ def study_on(
 
 
 def work_of(experiment: Experiment) -> float:
-    """A run's true seconds on one GPU: the expected ones, and a luck of its own."""
+    """A run's true seconds on one GPU: the expected ones, times a random factor of its own."""
     luck = random.Random(experiment.run_id).lognormvariate(0.0, LUCK)
     return Rates({}, {}).seconds(experiment, GPU) * luck

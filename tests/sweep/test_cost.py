@@ -1,4 +1,4 @@
-"""The expected time of runs: measured where a finished run tells it, else by the stated model."""
+"""The expected time of runs: measured if a finished run has the same settings, otherwise by the stated model."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def measured(tmp_path: Path, *runs: tuple[Experiment, str, int, float]) -> Rates
 
 
 def test_measured_steps_and_step_times_replace_the_model(tmp_path: Path) -> None:
-    """Of two runs, step times are weighted by their steps; a seed is no setting."""
+    """The step times of two runs are weighted by their steps; the seed does not matter."""
     seeds = [tiny_experiment(f"seed={seed}") for seed in range(3)]
     rates = measured(tmp_path, (seeds[0], "cuda", 10, 1.0), (seeds[1], "cuda", 30, 7.0))
     assert rates.seconds(seeds[2], GPU) == pytest.approx(START_SECONDS + 20 * (8.0 / 40))

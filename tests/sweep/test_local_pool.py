@@ -72,7 +72,7 @@ def test_a_run_whose_worker_dies_twice_fails_alone(sweep: SweepCommand, undistur
     others = {run_id: found for run_id, found in undisturbed.items() if run_id != victim}
     assert reproducible_results(sweep.store) == others
     assert "1 failed: WorkerDied" in sweep.subcommand("status")
-    # Asked to leave such failures alone, it does; otherwise it goes on from the checkpoint.
+    # With retry=none it leaves the failure alone; by default it resumes from the checkpoint.
     left_alone = sweep.run("hydra.launcher.retry=none", code=1)
     assert "1 failed before and not tried again" in left_alone.splitlines()[-1]
     assert sweep.store.run(victim).status() == status
@@ -81,7 +81,7 @@ def test_a_run_whose_worker_dies_twice_fails_alone(sweep: SweepCommand, undistur
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGUSR2])
-def test_a_signal_checkpoints_all_and_says_how_to_go_on(
+def test_a_signal_checkpoints_all_runs_and_says_how_to_resume(
     sweep: SweepCommand, undisturbed: dict[str, Any], number: signal.Signals
 ) -> None:
     process = sweep.start()

@@ -1,4 +1,4 @@
-"""What is given to SLURM, without one: fields and their errors, packs, arrays, the script, and what squeue answers."""
+"""Submission to SLURM, without a cluster: fields and their errors, tasks, arrays, the script, squeue's answers."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def cluster(tmp_path: Path, configs: list[dict[str, Any]], monkeypatch: pytest.M
 
 
 def submit(configs: Sequence[dict[str, Any]], **fields: Any) -> str:
-    """Submit as the launcher does; what it printed."""
+    """Submit as the launcher does, and return what it printed."""
     printed = io.StringIO()
     run_on_slurm(map(PlannedRun.from_dict, configs), Options.from_fields(fields), Console(file=printed, width=200))
     return printed.getvalue()
@@ -160,7 +160,9 @@ def test_cancelled_tasks_are_submitted_again(
     assert batch.cancelled() == {task.index}
 
 
-def test_no_slurm_here_is_one_line(configs: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_slurm_is_an_error_in_one_line(
+    configs: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(SlurmError, match=r"needs SLURM, and there is no sbatch on this machine; .*login node"):
         submit(configs)
@@ -178,7 +180,7 @@ def test_a_refusal_leaves_no_batch(cluster: SimulatedCluster, configs: list[dict
 def test_a_silent_squeue_stops_a_submission_and_only_warns_a_reader(
     cluster: SimulatedCluster, configs: list[dict[str, Any]]
 ) -> None:
-    """To submit again while nobody can say what is queued would run things twice."""
+    """Submitting again without knowing what is queued could run things twice."""
     submit(configs)
     (cluster.folder / "squeue").write_text("#!/bin/sh\necho 'slurm_load_jobs error: timed out' >&2\nexit 1\n")
     with pytest.raises(SlurmError, match="squeue failed: slurm_load_jobs error: timed out"):
@@ -222,7 +224,7 @@ def plan_six(configs: list[dict[str, Any]]) -> Plan:
     return make_plan(map(PlannedRun.from_dict, configs), lambda results_dir: {})
 
 
-def test_classes_of_resources_are_arrays_of_their_own(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:
+def test_each_class_of_resources_is_an_array(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:
     classes = [{"when": {"method": ["lw", "fc"]}, "mem_gb": 64}, {"when": {"method": "lw"}, "mem_gb": 1}]
     submit(configs, classes=classes, cpus=6)
     memory = sorted(re.findall(r"--mem=(\S+)", "".join(scripts(cluster))))
@@ -257,7 +259,7 @@ def test_a_retry_that_names_no_kind_of_error_says_which_there_are(plan_six: Plan
         plan_six.to_run("Nonsense")
 
 
-def test_plan_json_is_for_programs(plan_six: Plan) -> None:
+def test_plan_json_has_states_hours_and_runs(plan_six: Plan) -> None:
     told = json.loads(plan_json(plan_six, Rates({}, {})))
     assert told["runs"] == 6
     assert told["states"]["missing"] == 6
@@ -275,7 +277,7 @@ def test_another_array_of_the_same_name_is_not_ours(cluster: SimulatedCluster, c
 
 
 def test_a_task_that_ended_queues_nothing(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:
-    """SLURM shows it for some minutes more."""
+    """SLURM still shows it for some minutes."""
     submit(configs[:2])
     cluster.run_until(0.0)
     queue = cluster.folder / "queue"

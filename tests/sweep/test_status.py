@@ -1,4 +1,4 @@
-"""How runs stand, in words: counts by state, failures by cause, and every run of a results folder."""
+"""The states of runs, reported: counts by state, failures by cause, and every run of a results folder."""
 
 from __future__ import annotations
 

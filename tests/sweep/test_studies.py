@@ -1,4 +1,4 @@
-"""Studies: how many runs each has, what unions, exclusions and the command line do, and what malformed ones say."""
+"""Studies: how many runs each has, what unions, exclusions and the command line do, and errors in malformed ones."""
 
 from __future__ import annotations
 
@@ -139,7 +139,7 @@ def test_is_one_run_only_without_anything_to_expand():
     assert not study(grids=[{"seed": 1}]).is_one_run
 
 
-def test_table_1_takes_every_run_of_its_study_and_no_other_reading(
+def test_table_1_takes_every_run_of_its_study_and_no_other_interpretation(
     plan_of: Callable[..., Plan], tmp_path: Path
 ) -> None:
     study = [run.experiment for run in plan_of("study=table1", "seed=0").runs]

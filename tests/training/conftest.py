@@ -13,7 +13,7 @@ from reinit_bench.training.evaluate import Metrics
 
 @pytest.fixture
 def script_validation(monkeypatch: pytest.MonkeyPatch) -> ScriptValidation:
-    """Sets what validation says, epoch by epoch: (accuracy, loss); the other splits are evaluated as ever."""
+    """Sets the (accuracy, loss) of each epoch's validation; the other splits are evaluated as usual."""
 
     def script(metrics: Sequence[tuple[float, float]]) -> None:
         scripted, evaluate = iter(metrics), loop.evaluate

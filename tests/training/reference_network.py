@@ -1,4 +1,4 @@
-"""The same network of torch's own modules alone, NCHW: what the fast paths are held to."""
+"""The same network made only of torch's own modules, NCHW: the reference for the fast paths."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def test_streams_differ_by_round_step_purpose_and_seed() -> None:
     assert len(seeds) == 2 * 3 * 2 * 2
 
 
-def test_the_same_round_again_is_augmented_the_same() -> None:
+def test_repeating_a_round_repeats_its_augmentation() -> None:
     curves = []
     for _ in range(2):
         task, net, mean = setup()

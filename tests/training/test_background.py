@@ -23,7 +23,7 @@ from reinit_bench.training.interrupt import Interrupted
 from reinit_bench.training.loop import RoundState
 
 
-def test_jobs_run_beside_the_caller_one_at_a_time_and_in_order() -> None:
+def test_jobs_run_in_the_background_one_at_a_time_and_in_order() -> None:
     writer, gate, done = BackgroundWriter(), threading.Event(), list[int]()
 
     def slow() -> None:
@@ -62,7 +62,7 @@ def test_a_snapshot_shares_no_tensor_and_no_container() -> None:
     assert (len(copy["a"]), copy["a"][1]["b"][1], copy["c"]) == (2, 3, "text")
 
 
-def test_a_checkpoint_holds_the_moment_it_was_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_holds_the_state_at_the_time_of_the_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     gate = threading.Event()
 
     def gated(folder: Path, state: dict[str, object], fence: Fence) -> None:
@@ -86,7 +86,7 @@ def test_a_checkpoint_holds_the_moment_it_was_asked_for(tmp_path: Path, monkeypa
     assert (found["round"]["step"], found["round"]["losses"]) == (3, [1.0])
 
 
-def test_an_interrupted_run_leaves_only_with_its_checkpoint_on_disk(
+def test_an_interrupted_run_ends_only_when_its_checkpoint_is_on_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ended = []
@@ -108,7 +108,7 @@ def test_an_interrupted_run_leaves_only_with_its_checkpoint_on_disk(
 
 
 def test_a_checkpoint_that_cannot_be_written_ends_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Also the last one, on the way out of an interrupt: else the run would count as resumable and be none."""
+    """Even the last one, at an interrupt: otherwise the run would wrongly count as resumable."""
 
     def full(folder: Path, state: dict[str, dict[str, int]], fence: Fence) -> None:
         if state["round"]["step"] == 4:

@@ -1,4 +1,4 @@
-"""Checkpoint files: whole or named as torn, and after a kill at any moment the newest whole one is found."""
+"""Checkpoint files: damage is noticed, and after a kill at any moment the newest complete one is found."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def numbered(number: int) -> dict[str, Any]:
 
 
 def found(folder: Path) -> int | None:
-    """The number of the newest whole checkpoint, of which nothing had to be said."""
+    """The number of the newest complete checkpoint; there must be no problem to report."""
     state, problems = latest_checkpoint(folder, CPU)
     assert problems == []
     return None if state is None else int(state["number"])
@@ -65,13 +65,13 @@ def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == [NAME]
 
 
-def test_nothing_is_found_where_there_is_nothing(tmp_path: Path) -> None:
+def test_an_empty_folder_has_no_checkpoint(tmp_path: Path) -> None:
     assert latest_checkpoint(tmp_path, CPU) == (None, [])
     with pytest.raises(FileNotFoundError):
         read_checkpoint(tmp_path / NAME, CPU)
 
 
-def test_the_one_before_is_kept_and_no_other(tmp_path: Path) -> None:
+def test_only_the_previous_checkpoint_is_kept(tmp_path: Path) -> None:
     for number in (1, 2, 3):
         save_checkpoint(tmp_path, numbered(number))
     assert {path.name for path in tmp_path.iterdir()} == {NAME, PREVIOUS}
@@ -102,7 +102,7 @@ def test_a_file_cut_anywhere_is_found(tmp_path: Path) -> None:
             read_checkpoint(path, CPU)
 
 
-def test_problems_are_named_and_the_one_before_is_used(tmp_path: Path) -> None:
+def test_a_damaged_checkpoint_is_named_and_the_previous_one_used(tmp_path: Path) -> None:
     for number in (1, 2):
         save_checkpoint(tmp_path, numbered(number))
     newest = tmp_path / NAME
@@ -113,7 +113,7 @@ def test_problems_are_named_and_the_one_before_is_used(tmp_path: Path) -> None:
     assert problems == [f"{newest} is truncated or altered: its checksum does not match; using the previous one"]
 
 
-def test_where_none_is_whole_all_are_named(tmp_path: Path) -> None:
+def test_if_every_checkpoint_is_damaged_all_are_named(tmp_path: Path) -> None:
     for number in (1, 2):
         save_checkpoint(tmp_path, numbered(number))
     (tmp_path / NAME).write_bytes(b"PK\x03\x04 something else's file")
@@ -127,7 +127,7 @@ def test_where_none_is_whole_all_are_named(tmp_path: Path) -> None:
     )
 
 
-def test_a_checkpoint_without_its_frame_is_foreign(tmp_path: Path) -> None:
+def test_a_file_without_our_header_is_not_a_checkpoint(tmp_path: Path) -> None:
     torch.save(numbered(1), tmp_path / NAME)
     with pytest.raises(CorruptCheckpoint, match="is not a checkpoint"):
         read_checkpoint(tmp_path / NAME, CPU)
@@ -172,7 +172,7 @@ def test_a_kill_before_either_rename_loses_nothing(
     assert found(tmp_path) == 4
 
 
-def test_between_the_renames_a_torn_newest_leaves_the_one_before(
+def test_a_newest_checkpoint_torn_between_the_renames_leaves_the_previous_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for number in (1, 2):
@@ -188,9 +188,7 @@ def test_between_the_renames_a_torn_newest_leaves_the_one_before(
     assert problems == [f"{tmp_path / INCOMING} is not a checkpoint; using the previous one"]
 
 
-def test_a_file_system_that_refuses_is_an_error_in_words_and_loses_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_system_error_is_reported_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     save_checkpoint(tmp_path, numbered(1))
     with monkeypatch.context() as patch:
         kill_at_rename_of(NAME, patch, OSError(5, "disk gone"))

@@ -34,7 +34,7 @@ def arithmetic_restored(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     ("name", "has_gpu", "chosen"),
     [("auto", False, "cpu"), ("auto", True, "cuda"), ("cpu", True, "cpu"), ("cuda", True, "cuda")],
 )
-def test_what_each_name_means(monkeypatch: pytest.MonkeyPatch, name: str, has_gpu: bool, chosen: str) -> None:
+def test_device_names(monkeypatch: pytest.MonkeyPatch, name: str, has_gpu: bool, chosen: str) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: has_gpu)
     assert choose_device(name) == torch.device(chosen)
 
@@ -65,7 +65,7 @@ def test_fp32_is_fp32_and_a_gpu_is_held_to_repeatable_algorithms(monkeypatch: py
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
 
 
-def test_where_there_is_no_glibc_memory_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_glibc_the_allocator_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     asked: list[object] = []
 
     def no_library(name: object) -> None:
@@ -93,7 +93,7 @@ def test_bf16_trains_near_fp32_with_weights_in_fp32() -> None:
         result, _ = train(net, vector_task(), steps=10, precision=precision, observer=observer)
         curves[precision], last_losses[precision] = observer.losses, result.test_loss
         assert {value.dtype for value in net.state_dict().values()} == {torch.float32}
-        # The result is of the precision of the run.
+        # The result is evaluated in the run's precision.
         assert result.test_loss == evaluate(net, vector_task(), "test", precision).loss
     assert all(a != b for a, b in zip(curves["fp32"], curves["bf16"], strict=True))
     assert curves["bf16"] == pytest.approx(curves["fp32"], rel=0.03)

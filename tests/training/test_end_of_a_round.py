@@ -1,4 +1,4 @@
-"""How a round ends: its weights, its learning rate, a loss that runs away, a stop that was asked for."""
+"""How a round ends: its weights, its learning rate, divergence, interruption."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ class Epochs(RecordingObserver):
 
 
 @pytest.mark.parametrize(("kept", "epoch", "metrics"), [("best", 2, (0.7, 0.9)), ("last", 4, (0.6, 0.1))])
-def test_a_round_hands_on_its_best_weights_or_its_last(
+def test_a_round_ends_with_its_best_or_its_last_weights(
     script_validation: ScriptValidation, kept: str, epoch: int, metrics: tuple[float, float]
 ) -> None:
     script_validation(BEST_IS_SECOND)
@@ -138,7 +138,7 @@ def test_divergence_names_the_round_and_the_first_such_step(example: int, checkp
     with pytest.raises(Diverged, match=rf"^the loss became nan in round 4 at step {step}; try a lower") as error:
         train(net, spoiled_task(example), trainer, steps=50, index=4, observer=observer)
     assert (error.value.round, error.value.step) == (4, step)
-    # No checkpoint holds what has run away.
+    # No checkpoint holds diverged values.
     assert [state.step for _, state in observer.saves] == (list(range(step)) if checkpoint_every == 1 else [0])
     assert all(value.isfinite().all() for saved, _ in observer.saves for value in saved.values())
 
@@ -151,8 +151,8 @@ def test_divergence_seen_in_the_second_epoch_counts_steps_of_the_round(script_va
 
 
 @pytest.mark.parametrize("validated", [True, False])
-def test_weights_that_the_last_step_ruined_do_not_pass_as_a_result(validated: bool) -> None:
-    """The loss of the only step is finite, what its update leaves is not: no later step would notice."""
+def test_weights_ruined_by_the_last_step_are_not_a_result(validated: bool) -> None:
+    """The loss of the only step is finite but the updated weights are not, and no later step would notice."""
     task, trainer = vector_task(), replace(TRAINER, lr=3e38, batch_size=22)
     if not validated:
         task = make_task(task.train, make_split(torch.empty(0, 5), torch.empty(0, dtype=torch.int64)), task.test)
@@ -161,7 +161,7 @@ def test_weights_that_the_last_step_ruined_do_not_pass_as_a_result(validated: bo
         train(mlp(), task, trainer, steps=1, index=2)
 
 
-def test_a_request_to_stop_is_heard_before_the_next_step_and_saved() -> None:
+def test_a_stop_request_is_obeyed_before_the_next_step_with_a_checkpoint() -> None:
     net = mlp()
     observer = RecordingObserver(net, stop_after=3)
     with pytest.raises(Interrupted, match=r"^the test$"):
@@ -174,7 +174,7 @@ def test_a_request_to_stop_is_heard_before_the_next_step_and_saved() -> None:
     assert bit_equal(observer.saves[-1][0], copy_state(net))
 
 
-def test_a_request_at_the_end_of_an_epoch_is_heard_after_its_validation() -> None:
+def test_a_stop_request_at_the_end_of_an_epoch_is_obeyed_after_validation() -> None:
     net = mlp()
     observer = RecordingObserver(net, stop_after=5)
     with pytest.raises(Interrupted):
@@ -184,14 +184,14 @@ def test_a_request_at_the_end_of_an_epoch_is_heard_after_its_validation() -> Non
     assert bit_equal(state.best, copy_state(net))
 
 
-def test_a_request_during_the_last_step_lets_the_round_end() -> None:
+def test_a_stop_request_during_the_last_step_lets_the_round_end() -> None:
     net = mlp()
     result, _ = train(net, vector_task(), steps=7, observer=RecordingObserver(net, stop_after=7))
     assert result.steps == 7
 
 
 @pytest.mark.parametrize(("every", "saved"), [(1, [0, 1, 2, 3, 4, 5, 6]), (3, [0, 3, 6]), (1000, [0])])
-def test_checkpoints_are_written_at_the_start_and_every_so_many_steps(every: int, saved: list[int]) -> None:
+def test_checkpoints_are_written_at_the_start_and_every_few_steps(every: int, saved: list[int]) -> None:
     net = mlp()
     observer = RecordingObserver(net)
     train(net, vector_task(), replace(TRAINER, checkpoint_every=every), steps=7, observer=observer)

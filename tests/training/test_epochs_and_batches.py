@@ -39,7 +39,7 @@ def order(round_index: int, epoch: int, examples: int) -> list[int]:
 
 
 @pytest.mark.parametrize(("examples", "sizes"), [(10, [4, 4, 2]), (8, [4, 4])])
-def test_every_example_once_an_epoch_in_the_named_order(examples: int, sizes: list[int]) -> None:
+def test_every_epoch_sees_every_example_once_in_the_order_of_its_stream(examples: int, sizes: list[int]) -> None:
     net, seen, trainer = numbered(examples)
     train_split = make_split(torch.arange(examples).float()[:, None], torch.arange(examples) % 2)
     train(net, make_task(train_split, classes=2), trainer, steps=2 * len(sizes), index=3)
@@ -79,7 +79,7 @@ def test_a_step_limit_inside_an_epoch_ends_the_round_there() -> None:
 
 
 def test_the_curve_is_the_mean_loss_and_the_share_of_right_answers_of_each_batch() -> None:
-    """At a learning rate of almost nothing the network stays as it was: what it is told can be computed anew."""
+    """With a learning rate near zero the network stays the same, so that its curve can be computed again."""
     net, task = mlp(), vector_task()
     observer = RecordingObserver(net)
     train(net, task, replace(TRAINER, lr=1e-12), steps=5, observer=observer)
@@ -94,11 +94,11 @@ def test_the_curve_is_the_mean_loss_and_the_share_of_right_answers_of_each_batch
 
 
 def test_dropout_masks_are_those_of_the_named_streams() -> None:
-    """Inputs of one: what leaves a dropout layer of rate 1/2 is 0 or 2."""
+    """With inputs of one, the outputs of a dropout layer of rate 1/2 are 0 or 2."""
 
     def masks() -> list[list[Tensor]]:
         layers = [nn.Sequential(Dropout(0.5), Seen()), nn.Sequential(Dropout(0.5), Seen())]
-        # Each layer gets ones: what the first leaves is put back to 1 before the second.
+        # Each layer gets ones: the output of the first is reset to 1 before the second.
         net = BlockNet([layers[0], nn.Sequential(Ones(), layers[1], nn.Linear(8, 2))], nn.Identity())
         task = make_task(make_split(torch.ones(6, 8), torch.arange(6) % 2), classes=2)
         train(net, task, Trainer(batch_size=3), steps=4, index=5)

@@ -38,7 +38,7 @@ def test_accuracy_and_loss_of_each_split(name: str, accuracy: float, loss: float
     assert metrics == Metrics(accuracy=accuracy, loss=pytest.approx(loss, rel=1e-6))
 
 
-def test_every_example_counts_once_however_the_batches_fall() -> None:
+def test_every_example_counts_once_whatever_the_batch_sizes() -> None:
     """2,500 examples are batches of 1,000, 1,000 and 500; the mean of their means would give 2/3."""
     task = logits_of([(LOG3, 0.0)] * 2500, [0] * 2000 + [1] * 500)
     assert [len(labels) for _, labels in task.batches("test")] == [1000, 1000, 500]
@@ -47,14 +47,14 @@ def test_every_example_counts_once_however_the_batches_fall() -> None:
 
 
 @pytest.mark.parametrize("training", [True, False])
-def test_it_drops_nothing_and_leaves_the_mode_as_it_was(training: bool) -> None:
+def test_evaluation_is_without_dropout_and_restores_the_mode(training: bool) -> None:
     net = BlockNet([Dropout(0.9)], nn.Identity()).train(training)
     metrics = evaluate(net, logits_of(ROWS, LABELS), "test", "fp32")
     assert metrics.loss == pytest.approx((3 * SURE + UNSURE) / 4, rel=1e-6)
     assert [module.training for module in net.modules()] == [training] * len(list(net.modules()))
 
 
-def test_it_keeps_no_graph_and_changes_no_parameter() -> None:
+def test_evaluation_keeps_no_graph_and_changes_no_parameter() -> None:
     layer = nn.Linear(2, 2)
     kept = []
     layer.register_forward_hook(lambda module, inputs, output: kept.append(output.requires_grad))

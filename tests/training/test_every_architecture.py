@@ -17,7 +17,7 @@ BLOCKS = {"mobilenet": 7, "vgg16": 13, "resnet50": 16}
 @pytest.mark.slow
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("model", BLOCKS)
-def test_it_runs_its_k_rounds(tmp_path: Path, model: str, method: str) -> None:
+def test_every_method_runs_its_rounds_on_every_architecture(tmp_path: Path, model: str, method: str) -> None:
     """One step in each of K rounds; the baseline takes all K steps in its only round."""
     experiment = tiny_experiment(
         f"model={model}",

@@ -27,7 +27,7 @@ from reinit_bench.training.optimizer import make_optimizer, set_lr
 
 
 def identical_examples() -> Task:
-    """Nine times the same example: whatever the order, a full batch gives the same bits."""
+    """Nine copies of one example: in any order, a full batch gives the same bits."""
     return make_task(make_split(torch.tensor([[1.0, -2.0, 0.5, 3.0, 1.5]] * 9), torch.full((9,), 1)))
 
 
@@ -52,7 +52,7 @@ def test_two_steps_by_hand(form: str, kernel: tuple[float, float]) -> None:
 
 
 def test_the_penalty_is_the_gradient_of_lambda_times_the_sum_of_squares() -> None:
-    """Inputs of zero leave the kernel no other gradient; the bias has that of the cross-entropy alone."""
+    """With inputs of zero the kernel has no other gradient; the bias has only that of the cross-entropy."""
     net = BlockNet([nn.Linear(2, 2)], nn.Identity())
     layer = net.blocks[0]
     with torch.no_grad():
@@ -105,7 +105,7 @@ def test_all_kernels_or_all_biases_may_be_frozen() -> None:
         assert changed == {name for name in before if name.endswith(trained_end)}
 
 
-def test_a_carried_optimizer_makes_two_rounds_one() -> None:
+def test_with_a_carried_optimizer_two_rounds_are_like_one() -> None:
     task, trainer = identical_examples(), replace(TRAINER, batch_size=9, round_weights="last")
     whole, halves, fresh = mlp(), mlp(), mlp()
     _, momentum_of_six = train(whole, task, trainer, steps=6)
@@ -118,7 +118,7 @@ def test_a_carried_optimizer_makes_two_rounds_one() -> None:
     assert not bit_equal(copy_state(fresh), copy_state(whole))
 
 
-def test_a_fresh_optimizer_knows_nothing_of_the_round_before() -> None:
+def test_a_fresh_optimizer_remembers_nothing_of_the_previous_round() -> None:
     task, trainer = identical_examples(), replace(TRAINER, batch_size=9, round_weights="last")
     net, copied = mlp(), mlp()
     train(net, task, trainer, steps=3)

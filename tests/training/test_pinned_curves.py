@@ -29,10 +29,10 @@ CURVES = {
 
 
 @pytest.mark.parametrize("method", CURVES)
-def test_a_run_id_goes_on_meaning_the_same_numbers(tmp_path: Path, method: str) -> None:
+def test_a_run_id_always_stands_for_the_same_losses(tmp_path: Path, method: str) -> None:
     """If this fails, either something broke, or PROTOCOL_VERSION must be raised along with these numbers.
 
-    Machines and versions of torch round otherwise, by far less than the tolerance in three steps a round.
+    Rounding differs between machines and versions of torch, by far less than the tolerance over three steps a round.
     """
     experiment = tiny_experiment(f"method={method}", "augmentation=mild", "dropout=p25", "trainer.max_steps=3")
     recorder = LossRecorder()

@@ -1,4 +1,4 @@
-"""A round that goes on from any of its checkpoints ends as if it had never been cut, to the bit."""
+"""A round resumed from any of its checkpoints ends bit-equal to one that was never interrupted."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def through_a_file(state: RoundState, folder: Path) -> RoundState:
 
 
 @pytest.mark.parametrize(("kept", "carry"), [("best", False), ("last", True)])
-def test_resuming_at_every_step_ends_bit_equal(tmp_path: Path, kept: str, carry: bool) -> None:
+def test_resuming_at_any_step_ends_bit_equal(tmp_path: Path, kept: str, carry: bool) -> None:
     trainer, task = replace(EVERY_STEP, round_weights=kept), vector_task()
     carried = train(mlp(DROPOUT), task, trainer, steps=4)[1] if carry else None
     net = mlp(DROPOUT)
@@ -59,7 +59,7 @@ def states(saves: Sequence[tuple[dict[str, torch.Tensor], RoundState]]) -> list[
     return [(s.step, s.epoch, s.lr, s.losses, s.correct, s.seen, s.stopping, s.validation) for _, s in saves]
 
 
-def test_cut_again_and_again_it_still_ends_bit_equal() -> None:
+def test_a_round_interrupted_after_every_step_ends_bit_equal() -> None:
     task, net = vector_task(), mlp(DROPOUT)
     uncut = RecordingObserver(net)
     expected, _ = train(net, task, EVERY_STEP, steps=STEPS, observer=uncut)
@@ -82,7 +82,7 @@ def test_cut_again_and_again_it_still_ends_bit_equal() -> None:
     assert epochs + observer.epochs == uncut.epochs
 
 
-def test_time_before_the_cut_counts() -> None:
+def test_time_before_an_interruption_counts() -> None:
     net = mlp()
     observer = RecordingObserver(net)
     train(net, vector_task(), EVERY_STEP, steps=6, observer=observer)

@@ -36,7 +36,7 @@ def test_sigint_after_a_request_stops_at_once(first: signal.Signals) -> None:
     assert handlers() == before
 
 
-def test_other_signals_may_come_again() -> None:
+def test_other_signals_may_be_repeated() -> None:
     with interrupt_on_signals() as interrupt:
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGTERM, signal.SIGUSR2):
             os.kill(os.getpid(), number)

@@ -1,8 +1,8 @@
 """No fast path changes a result beyond rounding: gradients of every architecture, losses of each with every method.
 
 The reference is the same network of torch's own modules (NCHW, eager), trained by the same methods and streams in fp32.
-Every fast path that a CPU has takes part, the compiled layers included, and each test asserts that its network took
-those that it has. Results are compared, not times, so a slow machine fails nothing.
+Every fast path that a CPU has takes part, including the compiled layers, and each test asserts that its network took
+the ones that it has. Results are compared, not times, so a slow machine fails nothing.
 """
 
 from __future__ import annotations
@@ -47,16 +47,16 @@ FAST_PATHS = {
 }
 """The fast paths of each model on small images: functions of `kernels/*.c` and of `kernels/convolution.py`."""
 STEPS, TOLERANCE = 8, 1e-3
-"""Losses are compared for so many steps, up to this share of each.
+"""Losses are compared over this many steps, within this relative tolerance.
 
-Rounding grows from step to step, as ReLUs near zero and equal maxima tip over: of a network with 1e-7 of noise on its
-first weights, the losses differ by up to 3e-4 after eight steps.
+Rounding errors grow from step to step, since ReLUs near zero and ties in max pooling flip: with noise of 1e-7 on the
+first weights, losses differ by up to 3e-4 after eight steps.
 """
 
 
 @pytest.fixture
 def fast_paths(monkeypatch: pytest.MonkeyPatch) -> Iterator[Counter[str]]:
-    """Takes every fast path that there is on this machine; how often each was taken."""
+    """Enables every fast path of this machine; counts how often each is taken."""
     can_compile = obstacle() is None
     calls = use_compiled_layers(monkeypatch) if can_compile else Counter[str]()
 
@@ -86,7 +86,7 @@ def assert_all_were_taken(calls: Counter[str], model: str) -> None:
 
 
 def load_few(experiment: Experiment, device: torch.device) -> Task:
-    """The task with 16 test images, where accuracies are of no interest: 500 take longer than the training."""
+    """The task with 16 test images, for tests that need no accuracies: evaluating 500 takes longer than training."""
     task = load_task(experiment, device)
     return dataclasses.replace(task, test=task.test.part(np.arange(16)))
 
@@ -117,9 +117,9 @@ def reference_losses(folder: Path, experiment: Experiment, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("model", MODELS)
 def test_gradients_are_those_of_the_reference_network(fast_paths: Counter[str], model: str) -> None:
-    """Rounding makes 4e-5 of a gradient's norm; a lost tap, or a gradient that is a tenth too small, much more.
+    """Rounding causes errors of 4e-5 of a gradient's norm; a lost tap or a gradient that is 10% too small, far more.
 
-    With this seed no ReLU is so near to zero that rounding tips it over: fp64 gives the same gradients, too.
+    With this seed no ReLU is so close to zero that rounding flips it: fp64 gives the same gradients.
     """
     experiment = small(model, "bl", "seed=1", steps=1)
     task = load_task(experiment, torch.device("cpu"))
@@ -176,7 +176,7 @@ def test_losses_of_every_method_are_those_of_the_reference_network(
 def test_losses_of_a_network_through_torch_compile_are_those_of_the_reference_network(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fast_paths: Counter[str], model: str
 ) -> None:
-    """A compiled network takes none of our fast paths in training; evaluation, which is not compiled, does."""
+    """A compiled network takes none of our fast paths in training; its evaluation, which is not compiled, does."""
     torch._dynamo.reset()
     experiment = small(model, "lw", steps=1)
     losses = losses_of(tmp_path / "ours", experiment, "aot_eager")
@@ -193,7 +193,7 @@ def test_end_accuracies_over_seeds_are_indistinguishable(
 ) -> None:
     """Ten seeds on digits of the two models most of whose layers take fast paths.
 
-    Rounding may tip single runs, so the means are compared: they must agree within two standard errors of the paired
+    Rounding may change single runs, so the means are compared: they must agree within two standard errors of the paired
     differences, or within half a percentage point.
     """
     differences = []
@@ -215,8 +215,8 @@ def test_end_accuracies_over_seeds_are_indistinguishable(
 def small(model: str, method: str, *overrides: str, steps: int) -> Experiment:
     """A network on 18 images in batches of 8, which are enough for the compiled convolutions.
 
-    On so few images the deep networks do not settle at the paper's learning rate: their losses would tell of rounding,
-    not of errors.
+    With so few images the deep networks do not converge at the paper's learning rate: their losses would show rounding,
+    not errors.
     """
     return tiny_experiment(
         f"model={model}",

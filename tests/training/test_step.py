@@ -1,4 +1,4 @@
-"""One step: in parts as whole, compiled as not, once for all rounds and runs; and what is said when memory is short."""
+"""One training step: in micro-batches, compiled, and what is reported when memory runs out."""
 
 from __future__ import annotations
 
@@ -42,8 +42,8 @@ def gradients(net: nn.Module, micro_batch: int | None, count: int) -> tuple[floa
 
 @pytest.mark.parametrize("rate", [0.0, 0.5])
 @pytest.mark.parametrize("micro_batch", [1, 4, 10, 11])
-def test_in_parts_as_whole(micro_batch: int, rate: float) -> None:
-    """11 examples: parts that divide it and parts that do not; 11 is the whole and equal to the bit."""
+def test_micro_batches_give_the_gradients_of_the_whole_batch(micro_batch: int, rate: float) -> None:
+    """11 examples, in parts that divide it and parts that do not; 11 is the whole batch, and bit-equal."""
     torch.manual_seed(0)
     net = Scnn(width=0.25).build((1, 8, 8), 10, rate)
     whole, parts = gradients(net, None, 11), gradients(net, micro_batch, 11)
@@ -56,7 +56,7 @@ def test_in_parts_as_whole(micro_batch: int, rate: float) -> None:
     assert all(module.part is None for module in net.modules() if isinstance(module, Dropout))
 
 
-def test_a_round_in_parts_is_the_round() -> None:
+def test_a_round_in_micro_batches_has_the_same_losses() -> None:
     seen, watchers = list[int](), list[RecordingObserver]()
     for micro_batch in (None, 2):
         net = mlp(0.25)
@@ -68,7 +68,7 @@ def test_a_round_in_parts_is_the_round() -> None:
     assert watchers[1].losses == pytest.approx(watchers[0].losses, rel=1e-4)
 
 
-def test_micro_batch_and_compile_are_no_part_of_a_run() -> None:
+def test_micro_batch_and_compile_do_not_change_the_run_id() -> None:
     plain = tiny_experiment()
     assert tiny_experiment("trainer.micro_batch=4").run_id == plain.run_id
     assert Experiment.from_dict(make_config("compile=inductor")).run_id == Experiment.from_dict(make_config()).run_id
@@ -116,7 +116,7 @@ def test_compiled_once_for_all_rounds_and_runs(tmp_path: Path, backend: str) -> 
     torch._dynamo.reset()
 
 
-def test_a_network_that_cannot_be_compiled_trains_without(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_network_that_cannot_be_compiled_trains_uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
     from torch._dynamo.exc import TorchDynamoException
 
     def broken(net: nn.Module, inputs: Tensor, labels: Tensor, precision: str) -> tuple[Tensor, Tensor]:
@@ -152,7 +152,7 @@ CPU_ERROR = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate mem
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("CUDA out of memory"), MemoryError(), CPU_ERROR])
-def test_short_memory_is_one_line_that_says_what_to_lower(error: BaseException) -> None:
+def test_running_out_of_memory_is_one_line_that_says_what_to_lower(error: BaseException) -> None:
     with pytest.raises(OutOfMemory) as caught:
         train(hungry(error), vector_task(), steps=1)
     assert str(caught.value) == (
@@ -164,13 +164,13 @@ def test_short_memory_is_one_line_that_says_what_to_lower(error: BaseException) 
         train(hungry(error), vector_task(), replace(TRAINER, micro_batch=1), steps=1, precision="bf16")
 
 
-def test_images_may_be_smaller() -> None:
+def test_for_images_a_smaller_size_is_suggested() -> None:
     explained = step_module.memory_explained(torch.device("cuda"), (3, 224, 224), "fp32", 256)
     match = r"the GPU .* 256 examples of 3x224x224 .* or a smaller image_size or"
     with pytest.raises(OutOfMemory, match=match), explained:
         raise torch.OutOfMemoryError
 
 
-def test_other_errors_stay_what_they_are() -> None:
+def test_other_errors_are_not_changed() -> None:
     with pytest.raises(RuntimeError, match=r"^something else$"):
         train(hungry(RuntimeError("something else")), vector_task(), steps=1)

@@ -45,7 +45,7 @@ def test_of_equal_accuracies_the_lower_loss_is_best() -> None:
     assert (stopping.best_accuracy, stopping.best_loss) == (0.6, 2.0)
 
 
-def test_a_loss_that_creeps_down_is_no_improvement_of_the_error() -> None:
+def test_a_falling_loss_alone_is_no_improvement() -> None:
     creeping = [(0.9, 1.0 / epoch) for epoch in range(1, 62)]
     verdicts = watch(Stopping(20, 60), *creeping)
     assert epochs_with(verdicts, "best") == list(range(1, 62))
@@ -53,11 +53,11 @@ def test_a_loss_that_creeps_down_is_no_improvement_of_the_error() -> None:
     assert epochs_with(verdicts, "converged") == [61]
 
 
-def test_a_network_that_gets_nothing_right_has_a_best_too() -> None:
+def test_even_an_accuracy_of_zero_can_be_the_best() -> None:
     assert Stopping(20, 60).update(0.0, 1e30) == Verdict(best=True, halve=False, converged=False)
 
 
-def test_it_goes_on_from_plain_values_at_any_epoch() -> None:
+def test_stopping_can_be_restored_at_any_epoch() -> None:
     epochs = [(0.5, 1.0), (0.5, 0.9), (0.4, 0.9), (0.6, 0.8), (0.6, 0.8), (0.6, 0.7), (0.5, 0.1), (0.6, 0.9)]
     uncut = watch(Stopping(2, 4), *epochs)
     for cut in range(len(epochs) + 1):
