@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from reinit_bench.cli.compose import composer
+from reinit_bench.cli.compose import Composer, composer
 from reinit_bench.core.config import Experiment
 
 TINY = (
@@ -25,14 +26,15 @@ METHODS = ("bl", "welsr", "dsd", "wels", "fc", "lw")
 
 
 @cache
-def _composed(overrides: tuple[str, ...]) -> dict[str, Any]:
-    with composer() as compose:
-        return compose.compose(overrides)
+def _composer() -> Composer:
+    """One composer for the whole process: a new one would have Hydra compose its first configuration each time."""
+    with composer() as composer_of_all:
+        return composer_of_all
 
 
 def make_config(*overrides: str) -> dict[str, Any]:
     """The resolved configuration of these overrides."""
-    return dict(_composed(overrides))
+    return copy.deepcopy(_composer().compose(overrides))
 
 
 def write_result(results_dir: Path, experiment: Experiment, **changes: Any) -> None:

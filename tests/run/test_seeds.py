@@ -52,7 +52,7 @@ CASES = [
 
 @pytest.mark.parametrize("overrides", CASES, ids=" ".join)
 def test_seeds_trained_together_leave_what_single_runs_leave(overrides: tuple[str, ...], tmp_path: Path) -> None:
-    chosen = experiments(*overrides, seeds=2)
+    chosen = experiments("trainer.max_steps=6", *overrides, seeds=2)
     together, alone = tmp_path / "together", tmp_path / "alone"
     endings = Endings()
     run_seeds(chosen, Execution(results_dir=together, study="table1"), endings)
