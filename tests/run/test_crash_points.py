@@ -16,7 +16,7 @@ from factories import TINY, make_config
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
 def test_a_kill_before_any_change_of_the_disk_changes_nothing(tmp_path: Path) -> None:
     configuration = tmp_path / "configuration.json"
-    configuration.write_text(json.dumps(make_config(*TINY, "dataset=digits", "method=lw"), default=str))
+    configuration.write_text(json.dumps(make_config(*TINY, "trainer.checkpoint_every=6", "method=lw"), default=str))
     program = Path(__file__).with_name("crash_points.py")
     done = subprocess.run([sys.executable, program, tmp_path, configuration], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
