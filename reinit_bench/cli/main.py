@@ -198,7 +198,9 @@ def one_line(error: Exception) -> str:
         fields = ", ".join(str(key) for key in cause.parent_node if not str(key).startswith("_"))
         return f"there is no field {cause.full_key}; the fields there are {fields}"
     if isinstance(error, OverrideParseException):
-        key = error.override.partition("=")[0]
+        key, equals, _ = error.override.partition("=")
+        if not equals:
+            return f"cannot read {error.override!r}; fields are set with NAME=VALUE, and reinit-bench --help lists them"
         return f"cannot read {error.override!r}; put values with special characters in quotes: '{key}=\"VALUE\"'"
     text = " ".join(str(error).split()) or type(error).__name__
     if hasattr(error, "format_message"):  # from the sub-commands' parser
