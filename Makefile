@@ -44,7 +44,7 @@ test-slurm: setup ## Run the tests on a real SLURM of two nodes, set up on this 
 	$(BIN)/python -m pytest -m slurm -rs
 
 test-fast: setup ## Run the quick tests (under 90 seconds)
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not slurm"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not long and not prepare and not slurm"
 
 lint: setup ## Check style (ruff) and types (mypy)
 	$(BIN)/ruff check $(CHECKED)

@@ -117,7 +117,10 @@ def test_a_users_own_options_compose_as_in_hydra(tmp_path: Path) -> None:
             assert compose.compose(overrides) == compose.by_hydra(overrides), overrides
 
 
-@pytest.mark.parametrize("name", ["paper", "figure2", "ablation", "digits"])
+SLOW_STUDIES = [pytest.param(name, marks=pytest.mark.slow) for name in ("figure2", "ablation")]
+
+
+@pytest.mark.parametrize("name", ["paper", "digits", *SLOW_STUDIES])
 def test_runs_of_a_study_compose_as_in_hydra(compose: Composer, name: str) -> None:
     jobs = compose.jobs([f"study={name}"])
     for job in random.Random(name).sample(jobs, 3):

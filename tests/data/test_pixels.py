@@ -143,6 +143,7 @@ def test_floating_point_pixels_are_refused() -> None:
         decode(content)
 
 
+@pytest.mark.slow
 def test_a_hundred_megapixels_are_read_and_a_limit_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     content = encoded(Image.new("1", (14_000, 14_000)), "PNG")
     assert decode(content, Decoding(channels=1)).shape == (14_000, 14_000, 1)

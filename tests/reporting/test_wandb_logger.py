@@ -139,6 +139,7 @@ def test_a_resumed_run_stays_one_run_and_logs_no_step_twice(tmp_path: Path) -> N
     assert summary(before)["state"] == "interrupted"
 
 
+@pytest.mark.slow
 def test_rounds_repeated_to_a_resumed_run_reach_only_its_summary(tmp_path: Path) -> None:
     first = offline(tmp_path)
     train(first, stop=2)
@@ -152,6 +153,7 @@ def test_rounds_repeated_to_a_resumed_run_reach_only_its_summary(tmp_path: Path)
     assert summary(after)["round 1/test_accuracy"] == 0.932
 
 
+@pytest.mark.slow
 def test_a_restarted_run_is_logged_from_its_first_step(tmp_path: Path) -> None:
     for _ in range(2):
         logger = offline(tmp_path)

@@ -11,6 +11,7 @@ import pytest
 from factories import TINY, make_config
 
 
+@pytest.mark.slow
 @pytest.mark.long
 @pytest.mark.timeout(1200)
 @pytest.mark.skipif(sys.platform == "win32", reason="needs fork")
