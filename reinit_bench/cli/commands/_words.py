@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reinit_bench.cli.words import readable, results_dir_of, without_results_dir
+from reinit_bench.core.settings import ConfigError
 
 if TYPE_CHECKING:
     from reinit_bench.sweep.plan import Plan
@@ -22,6 +23,18 @@ Words = Annotated[
 def split_results_dir(words: Sequence[str] | None) -> tuple[Path, list[str]]:
     """The results folder, from `results_dir=`, the configuration, the variable or the default; and the other words."""
     return results_dir_of(words or []), without_results_dir(words or [])
+
+
+def only_results_dir(command: str, words: Sequence[str] | None) -> Path:
+    """The results folder, for a sub-command that accepts nothing else.
+
+    Raises:
+        ConfigError: there are other words.
+    """
+    results_dir, others = split_results_dir(words)
+    if others:
+        raise ConfigError(f"{command} accepts only results_dir=DIR; got {' '.join(others)}")
+    return results_dir
 
 
 def plan_of(words: Sequence[str] | None) -> Plan:

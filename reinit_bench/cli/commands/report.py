@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from reinit_bench.cli.commands._source import Out, collection_of
-from reinit_bench.cli.commands._words import split_results_dir
-from reinit_bench.core.settings import ConfigError
+from reinit_bench.cli.commands._words import only_results_dir
 
 if TYPE_CHECKING:
     from reinit_bench.analysis.report.page import Progress
@@ -23,15 +22,14 @@ Words = Annotated[list[str] | None, typer.Argument(metavar="[results_dir=DIR]", 
 
 def command(words: Words = None, out: Out = None) -> None:
     """Write RESULTS_DIR/report.html: the verdict, all tables, figures and runs, and what is missing."""
+    results_dir = only_results_dir("report", words)
+    collection = collection_of("runs", results_dir)
+    # Only now: these import scipy, which takes a second.
     from reinit_bench.analysis.report.build import build_page
     from reinit_bench.analysis.report.page import Trouble
     from reinit_bench.analysis.report.page_html import write_report
     from reinit_bench.sweep.status import cause, stored_plan
 
-    results_dir, others = split_results_dir(words)
-    if others:
-        raise ConfigError(f"report accepts only results_dir=DIR; got {' '.join(others)}")
-    collection = collection_of("runs", results_dir)
     done = set(collection.frame["run_id"])
     unfinished = stored_plan(results_dir, but=done)
     troubles = [
@@ -50,7 +48,6 @@ def _studies(done: set[str], unfinished: Plan) -> Iterator[Progress]:
     from reinit_bench.analysis.report.page import Progress
     from reinit_bench.cli.compose import composer
     from reinit_bench.core.conf_dir import option_file, options
-    from reinit_bench.core.config import Experiment
     from reinit_bench.sweep.plan import STATES
 
     states = {**{run.run_id: run.state for run in unfinished.runs}, **dict.fromkeys(done, "done")}
@@ -58,8 +55,7 @@ def _studies(done: set[str], unfinished: Plan) -> Iterator[Progress]:
         for name in options("study"):
             if compose.study_of([f"study={name}"]).is_one_run:
                 continue
-            jobs = compose.jobs([f"study={name}"])
-            runs = {Experiment.from_dict(compose.compose(overrides)).run_id for overrides in jobs}
+            runs = {run.run_id for run in compose.planned(compose.jobs([f"study={name}"]))}
             found = Counter(states.get(run_id, "missing") for run_id in runs)
             file = option_file("study", name)
             about = _about(file) if file else ""

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from reinit_bench.cli.commands._words import Words, split_results_dir
+from reinit_bench.cli.commands._words import Words, only_results_dir
 from reinit_bench.core.settings import ConfigError
 
 Seal = Annotated[bool, typer.Option("--seal", help="Add checksums to results of older versions, as they are now.")]
@@ -16,9 +16,7 @@ def command(words: Words = None, seal: Seal = False) -> int:
     """Check every file of every finished run; exit with 1 if one has changed, is missing, or cannot be read."""
     from reinit_bench.store.store import BELONGING, Store
 
-    results_dir, others = split_results_dir(words)
-    if others:
-        raise ConfigError(f"verify accepts only results_dir=DIR; got {' '.join(others)}")
+    results_dir = only_results_dir("verify", words)
     store = Store(results_dir)
     counts = {"whole": 0, "without checksums": 0, "newly sealed": 0, "harmed": 0}
     for run_id in store.run_ids():
