@@ -159,12 +159,15 @@ def _run_seeds(job: Served, observer: PipeObserver, interrupt: Interrupt) -> Non
         observer.run_id = left[0]
         observer.emit("seeds", runs=len(left), round=index, rounds=rounds)
 
+    experiments, (_, execution) = [experiment for experiment, _ in job], job[0]
     try:
-        experiments, (_, execution) = [experiment for experiment, _ in job], job[0]
         run_seeds(experiments, execution, ended, round_begins=round_begins, interrupt=interrupt)
     except (Exception, KeyboardInterrupt) as error:
-        for observer.run_id in left:
-            _emit_end(observer, error)
+        for experiment in experiments:
+            if experiment.run_id in left:
+                _leave_failure(experiment, execution, error)
+                observer.run_id = experiment.run_id
+                _emit_end(observer, error)
 
 
 def _emit_end(

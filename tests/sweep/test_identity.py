@@ -155,3 +155,41 @@ def test_an_edited_method_is_run_again_and_why_says_so(folder: Path) -> None:
     told = command("why", *(result["run_id"] for result in results))
     assert [line.split()[1] for line in told.splitlines() if "method." in line] == ["method._source_"]
     assert "already done" in command(*run)
+
+
+OWN_STUDY = "name: mine\ngrids: [{method: head, seed: [0, 1]}]\n"
+
+
+@pytest.fixture
+def own_study(folder: Path) -> Path:
+    """A folder of groups with a method of the user's own and a study of it."""
+    groups = folder / "conf"
+    for name, text in (("method/head", "_target_: own_methods.Head\nname: head\n"), ("study/mine", OWN_STUDY)):
+        (groups / name).parent.mkdir(parents=True)
+        (groups / f"{name}.yaml").write_text(text)
+    return groups
+
+
+def test_the_report_counts_the_runs_of_a_study_of_own_code(folder: Path, own_study: Path) -> None:
+    from reinit_bench.cli.commands.report import _studies
+    from reinit_bench.cli.compose import composer
+    from reinit_bench.sweep.plan import Plan
+
+    with own_config(own_study, None):
+        with composer() as compose:
+            done = {run.run_id for run in compose.planned(compose.jobs(["study=mine"]))}
+        (mine,) = (progress for progress in _studies(done, Plan(runs=())) if progress.study == "mine")
+    assert (len(done), mine.counts["done"], mine.total) == (2, 2, 2)
+
+
+def test_seeds_side_by_side_that_cannot_begin_are_found_by_status(folder: Path, own_study: Path) -> None:
+    (own_study / "method" / "head.yaml").write_text("_target_: own_methods.Misspelt\nname: head\nrepeats: 1\n")
+    command = [sys.executable, "-m", "reinit_bench"]
+    sweep = ["-m", "--config-dir", str(own_study), "study=table1", "method=head", "dataset=synthetic", "seed=0,1"]
+    results = f"results_dir={folder / 'r'}"
+    done = subprocess.run([*command, *sweep, results], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 1, done.stdout + done.stderr
+    status = subprocess.run([*command, "status", results, "--json"], cwd=folder, capture_output=True, text=True)
+    told = json.loads(status.stdout)
+    assert told["states"]["failed"] == told["runs"] >= 2
+    assert all("own_methods.Misspelt" in run["error"] for run in told["each"])
