@@ -7,7 +7,6 @@ or absent. Its files are checked against its manifest before anything is read fr
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import os
 import shutil
@@ -20,6 +19,7 @@ import numpy as np
 
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.source import Examples
+from reinit_bench.store.seal import file_sha256
 
 FORMAT = 1
 """Raised when the layout of a cache changes; a cache of another format is rebuilt."""
@@ -171,12 +171,6 @@ class CacheWriter:
         shutil.rmtree(self.path, ignore_errors=True)
         self.partial.rename(self.path)
         return Cache(self.path)
-
-
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal digits."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def stamp(path: Path, sha256: str) -> list[Any]:

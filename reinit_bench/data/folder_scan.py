@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from reinit_bench.core.machine import cores
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.locations import data_dir
 from reinit_bench.store.files import StoreError, write_json
+from reinit_bench.store.seal import file_sha256
 
 SPLITS: Mapping[str, tuple[str, ...]] = {
     "train": ("train", "training"),
@@ -60,8 +62,8 @@ class Listing:
 
     def counts(self, files: Files) -> dict[str, int]:
         """How many of these files each class has, by name."""
-        numbers = [number for _, number in files]
-        return {name: numbers.count(number) for number, name in enumerate(self.classes)}
+        found = Counter(number for _, number in files)
+        return {name: found[number] for number, name in enumerate(self.classes)}
 
 
 def scan(path: str | Path) -> Listing:
@@ -205,8 +207,7 @@ def _hashes(root: Path, names: Sequence[str]) -> dict[str, str]:
 def _reading(root: Path) -> Callable[[str], str]:
     def sha256(name: str) -> str:
         try:
-            with (root / name).open("rb") as stream:
-                return hashlib.file_digest(stream, "sha256").hexdigest()
+            return file_sha256(root / name)
         except OSError as error:
             raise ConfigError(
                 f"{root / name} cannot be read: {error.strerror}; change its permissions or remove it"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -39,7 +40,7 @@ def _with_source(group: str, section: Any) -> Any:
 def check_name(group: str, name: str, target: str) -> None:
     """Raise ConfigError if an option of this group has the same name and another class: tables could not tell them."""
     for option in options(group):
-        found_name, found_target = _named(group, option)
+        found_name, found_target = _named(group, option_file(group, option))
         if found_name == name and found_target != target:
             raise ConfigError(
                 f"two {group}s are called {name!r}: {target}, and {found_target} of {group}={option}; "
@@ -47,9 +48,9 @@ def check_name(group: str, name: str, target: str) -> None:
             )
 
 
-def _named(group: str, option: str) -> tuple[Any, Any]:
-    """The name and the class that an option's file gives."""
-    file = option_file(group, option)
+@cache
+def _named(group: str, file: Path | None) -> tuple[Any, Any]:
+    """The name and the class that an option's file gives; read once, not for every name that is checked."""
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8")) if file else None
     except (OSError, ValueError, yaml.YAMLError):

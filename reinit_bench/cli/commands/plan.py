@@ -27,6 +27,5 @@ def command(words: Words = None, json: Annotated[bool, typer.Option("--json", he
     console = Console()
     console.print(plan_table(plan, "Plan", rates, auto))
     console.out(cost_line(cost_left(plan.runs, rates, auto)), highlight=False)
-    there = cost_left(plan.runs, rates)
-    if auto == CPU and GPU in there.hours:
-        console.out(f"with hydra/launcher=slurm: about {hours_line(there.hours)}", highlight=False)
+    if auto == CPU and GPU in (there := cost_left(plan.runs, rates).hours):
+        console.out(f"with hydra/launcher=slurm: about {hours_line(there)}", highlight=False)

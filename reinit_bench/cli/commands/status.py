@@ -88,7 +88,9 @@ def _lines(plan: Plan, results_dir: Path) -> list[str]:
     from reinit_bench.sweep.slurm.trouble import slurm_trouble
     from reinit_bench.sweep.status import trouble
 
-    return [*trouble(plan), *slurm_trouble(results_dir), *_unprepared(plan)]
+    # SLURM has just not answered for the plan: asking it again would take as long and say the same.
+    on_slurm = [] if plan.in_state("unknown") else slurm_trouble(results_dir)
+    return [*trouble(plan), *on_slurm, *_unprepared(plan)]
 
 
 def _unprepared(plan: Plan) -> list[str]:

@@ -12,7 +12,6 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from tensorflow_datasets.core.download import checksums, downloader, resource
 
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.data.cache import file_sha256
 from reinit_bench.data.locations import manual_dir
 from reinit_bench.data.preparing.fetch import (
     Cancelled,
@@ -25,6 +24,7 @@ from reinit_bench.data.preparing.fetch import (
     vouched_sha256,
 )
 from reinit_bench.data.preparing.job import Job
+from reinit_bench.store.seal import file_sha256
 
 
 class Downloads:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -103,16 +104,9 @@ def _submit_array(
     try:
         job = ArrayExecutor(batch).submit_tasks(resources, options, max_parallel)
     except Exception:
-        _remove(batch)
+        shutil.rmtree(batch.folder)  # SLURM did not accept it
         raise
     return batch.submitted(job)
-
-
-def _remove(batch: Batch) -> None:
-    """Delete the folder of a batch that SLURM did not accept."""
-    for path in sorted(batch.folder.rglob("*"), reverse=True):
-        path.rmdir() if path.is_dir() else path.unlink()
-    batch.folder.rmdir()
 
 
 @contextmanager
