@@ -92,10 +92,10 @@ class Task:
                 inputs = kept[start : start + size].permute(0, 3, 1, 2)
             yield inputs, chosen.labels[start : start + size]
 
-    def sample(self, count: int, generator: torch.Generator) -> Tensor:
-        """Inputs of `count` random training examples (all, if there are fewer), without augmentation."""
+    def sample(self, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        """Inputs and labels of `count` random training examples (all, if there are fewer), without augmentation."""
         positions = torch.randperm(len(self.train), generator=generator)[:count]
-        return self._scaled(self.train.take(positions))
+        return self._scaled(self.train.take(positions)), self.train.labels[positions.to(self.device)]
 
     def _whole(self, split: str) -> Tensor | None:
         """All images of a small split as evaluation sees them, (n, height, width, channels); None for a large one."""

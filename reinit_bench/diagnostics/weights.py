@@ -29,7 +29,7 @@ def measure(net: BlockNet, task: Task, seed: int) -> Iterator[tuple[str, Any]]:
         ValueError: the network has no dense layer that could be its head.
     """
     head = head_of(net)
-    inputs = task.sample(EXAMPLES, stream(seed, "weights", "sample"))
+    inputs, _ = task.sample(EXAMPLES, stream(seed, "weights", "sample"))
     activations, kernel = norm_of_input(net, head, inputs), frobenius(head.weight)
     yield "activations", activations
     yield "head", kernel

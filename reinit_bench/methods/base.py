@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, TypeAlias
 
 import torch
 from torch import Tensor
 
+from reinit_bench.core.hooks import Hooks
 from reinit_bench.core.randomness import stream
 from reinit_bench.core.rounds import Round
 from reinit_bench.core.settings import Settings, setting
-from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.methods.gradients import gradient
+from reinit_bench.models.blocknet import BlockNet, is_kernel
 from reinit_bench.models.initializers import Initializer, initial_values
 
 Mask: TypeAlias = Mapping[str, Tensor]
@@ -30,27 +32,42 @@ class Context:
         round: the round that begins.
         seed: the run's seed, for the method's named streams.
         initializer: what the network was initialized with.
+        initial: computes every parameter's value at the run's first initialization, on the parameter's device.
         initial_norms: each kernel's Frobenius norm at initialization.
-        sample: returns the inputs of a given number of random training examples, without augmentation: Algorithm 1's
-            X, the same in all rounds of a run.
+        examples: returns inputs and labels of a given number of random training examples, without augmentation:
+            Algorithm 1's X, the same in all rounds of a run.
+        batches: returns all training examples in order, without augmentation, a given number at a time.
+        micro_batch: examples that may go through the network at once; None: any number.
     """
 
     round: Round
     seed: int
     initializer: Initializer
+    initial: Callable[[], Mapping[str, Tensor]]
     initial_norms: Mapping[str, float]
-    sample: Callable[[int], Tensor]
+    examples: Callable[[int], tuple[Tensor, Tensor]]
+    batches: Callable[[int], Iterable[tuple[Tensor, Tensor]]]
+    micro_batch: int | None = None
 
     def stream(self, *purpose: str | int) -> torch.Generator:
         """A named stream of this run (not of this round: name the round if it matters)."""
         return stream(self.seed, *purpose)
+
+    def sample(self, count: int) -> Tensor:
+        """The inputs of `examples`."""
+        return self.examples(count)[0]
+
+    def gradients(self, net: BlockNet, batch_size: int) -> Iterator[dict[str, Tensor]]:
+        """The gradient of the mean cross-entropy over each batch of `batches`; see `gradients.gradient`."""
+        for inputs, labels in self.batches(batch_size):
+            yield gradient(net, inputs, labels, self.micro_batch)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reinitializer(Settings):
     """Base of all methods: one file and one frozen dataclass of hyperparameters each.
 
-    A subclass defines what `select` redraws; everything else has defaults that suit most methods.
+    Most methods define what `select` redraws (see `Redraw`), or another `transform`, or `hooks`.
     """
 
     section: ClassVar[str] = "method"
@@ -62,6 +79,12 @@ class Reinitializer(Settings):
         """The rounds of a run on a network of `num_blocks` blocks, each of at most `max_steps` steps."""
         count = num_blocks * repeats
         return tuple(Round(index=i, block=0, repeat=i, max_steps=max_steps) for i in range(1, count + 1))
+
+    def transform(self, net: BlockNet, context: Context) -> None:
+        """Change the network, in place, at the start of this round: `prepare`, then equation (1)."""
+        self.prepare(net, context)
+        mask = self.select(net, context)
+        apply_mask(net, mask, self.fresh(net, mask, context))
 
     def prepare(self, net: BlockNet, context: Context) -> None:
         """Change the network before anything is redrawn (LW rescales and fills a lambda layer)."""
@@ -78,6 +101,40 @@ class Reinitializer(Settings):
         """Names of parameters that this round does not train."""
         return frozenset()
 
+    def hooks(self, net: BlockNet, context: Context) -> Hooks | None:
+        """What acts while this round trains; None for most methods.
+
+        Called before `transform`: the network is as the last round has left it.
+        """
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Redraw(Reinitializer):
+    """Base of the methods that redraw parameters."""
+
+    fresh_scale: float = setting(1.0, above=0)
+    """Multiplies the fresh kernels. With sqrt(6) the deviation is that of the uniform draws of three public codes."""
+
+    def fresh(self, net: BlockNet, mask: Mask, context: Context) -> Mapping[str, Tensor]:
+        values = super().fresh(net, mask, context)
+        return {name: value * self.fresh_scale if is_kernel(value) else value for name, value in values.items()}
+
+
+def acts_while_training(method: Reinitializer) -> bool:
+    """Whether the method has hooks; its option file says so too (`_hooks_: true`)."""
+    return type(method).hooks is not Reinitializer.hooks
+
+
+@torch.no_grad()
+def begin_round(method: Reinitializer, net: BlockNet, context: Context) -> Hooks | None:
+    """All that a method does between two rounds; returns what it does while the next one trains."""
+    hooks = method.hooks(net, context)
+    method.transform(net, context)
+    if hooks is not None:
+        hooks.begin(net)
+    return hooks
+
 
 @torch.no_grad()
 def apply_mask(net: BlockNet, mask: Mask, fresh: Mapping[str, Tensor]) -> None:
@@ -87,15 +144,6 @@ def apply_mask(net: BlockNet, mask: Mask, fresh: Mapping[str, Tensor]) -> None:
         old = parameters[name]
         assert chosen.shape == old.shape, f"mask of {name} has shape {chosen.shape}, the parameter {old.shape}"
         old.copy_(torch.where(chosen.to(old.device), fresh[name], old))
-
-
-@torch.no_grad()
-def reinitialize(method: Reinitializer, net: BlockNet, context: Context) -> Mask:
-    """Everything that a method does between two rounds; returns the mask that it used."""
-    method.prepare(net, context)
-    mask = method.select(net, context)
-    apply_mask(net, mask, method.fresh(net, mask, context))
-    return mask
 
 
 def full_mask(net: BlockNet, names: Iterable[str]) -> Mask:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from reinit_bench.core.settings import setting
-from reinit_bench.methods.base import Context, Mask, Reinitializer, full_mask
+from reinit_bench.methods.base import Context, Mask, Redraw, full_mask
 from reinit_bench.methods.layerwise import fill_lambda, rescale
 from reinit_bench.models.blocknet import BlockNet
 
@@ -20,7 +20,7 @@ def last_conv_block(net: BlockNet) -> int:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Fc(Reinitializer):
+class Fc(Redraw):
     """Redraws every dense layer after the last convolutional block: kernels, biases and norms."""
 
     extent: str = setting("dense", choices=("dense", "head"))

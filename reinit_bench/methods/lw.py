@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from reinit_bench.core.rounds import Round
 from reinit_bench.core.settings import ConfigError, setting
-from reinit_bench.methods.base import Context, Mask, Reinitializer, full_mask
+from reinit_bench.methods.base import Context, Mask, Redraw, full_mask
 from reinit_bench.methods.layerwise import fill_lambda, rescale
 from reinit_bench.models.blocknet import BlockNet
 
 
 @dataclass(frozen=True, kw_only=True)
-class Lw(Reinitializer):
+class Lw(Redraw):
     """For k = 1..K, N times each: rescale blocks 1..k, normalize block k's output, redraw all above it, train all.
 
     The switches turn off single steps (Appendix F).

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from reinit_bench.core.settings import setting
-from reinit_bench.methods.base import Mask, Reinitializer
+from reinit_bench.methods.base import Mask, Redraw
 from reinit_bench.models.blocknet import BlockNet, kernel_names
 
 Choose = Callable[[Tensor, int, str], Tensor]
@@ -19,7 +19,7 @@ Choose = Callable[[Tensor, int, str], Tensor]
 
 
 @dataclass(frozen=True, kw_only=True)
-class SubsetMethod(Reinitializer):
+class SubsetMethod(Redraw):
     """Methods that redraw a fixed fraction of the parameters before every round but the first."""
 
     fraction: float = setting(0.2, above=0, most=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -16,7 +17,7 @@ from reinit_bench.data.task import Task
 from reinit_bench.methods.base import Context, Reinitializer
 from reinit_bench.methods.layerwise import frobenius
 from reinit_bench.models.blocknet import BlockNet, kernel_names
-from reinit_bench.models.initializers import Initializer, initialize
+from reinit_bench.models.initializers import Initializer, initial_values, initialize
 from reinit_bench.models.layers import Architecture
 from reinit_bench.training.device import choose_device
 
@@ -65,11 +66,19 @@ class Assembly:
             round=current,
             seed=self.experiment.seed,
             initializer=self.components.initializer,
+            initial=self._initial,
             initial_norms=self.initial_norms,
-            sample=self._sample,
+            examples=self._examples,
+            batches=partial(self.task.batches, "train"),
+            micro_batch=self.experiment.trainer.micro_batch,
         )
 
-    def _sample(self, count: int) -> Tensor:
+    def _initial(self) -> dict[str, Tensor]:
+        # Drawn again when a method asks: keeping them would cost every run the memory of a second network.
+        names = [name for name, _ in self.net.named_parameters()]
+        return initial_values(self.net, self.components.initializer, names, self.experiment.seed, "initialize")
+
+    def _examples(self, count: int) -> tuple[Tensor, Tensor]:
         return self.task.sample(count, stream(self.experiment.seed, "sample"))
 
 

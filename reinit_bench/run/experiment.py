@@ -11,7 +11,7 @@ import torch
 from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.data.task import Task, load_task
 from reinit_bench.diagnostics import write_diagnostics
-from reinit_bench.methods.base import reinitialize
+from reinit_bench.methods.base import begin_round
 from reinit_bench.run.components import Components, assemble
 from reinit_bench.run.life import life_of
 from reinit_bench.run.result import run_result, warn_at_chance
@@ -61,7 +61,9 @@ def run_experiment(
         for current in run.rounds[len(recorder.rounds) :]:
             context = run.context(current)
             if resumed is None:
-                reinitialize(components.method, run.net, context)
+                hooks = begin_round(components.method, run.net, context)
+            else:
+                hooks = components.method.hooks(run.net, context)
             ended, optimizer = train_round(
                 run.net,
                 run.task,
@@ -71,6 +73,7 @@ def run_experiment(
                 precision=experiment.precision,
                 compile=execution.compile,
                 frozen=components.method.frozen(run.net, context),
+                hooks=hooks,
                 resume=resumed,
                 carried=recorder.optimizer,
                 total_step=recorder.total_step,

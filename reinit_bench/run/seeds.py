@@ -21,7 +21,7 @@ from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.task import load_task
 from reinit_bench.diagnostics import write_diagnostics
 from reinit_bench.kernels.many_mlps import Steps
-from reinit_bench.methods.base import reinitialize
+from reinit_bench.methods.base import acts_while_training, begin_round
 from reinit_bench.run.components import Assembly, Components, assemble
 from reinit_bench.run.life import Life, life_of
 from reinit_bench.run.result import run_result
@@ -39,6 +39,10 @@ RoundBegins = Callable[[int, int], None]
 """Called with a round's number and the number of rounds."""
 
 
+class TrainsAlone(ConfigError):
+    """Runs of this method cannot train side by side."""
+
+
 def run_seeds(
     experiments: Sequence[Experiment],
     execution: Execution,
@@ -52,9 +56,12 @@ def run_seeds(
     `ended` is called once for each of them. A run that fails does not stop the others; a finished one is not run again.
 
     Raises:
+        TrainsAlone: the method acts while a round trains; nothing has begun.
         Interrupted: a stop was requested; `ended` has been called for every run.
     """
     components = Components.of(experiments[0], execution)
+    if acts_while_training(components.method):
+        raise TrainsAlone(f"method {experiments[0].method['name']} acts while a round trains; its seeds train alone")
     set_up_arithmetic(components.device)
     batch = _Batch(components, execution, ended)
     try:
@@ -115,7 +122,7 @@ class _Batch:
 
     def _round(self, current: Round, interrupt: Interrupt) -> None:
         started = time.perf_counter()
-        self._each(lambda member: reinitialize(self.components.method, member.run.net, member.run.context(current)))
+        self._each(lambda member: begin_round(self.components.method, member.run.net, member.run.context(current)))
         groups: dict[frozenset[str], list[_Member]] = defaultdict(list)
         for member in self.members:
             groups[self.components.method.frozen(member.run.net, member.run.context(current))].append(member)

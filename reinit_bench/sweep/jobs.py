@@ -33,7 +33,8 @@ def jobs_of(runs: Iterable[PlannedRun], *, gpu: bool = False) -> list[Job]:
 def can_train_side_by_side(experiment: Experiment, execution: Execution) -> bool:
     """Whether `training.side_by_side` trains such a run exactly: a perceptron on vectors, all examples in each step.
 
-    Runs that are logged to Weights & Biases are excluded: a logger follows one run at a time.
+    Runs that are logged to Weights & Biases are excluded: a logger follows one run at a time. So are methods that act
+    while a round trains.
     """
     trainer, examples = experiment.trainer, experiment.dataset.get("train_examples")
     return (
@@ -41,6 +42,7 @@ def can_train_side_by_side(experiment: Experiment, execution: Execution) -> bool
         and experiment.image_size is None
         and experiment.precision == "fp32"
         and not experiment.dropout["rate"]
+        and not experiment.method.get("_hooks_")
         and isinstance(examples, int)
         and examples <= trainer.batch_size
         and trainer.validation_fraction == 0

@@ -106,7 +106,7 @@ def work(connection: Connection, threads: int | None, gpu: str | None) -> None:
             if len(job) == 1:
                 _run(*job[0], tasks, observer, interrupt)
             else:
-                _run_seeds(job, observer, interrupt)
+                _run_seeds(job, tasks, observer, interrupt)
 
 
 def _run(
@@ -141,9 +141,9 @@ def _leave_failure(experiment: Experiment, execution: Execution, error: BaseExce
             record_failure(folder, experiment, in_one_line(error), type(error).__name__)
 
 
-def _run_seeds(job: Served, observer: PipeObserver, interrupt: Interrupt) -> None:
+def _run_seeds(job: Served, tasks: TaskCache, observer: PipeObserver, interrupt: Interrupt) -> None:
     """Run several seeds side by side; their progress is reported as that of the first unfinished one."""
-    from reinit_bench.run.seeds import run_seeds
+    from reinit_bench.run.seeds import TrainsAlone, run_seeds
 
     left = [experiment.run_id for experiment, _ in job]
     accuracies: list[float] = []
@@ -162,6 +162,9 @@ def _run_seeds(job: Served, observer: PipeObserver, interrupt: Interrupt) -> Non
     experiments, (_, execution) = [experiment for experiment, _ in job], job[0]
     try:
         run_seeds(experiments, execution, ended, round_begins=round_begins, interrupt=interrupt)
+    except TrainsAlone:  # a method of the user's own whose option file does not say so
+        for experiment in experiments:
+            _run(experiment, execution, tasks, observer, interrupt)
     except (Exception, KeyboardInterrupt) as error:
         for experiment in experiments:
             if experiment.run_id in left:

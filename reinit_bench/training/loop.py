@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from reinit_bench.core.config import Trainer
+from reinit_bench.core.hooks import Hooks
 from reinit_bench.core.randomness import stream
 from reinit_bench.core.rounds import Round
 from reinit_bench.core.settings import ConfigError
@@ -59,6 +60,7 @@ class RoundState:
     validation: dict[str, float] = field(default_factory=dict)
     """Validation accuracy and loss of the last epoch."""
     optimizer: dict[str, Any] = field(default_factory=dict)
+    hooks: dict[str, Any] = field(default_factory=dict)
     seconds: float = 0.0
 
 
@@ -111,6 +113,7 @@ def train_round(
     precision: str = "fp32",
     compile: str = "auto",  # noqa: A002 (the option's name)
     frozen: Set[str] = frozenset(),
+    hooks: Hooks | None = None,
     resume: RoundState | None = None,
     carried: dict[str, Any] | None = None,
     total_step: int = 0,
@@ -123,6 +126,7 @@ def train_round(
         precision: fp32 or bf16.
         compile: what compiles the step, see `step.backend_of`.
         frozen: names of parameters that stay as they are.
+        hooks: what the method does while the round trains.
         resume: the state from a checkpoint of this round; `net` must hold that checkpoint's weights.
         carried: the optimizer's state at the end of the previous round, if it is carried over.
         total_step: steps of the whole run before this round.
@@ -145,11 +149,14 @@ def train_round(
         total_step=total_step,
         callbacks=callbacks or Callbacks(),
         optimizer=make_optimizer(net, trainer, frozen),
+        hooks=hooks,
         state=resume or _fresh_state(trainer, carried),
         backend=backend_of(compile, task.device),
         # Step 0 is saved too: a round's start, after reinitialization.
         saved_step=-1 if resume is None else resume.step,
     )
+    if hooks is not None and resume is not None:
+        hooks.load_state_dict(resume.hooks)
     at_once = min(training.batch_size, trainer.micro_batch or training.batch_size)
     with memory_explained(task.device, task.input_shape, precision, at_once):
         for name, parameter in net.named_parameters():
@@ -177,6 +184,7 @@ class _RoundTraining:
     total_step: int
     callbacks: Callbacks
     optimizer: torch.optim.Optimizer
+    hooks: Hooks | None
     state: RoundState
     backend: str | None
     saved_step: int
@@ -235,12 +243,29 @@ class _RoundTraining:
         for number, dropout in enumerate(self.step.dropouts):
             dropout.generator = stream(seed, "dropout", index, step, number, device=self.task.device)
         self.optimizer.zero_grad(set_to_none=True)
-        loss, right = self.step(inputs, labels)
-        self.optimizer.step()
+        if self.hooks is None:
+            loss, right = self.step(inputs, labels)
+            self.optimizer.step()
+        else:
+            loss, right = self._step_with_hooks(self.hooks, inputs, labels)
         self.unread.append(loss)
         self.correct += right
         self.state.step += 1
         self.state.seen += len(labels)
+
+    def _step_with_hooks(self, hooks: Hooks, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        with torch.no_grad():
+            targets = hooks.targets(inputs, labels)
+        loss, right = self.step(inputs, labels, targets)
+        penalty = hooks.penalty(self.net)
+        if penalty is not None:
+            penalty.backward()
+        with torch.no_grad():
+            hooks.before_step(self.net)
+        self.optimizer.step()
+        with torch.no_grad():
+            hooks.after_step(self.net)
+        return loss, right
 
     def _read_device(self) -> None:
         """Bring losses and counts of correct answers to the host.
@@ -265,6 +290,8 @@ class _RoundTraining:
         self._read_device()
         self.state.stopping = self.stopping.to_dict()
         self.state.optimizer = self.optimizer.state_dict()
+        if self.hooks is not None:
+            self.state.hooks = self.hooks.state_dict()
         self.state.seconds = time.perf_counter() - self.started
         self.callbacks.save(self.state)
         self.saved_step = self.state.step
@@ -283,6 +310,9 @@ class _RoundTraining:
                 state.lr *= self.trainer.lr_factor
                 set_lr(self.optimizer, state.lr)
         self._tell(lr, metrics)
+        if self.hooks is not None and not converged and state.step < self.round.max_steps:
+            with torch.no_grad():
+                self.hooks.after_epoch(self.net, self.optimizer)
         state.epoch += 1
         state.losses, state.correct, state.seen = [], 0, 0
         return converged

@@ -55,12 +55,18 @@ class TrainingStep:
         self._full = min(batch_size, micro_batch or batch_size)
         self._compiled = None if backend is None else compiled_forward(backend)
 
-    def __call__(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        """Add to the parameters' gradients; returns the loss and the number of correct answers, both on the device."""
+    def __call__(self, inputs: Tensor, labels: Tensor, targets: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Add to the parameters' gradients; returns the loss and the number of correct answers, both on the device.
+
+        Args:
+            targets: what the cross-entropy is taken to, if not the labels: probabilities (n, classes).
+        """
+        if targets is None:
+            targets = labels
         count = len(labels)
         size = self.micro_batch or count
         if size >= count:
-            loss, logits = self._forward(inputs, labels)
+            loss, logits = self._forward(inputs, targets)
             loss.backward()
             return loss.detach(), _right(logits, labels)
         loss, right = torch.zeros((), device=labels.device), torch.zeros((), dtype=torch.int64, device=labels.device)
@@ -68,7 +74,7 @@ class TrainingStep:
             for dropout in self.dropouts:
                 dropout.part = (start, count)
             part, answers = inputs[start : start + size], labels[start : start + size]
-            part_loss, logits = self._forward(part, answers)
+            part_loss, logits = self._forward(part, targets[start : start + size])
             part_loss = part_loss * (len(answers) / count)
             part_loss.backward()
             loss += part_loss.detach()
@@ -77,27 +83,27 @@ class TrainingStep:
             dropout.part = None
         return loss, right
 
-    def _forward(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        if self._compiled is None or len(labels) != self._full:
-            return forward(self.net, inputs, labels, self.precision)
+    def _forward(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        if self._compiled is None or len(targets) != self._full:
+            return forward(self.net, inputs, targets, self.precision)
         from torch._dynamo.exc import TorchDynamoException
 
         try:
-            return self._compiled(self.net, inputs, labels, self.precision)
+            return self._compiled(self.net, inputs, targets, self.precision)
         except TorchDynamoException as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             warnings.warn(
                 f"cannot compile the network, training without ({reason}); compile=none avoids this", stacklevel=2
             )
             self._compiled = None
-            return forward(self.net, inputs, labels, self.precision)
+            return forward(self.net, inputs, targets, self.precision)
 
 
-def forward(net: nn.Module, inputs: Tensor, labels: Tensor, precision: str) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropy, and the logits (n, classes)."""
+def forward(net: nn.Module, inputs: Tensor, targets: Tensor, precision: str) -> tuple[Tensor, Tensor]:
+    """Mean cross-entropy to class numbers (n,) or probabilities (n, classes), and the logits (n, classes)."""
     with autocast(inputs.device, precision):
         logits = net(inputs)
-    return functional.cross_entropy(logits.float(), labels), logits
+    return functional.cross_entropy(logits.float(), targets), logits
 
 
 @functools.cache

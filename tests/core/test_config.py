@@ -79,7 +79,7 @@ def test_numbers_that_are_equal_give_the_same_id() -> None:
 
 def test_a_field_added_later_keeps_the_ids_of_runs_made_before_it() -> None:
     before = changed()
-    method = {**before.method, "added_later": 5, "_absent_": {"added_later": 5}}
+    method = {**before.method, "added_later": 5, "_absent_": {**before.method.get("_absent_", {}), "added_later": 5}}
     assert changed(method=method).run_id == before.run_id
     assert changed(method={**method, "added_later": 6}).run_id != before.run_id
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Iterator
+
 import torch
 from bits import copy_state
 from torch import Tensor
 
 from reinit_bench.core.randomness import stream
 from reinit_bench.core.rounds import Round
-from reinit_bench.methods.base import Context, Mask, Reinitializer, reinitialize
+from reinit_bench.methods.base import Context, Mask, Reinitializer, begin_round
 from reinit_bench.methods.layerwise import frobenius
 from reinit_bench.models.blocknet import BlockNet, kernel_names
 from reinit_bench.models.initializers import HeNormal, initialize
@@ -33,8 +36,10 @@ class FakeRun:
         self.seed = seed
         self.net = build(model, dropout_rate)
         initialize(self.net, HeNormal(), seed, "initialize")
+        self.initial = {name: value.detach().clone() for name, value in self.parameters.items()}
         self.norms = {name: frobenius(self.parameters[name]) for name in kernel_names(self.net)}
         self.inputs = torch.randn(70, *SHAPES[model], generator=stream(seed, "inputs"))
+        self.labels = torch.randint(3, (70,), generator=stream(seed, "labels"))
         self.asked_for: list[int] = []
         """How many examples each call asked of the sample."""
 
@@ -42,9 +47,12 @@ class FakeRun:
     def parameters(self) -> dict[str, Tensor]:
         return dict(self.net.named_parameters())
 
-    def sample(self, count: int) -> Tensor:
+    def examples(self, count: int) -> tuple[Tensor, Tensor]:
         self.asked_for.append(count)
-        return self.inputs[:count]
+        return self.inputs[:count], self.labels[:count]
+
+    def batches(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        return zip(self.inputs.split(size), self.labels.split(size), strict=True)
 
     def context(self, index: int, block: int = 0) -> Context:
         """What a method is told at the start of round `index`."""
@@ -52,8 +60,10 @@ class FakeRun:
             round=Round(index=index, block=block, repeat=1, max_steps=1),
             seed=self.seed,
             initializer=HeNormal(),
+            initial=lambda: self.initial,
             initial_norms=self.norms,
-            sample=self.sample,
+            examples=self.examples,
+            batches=self.batches,
         )
 
     def train(self) -> None:
@@ -63,9 +73,15 @@ class FakeRun:
                 value.mul_(1.5).add_(0.1 * torch.randn(value.shape, generator=stream(1, "fake training", name)))
 
     def begin(self, method: Reinitializer, index: int, block: int = 0) -> tuple[dict[str, Tensor], Mask]:
-        """Begin round `index`; returns the state dict as it was before, and the mask."""
-        before = copy_state(self.net)
-        return before, reinitialize(method, self.net, self.context(index, block))
+        """Begin round `index`; returns the state dict as it was before, and the mask of equation (1)."""
+        before, context = copy_state(self.net), self.context(index, block)
+        other = copy.deepcopy(self.net)
+        with torch.no_grad():
+            method.prepare(other, context)
+        mask = method.select(other, context)
+        self.asked_for.clear()
+        begin_round(method, self.net, context)
+        return before, mask
 
     def eta(self, name: str, index: int) -> Tensor:
         """Equation (1)'s eta for one parameter in round `index`, from its stream, by hand."""

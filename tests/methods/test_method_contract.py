@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,8 @@ from torch import Tensor
 
 from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.settings import ConfigError, instantiate
-from reinit_bench.methods.base import Context, Mask, Reinitializer, reinitialize
+from reinit_bench.methods.base import Mask, Redraw, Reinitializer, acts_while_training
 from reinit_bench.models.blocknet import kernel_names
-from reinit_bench.models.initializers import HeNormal
 
 MAX_STEPS = 7
 
@@ -41,9 +40,9 @@ def all_rounds(method: Reinitializer, model: str, seed: int = 0) -> tuple[FakeRu
     """Begin every round and train it with noise; returns the run and the mask of every round."""
     run, masks = FakeRun(model, seed), []
     for round_ in method.rounds(run.net.num_blocks, method.repeats, MAX_STEPS):
-        context = Context(round=round_, seed=seed, initializer=HeNormal(), initial_norms=run.norms, sample=run.sample)
-        masks.append(dict(reinitialize(method, run.net, context)))
-        frozen = method.frozen(run.net, context)
+        _, mask = run.begin(method, round_.index, round_.block)
+        masks.append(dict(mask))
+        frozen = method.frozen(run.net, run.context(round_.index, round_.block))
         assert frozen < set(run.parameters), "nothing is left to train"
         run.train()
     return run, masks
@@ -61,6 +60,22 @@ def test_the_yaml_states_how_many_rounds_there_are_if_not_k_times_n(
     section: dict[str, Any], method: Reinitializer
 ) -> None:
     assert len(method.rounds(4, 3, MAX_STEPS)) == section.get("_rounds_", 12)
+
+
+def test_the_yaml_says_whether_the_method_acts_while_a_round_trains(
+    section: dict[str, Any], method: Reinitializer
+) -> None:
+    assert section.get("_hooks_", False) is acts_while_training(method)
+
+
+def test_fresh_scale_multiplies_what_is_redrawn(method: Reinitializer) -> None:
+    if not isinstance(method, Redraw):
+        pytest.skip("redraws nothing")
+    run, name = FakeRun(), "blocks.3.conv.weight"
+    mask = {name: torch.ones_like(run.parameters[name], dtype=torch.bool)}
+    plain = method.fresh(run.net, mask, run.context(2))[name]
+    scaled = replace(method, fresh_scale=6**0.5).fresh(run.net, mask, run.context(2))[name]
+    assert torch.equal(scaled, plain * 6**0.5)
 
 
 @pytest.mark.parametrize(("blocks", "repeats"), [(4, 1), (3, 3)])
