@@ -18,7 +18,7 @@ def gradient(net: BlockNet, inputs: Tensor, labels: Tensor, micro_batch: int | N
     Args:
         micro_batch: examples that go through the network at once; None: all of them. Equal up to rounding.
     """
-    parameters = dict(net.named_parameters())
+    parameters: dict[str, Tensor] = dict(net.named_parameters())
     trained = {name: value.requires_grad for name, value in parameters.items()}
     was_training = net.training
     net.eval()
