@@ -12,6 +12,7 @@ from bits import copy_state
 from torch import Tensor
 
 from reinit_bench.core.config import Trainer
+from reinit_bench.core.hooks import Hooks
 from reinit_bench.core.randomness import stream
 from reinit_bench.core.rounds import Round
 from reinit_bench.data.augment import Augmentation
@@ -111,6 +112,7 @@ def train(
     precision: str = "fp32",
     total_step: int = 0,
     frozen: Set[str] = frozenset(),
+    hooks: Hooks | None = None,
     resume: RoundState | None = None,
     carried: dict[str, Any] | None = None,
     observer: RecordingObserver | None = None,
@@ -126,6 +128,7 @@ def train(
         seed=SEED,
         precision=precision,
         frozen=frozen,
+        hooks=hooks,
         resume=resume,
         carried=carried,
         total_step=total_step,

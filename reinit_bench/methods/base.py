@@ -146,6 +146,13 @@ def apply_mask(net: BlockNet, mask: Mask, fresh: Mapping[str, Tensor]) -> None:
         old.copy_(torch.where(chosen.to(old.device), fresh[name], old))
 
 
+def reset_buffers(net: BlockNet) -> None:
+    """Set BatchNorm's running statistics to their initial values: part of every reset of a whole network."""
+    for module in net.modules():
+        if isinstance(module, torch.nn.modules.batchnorm._NormBase):
+            module.reset_running_stats()
+
+
 def full_mask(net: BlockNet, names: Iterable[str]) -> Mask:
     """The mask that redraws the named parameters entirely."""
     parameters = dict(net.named_parameters())

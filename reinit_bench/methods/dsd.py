@@ -26,7 +26,8 @@ class Dsd(SubsetMethod):
     def select(self, net: BlockNet, context: Context) -> Mask:
         if context.round.index == 1:
             return {}
-        return smallest_mask(net, self.names(net), self.fraction, self.selection)
+        parameters = dict(net.named_parameters())
+        return smallest_mask({name: parameters[name] for name in self.names(net)}, self.fraction, self.selection)
 
     def fresh(self, net: BlockNet, mask: Mask, context: Context) -> Mapping[str, Tensor]:
         if self.fill == "zeros":

@@ -1,9 +1,9 @@
-"""Masks of a fixed fraction of the parameters: chosen at random (WELS, WELSR) or by magnitude (DSD)."""
+"""Masks of a fixed fraction of the parameters: random (WELS, WELSR), or of the smallest values (DSD, SNIP)."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -37,22 +37,21 @@ def share(fraction: float, size: int) -> int:
     return math.floor(Fraction(repr(fraction)) * size)
 
 
-def mask_by_group(net: BlockNet, names: tuple[str, ...], fraction: float, selection: str, choose: Choose) -> Mask:
+def mask_by_group(values: Mapping[str, Tensor], fraction: float, selection: str, choose: Choose) -> Mask:
     """Choose exactly floor(fraction * n) elements of every group.
 
     Args:
+        values: what the choice looks at: by parameter, of its shape.
         selection: `tensor` makes a group of each parameter, `network` one group of all.
         choose: picks the elements of a group, given its values.
     """
-    parameters = dict(net.named_parameters())
-    groups = [(name, (name,)) for name in names] if selection == "tensor" else [("network", names)]
+    groups = [(name, (name,)) for name in values] if selection == "tensor" else [("network", tuple(values))]
     mask: dict[str, Tensor] = {}
     for label, members in groups:
-        values = torch.cat([parameters[name].detach().reshape(-1) for name in members])
-        chosen = choose(values, share(fraction, values.numel()), label)
-        sizes = [parameters[name].numel() for name in members]
-        for name, part in zip(members, chosen.split(sizes), strict=True):
-            mask[name] = part.reshape(parameters[name].shape)
+        together = torch.cat([values[name].detach().reshape(-1) for name in members])
+        chosen = choose(together, share(fraction, together.numel()), label)
+        for name, part in zip(members, chosen.split([values[name].numel() for name in members]), strict=True):
+            mask[name] = part.reshape(values[name].shape)
     return mask
 
 
@@ -78,16 +77,17 @@ def random_mask(
     def choose(values: Tensor, count: int, label: str) -> Tensor:
         return marked(values, torch.randperm(values.numel(), generator=stream(label))[:count])
 
-    return mask_by_group(net, names, fraction, selection, choose)
+    parameters = dict(net.named_parameters())
+    return mask_by_group({name: parameters[name] for name in names}, fraction, selection, choose)
 
 
-def smallest_mask(net: BlockNet, names: tuple[str, ...], fraction: float, selection: str) -> Mask:
+def smallest_mask(values: Mapping[str, Tensor], fraction: float, selection: str) -> Mask:
     """A mask of the smallest absolute values; ties go to the earlier position."""
 
     def choose(values: Tensor, count: int, label: str) -> Tensor:
         return marked(values, values.abs().sort(stable=True).indices[:count])
 
-    return mask_by_group(net, names, fraction, selection, choose)
+    return mask_by_group(values, fraction, selection, choose)
 
 
 def marked(values: Tensor, positions: Tensor) -> Tensor:

@@ -145,6 +145,20 @@ class BlockNet(nn.Module):
         return tuple(name for name, _ in self.named_parameters() if name.startswith(f"{heads[-1]}.")) if heads else ()
 
 
+NORMS = (nn.GroupNorm, nn.LayerNorm, nn.modules.batchnorm._BatchNorm)
+"""The layers whose parameters are a scale (`weight`) and a shift (`bias`) of each channel."""
+
+
+def norm_names(net: nn.Module) -> tuple[str, ...]:
+    """Names of the norms' scales and shifts."""
+    return tuple(
+        f"{name}.{parameter}"
+        for name, module in net.named_modules()
+        if isinstance(module, NORMS)
+        for parameter, _ in module.named_parameters(recurse=False)
+    )
+
+
 def is_kernel(parameter: Tensor) -> bool:
     """Whether a parameter is a convolution's or dense layer's kernel (not a bias, not a norm's scale or shift)."""
     return parameter.dim() >= 2

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from reinit_bench.core.randomness import stream
 from reinit_bench.core.settings import Settings, setting
-from reinit_bench.models.blocknet import is_kernel
+from reinit_bench.models.blocknet import is_kernel, norm_names
 
 # The standard deviation of a standard normal truncated at two standard deviations; truncation removes 4 * density /
 # mass of its variance.
@@ -78,11 +78,7 @@ def initial_values(
     are drawn. Kernels come from the initializer, biases are 0, norm scales 1.
     """
     parameters = dict(net.named_parameters())
-    scales = {
-        f"{name}.weight"
-        for name, module in net.named_modules()
-        if isinstance(module, (nn.GroupNorm, nn.LayerNorm, nn.modules.batchnorm._BatchNorm))
-    }
+    scales = {name for name in norm_names(net) if name.endswith(".weight")}
     values = {}
     for name in names:
         old = parameters[name]

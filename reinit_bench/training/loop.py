@@ -18,6 +18,7 @@ from reinit_bench.core.rounds import Round
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.task import Task
 from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.training.device import autocast
 from reinit_bench.training.evaluate import Metrics, evaluate
 from reinit_bench.training.interrupt import Interrupt, Interrupted
 from reinit_bench.training.observer import EpochEnd, Observer
@@ -254,7 +255,7 @@ class _RoundTraining:
         self.state.seen += len(labels)
 
     def _step_with_hooks(self, hooks: Hooks, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        with torch.no_grad():
+        with torch.no_grad(), autocast(self.task.device, self.precision):
             targets = hooks.targets(inputs, labels)
         loss, right = self.step(inputs, labels, targets)
         penalty = hooks.penalty(self.net)

@@ -40,6 +40,7 @@ class FakeRun:
         self.norms = {name: frobenius(self.parameters[name]) for name in kernel_names(self.net)}
         self.inputs = torch.randn(70, *SHAPES[model], generator=stream(seed, "inputs"))
         self.labels = torch.randint(3, (70,), generator=stream(seed, "labels"))
+        self.micro_batch: int | None = None
         self.asked_for: list[int] = []
         """How many examples each call asked of the sample."""
 
@@ -64,6 +65,7 @@ class FakeRun:
             initial_norms=self.norms,
             examples=self.examples,
             batches=self.batches,
+            micro_batch=self.micro_batch,
         )
 
     def train(self) -> None:

@@ -1,0 +1,113 @@
+"""The controls cold, restart and BAN; and RIFLE, which redraws the head alone."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from bits import bit_equal, changed_names
+from fake_training import FakeRun
+from training_helpers import TRAINER, RecordingObserver, mlp, train, vector_task
+
+from reinit_bench.methods.ban import Ban
+from reinit_bench.methods.base import begin_round
+from reinit_bench.methods.cold import Cold
+from reinit_bench.methods.restart import Restart
+from reinit_bench.methods.rifle import Rifle
+
+
+@pytest.mark.parametrize("kind", [Cold, Ban])
+def test_every_round_but_the_first_begins_with_a_fresh_network(kind: type[Cold]) -> None:
+    run = FakeRun()
+    run.train()
+    before, _ = run.begin(kind(), 1)
+    assert changed_names(before, run.net) == set()
+    for index in (2, 3):
+        run.train()
+        run.begin(kind(), index)
+        for name, value in run.parameters.items():
+            assert torch.equal(value, run.eta(name, index)), name
+
+
+def test_cold_resets_running_statistics() -> None:
+    run = FakeRun()
+    run.net.top.add_module("extra", torch.nn.BatchNorm1d(3))
+    statistics = run.net.get_submodule("top.extra")
+    for index, value in ((1, 7.0), (2, 0.0)):
+        statistics.running_mean.fill_(7.0)
+        begin_round(Cold(), run.net, run.context(index))
+        assert statistics.running_mean.tolist() == [value] * 3
+
+
+def test_restart_has_the_rounds_and_changes_nothing() -> None:
+    assert len(Restart().rounds(4, 2, 10)) == 8
+    run = FakeRun()
+    run.train()
+    before, _ = run.begin(Restart(), 2)
+    assert changed_names(before, run.net) == set()
+
+
+@pytest.mark.parametrize(("model", "head"), [("scnn", "top.head"), ("mlp", "blocks.2.head")])
+def test_rifle_redraws_the_head_alone(model: str, head: str) -> None:
+    run = FakeRun(model)
+    run.train()
+    before, _ = run.begin(Rifle(), 1)
+    assert changed_names(before, run.net) == set()
+    before, mask = run.begin(Rifle(), 2)
+    assert set(mask) == {f"{head}.weight", f"{head}.bias"} == changed_names(before, run.net)
+    assert all(bit_equal(run.parameters[name].detach(), run.eta(name, 2)) for name in mask)
+
+
+def test_ban_has_no_teacher_in_the_first_round() -> None:
+    run = FakeRun()
+    assert Ban().hooks(run.net, run.context(1)) is None
+
+
+def test_ban_learns_from_the_last_rounds_network_and_the_labels() -> None:
+    run = FakeRun(dropout_rate=0.5)
+    run.train()
+    logits = run.net.eval()(run.inputs).detach().double().numpy()
+    run.net.train()
+    hooks = begin_round(Ban(weight=0.25), run.net, run.context(2))
+    assert hooks is not None
+    found = hooks.targets(run.inputs, run.labels)
+    softmax = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
+    np.testing.assert_allclose(found.numpy(), 0.75 * np.eye(3)[run.labels.numpy()] + 0.25 * softmax, rtol=1e-4)
+
+
+def test_the_loss_of_ban_by_hand() -> None:
+    """One step's loss is 0.5 * cross-entropy to the labels + 0.5 * cross-entropy to the teacher."""
+    teacher, student, task = mlp(), mlp(), vector_task()
+    with torch.no_grad():
+        for value in teacher.parameters():
+            value.add_(0.05)
+    inputs = task.train.span(0, 22)
+    logits, taught = (net(inputs).detach().double().numpy() for net in (student, teacher))
+    logs = logits - np.log(np.exp(logits).sum(1, keepdims=True))
+    shares = np.exp(taught) / np.exp(taught).sum(1, keepdims=True)
+    labels = task.train.labels.numpy()
+    wanted = -0.5 * logs[np.arange(len(labels)), labels].mean() - 0.5 * (shares * logs).sum(1).mean()
+    observer = RecordingObserver(student)
+    hooks = Ban().hooks(teacher, FakeRun("mlp").context(2))
+    train(student, task, replace(TRAINER, batch_size=22), steps=1, hooks=hooks, observer=observer)
+    assert observer.losses == [pytest.approx(wanted, rel=1e-5)]
+
+
+def test_the_teacher_is_what_a_checkpoint_brings_back() -> None:
+    run = FakeRun()
+    run.train()
+    first = Ban().hooks(run.net, run.context(2))
+    run.train()
+    second = Ban().hooks(run.net, run.context(2))
+    assert first is not None
+    assert second is not None
+    wanted = first.targets(run.inputs, run.labels)
+    assert not torch.equal(second.targets(run.inputs, run.labels), wanted)
+    second.load_state_dict(copy_state_of(first.state_dict()))
+    assert torch.equal(second.targets(run.inputs, run.labels), wanted)
+
+
+def copy_state_of(state: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {name: value.clone() for name, value in state.items()}

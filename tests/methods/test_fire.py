@@ -1,0 +1,89 @@
+"""FIRE: orthogonal slices of the stated scale."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from bits import bit_equal, changed_names
+from fake_training import FakeRun
+from torch import nn
+
+from reinit_bench.core.randomness import stream
+from reinit_bench.methods.base import begin_round
+from reinit_bench.methods.fire import Fire, isometry
+from reinit_bench.models.blocknet import BlockNet, kernel_names
+from reinit_bench.models.layers import sequence
+
+
+@pytest.mark.parametrize(
+    "shape", [(64, 8), (8, 64), (10, 120), (40, 6, 3, 3), (5, 60, 3, 3), (16, 2, 1, 1), (20, 4, 5)]
+)
+def test_every_slice_has_singular_values_at_the_scale(shape: tuple[int, ...]) -> None:
+    found = isometry(torch.randn(shape, generator=stream(0, "kernel")), 10)
+    assert found.shape == shape
+    window = math.prod(shape[2:])
+    scale = math.sqrt(shape[0] / shape[1]) / window
+    for slice_ in found.reshape(*shape[:2], window).double().numpy().transpose(2, 0, 1):
+        np.testing.assert_allclose(np.linalg.svd(slice_, compute_uv=False), scale, rtol=1e-3)
+
+
+def test_it_is_the_nearest_orthogonal_matrix() -> None:
+    kernel = torch.randn(12, 5, generator=stream(0, "kernel"))
+    left, _, right = np.linalg.svd(kernel.double().numpy(), full_matrices=False)
+    np.testing.assert_allclose(isometry(kernel, 10).numpy(), math.sqrt(12 / 5) * left @ right, atol=1e-3)
+
+
+def test_three_steps_by_hand() -> None:
+    kernel = np.array([[1.0, 2.0], [0.5, -1.0], [3.0, 0.0]])
+    x = kernel / np.sqrt((kernel**2).sum())
+    for _ in range(3):
+        x = 1.5 * x - 0.5 * x @ (x.T @ x)
+    np.testing.assert_allclose(isometry(torch.tensor(kernel), 3).numpy(), math.sqrt(1.5) * x, rtol=1e-12)
+
+
+def test_a_slice_of_zeros_stays_and_harms_no_other() -> None:
+    kernel = torch.randn(4, 3, 1, 2, generator=stream(0, "kernel"))
+    kernel[..., 1] = 0.0
+    found = isometry(kernel, 10)
+    assert not found[..., 1].any()
+    assert bit_equal(found[..., 0], isometry(kernel, 10)[..., 0])
+    assert torch.isfinite(found).all()
+
+
+@pytest.mark.parametrize("model", ["scnn", "mlp", "mobilenet"])
+def test_kernels_change_and_nothing_else_from_the_second_round_on(model: str) -> None:
+    run = FakeRun(model)
+    run.train()
+    before, _ = run.begin(Fire(), 1)
+    assert changed_names(before, run.net) == set()
+    before, _ = run.begin(Fire(), 2)
+    assert changed_names(before, run.net) == set(kernel_names(run.net))
+
+
+class Attention(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.attention = nn.MultiheadAttention(4, 2, batch_first=True)
+        self.dense = nn.Linear(4, 4)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.dense(self.attention(x, x, x)[0])
+
+
+@pytest.mark.parametrize("scope", ["auto", "all"])
+def test_of_attention_only_queries_and_keys(scope: str) -> None:
+    run = FakeRun()
+    run.net = BlockNet([Attention()], sequence(head=nn.Linear(4, 3)))
+    run.initial, before = {}, {name: value.detach().clone() for name, value in run.parameters.items()}
+    begin_round(Fire(scope=scope), run.net, run.context(2))
+    fused = run.parameters["blocks.0.attention.in_proj_weight"].detach()
+    for index, part in enumerate(fused.chunk(3)):
+        old = before["blocks.0.attention.in_proj_weight"].chunk(3)[index]
+        assert bit_equal(part, old) == (scope == "auto" and index == 2)
+        if index < 2:
+            assert bit_equal(part, isometry(old, 10))
+    for name in ("blocks.0.dense.weight", "blocks.0.attention.out_proj.weight", "top.head.weight"):
+        assert bit_equal(run.parameters[name].detach(), before[name]) == (scope == "auto"), name

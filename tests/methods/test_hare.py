@@ -1,0 +1,108 @@
+"""Hare & Tortoise: the average after n steps in closed form, and when the network becomes it."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from bits import bit_equal, changed_names, copy_state
+from fake_training import FakeRun
+from training_helpers import TRAINER, RecordingObserver, mlp, train, vector_task
+
+from reinit_bench.methods.base import begin_round
+from reinit_bench.methods.hare import Hare, _Tortoise
+
+
+def test_the_average_after_n_steps_in_closed_form() -> None:
+    """The network stands at w0 and jumps to w1 at once: after n steps the average is w1 + d^n (w0 - w1)."""
+    run = FakeRun()
+    hooks = Hare(decay=0.9).hooks(run.net, run.context(1))
+    hooks.begin(run.net)
+    with torch.no_grad():
+        for value in run.parameters.values():
+            value.add_(1.0)
+        for _ in range(7):
+            hooks.after_step(run.net)
+    average = hooks.state_dict()["average"]
+    for name, start in run.initial.items():
+        torch.testing.assert_close(average[name], start + 1.0 - 0.9**7)
+
+
+def test_buffers_are_averaged_and_counters_copied() -> None:
+    net = torch.nn.BatchNorm1d(2)
+    hooks = _Tortoise(0.75, 1)
+    hooks.begin(net)
+    net.running_mean.fill_(4.0)
+    net.num_batches_tracked.fill_(9)
+    hooks.after_step(net)
+    average = hooks.state_dict()["average"]
+    assert average["running_mean"].tolist() == [1.0, 1.0]
+    assert average["num_batches_tracked"].item() == 9
+
+
+def test_a_filled_lambda_keeps_its_bits() -> None:
+    run = FakeRun()
+    run.net.lambda_of(2).fill(torch.tensor(0.1234567), torch.tensor(3.21))
+    hooks = _Tortoise(0.999, 1)
+    hooks.begin(run.net)
+    before = copy_state(run.net)
+    for _ in range(50):
+        hooks.after_step(run.net)
+    hooks.after_epoch(run.net, torch.optim.SGD(run.net.parameters(), lr=1.0))
+    assert changed_names(before, run.net) == set()
+
+
+def test_the_network_becomes_the_average_every_so_many_epochs() -> None:
+    run = FakeRun()
+    hooks = _Tortoise(0.9, 2)
+    hooks.begin(run.net)
+    optimizer = torch.optim.SGD(run.net.parameters(), lr=1.0)
+    with torch.no_grad():
+        for value in run.parameters.values():
+            value.add_(1.0)
+    hooks.after_step(run.net)
+    trained = copy_state(run.net)
+    hooks.after_epoch(run.net, optimizer)
+    assert changed_names(trained, run.net) == set()
+    hooks.after_epoch(run.net, optimizer)
+    for name, value in run.parameters.items():
+        torch.testing.assert_close(value.detach(), run.initial[name] + 0.1)
+    with torch.no_grad():
+        run.parameters["top.head.bias"].add_(5.0)
+    average = hooks.state_dict()["average"]["top.head.bias"]
+    assert not bit_equal(average, run.parameters["top.head.bias"].detach()), "average and network share memory"
+
+
+@pytest.mark.parametrize("stop_after", [4, 5, 12])
+def test_a_round_that_is_cut_and_resumed_ends_with_the_same_bits(stop_after: int) -> None:
+    """5 steps an epoch, a reset after each second one."""
+    from reinit_bench.training.interrupt import Interrupted
+
+    whole, task = mlp(), vector_task()
+    run_once(whole, task, _Tortoise(0.9, 2))
+    cut = mlp()
+    observer = RecordingObserver(cut, stop_after)
+    with pytest.raises(Interrupted):
+        run_once(cut, task, _Tortoise(0.9, 2), observer=observer)
+    weights, state = observer.saves[-1]
+    resumed = mlp()
+    resumed.load_state_dict(weights)
+    train(resumed, task, TRAINER, steps=20, hooks=_Tortoise(0.9, 2), resume=state)
+    assert changed_names(copy_state(whole), resumed) == set()
+    plain = mlp()
+    train(plain, task, TRAINER, steps=20)
+    assert changed_names(copy_state(whole), plain), "the average changed nothing"
+
+
+def run_once(net, task, hooks, observer=None) -> None:  # type: ignore[no-untyped-def]
+    hooks.begin(net)
+    train(net, task, TRAINER, steps=20, hooks=hooks, observer=observer)
+
+
+def test_a_new_round_begins_a_new_average() -> None:
+    run = FakeRun()
+    run.train()
+    before = copy_state(run.net)
+    hooks = begin_round(Hare(), run.net, run.context(2))
+    assert hooks is not None
+    assert changed_names(before, run.net) == set()
+    assert all(bit_equal(value, before[name]) for name, value in hooks.state_dict()["average"].items())
