@@ -17,7 +17,8 @@ class ShrinkPerturb(Redraw):
     """w <- shrink * w + perturb * w' before every round but the first, w' being a fresh draw.
 
     In a fresh network biases are 0 and the norms' scales 1. The authors' code (JordanAsh/warm_start, run.py) also does
-    it to the untrained network, and always with fresh buffers. Han et al. (2026) compare with w <- 0.2 w + 0.8 w0: `towards=initial shrink=0.2 perturb=0.8`.
+    it to the untrained network, and always with fresh buffers. Han et al. (2026) compare with w <- 0.2 w + 0.8 w0:
+    `towards=initial shrink=0.2 perturb=0.8`.
     """
 
     shrink: float = setting(0.4, least=0, most=1)

@@ -56,5 +56,5 @@ def test_the_lowest_block_can_be_any() -> None:
     assert min(name for name in Llf(first_block=4).select(run.net, run.context(2))).startswith("blocks.3.")
     everything = Llf(first_block=1, reset_norms=True).select(run.net, run.context(2))
     assert set(everything) == set(run.parameters)
-    with pytest.raises(ConfigError, match="^method.first_block=5, but the model has 4 blocks$"):
+    with pytest.raises(ConfigError, match=r"^method\.first_block=5, but the model has 4 blocks$"):
         Llf(first_block=5).rounds(4, 1, 10)
