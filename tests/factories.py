@@ -8,7 +8,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import yaml
+
 from reinit_bench.cli.compose import Composer, composer
+from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.config import Experiment
 
 TINY = (
@@ -20,6 +23,11 @@ TINY = (
     "trainer.checkpoint_every=3",
 )
 """Digits, scnn: 54 examples to train, 4 steps an epoch, 8 steps a round; a run takes a fraction of a second."""
+
+METHOD_FILES: dict[str, dict[str, Any]] = {
+    path.stem: yaml.safe_load(path.read_text()) for path in sorted((conf_dir() / "method").glob("*.yaml"))
+}
+"""The option files of all methods."""
 
 METHODS = ("bl", "welsr", "dsd", "wels", "fc", "lw")
 """The paper's methods, in its order."""

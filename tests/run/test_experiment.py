@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import torch
 import yaml
-from factories import METHODS, tiny_experiment
+from factories import METHOD_FILES, METHODS, tiny_experiment
 from observers import InterruptAfter
 from run_files import read_jsonl, run_files, without_times
 
@@ -182,10 +182,11 @@ def kill(process: Any, folder: Path, seconds: float, while_writing: bool) -> boo
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [*METHODS, *(name for name in METHOD_FILES if METHOD_FILES[name].get("_hooks_"))])
 def test_a_run_that_is_killed_at_any_moment_ends_bit_equal(tmp_path: Path, method: str) -> None:
     steps = ("trainer.checkpoint_every=1", "trainer.max_steps=24")
-    experiment = tiny_experiment(f"method={method}", "augmentation=mild", "dropout=p25", *steps)
+    every = ["method.every=1"] if "every" in METHOD_FILES[method] else []
+    experiment = tiny_experiment(f"method={method}", "augmentation=mild", "dropout=p25", *steps, *every)
     run_experiment(experiment, Execution(results_dir=tmp_path / "uncut"))
     # A server process that has imported torch forks the processes to be killed, so that each starts at once.
     context = multiprocessing.get_context("forkserver")

@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from factories import make_config
+from factories import METHOD_FILES, make_config
 from run_files import read_jsonl, without_times
 
 from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.run.experiment import run_experiment
-from reinit_bench.run.seeds import run_seeds
+from reinit_bench.run.seeds import TrainsAlone, run_seeds
 from reinit_bench.store.lease import Lease, RunHeld
 from reinit_bench.store.store import RunFolder
 from reinit_bench.training.interrupt import Interrupt, Interrupted
@@ -38,12 +38,7 @@ class Endings:
 
 
 CASES = [
-    ("method=bl",),
-    ("method=welsr", "method.repeats=2"),
-    ("method=dsd", "method.repeats=2"),
-    ("method=wels", "method.repeats=2"),
-    ("method=fc", "method.repeats=2"),
-    ("method=lw", "method.repeats=2"),
+    *((f"method={name}", "method.repeats=2") for name, file in METHOD_FILES.items() if not file.get("_hooks_")),
     ("method=lw", "method.lambda_on_head=true", "trainer.weight_decay=0.01"),
     ("method=lw", "method.freeze=true", "trainer.momentum=0.9", "trainer.weight_decay=0.01"),
     ("method=lw", "trainer.weight_decay=0.1", "trainer.weight_decay_form=sgd", "dataset.train_examples=100"),
@@ -73,6 +68,12 @@ def test_seeds_trained_together_leave_what_single_runs_leave(overrides: tuple[st
         assert all(np.array_equal(value, measured[1][name]) for name, value in measured[0].items())
         assert json.loads((ours / "status.json").read_text())["state"] == "done"
         assert endings.by_seed[experiment.seed]["weights_sha256"] == expected["weights_sha256"]
+
+
+def test_methods_that_act_while_a_round_trains_are_refused_before_anything_begins(tmp_path: Path) -> None:
+    with pytest.raises(TrainsAlone, match=r"^method hare acts while a round trains; its seeds train alone$"):
+        run_seeds(experiments("method=hare"), Execution(results_dir=tmp_path), Endings())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_finished_runs_are_not_run_again_and_held_ones_are_skipped(tmp_path: Path) -> None:

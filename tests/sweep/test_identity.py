@@ -193,3 +193,43 @@ def test_seeds_side_by_side_that_cannot_begin_are_found_by_status(folder: Path, 
     told = json.loads(status.stdout)
     assert told["states"]["failed"] == told["runs"] >= 2
     assert all("own_methods.Misspelt" in run["error"] for run in told["each"])
+
+
+PULLED = """
+from dataclasses import dataclass
+from reinit_bench.core.hooks import Hooks
+from reinit_bench.methods.base import Reinitializer
+
+
+class Shrink(Hooks):
+    def after_step(self, net):
+        for value in net.parameters():
+            value.mul_(0.9)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shrunk(Reinitializer):
+    def hooks(self, net, context):
+        return Shrink()
+"""
+
+
+@pytest.mark.slow
+def test_seeds_of_an_own_method_with_hooks_train_alone_also_if_its_file_does_not_say_so(
+    folder: Path, own_study: Path
+) -> None:
+    (folder / "own_methods.py").write_text(PULLED)
+    sweep = ["-m", "--config-dir", str(own_study), "method=head", "study=table1", "dataset=synthetic", "seed=0,1"]
+    weights = {}
+    for said in ("", "_hooks_: true\n"):
+        (own_study / "method" / "head.yaml").write_text(f"_target_: own_methods.Shrunk\nname: head\nrepeats: 1\n{said}")
+        results = folder / f"r{len(said)}"
+        command = [sys.executable, "-m", "reinit_bench", *sweep, f"results_dir={results}", "trainer.max_steps=3"]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        weights[said] = {
+            file.parent.name: json.loads(file.read_text())["weights_sha256"]
+            for file in results.glob("runs/*/result.json")
+        }
+    assert len(weights[""]) >= 2
+    assert weights[""] == weights["_hooks_: true\n"]
