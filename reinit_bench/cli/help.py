@@ -8,7 +8,7 @@ from reinit_bench.cli.commands import summaries
 from reinit_bench.core.conf_dir import conf_dirs, options
 
 USAGE = """\
-reinit-bench: reinitialization during training, six methods compared (Alabdulmohsin, Maennel, Keysers, AAAI 2022)
+reinit-bench: reinitialization during training, compared (after Alabdulmohsin, Maennel, Keysers, AAAI 2022)
 
   reinit-bench                                         one run: digits, scnn, lw
   reinit-bench -m method=lw,fc dataset=digits          a sweep over values, on this machine

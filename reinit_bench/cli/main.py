@@ -15,7 +15,7 @@ from reinit_bench.cli.completion import answer_shell, is_query
 from reinit_bench.cli.output import lasting_output
 from reinit_bench.cli.words import readable, split_config_flags
 from reinit_bench.core.conf_dir import conf_dir, config_name, own_config
-from reinit_bench.core.errors import in_one_line
+from reinit_bench.core.errors import choose_from, in_one_line
 from reinit_bench.core.settings import ConfigError
 
 if TYPE_CHECKING:
@@ -190,9 +190,8 @@ def one_line(error: Exception) -> str:
 
     if isinstance(error, MissingConfigException) and error.options is not None and error.missing_cfg_file:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
-        allowed = ", ".join(error.options)
-        if option and allowed:
-            return f"{group}={option}: there is no such {group}; choose one of {allowed}"
+        if option and error.options:
+            return f"{group}={option}: there is no such {group}; {choose_from(option, error.options)}"
     cause = error.__cause__
     if isinstance(cause, OmegaConfBaseException) and cause.full_key and isinstance(cause.parent_node, DictConfig):
         fields = ", ".join(str(key) for key in cause.parent_node if not str(key).startswith("_"))

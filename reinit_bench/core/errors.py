@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 import sysconfig
 import traceback
+from collections.abc import Iterable
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -20,6 +22,13 @@ def in_one_line(error: BaseException) -> str:
         return text or type(error).__name__
     place = _place(error)
     return ": ".join(filter(None, [type(error).__name__, text])) + (f" ({place})" if place else "")
+
+
+def choose_from(name: str, allowed: Iterable[str]) -> str:
+    """What to do about a name that is none of these: `did you mean lw? choose one of bl, fc, lw`."""
+    allowed = list(allowed)
+    near = difflib.get_close_matches(name, allowed, n=1)
+    return "".join(f"did you mean {other}? " for other in near) + f"choose one of {', '.join(allowed)}"
 
 
 def _place(error: BaseException) -> str:

@@ -26,7 +26,7 @@ def run(*words: str, cwd: Path, **environment: str) -> subprocess.CompletedProce
 
 
 BAD_INPUT = [
-    (["method=lww"], "method=lww: there is no such method; choose one of bl, dsd, fc, lw, wels, welsr"),
+    (["method=lww"], "method=lww: there is no such method; did you mean lw? choose one of ban, bl, "),
     (["dataset=nope"], "dataset=nope: there is no such dataset; choose one of caltech101, "),
     (["dropout=0.3.1"], "dropout=0.3.1: there is no such dropout; choose one of none, p25, p50"),
     (["study=nope", "-m"], "study=nope: there is no such study; choose one of "),
@@ -38,7 +38,7 @@ BAD_INPUT = [
     (["method=wels", "method.fraction=2"], "method.fraction must be a number above 0 and at most 1; got 2"),
     (["study=demo"], "study=demo is many runs; add -m to run them all"),
     (["device=cuda"], "device=cuda, but torch finds no CUDA device here; use device=auto or device=cpu"),
-    (["tabels"], "there is no sub-command 'tabels'; choose one of cancel, doctor, "),
+    (["tabels"], "there is no sub-command 'tabels'; did you mean tables? choose one of cancel, doctor, "),
     (["tables", "9"], "there is no table 9; the tables are "),
     (["figures", "figur3"], "there is no figure 'figur3'; the figures are "),
     (

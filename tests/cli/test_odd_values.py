@@ -103,7 +103,13 @@ def test_the_name_of_a_dataset(name: str, hydra_composer: Composer) -> None:
 
 
 def test_plan_reads_what_a_sweep_reads(capsys: pytest.CaptureFixture[str]) -> None:
-    words = ["dataset=digits", "++seed=1,2", "method=glob(l*)", "model=glob(*,exclude=[vgg*,mlp])", "results_dir='a b'"]
+    words = [
+        "dataset=digits",
+        "++seed=1,2",
+        "method=glob([lw,fc])",
+        "model=glob(*,exclude=[vgg*,mlp])",
+        "results_dir='a b'",
+    ]
     assert main(["plan", *words]) == 0
     assert "Plan: 6 runs" in capsys.readouterr().out
 

@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reinit_bench.core.errors import choose_from
 from reinit_bench.core.settings import ConfigError
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def run_command(words: Sequence[str]) -> int:
     name = words[0]
     if name not in summaries():
         raise ConfigError(
-            f"there is no sub-command {name!r}; choose one of {', '.join(summaries())}, or set fields with name=value"
+            f"there is no sub-command {name!r}; {choose_from(name, summaries())}, or set fields with name=value"
         )
     import typer
 

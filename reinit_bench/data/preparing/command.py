@@ -9,6 +9,7 @@ import yaml
 from rich.console import Console
 
 from reinit_bench.core.conf_dir import option_file, options
+from reinit_bench.core.errors import choose_from
 from reinit_bench.core.settings import ConfigError, instantiate
 from reinit_bench.data.cache import disk_bytes
 from reinit_bench.data.preparing.environment import run_jobs
@@ -104,7 +105,7 @@ def section(name: str) -> dict[str, Any]:
     """
     path = option_file("dataset", name)
     if path is None:
-        raise ConfigError(f"there is no dataset {name!r}; choose one of {', '.join(options('dataset'))}")
+        raise ConfigError(f"there is no dataset {name!r}; {choose_from(name, options('dataset'))}")
     content = yaml.safe_load(path.read_text())
     return content.get("dataset", content)
 
