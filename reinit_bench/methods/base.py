@@ -114,7 +114,7 @@ class Redraw(Reinitializer):
     """Base of the methods that redraw parameters."""
 
     fresh_scale: float = setting(1.0, above=0)
-    """Multiplies the fresh kernels; 1 / sqrt(6) gives the deviation that the uniform draws of three public codes have."""
+    """Multiplies the fresh kernels; 1 / sqrt(6) gives the deviation of the uniform draws of three public codes."""
 
     def fresh(self, net: BlockNet, mask: Mask, context: Context) -> Mapping[str, Tensor]:
         values = super().fresh(net, mask, context)
