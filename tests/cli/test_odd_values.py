@@ -111,7 +111,7 @@ def test_plan_reads_what_a_sweep_reads(capsys: pytest.CaptureFixture[str]) -> No
         "results_dir='a b'",
     ]
     assert main(["plan", *words]) == 0
-    assert "Plan: 6 runs" in capsys.readouterr().out
+    assert "Plan: 12 runs" in capsys.readouterr().out
 
 
 def test_a_home_folder_and_an_empty_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -143,7 +143,7 @@ def test_every_command_uses_the_users_own_configuration(tmp_path: Path, capsys: 
     )
     own = ["--config-dir", str(conf), "--config-name", "mine"]
     assert main(["plan", "study=tiny", *own]) == 0
-    assert "Plan: 6 runs" in capsys.readouterr().out
+    assert "Plan: 12 runs" in capsys.readouterr().out
     assert main(["status", *own]) == 0
     assert "no runs in elsewhere" in capsys.readouterr().out
     assert main(["status", "study=tiny", *own]) == 0
