@@ -114,10 +114,13 @@ class Redraw(Reinitializer):
     """Base of the methods that redraw parameters."""
 
     fresh_scale: float = setting(1.0, above=0)
-    """Multiplies the fresh kernels. With sqrt(6) the deviation is that of the uniform draws of three public codes."""
+    """Multiplies the fresh kernels. With 1 / sqrt(6) their deviation is that of the redraws in three public codes."""
 
     def fresh(self, net: BlockNet, mask: Mask, context: Context) -> Mapping[str, Tensor]:
-        values = super().fresh(net, mask, context)
+        return self.scaled(super().fresh(net, mask, context))
+
+    def scaled(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Fresh values with the kernels multiplied by `fresh_scale`."""
         return {name: value * self.fresh_scale if is_kernel(value) else value for name, value in values.items()}
 
 
