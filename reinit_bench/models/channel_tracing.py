@@ -379,7 +379,7 @@ def _traced(net: nn.Module) -> fx.Graph:
         return _Tracer().trace(net)
     except Exception as error:  # whatever a forward pass raises if it gets no tensor
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise _Unknown(f"its forward pass: {reason}") from error
+        raise _Unknown(f"its forward pass, which cannot be traced ({reason})") from error
     finally:
         net.train(was_training)
 
