@@ -108,7 +108,7 @@ def unit_scores(net: BlockNet, channels: Channels, sample: Tensor) -> dict[str, 
 
     was_training = net.training
     net.eval()
-    for part in sample.split(_CHUNK):
+    for part in torch.split(sample, _CHUNK):
         channels.run(net, part, add)
     net.train(was_training)
     # Sums do for means: the score is a ratio of two over the same examples and positions.

@@ -50,7 +50,7 @@ class Period(Settings):
 def test_a_field_with_limits_and_choices_takes_a_number_or_a_word() -> None:
     assert [Period(every=every).every for every in (2, 3.0, "round")] == [2, 3, "round"]
     for bad in (0, "epoch", None, True):
-        with pytest.raises(ConfigError, match="^every must be a whole number of at least 1 or round or run; got "):
+        with pytest.raises(ConfigError, match=r"^every must be a whole number of at least 1 or round or run; got "):
             Period(every=bad)  # type: ignore[arg-type]
 
 
