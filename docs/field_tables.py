@@ -98,9 +98,8 @@ def _default(given: Sequence[Any]) -> str:
 
 
 def _allowed(spec: dataclasses.Field[Any]) -> str:
-    if spec.metadata.get("choices"):
-        return ", ".join(f"`{choice}`" for choice in spec.metadata["choices"])
-    return ", ".join(LIMITS[name].format(bound) for name, bound in spec.metadata.get("limits", {}).items())
+    limits = [LIMITS[name].format(bound) for name, bound in spec.metadata.get("limits", {}).items()]
+    return ", ".join([*limits, *(f"`{choice}`" for choice in spec.metadata.get("choices") or ())])
 
 
 def field_docs(kind: type | None) -> dict[str, str]:

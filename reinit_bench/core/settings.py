@@ -40,7 +40,8 @@ def setting(
 ) -> Any:
     """A dataclass field with its allowed values.
 
-    `above` and `below` are exclusive bounds, `least` and `most` inclusive ones. Further keywords are kept as metadata:
+    `above` and `below` are exclusive bounds, `least` and `most` inclusive ones. A field with bounds and choices takes
+    a number or one of the choices (its type is `int | str` or `float | str`). Further keywords are kept as metadata:
     `outside_identity=True` keeps the field out of the run id; `absent=VALUE` is what the field's absence meant in runs
     made before it existed, so that their ids stay the same.
     """
@@ -86,18 +87,17 @@ def checked(label: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> A
     if value is None and type(None) in kinds:
         return None
     kind = next(k for k in kinds if k is not type(None))
-    choices = metadata.get("choices")
-    if choices:
-        if value not in choices:
-            raise ConfigError(f"{label} must be one of {', '.join(map(str, choices))}; got {value!r}")
+    choices, limits = metadata.get("choices") or (), metadata.get("limits", {})
+    if value in choices:
         return value
+    if choices and not limits:
+        raise ConfigError(f"{label} must be one of {', '.join(map(str, choices))}; got {value!r}")
     if kind not in (bool, int, float, str):
         return value
-    limits: Mapping[str, float] = metadata.get("limits", {})
     converted = _converted(value, kind)
     if converted is None or not _within(converted, limits):
-        empty = " (or null)" if type(None) in kinds else ""
-        raise ConfigError(f"{label} must be {_describe(kind, limits)}{empty}; got {value!r}{_text_hint(value, kind)}")
+        allowed = " or ".join([_describe(kind, limits), *choices]) + (" (or null)" if type(None) in kinds else "")
+        raise ConfigError(f"{label} must be {allowed}; got {value!r}{_text_hint(value, kind)}")
     return converted
 
 

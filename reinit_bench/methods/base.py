@@ -117,7 +117,10 @@ class Redraw(Reinitializer):
     """Multiplies the fresh kernels; 1 / sqrt(6) gives the deviation of the uniform draws of three public codes."""
 
     def fresh(self, net: BlockNet, mask: Mask, context: Context) -> Mapping[str, Tensor]:
-        values = super().fresh(net, mask, context)
+        return self.scaled(super().fresh(net, mask, context))
+
+    def scaled(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Fresh values with the kernels multiplied by `fresh_scale`."""
         return {name: value * self.fresh_scale if is_kernel(value) else value for name, value in values.items()}
 
 

@@ -42,6 +42,18 @@ def test_values_out_of_range_are_refused(given: dict[str, object], message: str)
     assert str(error.value) == message
 
 
+@dataclass(frozen=True, kw_only=True)
+class Period(Settings):
+    every: int | str = setting(10, least=1, choices=("round", "run"))
+
+
+def test_a_field_with_limits_and_choices_takes_a_number_or_a_word() -> None:
+    assert [Period(every=every).every for every in (2, 3.0, "round")] == [2, 3, "round"]
+    for bad in (0, "epoch", None, True):
+        with pytest.raises(ConfigError, match=r"^every must be a whole number of at least 1 or round or run; got "):
+            Period(every=bad)  # type: ignore[arg-type]
+
+
 def test_a_section_builds_its_class_without_names_and_descriptions() -> None:
     section = {"_target_": f"{__name__}.Sample", "name": "x", "_label_": "X", "share": 0.25}
     # `name` is the option's name in conf/, not a field of the class.

@@ -1,0 +1,93 @@
+"""Which kernels read and write which channels of a network; `channel_tracing` finds it out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from torch import Tensor, fx, nn
+
+
+@dataclass(frozen=True, kw_only=True)
+class Space:
+    """Channels that belong together."""
+
+    channels: int
+    is_input: bool
+    """Whether they are the network's input."""
+    is_output: bool
+    """Whether they are the network's output: the head's logits."""
+    is_joined: bool
+    """Whether several tensors were added or multiplied into them, as in a residual stream."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Kernel:
+    """A kernel of shape (out, in / groups, *window)."""
+
+    name: str
+    """Of the parameter."""
+    reads: int
+    """Number of the space that the second axis reads."""
+    writes: int
+    """Number of the space that the first axis writes."""
+    repeats: int
+    """How many successive elements of the second axis belong to one channel: H * W after a flattening, else 1."""
+    is_depthwise: bool
+    """Whether each channel is convolved on its own; reads and writes the same space."""
+    active: str
+    """The node of the graph at which following layers find what it writes: after norm and activation function."""
+
+    def writing(self, units: Tensor, kernel: Tensor) -> Tensor:
+        """The elements that write the given channels: bool (channels,) to bool of the shape of `kernel`."""
+        return units.reshape(-1, *[1] * (kernel.dim() - 1)).expand(kernel.shape)
+
+    def reading(self, units: Tensor, kernel: Tensor) -> Tensor:
+        """The elements that read the given channels: bool (channels,) to bool of the shape of `kernel`."""
+        if self.is_depthwise:
+            return self.writing(units, kernel)
+        columns = units.repeat_interleave(self.repeats)
+        return columns.reshape(1, -1, *[1] * (kernel.dim() - 2)).expand(kernel.shape)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vector:
+    """A bias, or a norm's scale or shift."""
+
+    name: str
+    """Of the parameter."""
+    space: int
+    """Number of the space that it belongs to."""
+    repeats: int
+    """How many successive elements belong to one channel."""
+
+    def of(self, units: Tensor) -> Tensor:
+        """The elements that belong to the given channels: bool (channels,) to bool of the parameter's shape."""
+        return units.repeat_interleave(self.repeats)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Channels:
+    """All spaces of a network, and the parameters that touch them, in the order of the forward pass."""
+
+    spaces: tuple[Space, ...]
+    kernels: tuple[Kernel, ...]
+    vectors: tuple[Vector, ...]
+    graph: fx.Graph
+
+    def run(self, net: nn.Module, inputs: Tensor, see: Callable[[Kernel, Tensor], None]) -> None:
+        """Send inputs through the network; `see` gets each kernel's active channels, (n, channels, positions)."""
+        kernels = {kernel.active: kernel for kernel in self.kernels}
+        sizes = {kernel.name: self.spaces[kernel.writes].channels for kernel in self.kernels}
+
+        class Seeing(fx.Interpreter):
+            def run_node(self, node: fx.Node) -> Any:
+                value = super().run_node(node)
+                if node.name in kernels:
+                    # At once: a later layer may overwrite the tensor in place.
+                    kernel = kernels[node.name]
+                    see(kernel, value.reshape(len(value), sizes[kernel.name], -1))
+                return value
+
+        Seeing(net, graph=self.graph).run(inputs)

@@ -1,0 +1,191 @@
+"""KELS: which elements are redrawn, and that the kept channels are a network of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from bits import bit_equal, changed_names
+from fake_training import FakeRun
+from torch import Tensor, nn
+
+from reinit_bench.core.settings import ConfigError
+from reinit_bench.methods.kels import Kels
+from reinit_bench.models.blocknet import BlockNet, kernel_names
+from reinit_bench.models.channel_tracing import channels_of
+from reinit_bench.models.initializers import HeNormal, initialize
+from reinit_bench.models.layers import Architecture, Norm, conv
+from reinit_bench.models.mobilenet import MobileNet
+from reinit_bench.models.resnet50 import ResNet50
+from reinit_bench.models.scnn import Scnn
+
+KEPT = {
+    "blocks.0.conv.weight": (1, 1),
+    "blocks.1.conv.weight": (1, 1),
+    "blocks.2.conv.weight": (2, 1),
+    "blocks.3.conv.weight": (2, 2),
+    "top.hidden.dense.weight": (16, 8),
+    "top.head.weight": (3, 16),
+}
+"""scnn at 1/16: filters 2, 2, 4, 4, then 32 units of 4 * 2 * 2 features, 3 classes; the input has one channel."""
+
+
+def all_but(shape: torch.Size, out: int, in_: int) -> Tensor:
+    mask = torch.ones(shape, dtype=torch.bool)
+    mask[:out, :in_] = False
+    return mask
+
+
+def test_all_but_the_first_half_of_the_channels_is_redrawn() -> None:
+    run = FakeRun()
+    run.train()
+    before, mask = run.begin(Kels(), 2)
+    assert tuple(mask) == kernel_names(run.net)
+    for name, (out, in_) in KEPT.items():
+        assert torch.equal(mask[name], all_but(before[name].shape, out, in_)), name
+        assert torch.equal(run.parameters[name], torch.where(mask[name], run.eta(name, 2), before[name])), name
+    assert changed_names(before, run.net) == set(KEPT)
+
+
+def test_the_mlp_keeps_all_features_and_all_classes() -> None:
+    run = FakeRun("mlp")
+    _, mask = run.begin(Kels(keep=0.3), 2)
+    expected = {"blocks.0.dense": (4, 7), "blocks.1.dense": (3, 4), "blocks.2.head": (3, 3)}
+    for name, (out, in_) in expected.items():
+        assert torch.equal(mask[f"{name}.weight"], all_but(mask[f"{name}.weight"].shape, out, in_)), name
+
+
+def test_a_depthwise_kernel_is_split_by_channel() -> None:
+    net = MobileNet(width=1 / 8).build((3, 8, 8), 3, 0.0)
+    mask = Kels().select(net, FakeRun().context(2))
+    depthwise = mask["blocks.0.separable.depthwise.weight"]
+    assert depthwise.shape == (4, 1, 3, 3)
+    assert depthwise.flatten(1).all(1).tolist() == depthwise.flatten(1).any(1).tolist() == [False, False, True, True]
+
+
+def test_a_first_convolution_keeps_its_inputs_however_many_they_are() -> None:
+    mask = Kels().select(Scnn(width=1 / 16).build((6, 8, 8), 3, 0.0), FakeRun().context(2))
+    name = "blocks.0.conv.weight"
+    assert torch.equal(mask[name], all_but(mask[name].shape, 1, 6))
+
+
+@pytest.mark.parametrize(
+    ("keep", "channels", "kept"), [(0.5, 5, 3), (0.55, 100, 55), (0.28, 25, 7), (0.07, 100, 7), (0.01, 3, 1)]
+)
+def test_the_number_of_kept_channels_is_rounded_up_exactly(keep: float, channels: int, kept: int) -> None:
+    # In floating point, 0.55 * 100, 0.28 * 25 and 0.07 * 100 are above 55, 7 and 7.
+    net = BlockNet([nn.Linear(2, channels)], nn.Linear(channels, 2))
+    mask = Kels(keep=keep).select(net, FakeRun().context(2))
+    assert int((~mask["top.weight"]).sum()) == int((~mask["blocks.0.weight"]).sum()) == 2 * kept
+
+
+def test_the_mask_is_the_same_in_every_round_and_the_draws_are_not() -> None:
+    run, method = FakeRun(), Kels()
+    masks, values = [], []
+    for index in (2, 3, 4):
+        run.train()
+        _, mask = run.begin(method, index)
+        masks.append(mask)
+        values.append(run.parameters["top.head.weight"][:, 16:].detach().clone())
+    assert all(torch.equal(mask[name], masks[0][name]) for mask in masks for name in masks[0])
+    assert not bit_equal(values[0], values[1])
+
+
+def test_the_first_round_changes_no_bit() -> None:
+    run = FakeRun()
+    before, mask = run.begin(Kels(scope="all"), 1)
+    assert mask == {}
+    assert changed_names(before, run.net) == set()
+
+
+def test_scope_all_resets_biases_and_norms_of_dropped_channels() -> None:
+    run = FakeRun()
+    run.train()
+    before, mask = run.begin(Kels(scope="all"), 2)
+    assert mask.keys() == run.parameters.keys()
+    for name, kept, value in [
+        ("blocks.3.conv.bias", 2, 0.0),
+        ("blocks.3.norm.weight", 2, 1.0),
+        ("blocks.3.norm.bias", 2, 0.0),
+        ("top.hidden.norm.weight", 16, 1.0),
+        ("top.head.bias", 3, 0.0),
+    ]:
+        now = run.parameters[name]
+        assert torch.equal(now[:kept], before[name][:kept]), name
+        assert torch.equal(now[kept:], torch.full_like(now[kept:], value)), name
+
+
+class OnlyRelu(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu(x)
+
+
+def without_norms(net: nn.Module) -> None:
+    """The paper's norm mixes all channels of an example; the networks of KELS have norms that do not."""
+    for module in net.modules():
+        for name, child in module.named_children():
+            if isinstance(child, Norm):
+                setattr(module, name, OnlyRelu() if child.relu else nn.Identity())
+
+
+@pytest.mark.parametrize("tenths", [3, 5])
+@pytest.mark.parametrize(
+    "architecture",
+    [ResNet50(width=1 / 16), ResNet50(width=1 / 16, version=2), MobileNet(width=1 / 16), Scnn(width=5 / 32)],
+    ids=["resnet50", "resnet50 v2", "mobilenet", "scnn"],
+)
+def test_kept_channels_are_a_network_of_their_own(architecture: Architecture, tenths: int) -> None:
+    """Without the weights from dropped to kept channels, whatever else the mask names may have any value."""
+    net = architecture.build((3, 16, 16), 3, 0.0)
+    initialize(net, HeNormal(), 0)
+    without_norms(net)
+    # Positive throughout, so that no ReLU hides a dependence; in doubles, since the layers' factors add up.
+    net.double()
+    mask = Kels(keep=tenths / 10).select(net, FakeRun().context(2))
+    channels = channels_of(net, "test")
+    kept = [
+        space.channels if space.is_input or space.is_output else -(-space.channels * tenths // 10)
+        for space in channels.spaces
+    ]
+    inputs, outputs = torch.rand(4, 3, 16, 16, dtype=torch.float64), []
+    for _ in range(2):
+        with torch.no_grad():
+            for name, value in net.named_parameters():
+                value.abs_()
+                if name in mask:
+                    value.copy_(torch.where(mask[name], torch.rand_like(value), value))
+            for kernel in channels.kernels:
+                if not kernel.is_depthwise:
+                    between = net.get_parameter(kernel.name)[
+                        : kept[kernel.writes], kept[kernel.reads] * kernel.repeats :
+                    ]
+                    between.zero_()
+        outputs.append(net(inputs))
+    assert torch.equal(outputs[0], outputs[1])
+    assert outputs[0].min() > 0
+    with torch.no_grad():
+        for name, chosen in mask.items():
+            net.get_parameter(name).add_(chosen)
+    assert not torch.equal(net(inputs), outputs[0]), "the mask names no weight that matters"
+
+
+@pytest.mark.parametrize("keep", [0, 1, 1.5, -0.5])
+def test_keep_must_be_a_share(keep: float) -> None:
+    with pytest.raises(ConfigError, match=rf"^method\.keep must be a number above 0 and below 1; got {keep}$"):
+        Kels(keep=keep)
+
+
+class Concatenating(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = conv(1, 2, 1), conv(1, 2, 1)
+
+    def forward(self, x: Tensor) -> Any:
+        return torch.cat([self.a(x), self.b(x)], 1)
+
+
+def test_a_network_that_cannot_be_followed_is_refused_in_the_first_round() -> None:
+    net = BlockNet([Concatenating()], nn.Identity())
+    with pytest.raises(ConfigError, match=r"^method kels does not apply: .* through cat in layer blocks\.0$"):
+        Kels().select(net, FakeRun().context(1))
