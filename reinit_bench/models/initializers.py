@@ -20,6 +20,9 @@ _DENSITY_AT_2 = math.exp(-2.0) / math.sqrt(2.0 * math.pi)
 _MASS_WITHIN_2 = math.erf(2.0 / math.sqrt(2.0))
 _TRUNCATED_STD = math.sqrt(1.0 - 4.0 * _DENSITY_AT_2 / _MASS_WITHIN_2)
 
+# _NormBase: batch and instance norms.
+_NORMS = (nn.GroupNorm, nn.LayerNorm, nn.RMSNorm, nn.modules.batchnorm._NormBase)
+
 
 def fans(kernel: Tensor) -> tuple[int, int]:
     """Fan-in and fan-out of a kernel of shape (out, in / groups, *window)."""
@@ -35,6 +38,20 @@ class Initializer(Settings):
     def draw(self, kernel: Tensor, generator: torch.Generator) -> Tensor:
         """Fresh CPU values, fp32, of the kernel's shape."""
         raise TypeError(f"{type(self).__name__} does not define draw")
+
+    def values(self, net: nn.Module, names: Iterable[str], seed: int, *purpose: str | int) -> dict[str, Tensor]:
+        """See `initial_values`."""
+        parameters = dict(net.named_parameters())
+        scales = {f"{name}.weight" for name, module in net.named_modules() if isinstance(module, _NORMS)}
+        values = {}
+        for name in names:
+            old = parameters[name]
+            if is_kernel(old):
+                new = self.draw(old, stream(seed, *purpose, name))
+            else:
+                new = torch.full(old.shape, 1.0 if name in scales else 0.0)
+            values[name] = new.to(device=old.device, dtype=old.dtype)
+        return values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,21 +94,7 @@ def initial_values(
     Each parameter has its own stream (`seed`, `purpose`, its name): what is drawn for one never depends on which others
     are drawn. Kernels come from the initializer, biases are 0, norm scales 1.
     """
-    parameters = dict(net.named_parameters())
-    scales = {
-        f"{name}.weight"
-        for name, module in net.named_modules()
-        if isinstance(module, (nn.GroupNorm, nn.LayerNorm, nn.modules.batchnorm._BatchNorm))
-    }
-    values = {}
-    for name in names:
-        old = parameters[name]
-        if is_kernel(old):
-            new = initializer.draw(old, stream(seed, *purpose, name))
-        else:
-            new = torch.full(old.shape, 1.0 if name in scales else 0.0)
-        values[name] = new.to(device=old.device, dtype=old.dtype)
-    return values
+    return initializer.values(net, names, seed, *purpose)
 
 
 @torch.no_grad()
