@@ -133,7 +133,11 @@ class BlockNet(nn.Module):
 
         net = WrappedNet(model, blocks)
         if sample is not None:
-            net.trace(sample)
+            try:
+                net.trace(sample)
+            except Exception:
+                net.unwrap()  # so that the caller can try again
+                raise
         return net
 
     @property

@@ -66,15 +66,11 @@ class WrappedNet(BlockNet):
 
         Raises:
             ConfigError: the blocks are not called once each, in order, each with what the one before has put out; or
-                one does not put out a tensor. The lambdas are then taken off the model.
+                one does not put out a tensor.
         """
-        try:
-            calls, head = self._record(_with_gradient(sample[:2]))
-            self._check_order([k for k, _ in calls])
-            self._block_of, self._head = self._first_use(calls), head
-        except ConfigError:
-            self.unwrap()
-            raise
+        calls, head = self._record(_with_gradient(sample[:2]))
+        self._check_order([k for k, _ in calls])
+        self._block_of, self._head = self._first_use(calls), head
 
     def unwrap(self) -> nn.Module:
         """The model without lambdas. It can then be wrapped again; this net is of no more use."""

@@ -107,17 +107,16 @@ class Reinitialization:
             ConfigError: the method needs a sample, labels or data that were not given.
         """
         context = self._context(round)
-        resumed, self._resumed = self._resumed, None
         with global_stream(self._seed, "begin", round.index), modes_kept(self.net):
-            if resumed is None or round.index != self._first:
+            if self._resumed is None or round.index != self._first:
                 hooks = begin_round(self.method, self.net, context)
             else:
                 hooks = self.method.hooks(self.net, context)
                 if hooks is not None:
-                    hooks.load_state_dict(resumed)
+                    hooks.load_state_dict(self._resumed)
             frozen = self.method.frozen(self.net, context)
         self.hooks = Hooks() if hooks is None else hooks
-        self._round = round.index
+        self._round, self._resumed = round.index, None
         for name, value in self.net.named_parameters():
             value.requires_grad_(name in self._trained and name not in frozen)
 

@@ -325,6 +325,13 @@ def test_blocks_that_are_no_sequence_are_refused(
     assert [module for module in model.modules() if module._forward_hooks] == []  # it can be wrapped with other names
 
 
+def test_after_a_sample_that_does_not_fit_the_model_can_be_wrapped_again() -> None:
+    model = Ordered(in_turn)
+    with pytest.raises(RuntimeError, match="shapes"):
+        BlockNet.wrap(model, ["a"], sample=torch.zeros(2, 4))
+    BlockNet.wrap(model, ["a"], sample=vectors())
+
+
 def test_a_network_is_wrapped_once() -> None:
     model = Ordered(in_turn)
     net = BlockNet.wrap(model, ["a"])
