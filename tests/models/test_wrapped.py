@@ -13,6 +13,7 @@ import torch
 from bits import bit_equal, changed_names, copy_state
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.utils.hooks import RemovableHandle
 
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.methods.gradients import gradient
@@ -222,6 +223,20 @@ def test_a_copy_has_its_own_lambdas(copied: Callable[[WrappedNet], WrappedNet]) 
     assert not torch.equal(twin(x.clone()), net(x.clone()))
     assert twin.names_in_top() == net.names_in_top()
     assert torch.equal(twin.block_output(x.clone(), 1), net.block_output(x.clone(), 1))
+
+
+def test_a_hook_of_the_user_s_on_a_loaded_net_does_not_replace_a_lambda(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch numbers hooks from 0 in every process."""
+    net = BlockNet.wrap(odd(), ["first", "second"], sample=vectors()).eval()
+    net.lambda_of(1).fill(torch.tensor(1.0), torch.tensor(2.0))
+    file = io.BytesIO()
+    torch.save(net, file)
+    file.seek(0)
+    (number,) = net.model.first._forward_hooks
+    monkeypatch.setattr(RemovableHandle, "next_id", number)
+    loaded = torch.load(file, weights_only=False)
+    loaded.model.first.register_forward_hook(lambda *_: None)
+    assert torch.equal(loaded(vectors()), net(vectors()))
 
 
 def test_a_copy_of_the_model_alone_keeps_the_lambdas() -> None:

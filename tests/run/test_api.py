@@ -211,10 +211,11 @@ def test_torch_s_random_numbers_and_the_modules_modes_are_left_alone() -> None:
         def __init__(self) -> None:
             super().__init__()
             self.first, self.second = nn.Linear(5, 4), nn.Sequential(nn.Linear(4, 4), nn.BatchNorm1d(4))
+            self.head = nn.Linear(4, 3)
 
         def forward(self, x: Tensor) -> Tensor:
             x = self.first(x)
-            output: Tensor = self.second(x + torch.randn_like(x))
+            output: Tensor = self.head(self.second(x + torch.randn_like(x)))
             return output
 
     model = Noisy()
