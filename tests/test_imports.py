@@ -68,16 +68,13 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 def test_every_package_has_its_layer_and_nothing_else_lies_at_the_root() -> None:
     found = {path.name for path in PACKAGE.iterdir() if path.name not in ("__pycache__", "conf", "paper")}
-    assert found == {"__init__.py", "__main__.py", *LAYERS}
+    assert found == {"__init__.py", "__main__.py", "py.typed", *LAYERS}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_go_down(path: Path) -> None:
     own = part_of(path)
-    if own == "__init__":
-        assert packages_imported(path) == set()
-        return
-    rank = LAYERS.index(own) if own != "__main__" else len(LAYERS)
+    rank = LAYERS.index(own) if own not in ("__init__", "__main__") else len(LAYERS)
     for other in packages_imported(path) - {own}:
         assert LAYERS.index(other) < rank, f"{own} imports {other}, which lies above it"
         assert other not in FORBIDDEN.get(own, set()), f"{own} must not import {other}"
@@ -98,6 +95,19 @@ def test_tensorflow_stays_with_what_prepares_data() -> None:
     modules = {f"reinit_bench.data.preparing.{path.stem}" for path in knowing}
     outside = [path for path in FILES if path.relative_to(PACKAGE).parts[:2] != ("data", "preparing")]
     assert not {path for path in outside if modules & imported(path)}
+
+
+def test_the_package_loads_its_names_when_they_are_asked_for() -> None:
+    script = """
+import sys, reinit_bench
+print(sorted(name for name in sys.modules if name.startswith(("torch", "numpy", "reinit_bench."))))
+from reinit_bench import *
+print(*(f"{thing.__module__}.{thing.__name__}" for thing in (BlockNet, Reinitialization)))
+print(hasattr(reinit_bench, "Reinitialisation"))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    names = "reinit_bench.models.blocknet.BlockNet reinit_bench.run.api.Reinitialization"
+    assert done.stdout.splitlines() == ["[]", names, "False"]
 
 
 LOADED_BY_COMMANDS = """

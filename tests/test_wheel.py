@@ -37,6 +37,11 @@ def test_an_installed_wheel_runs_from_an_empty_folder(tmp_path: Path) -> None:
     where = "import reinit_bench, reinit_bench.core.conf_dir as c; print(reinit_bench.__file__, c.conf_dir())"
     for place in run("-c", where).split():
         assert Path(place).is_relative_to(installed)
+    assert (installed / "reinit_bench" / "py.typed").is_file()
+    assert run("-c", "from reinit_bench import *; print(BlockNet.__name__, Reinitialization.__name__)").split() == [
+        "BlockNet",
+        "Reinitialization",
+    ]
     command = str(installed / "bin" / "reinit-bench")
     assert run(command, "-m", *TINY, "method=fc").splitlines()[-1] == "1 done"
     assert "DIGITS (60)" in run(command, "tables", "6")

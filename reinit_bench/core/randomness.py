@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -25,3 +27,18 @@ def stream(seed: int, *purpose: str | int, device: torch.device | str = "cpu") -
     whichever device trains.
     """
     return torch.Generator(device=device).manual_seed(derive(seed, *purpose))
+
+
+@contextmanager
+def global_stream(seed: int, *purpose: str | int) -> Iterator[None]:
+    """Within this block torch's global generators draw a named stream; afterwards they are as they were before.
+
+    For code of others, which knows no streams: the constructor of a user's network.
+    """
+    # A GPU that nobody has used yet is left alone: to save its generator's state would start it.
+    on_gpu = torch.cuda.is_initialized()
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count()) if on_gpu else ()):
+        torch.default_generator.manual_seed(derive(seed, *purpose))
+        if on_gpu:
+            torch.cuda.manual_seed_all(derive(seed, *purpose))
+        yield

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
+
+if TYPE_CHECKING:
+    from reinit_bench.models.wrapped import WrappedNet
 
 
 class Lambda(nn.Module):
@@ -23,7 +28,7 @@ class Lambda(nn.Module):
         self.register_buffer("std", torch.ones(()))
         # Skipping the identity saves two passes over every activation; x - 0 and x / 1 are exact, so nothing changes.
         self._is_identity = True
-        self.register_load_state_dict_post_hook(lambda module, keys: module._look())
+        self.register_load_state_dict_post_hook(_look_again)  # a function of the module's, so that nets can be pickled
 
     def fill(self, mean: Tensor, std: Tensor) -> None:
         """Set the statistics (two scalars).
@@ -52,6 +57,10 @@ class Lambda(nn.Module):
         if not torch.compiler.is_compiling() and self._is_identity:
             return x
         return (x - self.mean) / self.std
+
+
+def _look_again(slot: Lambda, keys: object) -> None:
+    slot._look()
 
 
 class Dropout(nn.Module):
@@ -103,10 +112,38 @@ class BlockNet(nn.Module):
         self.lambdas = nn.ModuleList(Lambda() for _ in self.blocks)
         self.top = top
 
+    @staticmethod
+    def wrap(model: nn.Module, blocks: Sequence[str], sample: Tensor | None = None) -> WrappedNet:
+        """Any network as a BlockNet; `model` keeps its forward pass, its parameters and the keys of its state dict.
+
+        What comes before block 1 belongs to it, what lies between two blocks to the later one, and what comes after
+        the last is the top.
+
+        Args:
+            model: takes one tensor (n, ...).
+            blocks: names of submodules, as in `model.named_modules()`, in the order in which they are called. Each puts
+                out one tensor and is called once in a forward pass.
+            sample: inputs (n, ...), two of which are sent through the model to see which parameters belong to which
+                block. Without it, this happens when the net is first called.
+
+        Raises:
+            ConfigError: these submodules cannot be the blocks; the message says what to name.
+        """
+        from reinit_bench.models.wrapped import WrappedNet
+
+        net = WrappedNet(model, blocks)
+        if sample is not None:
+            try:
+                net.trace(sample)
+            except Exception:
+                net.unwrap()  # so that the caller can try again
+                raise
+        return net
+
     @property
     def num_blocks(self) -> int:
         """The paper's K."""
-        return len(self.blocks)
+        return len(self.lambdas)
 
     def forward(self, x: Tensor) -> Tensor:
         for block, normalize in zip(self.blocks, self.lambdas, strict=True):
@@ -145,7 +182,7 @@ class BlockNet(nn.Module):
         return tuple(name for name, _ in self.named_parameters() if name.startswith(f"{heads[-1]}.")) if heads else ()
 
 
-NORMS = (nn.GroupNorm, nn.LayerNorm, nn.modules.batchnorm._BatchNorm)
+NORMS = (nn.GroupNorm, nn.LayerNorm, nn.RMSNorm, nn.modules.batchnorm._NormBase)  # the last: batch and instance norms
 """The layers whose parameters are a scale (`weight`) and a shift (`bias`) of each channel."""
 
 
@@ -157,6 +194,17 @@ def norm_names(net: nn.Module) -> tuple[str, ...]:
         if isinstance(module, NORMS)
         for parameter, _ in module.named_parameters(recurse=False)
     )
+
+
+@contextmanager
+def modes_kept(net: nn.Module) -> Iterator[None]:
+    """After this block every module is in training or evaluation mode as before, each in its own."""
+    modes = [(module, module.training) for module in net.modules()]
+    try:
+        yield
+    finally:
+        for module, mode in modes:
+            module.training = mode
 
 
 def is_kernel(parameter: Tensor) -> bool:

@@ -306,8 +306,8 @@ class _Walk:
         return replace(value, source=len(self.kernels) - 1)
 
     def _norm(self, node: fx.Node, norm: nn.Module, value: _Value) -> _Value:
-        if isinstance(norm, nn.LayerNorm) and (value.form == _IMAGE or len(norm.normalized_shape) > 1):
-            raise _unknown(node, "LayerNorm of images")
+        if isinstance(norm, (nn.LayerNorm, nn.RMSNorm)) and (value.form == _IMAGE or len(norm.normalized_shape) > 1):
+            raise _unknown(node, f"{type(norm).__name__} of images")
         parameters = dict(norm.named_parameters(recurse=False))
         for name, parameter in parameters.items():
             repeats = self._repeats(node, value, len(parameter))

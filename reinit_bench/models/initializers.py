@@ -36,6 +36,20 @@ class Initializer(Settings):
         """Fresh CPU values, fp32, of the kernel's shape."""
         raise TypeError(f"{type(self).__name__} does not define draw")
 
+    def values(self, net: nn.Module, names: Iterable[str], seed: int, *purpose: str | int) -> dict[str, Tensor]:
+        """See `initial_values`."""
+        parameters = dict(net.named_parameters())
+        scales = {name for name in norm_names(net) if name.endswith(".weight")}
+        values = {}
+        for name in names:
+            old = parameters[name]
+            if is_kernel(old):
+                new = self.draw(old, stream(seed, *purpose, name))
+            else:
+                new = torch.full(old.shape, 1.0 if name in scales else 0.0)
+            values[name] = new.to(device=old.device, dtype=old.dtype)
+        return values
+
 
 @dataclass(frozen=True, kw_only=True)
 class HeNormal(Initializer):
@@ -77,17 +91,7 @@ def initial_values(
     Each parameter has its own stream (`seed`, `purpose`, its name): what is drawn for one never depends on which others
     are drawn. Kernels come from the initializer, biases are 0, norm scales 1.
     """
-    parameters = dict(net.named_parameters())
-    scales = {name for name in norm_names(net) if name.endswith(".weight")}
-    values = {}
-    for name in names:
-        old = parameters[name]
-        if is_kernel(old):
-            new = initializer.draw(old, stream(seed, *purpose, name))
-        else:
-            new = torch.full(old.shape, 1.0 if name in scales else 0.0)
-        values[name] = new.to(device=old.device, dtype=old.dtype)
-    return values
+    return initializer.values(net, names, seed, *purpose)
 
 
 @torch.no_grad()

@@ -1,0 +1,368 @@
+"""A network of the user's as a BlockNet: what belongs to which block, what stays as it was, what is refused."""
+
+from __future__ import annotations
+
+import copy
+import io
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import torch
+from bits import bit_equal, changed_names, copy_state
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.utils.hooks import RemovableHandle
+
+from reinit_bench.core.settings import ConfigError
+from reinit_bench.methods.gradients import gradient
+from reinit_bench.methods.layerwise import fill_lambda
+from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.models.initializers import HeNormal, initial_values
+from reinit_bench.models.scnn import Scnn
+from reinit_bench.models.wrapped import WrappedNet
+
+STAGES = ["layer1", "layer2", "layer3", "layer4"]
+
+
+def images(count: int = 8) -> Tensor:
+    return torch.randn(count, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+
+
+def resnet() -> nn.Module:
+    from torchvision.models import resnet18
+
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return resnet18(num_classes=10)
+
+
+class Odd(nn.Module):
+    """A network with all that makes it hard to say what belongs where: registered in no order, weights in no layer."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.head = nn.Linear(4, 2)
+        self.second = nn.Sequential(nn.Linear(4, 4), nn.ReLU(inplace=True), nn.BatchNorm1d(4))
+        self.first = nn.Linear(4, 4)
+        self.shift = nn.Parameter(torch.zeros(4))
+        self.gain = nn.Parameter(torch.ones(2))
+        self.between = nn.Linear(4, 4)
+        self.late = nn.Sequential(nn.Linear(4, 4), nn.Dropout(0.5))
+        self.stem = nn.Linear(3, 4)
+        self.unused = nn.Linear(4, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(self.stem(x.mul_(2.0)))
+        x = functional.linear(x, self.between.weight, self.between.bias).add_(self.shift)
+        x = self.late(self.second(x))
+        output: Tensor = self.head(x) * self.gain
+        return output
+
+
+def odd() -> Odd:
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return Odd()
+
+
+def vectors(count: int = 6) -> Tensor:
+    return torch.randn(count, 3, generator=torch.Generator().manual_seed(0))
+
+
+class Ordered(nn.Module):
+    """Layers that are called as `order` says."""
+
+    def __init__(self, order: Callable[[Any, Tensor], Any]) -> None:
+        super().__init__()
+        self.a, self.b, self.c = (nn.Linear(3, 3) for _ in range(3))
+        self.pair = Pair()
+        self.order = order
+
+    def forward(self, x: Tensor) -> Any:
+        return self.order(self, x)
+
+
+class Pair(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = nn.Linear(3, 3)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        return self.inner(x), x
+
+
+def test_every_parameter_of_a_resnet_belongs_to_its_stage() -> None:
+    net = BlockNet.wrap(resnet(), STAGES, sample=images())
+    assert (type(net), net.num_blocks) == (WrappedNet, 4)
+    stem = {"model.conv1.weight", "model.bn1.weight", "model.bn1.bias"}
+    for k, stage in enumerate(STAGES, start=1):
+        own = {name for name, _ in net.named_parameters() if name.startswith(f"model.{stage}.")}
+        assert set(net.names_in_blocks(k, k)) == (own | stem if k == 1 else own)
+    assert net.names_in_top() == net.names_in_head() == ("model.fc.weight", "model.fc.bias")
+    assert net.names_above(3) == net.names_in_blocks(4, 4) + net.names_in_top()
+    assert net.names_in_blocks(1, 4) + net.names_in_top() == tuple(name for name, _ in net.named_parameters())
+
+
+def test_a_parameter_belongs_to_the_first_block_that_depends_on_it() -> None:
+    """Wherever it is registered, and whether its module is called or not."""
+    net = BlockNet.wrap(odd(), ["first", "second"], sample=vectors())
+
+    def of(*modules: str) -> set[str]:
+        return {f"model.{module}.{kind}" for module in modules for kind in ("weight", "bias")}
+
+    assert set(net.names_in_blocks(1, 1)) == of("stem", "first")
+    assert set(net.names_in_blocks(2, 2)) == {"model.shift"} | of("between", "second.0", "second.2")
+    assert set(net.names_in_top()) == {"model.gain"} | of("late.0", "head", "unused")
+    assert set(net.names_in_head()) == of("head")
+
+
+def test_the_transformer_s_attention_and_tokens_are_found() -> None:
+    from torchvision.models import VisionTransformer
+
+    model = VisionTransformer(image_size=32, patch_size=16, num_layers=2, num_heads=2, hidden_dim=8, mlp_dim=8)
+    layers = [f"encoder.layers.encoder_layer_{i}" for i in range(2)]
+    net = BlockNet.wrap(model, layers, sample=images())
+    assert {"model.class_token", "model.encoder.pos_embedding"} <= set(net.names_in_blocks(1, 1))
+    assert f"model.{layers[1]}.self_attention.out_proj.weight" in net.names_in_blocks(2, 2)
+    assert net.names_in_top()[0] == "model.encoder.ln.weight"
+
+
+def test_the_model_stays_as_it_was() -> None:
+    """Its outputs, parameters, keys, buffers and modes; the sample and torch's random numbers too."""
+    plain, model, x = odd(), odd(), vectors()
+    model.second.eval()  # as when a norm's statistics are kept
+    model.first.weight.requires_grad_(False)
+    modes = {name: module.training for name, module in model.named_modules()}
+    before, given, random = copy_state(model), x.clone(), torch.get_rng_state()
+    net = BlockNet.wrap(model, ["first", "second"], sample=x)
+    assert bit_equal(copy_state(model), before)
+    assert {name: module.training for name, module in model.named_modules()} == modes
+    assert [name for name, value in model.named_parameters() if not value.requires_grad] == ["first.weight"]
+    assert torch.equal(x, given)
+    assert torch.equal(torch.get_rng_state(), random)
+    assert set(net.state_dict()) == {f"model.{name}" for name in before} | {
+        f"lambdas.{k}.{kind}" for k in range(2) for kind in ("mean", "std")
+    }
+    assert torch.equal(net.eval()(vectors()), plain.eval()(vectors()))
+    assert net.unwrap() is model
+
+
+def test_without_a_sample_the_first_call_tells() -> None:
+    net = BlockNet.wrap(odd(), ["first", "second"])
+    message = (
+        "it is not known yet which parameters belong to which block: give BlockNet.wrap sample=INPUTS, or call the net "
+        "once"
+    )
+    for names in (net.names_in_top, net.names_in_head, lambda: net.names_above(1)):
+        with pytest.raises(ConfigError, match=re.escape(message)):
+            names()
+    with torch.inference_mode():
+        net(vectors())
+    expected = BlockNet.wrap(odd(), ["first", "second"], sample=vectors())
+    assert net.names_in_blocks(1, 1) == expected.names_in_blocks(1, 1)
+    assert net.names_in_top() == expected.names_in_top()
+
+
+def test_whole_numbers_may_go_in() -> None:
+    net = BlockNet.wrap(
+        nn.Sequential(nn.Embedding(5, 3), nn.Linear(3, 3), nn.Linear(3, 2)), ["1"], torch.tensor([[0, 1], [2, 3]])
+    )
+    assert net.names_in_blocks(1, 1) == ("model.0.weight", "model.1.weight", "model.1.bias")
+
+
+@torch.no_grad()
+def test_a_filled_lambda_normalizes_what_the_next_block_gets() -> None:
+    net, x = BlockNet.wrap(resnet(), STAGES, sample=images()).eval(), images()
+    raw = net.block_output(x, 2)
+    fill_lambda(net, 2, x)
+    seen: list[Tensor] = []
+    net.model.layer3.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
+    assert torch.equal(net(x), net.model(x))
+    assert (raw.mean().abs() > 0.01, (raw.std(correction=0) - 1).abs() > 0.01) == (True, True)
+    for normalized in seen:
+        assert normalized.mean().item() == pytest.approx(0.0, abs=1e-5)
+        assert normalized.std(correction=0).item() == pytest.approx(1.0, abs=1e-5)
+    assert len(seen) == 2
+
+
+@torch.no_grad()
+def test_block_output_is_before_its_own_lambda_and_after_the_one_below() -> None:
+    net, x = BlockNet.wrap(odd(), ["first", "second"], sample=vectors()).eval(), vectors()
+    model = net.model
+    net.lambda_of(1).fill(torch.tensor(1.0), torch.tensor(2.0))
+    net.lambda_of(2).fill(torch.tensor(5.0), torch.tensor(3.0))
+    first = model.first.forward(model.stem(2.0 * x))
+    assert torch.equal(net.block_output(x.clone(), 1), first)
+    second = model.second.forward(model.between((first - 1.0) / 2.0))
+    assert torch.equal(net.block_output(x.clone(), 2), second)
+    head = model.head(model.late((second - 5.0) / 3.0))
+    assert torch.equal(net(x.clone()), head)
+
+
+def copies() -> Iterator[Any]:
+    def by_file(net: nn.Module) -> nn.Module:
+        file = io.BytesIO()
+        torch.save(net, file)
+        file.seek(0)
+        loaded: nn.Module = torch.load(file, weights_only=False)
+        return loaded
+
+    yield pytest.param(copy.deepcopy, id="deepcopy")
+    yield pytest.param(by_file, id="pickle")
+
+
+@pytest.mark.parametrize("copied", copies())
+def test_a_copy_has_its_own_lambdas(copied: Callable[[WrappedNet], WrappedNet]) -> None:
+    net, x = BlockNet.wrap(odd(), ["first", "second"], sample=vectors()).eval(), vectors()
+    net.lambda_of(1).fill(torch.tensor(1.0), torch.tensor(2.0))
+    twin = copied(net)
+    assert torch.equal(twin(x.clone()), net(x.clone()))
+    twin.lambda_of(1).clear()
+    assert not torch.equal(twin(x.clone()), net(x.clone()))
+    assert twin.names_in_top() == net.names_in_top()
+    assert torch.equal(twin.block_output(x.clone(), 1), net.block_output(x.clone(), 1))
+
+
+def test_a_hook_of_the_user_s_on_a_loaded_net_does_not_replace_a_lambda(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch numbers hooks from 0 in every process."""
+    net = BlockNet.wrap(odd(), ["first", "second"], sample=vectors()).eval()
+    net.lambda_of(1).fill(torch.tensor(1.0), torch.tensor(2.0))
+    file = io.BytesIO()
+    torch.save(net, file)
+    file.seek(0)
+    (number,) = net.model.first._forward_hooks
+    monkeypatch.setattr(RemovableHandle, "next_id", number)
+    loaded = torch.load(file, weights_only=False)
+    loaded.model.first.register_forward_hook(lambda *_: None)
+    assert torch.equal(loaded(vectors()), net(vectors()))
+
+
+def test_a_copy_of_the_model_alone_keeps_the_lambdas() -> None:
+    net = BlockNet.wrap(odd(), ["first", "second"], sample=vectors()).eval()
+    net.lambda_of(1).fill(torch.tensor(1.0), torch.tensor(2.0))
+    assert torch.equal(copy.deepcopy(net.model)(vectors()), net(vectors()))
+
+
+def test_the_state_dict_carries_weights_and_lambdas() -> None:
+    net = BlockNet.wrap(odd(), ["first", "second"], sample=vectors()).eval()
+    net.lambda_of(2).fill(torch.tensor(1.0), torch.tensor(2.0))
+    other = BlockNet.wrap(Odd(), ["first", "second"], sample=vectors()).eval()
+    other.load_state_dict(net.state_dict())
+    assert torch.equal(other(vectors()), net(vectors()))
+
+
+def test_methods_get_gradients_through_the_lambdas() -> None:
+    """As a BlockNet of our own gives them: the same layers, wrapped."""
+    own = Scnn(width=0.125).build((3, 8, 8), 5, 0.0)
+    plain = nn.Sequential(*copy.deepcopy(own).blocks, copy.deepcopy(own).top)
+    plain.load_state_dict(
+        {f"{i}.{name}": v for i, m in enumerate([*own.blocks, own.top]) for name, v in m.state_dict().items()}
+    )
+    x, labels = images()[..., :8, :8], torch.arange(8) % 5
+    net = BlockNet.wrap(plain, ["0", "1", "2", "3"], sample=x)
+    for k in (1, 3):
+        fill_lambda(own, k, x)
+        fill_lambda(net, k, x)
+        assert bit_equal(net.lambda_of(k).state_dict(), own.lambda_of(k).state_dict())
+    expected, found = gradient(own, x, labels), gradient(net, x, labels)
+    assert bit_equal(list(found.values()), list(expected.values()))
+
+
+def test_fresh_values_of_every_norm_of_torch_are_ones() -> None:
+    model = nn.Sequential(
+        nn.Conv1d(2, 2, 1), nn.BatchNorm1d(2), nn.InstanceNorm1d(2, affine=True), nn.GroupNorm(1, 2), nn.RMSNorm(3)
+    )
+    names = [name for name, _ in model.named_parameters()]
+    values = initial_values(model, HeNormal(), names, 0)
+    ones = {name for name, value in values.items() if bool((value == 1).all())}
+    assert ones == {f"{i}.weight" for i in range(1, 5)}
+
+
+def in_turn(net: Any, x: Tensor) -> Tensor:
+    output: Tensor = net.c(net.b(net.a(x)))
+    return output
+
+
+REFUSED_BY_NAME = [
+    ([], "a BlockNet needs at least one block: name submodules, the first that is called first"),
+    (["pairs"], "the network has no submodule 'pairs'; did you mean pair?"),
+    (["xyz"], "the network has no submodule 'xyz'; it has a, b, c, pair"),
+    ([""], "the network has no submodule ''; it has a, b, c, pair"),
+    (["a", "b", "a"], "blocks 'a' and 'a' are one module: name it once"),
+    (["pair.inner", "pair"], "block 'pair.inner' lies in block 'pair': name one of the two"),
+]
+
+
+@pytest.mark.parametrize(("names", "message"), REFUSED_BY_NAME)
+def test_names_that_cannot_be_blocks_are_refused(names: list[str], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        BlockNet.wrap(Ordered(in_turn), names)
+    assert str(error.value) == message
+
+
+REFUSED_BY_PASS: list[tuple[Callable[[Any, Tensor], Any], list[str], str]] = [
+    (in_turn, ["a", "pair"], "block 'pair' is not called in the forward pass: name submodules that are"),
+    (
+        lambda net, x: net.b(net.a(net.a(x))),
+        ["a", "b"],
+        "block 'a' is called 2 times in the forward pass: name submodules that are called once",
+    ),
+    (in_turn, ["b", "c", "a"], "the forward pass calls the blocks in another order: name them as a, b, c"),
+    (
+        lambda net, x: net.pair(net.a(x))[0],
+        ["a", "pair"],
+        "block 'pair' puts out a tuple, and a block must put out one tensor: name a submodule that does",
+    ),
+    (
+        lambda net, x: net.b(x) + net.a(x).sum(),
+        ["b", "a"],
+        "block 'a' does not use the output of block 'b': name blocks of one sequence",
+    ),
+    (
+        lambda net, x: net.b(torch.no_grad()(net.a)(x)),
+        ["a", "b"],
+        "the output of block 'a' has no gradient (no_grad, detach or whole numbers): nothing shows which parameters it "
+        "depends on",
+    ),
+]
+
+
+@pytest.mark.parametrize(("order", "names", "message"), REFUSED_BY_PASS)
+def test_blocks_that_are_no_sequence_are_refused(
+    order: Callable[[Any, Tensor], Any], names: list[str], message: str
+) -> None:
+    model = Ordered(order)
+    with pytest.raises(ConfigError) as error:
+        BlockNet.wrap(model, names, sample=vectors())
+    assert str(error.value) == message
+    assert [module for module in model.modules() if module._forward_hooks] == []  # it can be wrapped with other names
+
+
+def test_after_a_sample_that_does_not_fit_the_model_can_be_wrapped_again() -> None:
+    model = Ordered(in_turn)
+    with pytest.raises(RuntimeError, match="shapes"):
+        BlockNet.wrap(model, ["a"], sample=torch.zeros(2, 4))
+    BlockNet.wrap(model, ["a"], sample=vectors())
+
+
+def test_a_network_is_wrapped_once() -> None:
+    model = Ordered(in_turn)
+    net = BlockNet.wrap(model, ["a"])
+    with pytest.raises(ConfigError, match=r"^this network is a BlockNet: use it as it is$"):
+        BlockNet.wrap(net, ["model.b"])
+    message = r"^this network is wrapped already: use that BlockNet, or wrap what its unwrap\(\) returns$"
+    with pytest.raises(ConfigError, match=message):
+        BlockNet.wrap(model, ["b"])
+    assert BlockNet.wrap(net.unwrap(), ["b"]).block_names == ("b",)
+
+
+def test_batch_norm_s_statistics_stay_when_it_is_looked_at() -> None:
+    net, x = BlockNet.wrap(resnet(), STAGES), images()
+    before = copy_state(net)
+    net.trace(x)
+    assert changed_names(before, net) == set()
+    fill_lambda(net, 1, x)
+    assert changed_names(before, net) == {"lambdas.0.mean", "lambdas.0.std"}
+    assert net.training
