@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 
 from reinit_bench.analysis.figures.panels import SHOWN, Panel, of_one_dataset, together
 from reinit_bench.analysis.figures.style import GRAY, TEXT_WIDTH, method_style, styled
-from reinit_bench.analysis.runs import paper
 from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.runs.families import ordered_methods
 from reinit_bench.analysis.runs.labelling import condition_title
 from reinit_bench.analysis.runs.notes import settings_unlike_paper
 
@@ -94,7 +94,7 @@ class PanelGrid:
 
 def draw_curves(axes: Axes, rows: pd.DataFrame, x: str, y: str, **looks: Any) -> None:
     """A curve for each method of `rows`."""
-    for method in paper.ordered_methods(rows["method"]):
+    for method in ordered_methods(rows["method"]):
         own = rows[rows["method"] == method].sort_values(x)
         axes.plot(own[x], own[y], **method_style(method, str(own["method_label"].iloc[0])).line(**looks))
 

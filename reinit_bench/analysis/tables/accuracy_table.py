@@ -10,6 +10,7 @@ import pandas as pd
 
 from reinit_bench.analysis.runs import notes, paper
 from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.runs.families import ordered_methods
 from reinit_bench.analysis.runs.labelling import condition_label
 from reinit_bench.analysis.stats.table_rows import TableRow, table_rows
 from reinit_bench.analysis.tables.table import Cell, Row, Table, mark_best, most_runs, score_cells
@@ -56,7 +57,7 @@ TABLES = {number: partial(accuracy_table, number=number) for number in paper.CON
 def _methods(runs: pd.DataFrame) -> dict[str, str]:
     """The methods with the headings of their columns: the paper's six, then a user's own in alphabetical order."""
     letters = {**dict(zip(runs["method"], runs["method_letter"], strict=True)), **paper.LETTERS}
-    return {name: letters[name] for name in paper.ordered_methods(letters)}
+    return {name: letters[name] for name in ordered_methods(letters)}
 
 
 def _legend(shown: Sequence[TableRow]) -> list[str]:
