@@ -31,7 +31,8 @@ def draw(collection: Collection) -> Figure:
             f"figure7: {len(pairs)} finished runs in {collection.results_dir} have their weights measured and a "
             "baseline of the same setting and seed, and a method needs two; reinit-bench -m study=digits"
         )
-    figure = Figure(figsize=(COLUMN_WIDTH * 1.4, 3.6), layout="constrained")
+    legend_lines = (len(densities) + 1) // 2
+    figure = Figure(figsize=(COLUMN_WIDTH * 1.4, 3.1 + 0.17 * legend_lines), layout="constrained")
     axes = figure.subplots()
     for row in densities.to_dict("records"):
         style, mean, std = method_style(row["method"], row["method_label"]), row["mean"], row["std"]
