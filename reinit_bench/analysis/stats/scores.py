@@ -17,7 +17,7 @@ import pandas as pd
 from reinit_bench.analysis.runs import paper
 from reinit_bench.analysis.runs.collect import Collection, is_method_setting, records
 from reinit_bench.analysis.runs.distance import SWITCHES, from_defaults, from_paper, without_difference
-from reinit_bench.analysis.runs.families import ordered_methods
+from reinit_bench.analysis.runs.families import PAPERS, ordered_methods
 from reinit_bench.analysis.runs.labelling import dataset_label
 
 DESIGN = ("dataset", "examples", "model", "augmentation", "dropout_rate", "initializer")
@@ -54,6 +54,12 @@ class Scores:
     def complete(self) -> pd.DataFrame:
         """The settings in which every method has a run."""
         return self.frame.dropna(subset=list(self.methods))
+
+    def of_paper(self) -> Scores:
+        """The paper's methods alone: what it says is of these, whatever others there are."""
+        others = [name for name in self.methods if name not in PAPERS]
+        methods = {name: label for name, label in self.methods.items() if name in PAPERS}
+        return Scores(frame=self.frame.drop(columns=others), methods=methods, left_out=self.left_out)
 
     def common(self) -> Scores:
         """Without methods that have a run in less than half as many settings as the method with the most.
