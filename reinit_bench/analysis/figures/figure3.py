@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,9 @@ _ROW = 0.42
 """Height of a leaf's row in inches."""
 _BAR = 1.35
 """Width of a leaf's bar, in steps between two levels of the tree."""
+_WORDS = 42
+"""Characters of a line of a leaf's words."""
+_TIED = "\N{NO-BREAK SPACE}"
 _NAMED = 0.25
 """From this share on a method's part of a bar has room for its name."""
 
@@ -135,7 +139,9 @@ def _draw_leaf(axes: Axes, node: Node, depth: int, row: float, labels: Mapping[s
             looks: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 6, "color": text_on(style.color)}
             axes.text(start + share * _BAR / 2, row, style.label, **looks)
         start += share * _BAR
-    best = ", ".join(f"{labels[name]} {node.shares[name]:.0%}" for name in node.top)
+    # A line ends between two methods, not between a name and its share.
+    named = (f"{labels[name]} {node.shares[name]:.0%}".replace(" ", _TIED) for name in node.top)
+    best = textwrap.fill(", ".join(named), _WORDS).replace(_TIED, " ")
     words = f"{best}\nn = {node.n}, Gini {node.gini:.2f}"
     axes.text(depth + _BAR + 0.18, row, words, va="center", fontsize=7)
 
