@@ -49,6 +49,49 @@ def test_several_switches_at_once_are_a_column_of_their_own(fake_store: Any) -> 
     assert [row.headings[0] for row in table.rows] == ["DIGITS", "CIFAR10", "CIFAR100"]
 
 
+def test_any_methods_settings_are_columns_as_typed_next_to_the_method(fake_store: Any) -> None:
+    fake_store.add("digits", "scnn", "bl", 0.5, **NONE)
+    fake_store.add("digits", "scnn", "dsd", 0.6, **NONE)
+    for fraction, accuracy in ((0.1, 0.61), (0.05, 0.62)):
+        fake_store.add("digits", "scnn", "dsd", accuracy, method__fraction=fraction, **NONE)
+    fake_store.add("digits", "scnn", "fc", 0.7, method__layerwise=True, method__extent="head", **NONE)
+    fake_store.add("digits", "scnn", "lw", 0.8, method__schedule=[2, 2], method__freeze=True, **NONE)
+    fake_store.add("digits", "scnn", "welsr", 0.9, **NONE)  # nothing of it is changed anywhere
+    table = ablation_table(collect(fake_store.results_dir))
+    assert table.columns == (
+        *("BL", "LW", "−reinit", "−rescale", "−norm", "+freeze", "lw freeze=true schedule=[2, 2]"),
+        *("DSD", "dsd fraction=0.05", "dsd fraction=0.1", "FC", "fc extent=head layerwise=true"),
+    )
+    assert [cell.text for cell in table.rows[0].cells] == [
+        *("50.0", None, None, None, None, None, "80.0"),
+        *("60.0", "62.0", "61.0", None, "70.0"),
+    ]
+    assert table.caption.startswith("Appendix F and its like")
+    assert not any("not the paper's settings: method" in note for note in table.notes)
+
+
+def test_a_users_own_method_is_what_most_of_its_runs_are(fake_store: Any) -> None:
+    for seed in (0, 1):
+        fake_store.add("digits", "scnn", "mine", 0.6, seed=seed, method__block=None, method__share=0.5, **NONE)
+    for block in (10, 9):
+        fake_store.add("digits", "scnn", "mine", block / 10 - 0.5, method__block=block, method__share=0.5, **NONE)
+    fake_store.add("digits", "scnn", "mine", 0.7, method__block=None, method__share=None, **NONE)
+    table = ablation_table(collect(fake_store.results_dir))
+    assert table.columns[6:] == ("MINE", "mine block=9", "mine block=10", "mine share=null")
+    assert [str(cell) for cell in table.rows[0].cells[6:]] == ["60.0 ± 0.0", "40.0 (1)", "50.0 (1)", "70.0 (1)"]
+
+
+def test_a_row_has_one_number_of_repeats_and_other_conditions_are_counted(fake_store: Any) -> None:
+    for repeats, accuracy in ((1, 0.5), (3, 0.6)):
+        fake_store.add("digits", "scnn", "lw", accuracy, method__repeats=repeats, **NONE)
+    fake_store.add("digits", "scnn", "lw", 0.7, method__repeats=3, method__freeze=True, **NONE)
+    fake_store.add("digits", "scnn", "lw", 0.7, method__freeze=True, augmentation__name="mild")
+    table = ablation_table(collect(fake_store.results_dir))
+    assert [str(cell) for cell in table.rows[0].cells] == ["—", "60.0", "—", "—", "—", "70.0"]
+    assert [row.published for row in table.rows] == [False, True, True]
+    assert "left out: 1 run of variants under other conditions" in table.notes
+
+
 def test_momentum_is_said_because_appendix_f_has_none(fake_store: Any) -> None:
     fake_store.add("digits", "scnn", "lw", 0.9, method__freeze=True, augmentation__name="none", trainer__momentum=0.9)
     assert "trained with momentum 0.9; Appendix F has none" in ablation_table(collect(fake_store.results_dir)).notes

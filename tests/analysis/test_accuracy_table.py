@@ -144,11 +144,25 @@ def test_a_methods_own_setting_parts_only_its_own_runs(fake_store: Any) -> None:
 
 
 def test_a_setting_that_one_run_has_at_null_parts_it_from_the_others(fake_store: Any) -> None:
-    fake_store.add("digits", "scnn", "lw", 0.5, method__schedule=None)
-    fake_store.add("digits", "scnn", "lw", 0.6, method__schedule=[1, 2])
+    fake_store.add("digits", "scnn", "mine", 0.5, method__schedule=None)
+    fake_store.add("digits", "scnn", "mine", 0.6, method__schedule=[1, 2])
     assert [row.headings[1] for row in table(fake_store).rows] == [
         "scnn [method.schedule=[1, 2]]",
         "scnn [method.schedule=null]",
+    ]
+
+
+def test_a_method_at_its_defaults_stays_with_the_others_whatever_its_variants(fake_store: Any) -> None:
+    """LW's schedule is null by default and DSD's `fill` has no value in the paper."""
+    fake_store.add("digits", "scnn", "bl", 0.5)
+    fake_store.add("digits", "scnn", "lw", 0.6, method__schedule=None)
+    fake_store.add("digits", "scnn", "lw", 0.7, method__schedule=[1, 2])
+    fake_store.add("digits", "scnn", "dsd", 0.8, method__fill="initializer")
+    fake_store.add("digits", "scnn", "dsd", 0.9, method__fill="zeros")
+    assert printed(table(fake_store)) == [
+        ("DIGITS", "scnn", "1", "50.0", "—", "80.0*", "—", "—", "60.0"),
+        ("DIGITS", "scnn [method.fill=zeros]", "1", "—", "—", "90.0", "—", "—", "—"),
+        ("DIGITS", "scnn [method.schedule=[1, 2]]", "1", "—", "—", "—", "—", "—", "70.0"),
     ]
 
 

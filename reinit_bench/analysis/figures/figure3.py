@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -11,7 +13,15 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 
 from reinit_bench.analysis.figures import NothingToDraw
-from reinit_bench.analysis.figures.style import GRAY, TEXT_WIDTH, method_style, styled
+from reinit_bench.analysis.figures.style import (
+    GRAY,
+    TEXT_WIDTH,
+    add_legend,
+    legend_height,
+    method_style,
+    styled,
+    text_on,
+)
 from reinit_bench.analysis.runs.collect import Collection
 from reinit_bench.analysis.runs.labelling import plural
 from reinit_bench.analysis.stats.scores import Scores, scores_by_setting
@@ -23,6 +33,11 @@ _ROW = 0.42
 """Height of a leaf's row in inches."""
 _BAR = 1.35
 """Width of a leaf's bar, in steps between two levels of the tree."""
+_WORDS = 42
+"""Characters of a line of a leaf's words."""
+_TIED = "\N{NO-BREAK SPACE}"
+_NAMED = 0.25
+"""From this share on a method's part of a bar has room for its name."""
 
 
 @dataclass(frozen=True)
@@ -54,18 +69,20 @@ def draw(collection: Collection) -> Figure:
     leaves = [leaf for _, leaf in tree.root.leaves()]
     places = list(_placed(tree.root, leaves))
     depth = max(place.level for place in places)
-    figure = Figure(figsize=(TEXT_WIDTH + 1.2, _ROW * len(leaves) + 1.5), layout="constrained")
+    width = TEXT_WIDTH + 1.2
+    height = _ROW * len(leaves) + 1.5 + legend_height(scores.methods.values(), width)
+    figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
     axes.axis("off")
     for place in places:
         _draw_edge(axes, place, depth)
         if place.node.question is None:
-            _draw_leaf(axes, place.node, depth, place.row)
+            _draw_leaf(axes, place.node, depth, place.row, scores.methods)
         else:
             _draw_question(axes, place, place.node.question.words())
     axes.set_xlim(-0.5, depth + _BAR + 1.75)
     axes.set_ylim(len(leaves) - 0.4, -0.6)
-    _legend(figure, tree)
+    _legend(figure, scores.methods)
     figure.supxlabel("\n".join(_sentences(tree, collection.source)), fontsize=7.5)
     return figure
 
@@ -112,27 +129,28 @@ def _draw_question(axes: Axes, place: _Place, question: str) -> None:
     axes.text(place.level, place.row, text, ha="center", va="center", fontsize=6.5, bbox=box, zorder=3)
 
 
-def _draw_leaf(axes: Axes, node: Node, depth: int, row: float) -> None:
+def _draw_leaf(axes: Axes, node: Node, depth: int, row: float, labels: Mapping[str, str]) -> None:
     """A bar of the methods' shares at the right of the tree, and what is best there in words."""
     start = depth + 0.1
     for name, share in node.shares.items():
-        style = method_style(name)
+        style = method_style(name, labels[name])
         axes.add_patch(Rectangle((start, row - 0.28), share * _BAR, 0.56, facecolor=style.color, edgecolor="white"))
+        if share >= _NAMED:
+            looks: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 6, "color": text_on(style.color)}
+            axes.text(start + share * _BAR / 2, row, style.label, **looks)
         start += share * _BAR
-    best = ", ".join(f"{method_style(name).label} {node.shares[name]:.0%}" for name in node.top)
+    # A line ends between two methods, not between a name and its share.
+    named = (f"{labels[name]} {node.shares[name]:.0%}".replace(" ", _TIED) for name in node.top)
+    best = textwrap.fill(", ".join(named), _WORDS).replace(_TIED, " ")
     words = f"{best}\nn = {node.n}, Gini {node.gini:.2f}"
     axes.text(depth + _BAR + 0.18, row, words, va="center", fontsize=7)
 
 
-def _legend(figure: Figure, tree: Tree) -> None:
-    styles = [method_style(name) for name in tree.root.shares]
-    handles = [Line2D([], [], color=style.color, linewidth=6, label=style.label) for style in styles]
-    figure.legend(
-        handles=handles,
-        loc="outside upper center",
-        ncols=len(handles),
-        title="yes goes up, no goes down; bars: in what share of the settings a method is the best",
-    )
+def _legend(figure: Figure, labels: Mapping[str, str]) -> None:
+    styles = [method_style(name, label) for name, label in labels.items()]
+    handles = {style.label: Line2D([], [], color=style.color, linewidth=6) for style in styles}
+    title = "yes goes up, no goes down; bars: in what share of the settings a method is the best"
+    add_legend(figure, handles, handlelength=2.0, title=title)
 
 
 def _sentences(tree: Tree, source: str | None) -> list[str]:

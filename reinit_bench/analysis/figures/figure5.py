@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from reinit_bench.analysis.figures.panel_grid import PanelGrid, draw_curves
 from reinit_bench.analysis.figures.panels import Panel, measured_panels
+from reinit_bench.analysis.figures.style import plain_ticks
 from reinit_bench.analysis.runs.collect import Collection
 from reinit_bench.analysis.runs.measurements import diagnostics_of
 
@@ -55,13 +56,16 @@ def sharpness(collection: Collection, found: Sequence[Panel]) -> pd.DataFrame:
 def _accuracy_cell(axes: Axes, rows: pd.DataFrame) -> None:
     """Accuracy lost over a logarithmic axis of sigmas."""
     axes.set_xscale("log")
+    plain_ticks(axes.xaxis)
     draw_curves(axes, rows, "sigma", LOST)
 
 
 def _loss_cell(axes: Axes, rows: pd.DataFrame) -> None:
     """Loss gained; it may grow by a thousandth or a hundredfold, so that the axis is logarithmic but near zero."""
     axes.set_xscale("log")
+    plain_ticks(axes.xaxis)
     axes.set_yscale("symlog", linthresh=0.01)
+    plain_ticks(axes.yaxis, linear_below=0.01)
     draw_curves(axes, rows, "sigma", GAINED)
 
 

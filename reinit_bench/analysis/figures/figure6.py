@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 
 from reinit_bench.analysis.figures.panel_grid import PanelGrid, draw_curves
 from reinit_bench.analysis.figures.panels import Panel, measured_panels
+from reinit_bench.analysis.figures.style import plain_ticks
 from reinit_bench.analysis.runs.collect import Collection
 from reinit_bench.analysis.runs.measurements import diagnostics_of
 
@@ -56,6 +57,7 @@ def margins(collection: Collection, found: Sequence[Panel]) -> pd.DataFrame:
 def _every_method(axes: Axes, rows: pd.DataFrame) -> None:
     """All methods on a logarithmic axis: curves begin after the margins below zero, those of wrong answers."""
     axes.set_yscale("log")
+    plain_ticks(axes.yaxis)
     _curves(axes, rows, rows["margin"] > 0)
 
 

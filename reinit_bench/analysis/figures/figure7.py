@@ -9,9 +9,9 @@ from scipy.stats import norm
 
 from reinit_bench.analysis.figures import NothingToDraw
 from reinit_bench.analysis.figures.style import COLUMN_WIDTH, GRAY, method_style, styled
-from reinit_bench.analysis.runs import paper
 from reinit_bench.analysis.runs.collect import Collection
 from reinit_bench.analysis.runs.distance import default_image_runs
+from reinit_bench.analysis.runs.families import ordered_methods
 from reinit_bench.analysis.runs.measurements import diagnostics_of, having
 
 NEEDED = "weights.size"
@@ -31,7 +31,8 @@ def draw(collection: Collection) -> Figure:
             f"figure7: {len(pairs)} finished runs in {collection.results_dir} have their weights measured and a "
             "baseline of the same setting and seed, and a method needs two; reinit-bench -m study=digits"
         )
-    figure = Figure(figsize=(COLUMN_WIDTH * 1.4, 3.6), layout="constrained")
+    legend_lines = (len(densities) + 1) // 2
+    figure = Figure(figsize=(COLUMN_WIDTH * 1.4, 3.1 + 0.17 * legend_lines), layout="constrained")
     axes = figure.subplots()
     for row in densities.to_dict("records"):
         style, mean, std = method_style(row["method"], row["method_label"]), row["mean"], row["std"]
@@ -71,4 +72,4 @@ def gaussians(pairs: pd.DataFrame) -> pd.DataFrame:
     found = pairs.groupby(["method", "method_label"])["ratio"].agg(["size", "mean", "std"]).reset_index()
     found = found.rename(columns={"size": "n"})
     found = found[(found["n"] > 1) & (found["std"] > 0)]
-    return found.set_index("method").reindex(paper.ordered_methods(found["method"])).reset_index()
+    return found.set_index("method").reindex(ordered_methods(found["method"])).reset_index()

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reinit_bench.analysis.figures import NothingToDraw
-from reinit_bench.analysis.figures.style import BLACK, method_style, styled, two_columns
+from reinit_bench.analysis.figures.style import (
+    BLACK,
+    MANY,
+    add_legend,
+    legend_height,
+    method_style,
+    panels_in_columns,
+    styled,
+)
 from reinit_bench.analysis.runs.collect import Collection
 from reinit_bench.analysis.stats.mean_gains import GainGroup, mean_gains
 from reinit_bench.analysis.stats.scores import ALL, scores_by_setting
@@ -30,36 +38,37 @@ def draw(collection: Collection) -> Figure:
             f"gains: no setting in {collection.results_dir} with BL and another method; "
             "reinit-bench -m study=digits, or study=table3"
         )
-    methods = [name for name in scores.methods if name != "bl"]
+    methods = {name: label for name, label in scores.methods.items() if name != "bl"}
     models = list(dict.fromkeys(group.model for group in groups))
-    figure, panels = two_columns(len(models), 2.1)
+    columns = 1 if len(methods) > MANY else 2
+    figure, panels = panels_in_columns(len(models), 2.1, columns)
+    figure.set_figheight(figure.get_figheight() + legend_height(methods.values()))
     for axes, model in zip(panels, models, strict=True):
         _panel(axes, [group for group in groups if group.model == model], methods)
         axes.set_title("all architectures" if model == ALL else model)
-    for axes in panels[::2]:
+    for axes in panels[::columns]:
         axes.set_ylabel("gain over BL [points]")
     handles, labels = panels[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=len(methods))
+    add_legend(figure, dict(zip(map(str, labels), handles, strict=True)), handlelength=2.0)
     source = f"; from {collection.source}" if collection.source else ""
     figure.supxlabel(f"training examples (mean over what is in brackets, bars: 95% t-interval){source}", fontsize=8)
     return figure
 
 
-def _panel(axes: Axes, groups: Sequence[GainGroup], methods: Sequence[str]) -> None:
+def _panel(axes: Axes, groups: Sequence[GainGroup], methods: Mapping[str, str]) -> None:
     axes.axhline(0, color=BLACK, linewidth=0.8)
     axes.grid(axis="x", visible=False)
-    for index, name in enumerate(methods):
-        style = method_style(name)
+    for index, (name, label) in enumerate(methods.items()):
+        style = method_style(name, label)
         shown = [(place, group.gains[name]) for place, group in enumerate(groups) if name in group.gains]
         shift = 0.7 * ((index + 0.5) / len(methods) - 0.5)
         axes.errorbar(
             [place + shift for place, _ in shown],
             [gain.mean for _, gain in shown],
             [gain.half or 0.0 for _, gain in shown],
-            fmt=style.marker,
-            color=style.color,
-            markersize=8 if name == "lw" else 5,
+            linestyle="none",
             elinewidth=1.2,
+            **style.mark(5),
             label=style.label,
         )
     axes.set_xticks(range(len(groups)), [f"{group.size_words}\n({group.most.over})" for group in groups])

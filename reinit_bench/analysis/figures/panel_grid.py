@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reinit_bench.analysis.figures.panels import SHOWN, Panel, of_one_dataset, together
-from reinit_bench.analysis.figures.style import GRAY, TEXT_WIDTH, method_style, styled
-from reinit_bench.analysis.runs import paper
+from reinit_bench.analysis.figures.style import GRAY, MANY, TEXT_WIDTH, add_legend, legend_height, method_style, styled
 from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.runs.families import ordered_methods
 from reinit_bench.analysis.runs.labelling import condition_title
 from reinit_bench.analysis.runs.notes import settings_unlike_paper
 
@@ -76,8 +76,9 @@ class PanelGrid:
         runs = together(found).drop(columns=list(self.free))
         columns = list(dict.fromkeys(model for _, data in rows for model in data["model"]))
         note = footnote(runs)
-        height = row_height * len(rows) + 0.9 + 0.15 * len(note.splitlines())
-        figure = Figure(figsize=(TEXT_WIDTH, height), layout="constrained")
+        labels = set().union(*(data["method_label"] for _, data in rows))
+        height = row_height * (1.5 if len(labels) > MANY else 1) * len(rows) + 0.9 + 0.15 * len(note.splitlines())
+        figure = Figure(figsize=(TEXT_WIDTH, height + legend_height(labels)), layout="constrained")
         cells = figure.subplots(len(rows), len(columns), squeeze=False, sharex="col")
         for ((label, draw), data), line in zip(rows, cells, strict=True):
             line[0].set_ylabel(label)
@@ -94,7 +95,7 @@ class PanelGrid:
 
 def draw_curves(axes: Axes, rows: pd.DataFrame, x: str, y: str, **looks: Any) -> None:
     """A curve for each method of `rows`."""
-    for method in paper.ordered_methods(rows["method"]):
+    for method in ordered_methods(rows["method"]):
         own = rows[rows["method"] == method].sort_values(x)
         axes.plot(own[x], own[y], **method_style(method, str(own["method_label"].iloc[0])).line(**looks))
 
@@ -115,15 +116,7 @@ def legend_handles(cells: Iterable[Axes]) -> dict[str, Any]:
 
 def headed_legend(figure: Figure, handles: Mapping[str, Any], heading: str) -> None:
     """One legend above all panels, under the figure's heading: two separate ones would be drawn into each other."""
-    legend = figure.legend(
-        handles.values(),
-        handles,
-        title=heading,
-        title_fontproperties={"size": 9.5},
-        loc="outside upper center",
-        ncols=len(handles),
-        handlelength=3.2,
-    )
+    legend = add_legend(figure, handles, title=heading, title_fontproperties={"size": 9.5})
     legend.get_title().set_multialignment("center")
 
 

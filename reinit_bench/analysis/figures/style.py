@@ -1,16 +1,25 @@
 """How all figures look: one style for print, whose methods every eye can tell apart, also in black and white.
 
-Colours are Okabe and Ito's; each method has its own colour, line and marker, LW the orange that it has in the paper.
+Each method has its own colour and its own mark, LW the orange that it has in the paper; no two have the same mark and
+line. The six of the paper have Okabe and Ito's colours. The marks tell the family: full for the paper's, gray crosses
+for the controls, hollow for what changes the network at a round's start, half full for what acts while a round trains.
+No eye tells so many colours apart: the further ones were chosen to be as far as can be from all others, for readers
+with protanopia and deuteranopia too, and the marks do the rest.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import matplotlib
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend
+from matplotlib.ticker import LogFormatter
 
 TEXT_WIDTH, COLUMN_WIDTH = 7.0, 3.3
 """Widths of the page and of a column in inches: figures are drawn at the size at which they are printed."""
@@ -44,6 +53,9 @@ styled = matplotlib.rc_context(RC)
 """Decorates a figure's `draw`: what it makes has this style; `figures.image` uses it too, for ticks come late."""
 
 
+Fill = Literal["full", "none", "bottom"]
+
+
 @dataclass(frozen=True)
 class MethodStyle:
     """How one method is drawn everywhere."""
@@ -53,12 +65,27 @@ class MethodStyle:
     linestyle: Any
     """A matplotlib line style: solid only for LW."""
     marker: str
+    fill: Fill = "full"
+    """How much of the marker is coloured."""
+
+    def mark(self, size: float | None = None) -> dict[str, Any]:
+        """Arguments of `Axes.plot` for the marker alone; a size is that of most markers."""
+        larger = {"*": 1.7, "d": 1.25, "x": 1.2, "+": 1.4, "X": 1.2, "P": 1.2}.get(
+            self.marker, 1.0
+        )  # these look smaller than they are
+        return {
+            "color": self.color,
+            "marker": self.marker,
+            # A hollow marker hides the line behind it: its shape would be lost otherwise.
+            "fillstyle": "full" if self.fill == "none" else self.fill,
+            "markerfacecolor": "white" if self.fill == "none" else self.color,
+            "markerfacecoloralt": "white",
+            "markersize": larger * (size or RC["lines.markersize"]),
+        }
 
     def line(self, **changes: Any) -> dict[str, Any]:
         """Arguments of `Axes.plot` for a curve with markers; `marker=""` leaves them out."""
-        looks = {"color": self.color, "linestyle": self.linestyle, "marker": self.marker, "label": self.label}
-        size = {"markersize": 7.5} if self.marker == "*" else {}  # a star looks smaller than it is
-        return {**looks, **size, **changes}
+        return {**self.mark(), "linestyle": self.linestyle, "label": self.label, **changes}
 
 
 _STYLES = {
@@ -68,26 +95,91 @@ _STYLES = {
     "wels": MethodStyle("WELS", PURPLE, (0, (3, 1, 1, 1, 1, 1)), "D"),
     "fc": MethodStyle("FC", BLUE, (0, (7, 1.5)), "s"),
     "lw": MethodStyle("LW", ORANGE, "-", "*"),
+    "cold": MethodStyle("Cold", "#4D4D4D", (0, (2, 1)), "x"),
+    "restart": MethodStyle("Restart", "#7F7F7F", (0, (6, 1, 1, 1)), "+"),
+    "ban": MethodStyle("BAN", "#A6A6A6", (0, (9, 2)), "X"),
+    "sp": MethodStyle("S&P", "#8C510A", (0, (5, 1)), "o", "none"),
+    "llf": MethodStyle("LLF", "#332288", (0, (2, 2)), "s", "none"),
+    "dash": MethodStyle("DASH", "#7FBF7B", (0, (8, 2, 2, 2)), ">", "none"),
+    "fire": MethodStyle("FIRE", "#A50026", (0, (4, 1, 1, 1, 1, 1)), "^", "none"),
+    "snip": MethodStyle("SNIP", "#1B4F72", (0, (1, 2)), "d", "none"),
+    "kels": MethodStyle("KELS", "#999933", (0, (3, 1)), "P", "none"),
+    "rifle": MethodStyle("RIFLE", "#92C5DE", (0, (6, 3)), "<", "none"),
+    "redo": MethodStyle("ReDo", VERMILION, (0, (3, 1, 1, 1)), "o", "bottom"),
+    "l2init": MethodStyle("L2 Init", "#661100", (0, (10, 1)), "s", "bottom"),
+    "hare": MethodStyle("Hare", "#004488", (0, (2, 1, 2, 3)), "D", "bottom"),
+    "swr": MethodStyle("SWR", "#DDCC77", (0, (5, 3)), "v", "bottom"),
 }
 _OTHERS = (
-    (VERMILION, (0, (2, 2)), "P"),
-    (GRAY, (0, (6, 2, 2, 2)), "X"),
-    (YELLOW, (0, (8, 2)), "h"),
+    ("#E7298A", (0, (2, 3)), "P"),
+    ("#00868B", (0, (6, 2, 2, 2)), "<"),
+    ("#C8B400", (0, (8, 3)), ">"),
+    ("#8A5FD6", (0, (3, 2)), "d"),
 )
+"""Looks of a user's own methods; no packaged one has such a mark."""
+
+MANY = 10
+"""More methods than these need more room than the paper's six."""
+
+_LEGEND_LINE = 0.17
+"""Height of a legend's line in inches."""
 
 
-def two_columns(count: int, height: float) -> tuple[Figure, list[Axes]]:
-    """A figure of the page's width with `count` panels, two in a row of `height` inches."""
-    rows = (count + 1) // 2
+def legend_rows(labels: Collection[str], width: float = TEXT_WIDTH) -> int:
+    """Into how many lines a legend of this width in inches must be broken; a line has as many entries as fit."""
+    inches = RC["legend.fontsize"] / 72
+    entry = (3.2 + 0.8 + 1.2 + 0.5 * max(map(len, labels), default=0)) * inches  # line, gaps, and letters
+    return math.ceil(len(labels) / max(1, int(width / entry)))
+
+
+def legend_height(labels: Collection[str], width: float = TEXT_WIDTH) -> float:
+    """What the lines of a legend after the first add to a figure's height, in inches."""
+    return _LEGEND_LINE * (legend_rows(labels, width) - 1)
+
+
+def add_legend(figure: Figure, handles: Mapping[str, Any], **more: Any) -> Legend:
+    """One legend for the whole figure, in as many lines as its width needs; the entries go from left to right."""
+    labels = list(handles)
+    columns = math.ceil(len(labels) / max(1, legend_rows(labels, figure.get_figwidth())))
+    # matplotlib fills column after column.
+    order = [label for start in range(columns) for label in labels[start::columns]]
+    looks = {"handlelength": 3.2, "columnspacing": 1.2} | more
+    return figure.legend(
+        [handles[label] for label in order], order, loc="outside upper center", ncols=max(1, columns), **looks
+    )
+
+
+class _PlainLog(LogFormatter):
+    """Writes 0.001 where matplotlib would write a formula, which here stays text."""
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        return f"{x:g}" if super().__call__(x, pos) else ""
+
+
+def plain_ticks(axis: Axis, linear_below: float | None = None) -> None:
+    """Plain numbers along a logarithmic axis, or one that is linear near zero."""
+    axis.set_major_formatter(_PlainLog(linthresh=linear_below))
+    axis.set_minor_formatter(_PlainLog(labelOnlyBase=False, linthresh=linear_below))
+
+
+def panels_in_columns(count: int, height: float, columns: int = 2) -> tuple[Figure, list[Axes]]:
+    """A figure of the page's width with `count` panels of `height` inches, `columns` of them in a row."""
+    rows = math.ceil(count / columns)
     figure = Figure(figsize=(TEXT_WIDTH, rows * height + 0.5), layout="constrained")
-    panels = list(figure.subplots(rows, 2, squeeze=False).flat)
+    panels = list(figure.subplots(rows, columns, squeeze=False).flat)
     for axes in panels[count:]:
         axes.axis("off")
     return figure, panels[:count]
 
 
+def text_on(color: str) -> str:
+    """Black or white, whichever can be read on this colour."""
+    red, green, blue = (int(color[start : start + 2], 16) for start in (1, 3, 5))
+    return BLACK if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else "white"
+
+
 def method_style(name: str, label: str | None = None) -> MethodStyle:
-    """How a method is drawn; a user's own gets one of three looks by its name, and its label."""
+    """How a method is drawn; a user's own gets one of four looks by its name, and its label."""
     if name in _STYLES:
         return _STYLES[name]
     color, linestyle, marker = _OTHERS[sum(name.encode()) % len(_OTHERS)]

@@ -9,6 +9,7 @@ import pandas as pd
 
 from reinit_bench.analysis.runs import paper
 from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.runs.families import ORDER
 from reinit_bench.analysis.runs.labelling import condition_label, dataset_labels, distinguishing_settings
 from reinit_bench.analysis.stats.summary import summaries
 from reinit_bench.analysis.tables.table import Table
@@ -35,8 +36,8 @@ _RUN = {
     "commit": "Commit",
     "title": "Title",
 }
-_ORDER = {"dataset_label": paper.DATASETS, "model": paper.MODELS, "method": tuple(paper.LETTERS)}
-"""Columns that are sorted as the paper has them."""
+_ORDER = {"dataset_label": paper.DATASETS, "model": paper.MODELS, "method": ORDER}
+"""Columns that have an order of their own, the paper's first."""
 
 
 def described(collection: Collection) -> pd.DataFrame:

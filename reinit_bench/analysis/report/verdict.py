@@ -9,6 +9,7 @@ import pandas as pd
 from reinit_bench.analysis.report.page import Contest, Standing, Verdict
 from reinit_bench.analysis.runs import notes, paper
 from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.runs.families import PAPERS
 from reinit_bench.analysis.runs.labelling import plural
 from reinit_bench.analysis.stats.mean_ranks import ENOUGH_DATASETS
 from reinit_bench.analysis.stats.scores import ALL, Scores, by_model, is_best, scores_by_setting
@@ -33,10 +34,11 @@ FEWEST = ExactTest().fewest_settings
 def verdict(collection: Collection) -> Verdict:
     """What the runs of Table 3's conditions say; runs of other conditions are not looked at."""
     scores = scores_by_setting(collection)
-    contests = tuple(_contests(scores)) if {"bl", "lw"} <= set(scores.methods) else ()
+    common = scores.of_paper().common()
+    contests = tuple(_contests(scores, common)) if {"bl", "lw"} <= set(scores.methods) else ()
     whole = contests[0] if contests else None
     first = _ahead(whole)
-    second, best = _most_often_best(scores.common())
+    second, best = _most_often_best(common)
     return Verdict(
         claim=CLAIM,
         sentence=_sentence(collection, whole, first, second, best),
@@ -48,8 +50,7 @@ def verdict(collection: Collection) -> Verdict:
     )
 
 
-def _contests(scores: Scores) -> Iterator[Contest]:
-    common = scores.common()
+def _contests(scores: Scores, common: Scores) -> Iterator[Contest]:
     complete = common.complete
     for where, rows in by_model(scores.frame):
         both = rows.dropna(subset=["bl", "lw"])
@@ -145,6 +146,9 @@ def _caveats(collection: Collection, scores: Scores, whole: Contest | None) -> I
         lacking = len(scores.frame) - whole.test.settings
         if lacking:
             yield f"{lacking} settings lack LW or BL and are not counted"
+        others = [label for name, label in scores.methods.items() if name not in PAPERS]
+        if others:
+            yield f"the paper's claim is about its own methods; for {', '.join(others)} see Table 3, gains and ranks"
         yield "a setting is a dataset, an architecture, a condition and an initializer; its seeds are averaged"
         yield from notes.settings_unlike_paper(collection.frame[collection.frame["image_size"].notna()])
     yield from scores.left_out

@@ -124,7 +124,7 @@ def _row(result: Mapping[str, Any]) -> dict[str, Any]:
     # A result of an older protocol, or one edited by hand, would be averaged with runs that mean something else.
     if experiment.run_id != result["run_id"]:
         raise ConfigError(f"its configuration has the run id {experiment.run_id} (edited, or an older protocol)")
-    settings = {SHORT_NAMES.get(name, name): value for name, value in _leaves(experiment.identity)}
+    settings = {SHORT_NAMES.get(name, name): value for name, value in leaves(experiment.identity)}
     del settings["protocol"]
     versions = result["versions"] if isinstance(result["versions"], Mapping) else {}
     return {
@@ -143,11 +143,11 @@ def _label(section: Mapping[str, Any]) -> str:
     return str(section.get("_label_") or str(section["name"]).upper())
 
 
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Dotted names and values; null means the same as absence, and a list becomes its JSON text, fit for grouping."""
     for key, value in tree.items():
         if isinstance(value, dict):  # read from JSON; asking for a Mapping takes five times as long
-            yield from _leaves(value, f"{prefix}{key}.")
+            yield from leaves(value, f"{prefix}{key}.")
         elif value is not None:
             yield f"{prefix}{key}", json.dumps(value) if isinstance(value, (list, tuple)) else value
 

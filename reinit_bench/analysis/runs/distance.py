@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Collection as Container
 from collections.abc import Mapping
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import yaml
 
 from reinit_bench.analysis.runs import paper
-from reinit_bench.analysis.runs.collect import SHORT_NAMES, Collection, is_method_setting
-from reinit_bench.core.conf_dir import conf_dir
+from reinit_bench.analysis.runs.collect import SHORT_NAMES, Collection, is_method_setting, leaves
+from reinit_bench.core.conf_dir import option_file
 
 PAPER: Mapping[str, Any] = {SHORT_NAMES.get(name, name): value for name, value in paper.SETTINGS.items()}
 """The paper's settings by the columns of a collection's frame."""
@@ -25,6 +26,9 @@ SWITCHES: Mapping[str, bool] = {
     name: PAPER[name] for name in ("method.rescale", "method.normalize", "method.reinitialize", "method.freeze")
 }
 """The parts of LW at their defaults; a run with another value of one of them is Appendix F's ablation and not LW."""
+
+REPEATS = "method.repeats"
+"""The paper's N, which every method has: how often its rounds are gone through, not which method it is."""
 
 _SHARED = {column: value for column, value in PAPER.items() if not is_method_setting(column)}
 
@@ -55,18 +59,46 @@ def without_difference(runs: pd.DataFrame, reference: Mapping[str, Any]) -> pd.D
 def default_image_runs(collection: Collection) -> pd.DataFrame:
     """The runs on images whose method is as its option file has it: no ablation, no other interpretation."""
     frame = collection.frame[collection.frame["image_size"].notna()]
-    parts = [without_difference(runs, method_defaults(name)) for name, runs in frame.groupby("method")]
-    return frame.loc[sorted(index for part in parts for index in part.index)]
+    return frame[own_changes(frame).map(len).eq(0)]
+
+
+def own_changes(runs: pd.DataFrame) -> pd.Series:
+    """For each row, the columns of its method's own settings that are not at the method's defaults.
+
+    Of a method whose option file is not known, what most of these runs have stands for the default.
+    """
+    found: dict[Any, tuple[str, ...]] = dict.fromkeys(runs.index, ())
+    for method, own in runs.groupby("method"):
+        for column, default in (method_defaults(str(method)) or _usual(own)).items():
+            for index in own.index[_changed(own[column], default)] if column in own else []:
+                found[index] = (*found[index], column)
+    return pd.Series(found, index=runs.index, dtype=object)
+
+
+def method_defaults(method: str) -> Mapping[str, Any]:
+    """The settings of a method's option file by column, None for null; none where there is no such file."""
+    path = option_file("method", method)
+    return _defaults_in(path) if path else {}
 
 
 @cache
-def method_defaults(method: str) -> Mapping[str, Any]:
-    """The settings of a method's option file by column; none for a user's own, whose file may be anywhere."""
-    path = conf_dir() / "method" / f"{method}.yaml"
-    if not path.is_file():
-        return {}
+def _defaults_in(path: Path) -> Mapping[str, Any]:
     content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    return {f"method.{key}": value for key, value in content.items() if not key.startswith("_") and key != "name"}
+    own = {key: value for key, value in content.items() if not key.startswith("_") and key != "name"}
+    return {f"method.{key}": None for key in own} | dict(leaves(own, "method."))
+
+
+def _usual(runs: pd.DataFrame) -> Mapping[str, Any]:
+    """The most frequent value of each of a method's own settings, None for null."""
+    own = [name for name in map(str, runs) if is_method_setting(name) and runs[name].notna().any()]
+    usual = {name: runs[name].value_counts(dropna=False).idxmax() for name in own}
+    return {name: value if _is_set(value) else None for name, value in usual.items()}
+
+
+def _changed(values: pd.Series, default: Any) -> pd.Series:
+    """Which values are not the default; null counts where other runs have the default: it is not their absence."""
+    same = values.eq(default) if default is not None else pd.Series(False, index=values.index)
+    return ~same & (values.notna() | bool(same.any()))
 
 
 def _is_set(value: Any) -> bool:

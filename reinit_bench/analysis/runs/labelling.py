@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from reinit_bench.analysis.runs.collect import is_method_setting, records, setting_name
-from reinit_bench.analysis.runs.distance import PAPER, SWITCHES, different
+from reinit_bench.analysis.runs.distance import PAPER, REPEATS, SWITCHES, method_defaults, own_changes
 
 VARIANTS: Mapping[str, str] = {
     "bl": "BL",
@@ -25,7 +25,9 @@ _GROUP = ("dataset_label", "train_examples", "model")
 
 
 def typed(value: Any) -> str:
-    """A setting's value as a user types it: `true`, `64`, `0.25`, `mild`."""
+    """A setting's value as a user types it: `true`, `64`, `0.25`, `mild`, `null`."""
+    if value is None:
+        return "null"
     if pd.api.types.is_bool(value):
         return str(bool(value)).lower()
     if pd.api.types.is_float(value) and float(value).is_integer():
@@ -76,22 +78,42 @@ def condition_title(runs: pd.DataFrame) -> str:
 
 
 def variants(runs: pd.DataFrame) -> pd.Series:
-    """Each row's variant: `lw freeze` for LW with freezing, the method's name alone where no switch is changed."""
-    known = records(runs[["method", *(name for name in SWITCHES if name in runs)]])
-    names = [" ".join([run["method"], *(name.split(".")[1] for name in different(run, SWITCHES))]) for run in known]
+    """Each row's variant: its method, and what of it is not at the method's defaults but for `repeats`.
+
+    `llf first_block=3`, as typed; `lw freeze` where nothing but Appendix F's switches are changed; `llf` at its
+    defaults.
+    """
+    own = runs[[name for name in map(str, runs) if name == "method" or is_method_setting(name)]]
+    known = zip(records(own), own_changes(own), strict=True)
+    names = [_variant(run, [column for column in changed if column != REPEATS]) for run, changed in known]
     return pd.Series(names, index=runs.index, dtype=object)
 
 
-def variant_label(name: str) -> str:
-    """A variant's heading; one with several switches changed has the headings of all."""
-    return VARIANTS.get(name) or " ".join(VARIANTS[f"lw {switch}"] for switch in name.split()[1:])
+def _variant(run: Mapping[str, Any], changed: Sequence[str]) -> str:
+    words = [word.removeprefix("method.") for word in assignments(run, changed)]
+    if run["method"] == "lw" and set(changed) <= SWITCHES.keys():
+        words = [column.removeprefix("method.") for column in SWITCHES if column in changed]
+    return " ".join([run["method"], *words])
+
+
+def variant_label(name: str, labels: Mapping[str, str]) -> str:
+    """A variant's heading; of a method at its defaults that in `labels`.
+
+    One of LW with several of Appendix F's switches changed has the headings of all of them.
+    """
+    known = {**labels, **VARIANTS}
+    if name in known or "=" in name:
+        return known.get(name, name)
+    method, *switches = name.split()
+    return " ".join(VARIANTS[f"{method} {switch}"] for switch in switches)
 
 
 def distinguishing_settings(runs: pd.DataFrame, settings: Sequence[str]) -> list[str]:
     """For each row, what distinguishes its settings from those of other runs of the same dataset and model.
 
-    These are the settings that vary there and that are not at the paper's value, as typed: `image_size=64,
-    precision=bf16`; empty text where there is none. `settings` are the columns that tell experiments apart.
+    These are the settings that vary there and that are not at the paper's value or at their method's default, as typed:
+    `image_size=64, precision=bf16`; empty text where there is none. `settings` are the columns that tell experiments
+    apart.
     """
     # Most settings are the same in all runs; only the others can distinguish runs of one dataset and model.
     named = ("train_examples", "model", "method")
@@ -102,7 +124,11 @@ def distinguishing_settings(runs: pd.DataFrame, settings: Sequence[str]) -> list
     for row in rows:
         groups[tuple(row[name] for name in _GROUP)].append(row)
     varying = {key: _varying(group, candidates) for key, group in groups.items()}
-    return [", ".join(_told_apart_by(row, varying[tuple(row[name] for name in _GROUP)])) for row in rows]
+    usual = {method: {**PAPER, **method_defaults(method)} for method in {row["method"] for row in rows}}
+    return [
+        ", ".join(_told_apart_by(row, varying[tuple(row[name] for name in _GROUP)], usual[row["method"]]))
+        for row in rows
+    ]
 
 
 def _varying(group: Sequence[Mapping[str, Any]], candidates: Sequence[str]) -> dict[str, set[str]]:
@@ -125,13 +151,12 @@ def _varying(group: Sequence[Mapping[str, Any]], candidates: Sequence[str]) -> d
     return found
 
 
-def _told_apart_by(run: Mapping[str, Any], varying: Mapping[str, set[str]]) -> list[str]:
-    """Each varying setting that is not at the paper's value."""
-    words = []
-    for column, methods in varying.items():
-        if run[column] is None:
-            # A method without this setting stays with the runs at the paper's value.
-            words += [f"{setting_name(column)}=null"] if run["method"] in methods else []
-        elif column not in PAPER or run[column] != PAPER[column]:
-            words += assignments(run, [column])
-    return words
+def _told_apart_by(run: Mapping[str, Any], varying: Mapping[str, set[str]], usual: Mapping[str, Any]) -> list[str]:
+    """Each varying setting that is not at its usual value; a method without this setting stays with those that are."""
+    told = [
+        column
+        for column, methods in varying.items()
+        if not (column in usual and run[column] == usual[column])
+        and (run[column] is not None or run["method"] in methods)
+    ]
+    return assignments(run, told)

@@ -6,8 +6,9 @@ from collections import Counter
 
 import pandas as pd
 
-from reinit_bench.analysis.runs.collect import Collection, setting_name
-from reinit_bench.analysis.runs.distance import PAPER
+from reinit_bench.analysis.runs.collect import Collection, is_method_setting, setting_name
+from reinit_bench.analysis.runs.distance import PAPER, REPEATS
+from reinit_bench.analysis.runs.families import PAPERS
 from reinit_bench.analysis.runs.labelling import plural, typed
 
 START = "reinit-bench -m study=demo"
@@ -33,10 +34,12 @@ def no_settings(collection: Collection, which: str) -> str:
 def settings_unlike_paper(runs: pd.DataFrame) -> list[str]:
     """Which settings of these runs are not the paper's, and in how many runs where not in all."""
     found = []
+    in_paper = runs["method"].isin(PAPERS)
     for column, value in PAPER.items():
         if column not in runs:
             continue
-        given = runs[column].dropna()
+        # Another method's setting may have the same name; what the paper says is of its own methods.
+        given = runs[column][in_paper if is_method_setting(column) and column != REPEATS else slice(None)].dropna()
         other = given[given != value]
         if other.empty:
             continue

@@ -100,11 +100,6 @@ def ordered_models(names: Iterable[str]) -> list[str]:
     return sorted(set(names), key=lambda name: place(name, MODELS))
 
 
-def ordered_methods(names: Iterable[str]) -> list[str]:
-    """Distinct methods, the paper's first."""
-    return sorted(set(names), key=lambda name: place(name, tuple(LETTERS)))
-
-
 def folder() -> Path:
     """Where the published numbers are: inside an installed package, or under `results/` of a checkout.
 

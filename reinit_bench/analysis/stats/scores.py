@@ -17,6 +17,7 @@ import pandas as pd
 from reinit_bench.analysis.runs import paper
 from reinit_bench.analysis.runs.collect import Collection, is_method_setting, records
 from reinit_bench.analysis.runs.distance import SWITCHES, from_defaults, from_paper, without_difference
+from reinit_bench.analysis.runs.families import PAPERS, ordered_methods
 from reinit_bench.analysis.runs.labelling import dataset_label
 
 DESIGN = ("dataset", "examples", "model", "augmentation", "dropout_rate", "initializer")
@@ -41,7 +42,7 @@ class Scores:
     Attributes:
         frame: the columns of DESIGN, `classes` (NaN where unknown, like `examples`), and one column per method: the
             mean test accuracy over seeds in percent, NaN where there is no run.
-        methods: names and labels of the methods that have runs, in the paper's order, a user's own last.
+        methods: names and labels of the methods that have runs, in the order of `families`.
         left_out: sentences on runs that are no part of this.
     """
 
@@ -53,6 +54,12 @@ class Scores:
     def complete(self) -> pd.DataFrame:
         """The settings in which every method has a run."""
         return self.frame.dropna(subset=list(self.methods))
+
+    def of_paper(self) -> Scores:
+        """The paper's methods alone: what it says is of these, whatever others there are."""
+        others = [name for name in self.methods if name not in PAPERS]
+        methods = {name: label for name, label in self.methods.items() if name in PAPERS}
+        return Scores(frame=self.frame.drop(columns=others), methods=methods, left_out=self.left_out)
 
     def common(self) -> Scores:
         """Without methods that have a run in less than half as many settings as the method with the most.
@@ -89,7 +96,7 @@ def scores_by_setting(collection: Collection, *, every_setting: bool = False) ->
     that differ in anything else (Figure 2's learning rates) those whose settings are nearest to the paper's.
     """
     frame = collection.frame
-    runs = without_difference(frame[frame["image_size"].notna()], SWITCHES)
+    runs = _without_ablations(frame[frame["image_size"].notna()])
     if not every_setting:
         wanted = [(condition.augmentation, condition.dropout_rate) for condition in paper.CONDITIONS.values()]
         conditions = pd.MultiIndex.from_frame(runs[["augmentation", "dropout_rate"]])
@@ -97,9 +104,14 @@ def scores_by_setting(collection: Collection, *, every_setting: bool = False) ->
     found, tied = _by_setting(runs, collection.settings)
     rows = found if every_setting else _nearest(found)
     labels = dict(zip(runs["method"], runs["method_label"], strict=True))
-    methods = {name: labels[name] for name in paper.ordered_methods(labels)}
+    methods = {name: labels[name] for name in ordered_methods(labels)}
     table = pd.DataFrame([{**row.design, **row.accuracies} for row in rows], columns=[*DESIGN, "classes", *methods])
     return Scores(frame=table, methods=methods, left_out=_left_out(len(found) - len(rows), tied))
+
+
+def _without_ablations(runs: pd.DataFrame) -> pd.DataFrame:
+    is_lw = runs["method"] == "lw"
+    return runs[~is_lw | runs.index.isin(without_difference(runs[is_lw], SWITCHES).index)]
 
 
 @dataclass(frozen=True)
@@ -140,6 +152,8 @@ def _by_setting(runs: pd.DataFrame, settings: Sequence[str]) -> tuple[list[_Sett
 
 def _default_variant(variants: Sequence[list[Record]]) -> list[Record] | None:
     """The seeds of the variant nearest to its method's defaults; None where two are equally near."""
+    if len(variants) == 1:
+        return variants[0]
     distances = [from_defaults(seeds[0]) for seeds in variants]
     nearest = min(distances)
     return variants[distances.index(nearest)] if distances.count(nearest) == 1 else None

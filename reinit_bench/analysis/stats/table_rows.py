@@ -59,11 +59,11 @@ def _empty_row(dataset: str, examples: int, model: str, differing: str) -> Table
 def _place(key: tuple[Any, ...]) -> tuple[Any, ...]:
     dataset, examples, model, differing = key
     # The row nearest to the paper's settings comes first: it has the fewest settings to tell.
-    nearness = differing.count("="), _natural(differing)
+    nearness = differing.count("="), natural(differing)
     return *paper.place(dataset, paper.DATASETS), examples, *paper.place(model, paper.MODELS), *nearness
 
 
-def _natural(text: str) -> tuple[str | float, ...]:
+def natural(text: str) -> tuple[str | float, ...]:
     """A key that compares the numbers in texts as numbers: 32 comes before 128."""
     pieces = re.split(r"(\d+(?:\.\d+)?)", text)
     return tuple(float(piece) if index % 2 else piece for index, piece in enumerate(pieces))

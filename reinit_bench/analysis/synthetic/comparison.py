@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from reinit_bench.analysis.runs.distance import SWITCHES, without_difference
+from reinit_bench.analysis.runs.distance import REPEATS, own_changes, without_difference
 from reinit_bench.analysis.stats.summary import Summary, summaries
 from reinit_bench.analysis.tables.table import Cell, Row, mark_best, most_runs, score_cells
 
@@ -29,20 +29,9 @@ SETTINGS: Mapping[str, Any] = {
     "trainer.batch_size": 256,
     "trainer.max_steps": 200,
     "trainer.validation_fraction": 0.0,
-    "method.repeats": 3,
-    "method.fraction": 0.2,
-    "method.scope": "kernels",
-    "method.selection": "tensor",
-    "method.fill": "initializer",
-    "method.extent": "dense",
-    "method.layerwise": False,
-    **SWITCHES,
-    "method.lambda_on_head": False,
-    "method.first_round": "layerwise",
-    "method.clear_lambdas_above": False,
-    "method.schedule": None,
+    REPEATS: 3,
 }
-"""Columns of a collection and their values in the runs of `study=table1`; None where a run has no such setting."""
+"""Columns of a collection and their values in the runs of `study=table1`; all else of a method is at its defaults."""
 
 ALLOWED = 2.0
 """Combined standard deviations within which a cell counts as reproduced."""
@@ -90,6 +79,11 @@ Comparisons = Mapping[Place, Comparison]
 def synthetic_runs(frame: pd.DataFrame, settings: Mapping[str, Any] = SETTINGS) -> pd.DataFrame:
     """The runs on synthetic data that differ in none of these settings."""
     return without_difference(frame[frame["dataset"] == "synthetic"], settings)
+
+
+def changes(runs: pd.DataFrame) -> pd.Series:
+    """For each row the columns of its method's settings that are not at the defaults, but for how often it repeats."""
+    return own_changes(runs).map(lambda columns: [name for name in columns if name != REPEATS])
 
 
 def compared(ours: Summary | None, published: float, published_std: float = math.nan) -> Comparison:

@@ -5,7 +5,7 @@ An interpretation changes one setting of the default; where the paper is silent,
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,7 +16,7 @@ from reinit_bench.analysis.runs.collect import Collection, records
 from reinit_bench.analysis.runs.distance import SWITCHES, different
 from reinit_bench.analysis.runs.labelling import assignments
 from reinit_bench.analysis.stats.summary import Summary
-from reinit_bench.analysis.synthetic.comparison import SETTINGS, compared
+from reinit_bench.analysis.synthetic.comparison import SETTINGS, changes, compared
 from reinit_bench.analysis.synthetic.fit import DEFAULT, Fit, fits
 from reinit_bench.analysis.tables.table import Cell, Row, Table
 
@@ -73,13 +73,14 @@ def interpretation_runs(frame: pd.DataFrame) -> pd.DataFrame:
     if "dataset.alpha" not in runs:  # there is no run on these data
         runs = runs.assign(**{"dataset.alpha": float("nan")})
     # None where several settings are changed at once: that is no interpretation of its own.
-    changed = pd.Series([_changed(run) for run in records(runs)], index=runs.index, dtype=object)
+    known = zip(records(runs), changes(runs), strict=True)
+    changed = pd.Series([_changed(run, own) for run, own in known], index=runs.index, dtype=object)
     return runs.assign(changed=changed)[changed.notna() & ~changed.isin(_ABLATIONS)]
 
 
-def _changed(run: Mapping[str, Any]) -> str | None:
-    changes = assignments(run, different(run, SETTINGS))
-    return None if len(changes) > 1 else "".join(changes) or DEFAULT
+def _changed(run: Mapping[str, Any], own: Sequence[str]) -> str | None:
+    found = assignments(run, [*different(run, SETTINGS), *own])
+    return None if len(found) > 1 else "".join(found) or DEFAULT
 
 
 def interpreted_cells(runs: pd.DataFrame) -> pd.DataFrame:

@@ -19,6 +19,7 @@ _FIELDS = ("alpha", "method", "n", "mean", "std", "published", "published_std")
 def signal_table(collection: Collection) -> Table:
     """Table 1 from the runs of `study=table1`."""
     runs = comparison.synthetic_runs(collection.frame)
+    runs = runs[comparison.changes(runs).map(len).eq(0)]
     ours = comparison.scores_by_place(runs, "dataset.alpha")
     cells = {
         (alpha, method): comparison.compared(ours.get((alpha, method)), mean, std)

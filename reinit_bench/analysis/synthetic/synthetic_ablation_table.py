@@ -13,10 +13,9 @@ import pandas as pd
 
 from reinit_bench.analysis.runs import notes
 from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.runs.distance import SWITCHES
 from reinit_bench.analysis.runs.labelling import VARIANTS, variants
 from reinit_bench.analysis.stats.summary import Summary
-from reinit_bench.analysis.synthetic.comparison import SETTINGS, synthetic_runs
+from reinit_bench.analysis.synthetic.comparison import synthetic_runs
 from reinit_bench.analysis.tables.table import Cell, Row, Table, most_runs, score_cells
 
 _LEGEND = (
@@ -41,8 +40,7 @@ class _Score:
 
 def synthetic_ablation_table(collection: Collection) -> Table:
     """The table from the runs of `study=ablation_synthetic`."""
-    shared = {name: value for name, value in SETTINGS.items() if name not in SWITCHES}
-    runs = synthetic_runs(collection.frame, shared)
+    runs = synthetic_runs(collection.frame)
     runs = runs[runs["method"].isin(["bl", "lw"])]
     runs = runs.assign(variant=variants(runs))
     runs = runs[runs["variant"].isin(list(VARIANTS))]

@@ -1,4 +1,7 @@
-"""Appendix F on images: LW without each of its parts, with freezing, and the baseline trained for as many steps."""
+"""Methods with a setting of their own changed, beside the method as it is and the baseline, on images.
+
+LW without each of its parts and with freezing is Appendix F; any other method's settings are asked about alike.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 import pandas as pd
 
 from reinit_bench.analysis.runs import notes, paper
-from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.runs.distance import SWITCHES
-from reinit_bench.analysis.runs.labelling import VARIANTS, typed, variant_label, variants
-from reinit_bench.analysis.stats.table_rows import TableRow, table_rows
+from reinit_bench.analysis.runs.collect import Collection, is_method_setting
+from reinit_bench.analysis.runs.distance import REPEATS
+from reinit_bench.analysis.runs.families import ordered_methods
+from reinit_bench.analysis.runs.labelling import VARIANTS, plural, typed, variant_label, variants
+from reinit_bench.analysis.stats.table_rows import TableRow, natural, table_rows
 from reinit_bench.analysis.tables.table import Cell, Row, Table, most_runs, score_cells
 
 PUBLISHED: Mapping[tuple[str, str, str], float] = {
@@ -32,29 +36,34 @@ _ELSEWHERE = (
     "normalization layers, 42% with them; frozen, training accuracy falls to 1% after about round 5. Ours has its own "
     "normalization everywhere, so that these have no counterpart here"
 )
-_START = "no finished run of LW without one of its parts; start with: reinit-bench -m study=ablation_digits"
-_OWN = (*SWITCHES, "trainer.momentum")
-"""Settings in which Appendix F is not like the rest of the paper."""
+_OTHERS = "a column headed by settings: its method with these changed, next to the method at its defaults"
+_START = "no finished run of a method with a setting changed; start with: reinit-bench -m study=ablation_digits"
+_CAPTION = "Appendix F: test accuracy [%] of LW without each of its parts (no augmentation, no dropout)"
+_CAPTION_OF_ALL = "Appendix F and its like: test accuracy [%] with a setting changed (no augmentation, no dropout)"
 
 _FIELDS = ("dataset", "model", "variant", "n", "mean", "std", "published")
 
 
 def ablation_table(collection: Collection) -> Table:
-    """Every setting in which LW was trained with one of its switches off, together with BL and the whole LW."""
-    runs = _runs(collection)
-    shown = table_rows(runs, [name for name in collection.settings if name not in SWITCHES])
-    names = list(dict.fromkeys([*VARIANTS, *sorted(set(runs["method"]))]))
+    """Every setting in which a method was trained with one of its own settings changed, with BL and the method."""
+    runs, elsewhere = _runs(collection)
+    shown = table_rows(runs, _shared(collection))
+    names = _columns(runs)
+    more = len(names) > len(VARIANTS)
+    labels = dict(zip(runs["method"].map(_method), runs["method_label"], strict=True))
     return Table(
         name="ablation",
-        caption="Appendix F: test accuracy [%] of LW without each of its parts (no augmentation, no dropout)",
+        caption=_CAPTION_OF_ALL if more else _CAPTION,
         headings=("Dataset", "Model", "n"),
-        columns=tuple(map(variant_label, names)),
+        columns=tuple(variant_label(name, labels) for name in names),
         rows=tuple(_rows(shown, names)),
         best="the best of its row as printed",
         notes=(
             *([_LEGEND, _ELSEWHERE] if shown else [_START]),
+            *([_OTHERS] if more else []),
+            *([f"left out: {plural(elsewhere, 'run')} of variants under other conditions"] if elsewhere else []),
             *_momentum(runs),
-            *notes.settings_unlike_paper(runs.drop(columns=[name for name in _OWN if name in runs])),
+            *notes.settings_unlike_paper(runs.drop(columns=_hidden(runs))),
             *notes.left_out(collection),
             *notes.mixed_code(runs),
         ),
@@ -65,16 +74,47 @@ def ablation_table(collection: Collection) -> Table:
 TABLES = {"ablation": ablation_table}
 
 
-def _runs(collection: Collection) -> pd.DataFrame:
-    """The runs of all settings in which a variant was trained; `method` is the variant."""
-    frame = collection.frame
-    runs = frame[frame["image_size"].notna() & frame["method"].isin(["bl", "lw"])]
+def _shared(collection: Collection) -> list[str]:
+    """The settings of a row: all that are not a method's own, and how often the rounds are gone through."""
+    return [*collection.shared_settings, *(name for name in collection.settings if name == REPEATS)]
+
+
+def _runs(collection: Collection) -> tuple[pd.DataFrame, int]:
+    """The runs of all settings in which a variant was trained, and how many variants other conditions have.
+
+    Of the runs, `method` is the variant; there are BL, the methods that have variants, and these.
+    """
+    runs = collection.frame[collection.frame["image_size"].notna()]
+    runs = runs.assign(variant=variants(runs))
+    here = pd.Series(True, index=runs.index)
     for column, value in paper.CONDITIONS[6].settings.items():
-        runs = runs[runs[column] == value]
-    names = variants(runs)
-    shared = runs[collection.shared_settings].astype(str).itertuples(index=False, name=None)
-    keys = pd.Series(list(shared), index=runs.index, dtype=object)
-    return runs.assign(method=names)[keys.isin(set(keys[names != runs["method"]]))]
+        here &= runs[column] == value
+    elsewhere = int((runs["variant"] != runs["method"])[~here].sum())
+    runs = runs[here]
+    keys = pd.Series(list(runs[_shared(collection)].astype(str).itertuples(index=False, name=None)), runs.index, object)
+    changed = runs["variant"] != runs["method"]
+    wanted = runs["method"].isin(["bl", "lw", *runs["method"][changed]]) & keys.isin(set(keys[changed]))
+    return runs.assign(method=runs["variant"])[wanted], elsewhere
+
+
+def _columns(runs: pd.DataFrame) -> list[str]:
+    """Appendix F's columns and LW's further variants, then each other method's, led by the method as it is."""
+    own = {_method(name) for name in runs["method"]} - {"bl", "lw"}
+    found = [*VARIANTS]
+    for method in ("bl", "lw", *ordered_methods(own)):
+        changed = {name for name in runs["method"] if name.startswith(f"{method} ")}
+        found += [method, *sorted(changed, key=natural)]
+    return list(dict.fromkeys(found))
+
+
+def _method(variant: str) -> str:
+    return variant.partition(" ")[0]
+
+
+def _hidden(runs: pd.DataFrame) -> list[str]:
+    """Settings that the columns tell, and the one in which Appendix F is not like the rest of the paper."""
+    own = [name for name in map(str, runs) if is_method_setting(name) and name != REPEATS]
+    return [*own, *(["trainer.momentum"] if "trainer.momentum" in runs else [])]
 
 
 def _momentum(runs: pd.DataFrame) -> list[str]:

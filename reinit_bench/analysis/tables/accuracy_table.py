@@ -1,4 +1,4 @@
-"""Tables 2, 6 and 7: test accuracy of the six methods by dataset and model, our runs with the paper's values."""
+"""Tables 2, 6 and 7: test accuracy of the methods by dataset and model, our runs with the paper's values."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import pandas as pd
 
 from reinit_bench.analysis.runs import notes, paper
 from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.runs.families import ordered_methods
 from reinit_bench.analysis.runs.labelling import condition_label
 from reinit_bench.analysis.stats.table_rows import TableRow, table_rows
 from reinit_bench.analysis.tables.table import Cell, Row, Table, mark_best, most_runs, score_cells
 
 Published = Mapping[tuple[str, str, str], float | None]
 
-_LEGEND = f"{paper.LEGEND}; test accuracy [%], mean ± standard deviation over n seeds, or (fewer); —: missing"
+_CELLS = "test accuracy [%], mean ± standard deviation over n seeds, or (fewer); —: missing"
 _PAPER_ROWS = "rows named paper: its published values, — where our copy of the paper is damaged"
 _FIELDS = ("dataset", "model", "method", "n", "mean", "std", "published")
 
@@ -38,7 +39,7 @@ def accuracy_table(collection: Collection, number: int) -> Table:
         rows=tuple(_rows(shown, methods, published, of_paper=collection.source is not None)),
         best="the best of its row as printed, where there are two or more",
         notes=(
-            *(_legend(shown) if shown else notes.no_runs(collection, condition.words)),
+            *(_legend(shown, runs, methods) if shown else notes.no_runs(collection, condition.words)),
             *notes.settings_unlike_paper(runs),
             *_paper_means(shown, published),
             notes.missing_cells(_missing(shown, published), len(published)),
@@ -54,13 +55,25 @@ TABLES = {number: partial(accuracy_table, number=number) for number in paper.CON
 
 
 def _methods(runs: pd.DataFrame) -> dict[str, str]:
-    """The methods with the headings of their columns: the paper's six, then a user's own in alphabetical order."""
+    """The methods with the headings of their columns: the paper's six, then all others that have runs.
+
+    A letter that another method has too is no heading: then it is the label, or the name.
+    """
+    labels = dict(zip(runs["method"], runs["method_label"], strict=True))
     letters = {**dict(zip(runs["method"], runs["method_letter"], strict=True)), **paper.LETTERS}
-    return {name: letters[name] for name in paper.ordered_methods(letters)}
+    found: dict[str, str] = {}
+    for name in ordered_methods(letters):
+        choices = (letters[name], labels.get(name, name), name)
+        found[name] = next((choice for choice in choices if choice not in found.values()), name)
+    return found
 
 
-def _legend(shown: Sequence[TableRow]) -> list[str]:
-    return [_LEGEND, _PAPER_ROWS] if any(row.in_paper for row in shown) else [_LEGEND]
+def _legend(shown: Sequence[TableRow], runs: pd.DataFrame, methods: Mapping[str, str]) -> list[str]:
+    labels = dict(zip(runs["method"], runs["method_label"], strict=True))
+    others = [(heading, labels[name]) for name, heading in methods.items() if name not in paper.LETTERS]
+    headings = [paper.LEGEND, *(f"{heading}: {label}" for heading, label in others if heading != label)]
+    legend = f"{', '.join(headings)}; {_CELLS}"
+    return [legend, _PAPER_ROWS] if any(row.in_paper for row in shown) else [legend]
 
 
 def _paper_means(shown: Sequence[TableRow], published: Published) -> list[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
+from itertools import groupby, pairwise
 
 import pandas as pd
 
@@ -88,6 +89,37 @@ class Table:
         """The rows by block, each with its first heading, which is written once a block."""
         blocks = [list(rows) for _, rows in groupby(self.rows, key=lambda row: row.headings[0])]
         return [[(row.headings[0] if row is block[0] else "", row) for row in block] for block in blocks]
+
+
+def parts(table: Table, widths: Sequence[int], room: int) -> list[Table]:
+    """The table, or where its columns need more than `room` several of it, each with some of the columns.
+
+    Args:
+        table: what is to be written.
+        widths: of the columns, with the gap between two.
+        room: for the columns of one part; a part has one column at least.
+    """
+    starts, used = [0], 0
+    for index, width in enumerate(widths):
+        if used and used + width > room:
+            starts, used = [*starts, index], 0
+        used += width
+    if len(starts) == 1:
+        return [table]
+    # No fuller than need be: seven, seven and six columns read better than nine, nine and two.
+    size = math.ceil(len(widths) / len(starts))
+    even = range(0, len(widths), size)
+    if all(sum(widths[start : start + size]) <= room for start in even):
+        starts = list(even)
+    return [_part(table, start, end) for start, end in pairwise([*starts, len(widths)])]
+
+
+def _part(table: Table, start: int, end: int) -> Table:
+    """Columns `start` to `end`; rows of the paper only where it has something in them."""
+    rows = [replace(row, cells=row.cells[start:end]) for row in table.rows]
+    in_paper = any(cell.text != "" for row in rows if row.published for cell in row.cells)
+    shown = tuple(row for row in rows if in_paper or not row.published)
+    return replace(table, columns=table.columns[start:end], rows=shown)
 
 
 def score_cells(scores: Sequence[Summary | None], *, best: bool = True) -> tuple[Cell, ...]:

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from reinit_bench.analysis.tables.table import Cell, Row, Table
+from reinit_bench.analysis.tables.table import Cell, Row, Table, parts
 
 _GAP = 2
 _WIDE = 1000
@@ -24,11 +24,20 @@ def show(tables: Sequence[Table], console: Console) -> None:
     common = [note for note in first if others and all(note in notes for notes in others)]
     for table in tables:
         console.print(Text(table.caption, style="bold"))
-        if table.rows:
-            console.print(_Whole(_grid(table)), crop=False)
+        for part in _parts(table, console.width) if table.rows else []:
+            console.print(_Whole(_grid(part)), crop=False)
         _print_notes([note for note in table.sentences("*") if note not in common], console)
     if common:
         _print_notes(common, console)
+
+
+def _parts(table: Table, width: int) -> list[Table]:
+    """The table as several, one under the other, where its columns do not fit in the terminal's width."""
+    lines = [[*map(Text, (*table.headings[2:], *table.columns))], *map(_numbers, table.rows)]
+    widths = [max(cell.cell_len for cell in column) + _GAP for column in zip(*lines, strict=True)]
+    further = len(table.headings[2:])
+    taken = max(_name_width(table), len(" ".join(table.headings[:1]))) + sum(widths[:further]) + 2
+    return parts(table, widths[further:], width - taken)
 
 
 @dataclass(frozen=True)

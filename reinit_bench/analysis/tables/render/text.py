@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from reinit_bench.analysis.tables.table import MISSING, Cell, Row, Table
+from reinit_bench.analysis.tables.table import MISSING, Cell, Row, Table, parts
 
 _SYMBOLS = {
     "\\": r"\textbackslash{}",
@@ -31,6 +31,10 @@ _SYMBOLS = {
 }
 
 
+_TEX_ROOM = 96
+"""Characters of a page's width for a table's columns: six of `71.2 ± 0.4 (2)`, eight of `71.2 ± 0.4`."""
+
+
 def markdown(table: Table) -> str:
     """The table for a README or an issue; the notes as a list under it."""
     lines = [f"**{_md(table.caption)}**", ""]
@@ -51,7 +55,7 @@ def latex(table: Table) -> str:
         "\\centering",
         f"\\caption{{{_tex(table.caption)}}}",
         f"\\label{{tab:{table.name}}}",
-        *(_tex_body(table) if table.rows else []),
+        *(_tex_bodies(table) if table.rows else []),
         *(f"{{\\footnotesize {_tex(note)}\\par}}" for note in table.sentences("bold")),
         "\\end{table*}",
         "",
@@ -80,6 +84,15 @@ def _md_row(row: Row, first: str) -> list[str]:
     *others, name = map(_md, (first, *row.headings[1:2]))
     cells = [f"**{cell}**" if cell.best else str(cell) for cell in row.cells]
     return [*others, f"*{name}*" if row.published else name, *map(_md, row.headings[2:]), *cells]
+
+
+def _tex_bodies(table: Table) -> list[str]:
+    """The table, or one under the other several with some of its columns each, where a page is too narrow for all."""
+    texts = zip(table.columns, *([str(cell) for cell in row.cells] for row in table.rows), strict=True)
+    found = parts(table, [max(map(len, column)) + 2 for column in texts], _TEX_ROOM)
+    narrow = ["\\setlength{\\tabcolsep}{4pt}"] if len(found) > 1 else []
+    gap = ["\\medskip", ""]
+    return [*narrow, *(line for part in found for line in (*_tex_body(part), *(gap if part is not found[-1] else [])))]
 
 
 def _tex_body(table: Table) -> list[str]:
