@@ -70,6 +70,7 @@ report: setup ## Write one page of all tables, figures and runs to results/repor
 bench: setup ## Measure speed on the CPU beside plain baselines (under 10 minutes)
 	$(BIN)/python benchmarks/step.py --pairs 2 --epochs 1
 	$(BIN)/python benchmarks/round.py
+	$(BIN)/python benchmarks/hooks.py --rounds 6
 	$(BIN)/python benchmarks/pack.py --alone 1
 	$(BIN)/python benchmarks/synthetic.py 40
 	$(BIN)/python benchmarks/collect.py --repeats 1
