@@ -143,7 +143,7 @@ def test_every_command_uses_the_users_own_configuration(tmp_path: Path, capsys: 
     )
     own = ["--config-dir", str(conf), "--config-name", "mine"]
     assert main(["plan", "study=tiny", *own]) == 0
-    assert "Plan: 12 runs" in capsys.readouterr().out
+    assert "Plan: 6 runs" in capsys.readouterr().out
     assert main(["status", *own]) == 0
     assert "no runs in elsewhere" in capsys.readouterr().out
     assert main(["status", "study=tiny", *own]) == 0
