@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 from bits import bit_equal, changed_names, copy_state
-from factories import TINY, make_config
+from factories import METHOD_FILES, TINY, make_config
 from torch import Tensor, nn
 
 from reinit_bench import BlockNet, Reinitialization
@@ -375,3 +375,51 @@ def test_an_unknown_method_is_answered_with_those_that_there_are() -> None:
 def test_a_sample_alone_or_with_labels_is_enough() -> None:
     for sample in (vectors(), (vectors(), torch.arange(20)), [vectors(), torch.arange(20)]):
         begun("lw", sample=sample)()
+
+
+def own_network() -> nn.Module:
+    """Two convolutional blocks with BatchNorm in between, and a dense head."""
+    return nn.Sequential(
+        nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.ReLU()),
+        nn.Sequential(nn.Conv2d(4, 6, 3, padding=1), nn.BatchNorm2d(6), nn.ReLU(), nn.MaxPool2d(2)),
+        nn.Flatten(),
+        nn.Linear(24, 3),
+    )
+
+
+@pytest.mark.parametrize("method", sorted(METHOD_FILES))
+def test_every_method_works_on_a_network_of_ones_own_and_is_deterministic(method: str) -> None:
+    inputs, labels = torch.randn(24, 1, 4, 4, generator=stream(0, "x")), torch.arange(24) % 3
+    ends, random = [], torch.get_rng_state()
+    for _ in range(2):
+        torch.manual_seed(0)
+        net = BlockNet.wrap(own_network(), blocks=["0", "1"])
+        data = [(inputs, labels)]
+        resets = Reinitialization(method, net, sample=(inputs, labels), data=data, seed=1, initializer=own_network)
+        for index, round_ in enumerate(resets.rounds(max_steps=4), start=1):
+            before = copy_state(net)
+            resets.begin(round_)
+            changed = changed_names(before, net)
+            assert index != 1 or not changed or method == "lw"
+            optimizer = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], lr=0.05, momentum=0.9)
+            for _ in range(2):
+                train_an_epoch(net, resets.hooks, optimizer, inputs, labels)
+        ends.append(copy_state(net))
+    torch.set_rng_state(random)
+    assert bit_equal(ends[0], ends[1])
+    assert all(bool(torch.isfinite(value).all()) for value in ends[0].values())
+
+
+def train_an_epoch(
+    net: BlockNet, hooks: Hooks, optimizer: torch.optim.Optimizer, inputs: Tensor, labels: Tensor
+) -> None:
+    """One step, with every call of the hooks."""
+    optimizer.zero_grad()
+    loss = nn.functional.cross_entropy(net(inputs), hooks.targets(inputs, labels))
+    penalty = hooks.penalty(net)
+    (loss if penalty is None else loss + penalty).backward()
+    with torch.no_grad():
+        hooks.before_step(net)
+        optimizer.step()
+        hooks.after_step(net)
+        hooks.after_epoch(net, optimizer)
