@@ -1,8 +1,9 @@
 """How long a run is expected to take: from step times measured in the store, or else from a stated model.
 
-The model: a round converges after 100 epochs or at its step limit; a step costs three forward passes of the batch at 60
-TFLOP/s on a GPU (ResNet50's published training rate on an A100 in mixed precision) or 25 GFLOP/s in a process on a CPU
-core, plus 3 ms. It is meant for packing runs and for deciding whether to start, not for reporting.
+The model: a round converges after 100 epochs or at its step limit (a cosine's takes all its steps); a step costs three
+forward passes of the batch (SAM's six) at 60 TFLOP/s on a GPU (ResNet50's published training rate on an A100 in mixed
+precision) or 25 GFLOP/s in a process on a CPU core, plus 3 ms. It is meant for packing runs and for deciding whether to
+start, not for reporting.
 """
 
 from __future__ import annotations
@@ -87,6 +88,8 @@ def modelled_steps(experiment: Experiment) -> float:
 def first_round_steps(experiment: Experiment, limit: float) -> float:
     """Steps of one round: until convergence or its limit."""
     trainer = experiment.trainer
+    if trainer.schedule == "cosine":
+        return limit
     examples = experiment.dataset.get("train_examples") or experiment.dataset.get("train_count") or EXAMPLES
     return min(limit, EPOCHS_OF_A_ROUND * max(1.0, examples * (1 - trainer.validation_fraction) / trainer.batch_size))
 
@@ -96,7 +99,9 @@ def modelled_step_seconds(experiment: Experiment, on: str, side_by_side: int = 1
     stated = experiment.model.get("_giga_macs_")
     macs = (GIGA_MACS if stated is None else float(stated)) * 1e9
     macs *= ((experiment.image_size or 224) / 224) ** 2 * float(experiment.model.get("width") or 1.0) ** 2
-    return STEP_OVERHEAD_SECONDS / side_by_side + experiment.trainer.batch_size * 3 * 2 * macs / FLOPS_PER_SECOND[on]
+    passes = 2 if experiment.trainer.optimizer == "sam" else 1
+    flops = passes * experiment.trainer.batch_size * 3 * 2 * macs
+    return STEP_OVERHEAD_SECONDS / side_by_side + flops / FLOPS_PER_SECOND[on]
 
 
 def _step_setting(experiment: Experiment, on: str) -> _Setting:
@@ -104,17 +109,20 @@ def _step_setting(experiment: Experiment, on: str) -> _Setting:
     return (
         on,
         model["name"],
+        model.get("arch"),
         model.get("width"),
         experiment.image_size,
         experiment.precision,
         experiment.trainer.batch_size,
+        experiment.trainer.optimizer == "sam",
     )
 
 
 def _length_setting(experiment: Experiment) -> _Setting:
     data, trainer = experiment.dataset, experiment.trainer
     size = (data["name"], data.get("train_examples"), experiment.model["name"], experiment.image_size)
-    return (*size, experiment.method["name"], experiment.method.get("repeats"), trainer.max_steps, trainer.batch_size)
+    method = (experiment.method["name"], experiment.method.get("repeats"))
+    return (*size, *method, trainer.max_steps, trainer.batch_size, trainer.schedule == "cosine")
 
 
 def _results(store: Store) -> Iterable[Mapping[str, Any]]:

@@ -15,6 +15,7 @@ from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.store import Store
 from reinit_bench.sweep.cost import GPU, Cost, Rates, cost_of, rounded
+from reinit_bench.sweep.grouping import grouped
 from reinit_bench.sweep.jobs import jobs_of
 from reinit_bench.sweep.plan import STATES, Plan, PlannedRun, state_of
 from reinit_bench.sweep.slurm.queue import active_tasks
@@ -23,22 +24,23 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C loader is ten t
 
 
 def plan_table(plan: Plan, title: str, rates: Rates | None = None, auto: str = GPU) -> Table:
-    """Counts by state for each dataset and model, and their sums; with `rates` also the hours that are left.
+    """Counts by state for each dataset, model and varying condition, and their sums; with `rates` also the hours left.
 
     Args:
         auto: what runs with `device=auto` will use (`cost.cost_of`).
     """
     noun = "run" if len(plan.runs) == 1 else "runs"
     table = Table(title=f"{title}: {len(plan.runs):,} {noun}", title_justify="left")
-    table.add_column("dataset")
-    table.add_column("model")
+    names, groups = grouped(plan.runs)
+    for name in names:
+        table.add_column(name)
     shown = [state for state in STATES if plan.counts[state]]
     for column in (*shown, "all", *(["hours left"] if rates else [])):
         table.add_column(column, justify="right")
-    for (dataset, model), runs in _groups(plan).items():
-        table.add_row(dataset, model, *_cells(runs, shown, rates, auto))
+    for key, runs in groups.items():
+        table.add_row(*key, *_cells(runs, shown, rates, auto))
     table.add_section()
-    table.add_row("all", "", *_cells(plan.runs, shown, rates, auto))
+    table.add_row("all", *[""] * (len(names) - 1), *_cells(plan.runs, shown, rates, auto))
     return table
 
 
@@ -61,11 +63,12 @@ def plan_json(plan: Plan, rates: Rates | None = None, auto: str = GPU) -> str:
     With `rates` also the hours that are left.
     """
     groups = []
-    for (dataset, model), members in _groups(plan).items():
+    names, members_of = grouped(plan.runs)
+    for key, members in members_of.items():
         counts = Counter(run.state for run in members)
         states = {state: counts[state] for state in STATES}
         hours = {"hours_left": cost_left(members, rates, auto).hours} if rates else {}
-        groups.append({"dataset": dataset, "model": model, **states, **hours})
+        groups.append({**dict(zip(names, key, strict=True)), **states, **hours})
     whole: dict[str, Any] = {"runs": len(plan.runs), "states": plan.counts}
     if rates:
         cost = cost_left(plan.runs, rates, auto)
@@ -140,10 +143,3 @@ def stored_config(store: Store, run_id: str) -> dict[str, Any]:
         return read if isinstance(read, dict) else {}
     except (OSError, yaml.YAMLError, ConfigError):
         return {}
-
-
-def _groups(plan: Plan) -> dict[tuple[str, str], list[PlannedRun]]:
-    groups: dict[tuple[str, str], list[PlannedRun]] = {}
-    for run in plan.runs:
-        groups.setdefault((run.experiment.dataset["name"], run.experiment.model["name"]), []).append(run)
-    return groups

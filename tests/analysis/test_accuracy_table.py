@@ -1,12 +1,17 @@
 """Tables 2, 6 and 7: what is averaged, what is never averaged, what is marked and what is said."""
 
+from dataclasses import fields
 from typing import Any
 
 import pandas as pd
+import yaml
 
+from reinit_bench.analysis.runs import paper
 from reinit_bench.analysis.runs.collect import collect
 from reinit_bench.analysis.tables import build_tables
 from reinit_bench.analysis.tables.table import Cell, Table
+from reinit_bench.core.conf_dir import conf_dir
+from reinit_bench.core.config import Trainer
 
 
 def table(fake_store: Any, number: int = 2) -> Table:
@@ -122,6 +127,35 @@ def test_runs_at_different_settings_are_never_averaged(fake_store: Any) -> None:
         ("scnn [model.width=0.25, image_size=64, precision=bf16]", "—", "90.0"),
         ("paper", "82.7", "84.3"),
     ]
+
+
+def test_conditions_are_named_and_never_averaged(fake_store: Any) -> None:
+    """The first row, without a word, is at the values that absence means."""
+    fake_store.add("digits", "scnn", "bl", 0.70)
+    fake_store.add("digits", "scnn", "bl", 0.71, trainer__optimizer="adamw", trainer__schedule="cosine")
+    fake_store.add("digits", "scnn", "bl", 0.72, dataset__label_noise=0.2)
+    fake_store.add("digits", "scnn", "bl", 0.73, dataset__label_noise=0.2, dataset__clean_validation=True)
+    fake_store.add("digits", "scnn", "bl", 0.74, dataset__growth=[0.1, 1.0])
+    fake_store.add("digits", "scnn", "bl", 0.75, model__norm="batch")
+    assert {(row.headings[1], str(row.cells[0])) for row in table(fake_store).rows} == {
+        ("scnn", "70.0"),
+        ("scnn [trainer.optimizer=adamw, trainer.schedule=cosine]", "71.0"),
+        ("scnn [dataset.label_noise=0.2]", "72.0"),
+        ("scnn [dataset.clean_validation=true, dataset.label_noise=0.2]", "73.0"),
+        ("scnn [dataset.growth=[0.1, 1.0]]", "74.0"),
+        ("scnn [model.norm=batch]", "75.0"),
+    }
+
+
+def test_every_field_that_may_be_absent_is_known_at_its_value_of_absence() -> None:
+    absent = {f"trainer.{spec.name}": spec.metadata["absent"] for spec in fields(Trainer) if "absent" in spec.metadata}
+    for group in ("dataset", "model"):
+        for file in (conf_dir() / group).glob("*.yaml"):
+            content = yaml.safe_load(file.read_text())
+            section = content.get(group, content)
+            absent |= {f"{group}.{name}": value for name, value in (section.get("_absent_") or {}).items()}
+    assert len(absent) > 7
+    assert {name: paper.SETTINGS[name] for name in absent} == absent
 
 
 def test_methods_at_different_settings_do_not_share_a_row(fake_store: Any) -> None:

@@ -152,11 +152,15 @@ def _varying(group: Sequence[Mapping[str, Any]], candidates: Sequence[str]) -> d
 
 
 def _told_apart_by(run: Mapping[str, Any], varying: Mapping[str, set[str]], usual: Mapping[str, Any]) -> list[str]:
-    """Each varying setting that is not at its usual value; a method without this setting stays with those that are."""
+    """Each varying setting that is not at its usual value; a method without this setting stays with those that are.
+
+    A run has no value where it is at that of a field's absence (see `core.config`), which is the paper's.
+    """
     told = [
         column
         for column, methods in varying.items()
         if not (column in usual and run[column] == usual[column])
+        and not (column in PAPER and run[column] is None and not is_method_setting(column))
         and (run[column] is not None or run["method"] in methods)
     ]
     return assignments(run, told)

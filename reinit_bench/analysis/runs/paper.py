@@ -42,6 +42,15 @@ LEGEND = "B: BL (the baseline), R: WELSR, D: DSD, W: WELS, F: FC, L: LW"
 SETTINGS: Mapping[str, Any] = {
     "image_size": 224,
     "model.width": 1.0,
+    "model.norm": "group",
+    "dataset.label_noise": 0.0,
+    "dataset.clean_validation": False,
+    "dataset.imbalance": 1.0,
+    "dataset.growth": None,
+    "trainer.optimizer": "sgd",
+    "trainer.sam_radius": 0.05,
+    "trainer.schedule": "plateau",
+    "trainer.warmup_steps": 0,
     "trainer.lr": 0.003,
     "trainer.momentum": 0.9,
     "trainer.weight_decay": 1e-5,
@@ -55,7 +64,7 @@ SETTINGS: Mapping[str, Any] = {
     "method.freeze": False,
 }
 """What the paper says of the runs behind Tables 2, 6 and 7 (Section 3, Algorithm 1, Appendix B.1),
-by the names that users type."""
+by the names that users type; and what holds there of conditions that came after it."""
 
 
 @dataclass(frozen=True)

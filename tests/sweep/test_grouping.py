@@ -1,0 +1,48 @@
+"""Runs by dataset, model and the conditions that vary."""
+
+from __future__ import annotations
+
+from factories import tiny_experiment
+
+from reinit_bench.core.config import Execution, Experiment
+from reinit_bench.sweep.grouping import MOST_GROUPS, grouped
+from reinit_bench.sweep.plan import PlannedRun
+
+
+def run(*overrides: str) -> PlannedRun:
+    return PlannedRun(experiment=tiny_experiment(*overrides), execution=Execution(device="cpu"))
+
+
+def test_only_what_varies_has_a_column() -> None:
+    noisy, adamw = "dataset.label_noise=0.2", "trainer.optimizer=adamw"
+    runs = [run("seed=0"), run("seed=1"), run(noisy), run(noisy, adamw), run(noisy, "dataset.growth=[0.1,1]")]
+    names, groups = grouped(runs)
+    assert names == ("dataset", "model", "label noise", "growth", "optimizer")
+    assert {key: len(members) for key, members in groups.items()} == {
+        ("digits", "scnn", "0", "", "sgd"): 2,
+        ("digits", "scnn", "0.2", "", "sgd"): 1,
+        ("digits", "scnn", "0.2", "", "adamw"): 1,
+        ("digits", "scnn", "0.2", "[0.1,1]", "sgd"): 1,
+    }
+
+
+def test_methods_and_their_settings_and_seeds_are_no_conditions() -> None:
+    names, groups = grouped([run("method=bl"), run("method=llf", "method.first_block=1"), run("seed=3")])
+    assert names == ("dataset", "model")
+    assert list(groups) == [("digits", "scnn")]
+
+
+def test_a_configuration_from_before_a_field_was_there_stands_with_its_default() -> None:
+    config = run().experiment.to_dict()
+    for name in ("label_noise", "clean_validation", "imbalance", "growth"):
+        del config["dataset"][name]
+    del config["model"]["norm"]
+    older = PlannedRun(experiment=Experiment.from_dict(config), execution=Execution())
+    assert older.run_id == run().run_id
+    assert grouped([older, run("seed=1")])[0] == ("dataset", "model")
+
+
+def test_with_many_groups_conditions_are_left_out() -> None:
+    runs = [run(f"dataset.label_noise={number / 100}") for number in range(MOST_GROUPS + 1)]
+    assert grouped(runs)[0] == ("dataset", "model")
+    assert grouped(runs[1:])[0] == ("dataset", "model", "label noise")
