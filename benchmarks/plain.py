@@ -13,6 +13,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from reinit_bench.models import layers
 from reinit_bench.models.layers import Conv, Norm
 
 
@@ -23,6 +24,8 @@ def plain_twin(net: nn.Module, *, batch_norm: bool = False) -> nn.Module:
         for name, child in list(parent.named_children()):
             if isinstance(child, Norm):
                 setattr(parent, name, _plain_norm(child, batch_norm))
+            elif isinstance(child, layers.BatchNorm):
+                setattr(parent, name, _plain_batch_norm(child))
             elif isinstance(child, Conv):
                 setattr(parent, name, _plain_conv(child))
     return twin.to(memory_format=torch.contiguous_format)
@@ -34,6 +37,12 @@ def _plain_norm(norm: Norm, batch_norm: bool) -> nn.Module:
     if batch_norm:
         plain = BatchNorm(channels, eps=norm.eps)
     plain.load_state_dict(norm.state_dict(), strict=False)
+    return nn.Sequential(plain, nn.ReLU()) if norm.relu else plain
+
+
+def _plain_batch_norm(norm: layers.BatchNorm) -> nn.Module:
+    plain = BatchNorm(norm.num_features, eps=norm.eps)
+    plain.load_state_dict(norm.state_dict())
     return nn.Sequential(plain, nn.ReLU()) if norm.relu else plain
 
 
