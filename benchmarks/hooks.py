@@ -33,8 +33,6 @@ def without_hooks(self: loop._RoundTraining, positions: torch.Tensor) -> None:
     """A step as it was before there were hooks."""
     seed, index, step = self.seed, self.round.index, self.state.step
     inputs, labels = self.task.train_batch(positions, stream(seed, "augment", index, step))
-    for number, dropout in enumerate(self.step.dropouts):
-        dropout.generator = stream(seed, "dropout", index, step, number, device=self.task.device)
     self.optimizer.zero_grad(set_to_none=True)
     loss, right = self.step(inputs, labels)
     self.optimizer.step()

@@ -33,14 +33,28 @@ class Trainer(Settings):
 
     section: ClassVar[str] = "trainer"
 
+    optimizer: str = setting("sgd", choices=("sgd", "adam", "adamw", "sam"), absent="sgd")
+    """sgd; adam, with the penalty in the gradient; adamw, with decoupled decay; sam: sgd at the worst point nearby."""
     lr: float = setting(0.003, above=0)
-    """SGD's initial learning rate in every round."""
+    """The initial learning rate in every round."""
     momentum: float = setting(0.9, least=0, below=1)
-    """SGD's momentum."""
+    """Momentum of sgd and sam; Adam's betas are torch's."""
+    sam_radius: float = setting(0.05, above=0, absent=0.05)
+    """How far away `sam` looks (its authors' rho)."""
+    schedule: str = setting("plateau", choices=("plateau", "cosine", "constant"), absent="plateau")
+    """Of the learning rate within a round: halved on a plateau; a cosine over all `max_steps`; constant.
+
+    A cosine's round takes all its steps. Each round has its own schedule.
+    """
+    warmup_steps: int = setting(0, least=0, absent=0)
+    """Steps at a round's start over which the learning rate rises linearly."""
     weight_decay: float = setting(1e-5, least=0)
     """Penalty on kernels (not on biases or norms)."""
     weight_decay_form: str = setting("l2", choices=("l2", "sgd"))
-    """l2: the loss gains weight_decay * sum(w^2), whose gradient is 2 * weight_decay * w; sgd: weight_decay * w."""
+    """l2: the loss gains weight_decay * sum(w^2), whose gradient is 2 * weight_decay * w; sgd: weight_decay * w.
+
+    adamw knows only its own: w shrinks by lr * weight_decay * w.
+    """
     batch_size: int = setting(256, least=1)
     """Examples per step; a smaller training split is one batch, and an epoch's last batch may be smaller."""
     max_steps: int = setting(100_000, least=1)
@@ -68,6 +82,10 @@ class Trainer(Settings):
             raise ConfigError(
                 "trainer.round_weights=best needs a validation split; "
                 "set trainer.round_weights=last or a trainer.validation_fraction above 0"
+            )
+        if self.warmup_steps >= self.max_steps:
+            raise ConfigError(
+                f"trainer.warmup_steps must be below trainer.max_steps={self.max_steps}; got {self.warmup_steps}"
             )
 
 

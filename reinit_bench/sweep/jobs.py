@@ -47,6 +47,9 @@ def can_train_side_by_side(experiment: Experiment, execution: Execution) -> bool
         and examples <= trainer.batch_size
         and trainer.validation_fraction == 0
         and trainer.optimizer_between_rounds == "fresh"
+        and trainer.optimizer == "sgd"
+        and trainer.schedule != "cosine"
+        and trainer.warmup_steps == 0
         and execution.device != "cuda"
         and not _is_logged(str(execution.logger["name"]))
     )

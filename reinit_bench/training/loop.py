@@ -23,6 +23,8 @@ from reinit_bench.training.evaluate import Metrics, evaluate
 from reinit_bench.training.interrupt import Interrupt, Interrupted
 from reinit_bench.training.observer import EpochEnd, Observer
 from reinit_bench.training.optimizer import make_optimizer, set_lr
+from reinit_bench.training.sam import worst_point_nearby
+from reinit_bench.training.schedule import factor, is_constant
 from reinit_bench.training.step import TrainingStep, backend_of, memory_explained
 from reinit_bench.training.stopping import Stopping
 
@@ -169,7 +171,9 @@ def _fresh_state(trainer: Trainer, carried: dict[str, Any] | None) -> RoundState
     stopping = Stopping(trainer.plateau_epochs, trainer.patience_epochs).to_dict()
     if carried is None:
         return RoundState(lr=trainer.lr, stopping=stopping)
-    return RoundState(lr=carried["param_groups"][0]["lr"], stopping=stopping, optimizer=carried)
+    # On a plateau schedule the last round's learning rate goes on; any other begins anew in each round.
+    lr = carried["param_groups"][0]["lr"] if trainer.schedule == "plateau" and is_constant(trainer) else trainer.lr
+    return RoundState(lr=lr, stopping=stopping, optimizer=carried)
 
 
 @dataclass(kw_only=True)
@@ -194,6 +198,7 @@ class _RoundTraining:
         if self.state.optimizer:
             self.optimizer.load_state_dict(self.state.optimizer)
         set_lr(self.optimizer, self.state.lr)
+        self.has_constant_lr = is_constant(self.trainer)
         self.stopping = Stopping(**self.state.stopping)
         self.batch_size = min(self.trainer.batch_size, len(self.task.train))
         self.step = TrainingStep(self.net, self.precision, self.batch_size, self.trainer.micro_batch, self.backend)
@@ -241,32 +246,48 @@ class _RoundTraining:
         """One minibatch. Nothing here waits for the device: losses are read at the epoch's end."""
         seed, index, step = self.seed, self.round.index, self.state.step
         inputs, labels = self.task.train_batch(positions, stream(seed, "augment", index, step))
-        for number, dropout in enumerate(self.step.dropouts):
-            dropout.generator = stream(seed, "dropout", index, step, number, device=self.task.device)
-        self.optimizer.zero_grad(set_to_none=True)
-        if self.hooks is None:
-            loss, right = self.step(inputs, labels)
-            self.optimizer.step()
-        else:
-            loss, right = self._step_with_hooks(self.hooks, inputs, labels)
+        loss, right = self._gradients(inputs, labels)
+        if self.trainer.optimizer == "sam":
+            with worst_point_nearby(self.net, self.trainer.sam_radius):
+                self._gradients(inputs, labels)
+        self._update()
         self.unread.append(loss)
         self.correct += right
         self.state.step += 1
         self.state.seen += len(labels)
 
-    def _step_with_hooks(self, hooks: Hooks, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+    def _gradients(self, inputs: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """Gradients of the loss and of a method's penalty; the loss and the number of correct answers."""
+        for number, dropout in enumerate(self.step.dropouts):
+            purpose = ("dropout", self.round.index, self.state.step, number)
+            dropout.generator = stream(self.seed, *purpose, device=self.task.device)
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.hooks is None:
+            return self.step(inputs, labels)
         with torch.no_grad(), autocast(self.task.device, self.precision):
-            targets = hooks.targets(inputs, labels)
+            targets = self.hooks.targets(inputs, labels)
         loss, right = self.step(inputs, labels, targets)
-        penalty = hooks.penalty(self.net)
+        penalty = self.hooks.penalty(self.net)
         if penalty is not None:
             penalty.backward()
+        return loss, right
+
+    def _update(self) -> None:
+        """The optimizer's step, at this step's learning rate."""
+        if not self.has_constant_lr:
+            set_lr(self.optimizer, self._lr(self.state.step))
+        if self.hooks is None:
+            self.optimizer.step()
+            return
         with torch.no_grad():
-            hooks.before_step(self.net)
+            self.hooks.before_step(self.net)
         self.optimizer.step()
         with torch.no_grad():
-            hooks.after_step(self.net)
-        return loss, right
+            self.hooks.after_step(self.net)
+
+    def _lr(self, step: int) -> float:
+        """The learning rate of a step of this round, counted from 0."""
+        return self.state.lr * factor(self.trainer, step, self.round.max_steps)
 
     def _read_device(self) -> None:
         """Bring losses and counts of correct answers to the host.
@@ -301,13 +322,14 @@ class _RoundTraining:
         """Validate, keep the best weights, lower the learning rate; returns whether the round has converged."""
         self._read_device()
         state, converged = self.state, False
-        lr, metrics = state.lr, self._validate()
+        lr, metrics = self._lr(state.step - 1), self._validate()
         if metrics is not None:
             verdict = self.stopping.update(metrics.accuracy, metrics.loss)
-            converged = verdict.converged
+            # A cosine is laid out over all steps of the round.
+            converged = verdict.converged and self.trainer.schedule != "cosine"
             if verdict.best:
                 state.best = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
-            if verdict.halve:
+            if verdict.halve and self.trainer.schedule == "plateau":
                 state.lr *= self.trainer.lr_factor
                 set_lr(self.optimizer, state.lr)
         self._tell(lr, metrics)
@@ -365,7 +387,7 @@ class _RoundTraining:
             validation_loss=validation.get("loss"),
             test_accuracy=test.accuracy,
             test_loss=test.loss,
-            lr=state.lr,
+            lr=self._lr(state.step - 1),
             converged=converged,
             seconds=time.perf_counter() - self.started,
         )

@@ -1,4 +1,4 @@
-"""The optimizer of one round: SGD with momentum, and the weight penalty on kernels only (Appendix B.1)."""
+"""The optimizer of one round; the weight penalty is on kernels only (Appendix B.1)."""
 
 from __future__ import annotations
 
@@ -11,29 +11,33 @@ from reinit_bench.core.config import Trainer
 from reinit_bench.models.blocknet import is_kernel
 
 
-def make_optimizer(net: nn.Module, trainer: Trainer, frozen: Set[str] = frozenset()) -> torch.optim.SGD:
-    """SGD over the parameters of `net` that are not frozen: kernels with the weight penalty, the rest without."""
+def make_optimizer(net: nn.Module, trainer: Trainer, frozen: Set[str] = frozenset()) -> torch.optim.Optimizer:
+    """`trainer.optimizer` over the parameters of `net` that are not frozen: kernels with the penalty, the rest without.
+
+    `sam` is SGD: where the gradient is taken is the loop's business. Adam's betas and epsilon are torch's.
+    """
     trained = [value for name, value in net.named_parameters() if name not in frozen]
     groups = [
         {"params": [p for p in trained if is_kernel(p)], "weight_decay": gradient_decay(trainer)},
         {"params": [p for p in trained if not is_kernel(p)], "weight_decay": 0.0},
     ]
+    groups = [group for group in groups if group["params"]]
     # On a GPU one fused kernel does the whole step; on the CPU fusing gains nothing.
     on_gpu = bool(trained) and all(p.is_cuda for p in trained)
-    return torch.optim.SGD(
-        [group for group in groups if group["params"]],
-        lr=trainer.lr,
-        momentum=trainer.momentum,
-        fused=on_gpu,
-        foreach=not on_gpu,
-    )
+    if trainer.optimizer in ("adam", "adamw"):
+        kind = torch.optim.AdamW if trainer.optimizer == "adamw" else torch.optim.Adam
+        return kind(groups, lr=trainer.lr, fused=on_gpu, foreach=not on_gpu)
+    return torch.optim.SGD(groups, lr=trainer.lr, momentum=trainer.momentum, fused=on_gpu, foreach=not on_gpu)
 
 
 def gradient_decay(trainer: Trainer) -> float:
     """The factor of a kernel in its penalty's gradient (torch's `weight_decay`).
 
-    The authors' framework adds penalty * sum(w^2) to the loss, whose gradient is 2 * penalty * w.
+    The authors' framework adds penalty * sum(w^2) to the loss, whose gradient is 2 * penalty * w. AdamW has no such
+    penalty: it shrinks a kernel by lr * penalty at each step.
     """
+    if trainer.optimizer == "adamw":
+        return trainer.weight_decay
     return trainer.weight_decay * (2.0 if trainer.weight_decay_form == "l2" else 1.0)
 
 
