@@ -1,0 +1,181 @@
+"""Schedules of the learning rate, and the optimizers beside SGD: values by hand, bit-equal resumes."""
+
+from __future__ import annotations
+
+import copy
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+from bits import bit_equal, copy_state
+from torch import nn
+from torch.nn import functional
+from training_helpers import TRAINER, RecordingObserver, ScriptValidation, mlp, train, vector_task
+
+from reinit_bench.core.config import Trainer
+from reinit_bench.core.settings import ConfigError
+from reinit_bench.training.optimizer import make_optimizer
+from reinit_bench.training.sam import worst_point_nearby
+from reinit_bench.training.schedule import factor
+
+
+def test_a_cosine_with_warm_up_by_hand() -> None:
+    trainer = Trainer(schedule="cosine", warmup_steps=4)
+    found = [factor(trainer, step, 12) for step in range(12)]
+    assert found[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    assert found[4:] == pytest.approx([0.5 + 0.5 * math.cos(math.pi * number / 8) for number in range(8)])
+    assert found[8] == pytest.approx(0.5)
+    assert 0 < found[11] < 0.05
+
+
+@pytest.mark.parametrize("schedule", ["plateau", "constant"])
+def test_without_a_cosine_the_rate_stays_after_the_warm_up(schedule: str) -> None:
+    trainer = Trainer(schedule=schedule, warmup_steps=2)
+    assert [factor(trainer, step, 10) for step in range(4)] == [0.5, 1.0, 1.0, 1.0]
+
+
+def test_each_step_is_taken_at_its_rate(script_validation: ScriptValidation) -> None:
+    """Two epochs of five steps; the rates that the optimizer had, and those that are reported."""
+    trainer = replace(TRAINER, schedule="cosine", warmup_steps=2, lr=0.5)
+    script_validation([(0.5, 1.0), (0.6, 1.0)])
+    seen: list[float] = []
+
+    class Rates(RecordingObserver):
+        pass
+
+    net = mlp()
+    observer = Rates(net)
+    real = torch.optim.SGD.step
+
+    def step(self, *arguments, **keywords):  # type: ignore[no-untyped-def]
+        seen.append(self.param_groups[0]["lr"])
+        return real(self, *arguments, **keywords)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim.SGD, "step", step)
+        result, _ = train(net, vector_task(), trainer, steps=10, observer=observer)
+    wanted = [0.25, 0.5, *(0.25 + 0.25 * math.cos(math.pi * number / 8) for number in range(8))]
+    assert seen == pytest.approx(wanted)
+    assert [event.lr for event in observer.epochs] == pytest.approx([wanted[4], wanted[9]])
+    assert result.lr == pytest.approx(wanted[9])
+
+
+def test_a_cosine_takes_all_its_steps_and_a_constant_rate_may_converge(script_validation: ScriptValidation) -> None:
+    results = {}
+    for schedule in ("cosine", "constant", "plateau"):
+        script_validation([(0.5, 1.0)] * 8)
+        trainer = replace(TRAINER, schedule=schedule, plateau_epochs=2, patience_epochs=4)
+        results[schedule], _ = train(mlp(), vector_task(), trainer, steps=40)
+    assert (results["cosine"].steps, results["cosine"].converged) == (40, False)
+    assert (results["constant"].steps, results["constant"].converged, results["constant"].lr) == (25, True, TRAINER.lr)
+    assert (results["plateau"].steps, results["plateau"].lr) == (25, TRAINER.lr / 4)
+
+
+@pytest.mark.parametrize("carried", [False, True])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sam"])
+def test_a_round_cut_after_any_step_ends_bit_equal(optimizer: str, carried: bool) -> None:
+    trainer = replace(TRAINER, optimizer=optimizer, schedule="cosine", warmup_steps=3, lr=0.01, checkpoint_every=1)
+    before = train(mlp(0.25), vector_task(), trainer, steps=4)[1] if carried else None
+    net = mlp(0.25)
+    uncut = RecordingObserver(net)
+    expected = train(net, vector_task(), trainer, steps=12, carried=copy.deepcopy(before), observer=uncut)
+    for saved, state in uncut.saves[::3]:
+        again = mlp(0.25)
+        again.load_state_dict(saved)
+        ended = train(again, vector_task(), trainer, steps=12, resume=copy.deepcopy(state), carried=before)
+        assert ended[0] == expected[0], f"cut at step {state.step}"
+        assert bit_equal(ended[1], expected[1]), f"cut at step {state.step}"
+        assert bit_equal(copy_state(again), copy_state(net)), f"cut at step {state.step}"
+
+
+def test_a_carried_cosine_starts_at_its_top_in_each_round() -> None:
+    trainer = replace(TRAINER, schedule="cosine", optimizer_between_rounds="carry")
+    _, before = train(mlp(), vector_task(), trainer, steps=10)
+    observer = RecordingObserver(mlp())
+    train(observer.net, vector_task(), trainer, steps=1, carried=before, observer=observer)
+    assert observer.epochs[0].lr == TRAINER.lr
+
+
+def one_weight() -> nn.Linear:
+    layer = nn.Linear(1, 1).double()
+    nn.init.constant_(layer.weight, 2.0)
+    nn.init.constant_(layer.bias, 1.0)
+    layer.weight.grad, layer.bias.grad = torch.full((1, 1), 3.0).double(), torch.full((1,), 3.0).double()
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "form", "weight"),
+    [
+        ("adam", "l2", 2 - 0.1),  # the first step of Adam has the size lr, whatever the gradient
+        ("adam", "sgd", 2 - 0.1),
+        ("adamw", "l2", 2 * (1 - 0.1 * 0.25) - 0.1),  # and AdamW first shrinks the kernel by lr * 0.25
+        ("adamw", "sgd", 2 * (1 - 0.1 * 0.25) - 0.1),
+    ],
+)
+def test_the_first_step_of_adam_by_hand(optimizer: str, form: str, weight: float) -> None:
+    layer = one_weight()
+    make_optimizer(layer, Trainer(optimizer=optimizer, lr=0.1, weight_decay=0.25, weight_decay_form=form)).step()
+    assert layer.weight.item() == pytest.approx(weight, abs=1e-8)
+    assert layer.bias.item() == pytest.approx(1 - 0.1, abs=1e-8)
+
+
+@pytest.mark.parametrize(("form", "factor_of_w"), [("l2", 2.0), ("sgd", 1.0)])
+def test_adam_has_the_penalty_in_its_gradient(form: str, factor_of_w: float) -> None:
+    """The second moment after one step is 0.001 * (gradient + factor * 0.25 * w)^2."""
+    layer = one_weight()
+    optimizer = make_optimizer(layer, Trainer(optimizer="adam", lr=0.1, weight_decay=0.25, weight_decay_form=form))
+    optimizer.step()
+    moment = optimizer.state[layer.weight]["exp_avg_sq"].item()
+    assert moment == pytest.approx(0.001 * (3 + factor_of_w * 0.25 * 2) ** 2)
+
+
+def test_sam_takes_its_gradient_at_the_worst_point_nearby() -> None:
+    """One full-batch step, worked out with autograd on a copy that stands at that point."""
+    task, net, other = vector_task(), mlp(), mlp()
+    trainer = Trainer(optimizer="sam", sam_radius=0.5, lr=0.1, momentum=0.0, weight_decay=0.0, batch_size=100)
+    inputs, labels = task.plain_batch(torch.arange(len(task.train)))
+    functional.cross_entropy(other(inputs), labels).backward()
+    gradients = [value.grad.clone() for value in other.parameters() if value.grad is not None]
+    norm = torch.cat([gradient.flatten() for gradient in gradients]).norm()
+    start = [value.detach().clone() for value in other.parameters()]
+    with torch.no_grad():
+        for value, gradient in zip(other.parameters(), gradients, strict=True):
+            value.add_(0.5 * gradient / norm)
+    other.zero_grad()
+    functional.cross_entropy(other(inputs), labels).backward()
+    train(net, task, trainer, steps=1)
+    for value, old, at_worst in zip(net.parameters(), start, other.parameters(), strict=True):
+        assert at_worst.grad is not None
+        torch.testing.assert_close(value.detach(), old - 0.1 * at_worst.grad, rtol=1e-5, atol=1e-7)
+
+
+def test_sam_comes_back_to_the_very_bits_and_leaves_batch_norms_statistics() -> None:
+    net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    net(torch.randn(5, 3)).square().sum().backward()
+    before, momentum = copy_state(net), net[1].momentum
+    with worst_point_nearby(net, 0.05):
+        assert not bit_equal(copy_state(net), before)
+        net(torch.randn(5, 3)).square().sum().backward()
+        assert bit_equal(net[1].running_mean, before["1.running_mean"])
+    after = copy_state(net)
+    after["1.num_batches_tracked"] = before["1.num_batches_tracked"]
+    assert bit_equal(after, before)
+    assert net[1].momentum == momentum
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"optimizer": "lion"}, "trainer.optimizer must be one of sgd, adam, adamw, sam; got 'lion'"),
+        ({"schedule": "step"}, "trainer.schedule must be one of plateau, cosine, constant; got 'step'"),
+        ({"sam_radius": 0}, "trainer.sam_radius must be a number above 0; got 0"),
+        ({"warmup_steps": -1}, "trainer.warmup_steps must be a whole number of at least 0; got -1"),
+        ({"warmup_steps": 9, "max_steps": 9}, "trainer.warmup_steps must be below trainer.max_steps=9; got 9"),
+    ],
+)
+def test_bad_settings_are_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        Trainer(**changes)  # type: ignore[arg-type]
+    assert str(error.value) == message
