@@ -129,10 +129,20 @@ class Experiment:
         )
         checked("precision", self.precision, str, _metadata("precision"))
         checked("dropout.rate", self.dropout.get("rate"), float, _DROPOUT_RATE)
+        if self.model.get("norm") == "batch":
+            self._check_batches()
         smallest = self.model.get("_min_image_size_")
         if smallest is not None and (self.image_size is None or self.image_size < smallest):
             raise ConfigError(
                 f"model {self.model['name']} needs image_size of at least {smallest}; got {self.image_size}"
+            )
+
+    def _check_batches(self) -> None:
+        if self.trainer.batch_size == 1:
+            raise ConfigError("model.norm=batch has no variance to normalize with in batches of one; raise batch_size")
+        if self.trainer.micro_batch is not None:
+            raise ConfigError(
+                "trainer.micro_batch would normalize each part on its own with model.norm=batch; set it to null"
             )
 
     @classmethod

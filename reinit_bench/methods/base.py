@@ -85,6 +85,7 @@ class Reinitializer(Settings):
         self.prepare(net, context)
         mask = self.select(net, context)
         apply_mask(net, mask, self.fresh(net, mask, context))
+        reset_statistics(net, mask)
 
     def prepare(self, net: BlockNet, context: Context) -> None:
         """Change the network before anything is redrawn (LW rescales and fills a lambda layer)."""
@@ -149,11 +150,17 @@ def apply_mask(net: BlockNet, mask: Mask, fresh: Mapping[str, Tensor]) -> None:
         old.copy_(torch.where(chosen.to(old.device), fresh[name], old))
 
 
-def reset_buffers(net: BlockNet) -> None:
-    """Set BatchNorm's running statistics to their initial values: part of every reset of a whole network."""
-    for module in net.modules():
+def reset_statistics(net: BlockNet, mask: Mask) -> None:
+    """Reset the running statistics of every BatchNorm whose scale and shift are redrawn entirely.
+
+    One without scale and shift is reset with the whole network.
+    """
+    whole = {name for name, chosen in mask.items() if bool(chosen.all())}
+    for prefix, module in net.named_modules():
         if isinstance(module, torch.nn.modules.batchnorm._NormBase):
-            module.reset_running_stats()
+            own = {f"{prefix}.{name}" for name, _ in module.named_parameters(recurse=False)}
+            if (own or {name for name, _ in net.named_parameters()}) <= whole:
+                module.reset_running_stats()
 
 
 def full_mask(net: BlockNet, names: Iterable[str]) -> Mask:

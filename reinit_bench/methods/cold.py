@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reinit_bench.methods.base import Context, Mask, Redraw, full_mask, reset_buffers
+from reinit_bench.methods.base import Context, Mask, Redraw, full_mask
 from reinit_bench.models.blocknet import BlockNet
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cold(Redraw):
     """Redraws all parameters and resets BatchNorm's statistics before every round but the first."""
-
-    def transform(self, net: BlockNet, context: Context) -> None:
-        super().transform(net, context)
-        if context.round.index > 1:
-            reset_buffers(net)
 
     def select(self, net: BlockNet, context: Context) -> Mask:
         return {} if context.round.index == 1 else full_mask(net, [name for name, _ in net.named_parameters()])

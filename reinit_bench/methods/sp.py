@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from reinit_bench.core.settings import setting
-from reinit_bench.methods.base import Context, Redraw, full_mask, reset_buffers
+from reinit_bench.methods.base import Context, Redraw, full_mask, reset_statistics
 from reinit_bench.models.blocknet import BlockNet, kernel_names
 
 
@@ -39,7 +39,7 @@ class ShrinkPerturb(Redraw):
         for name, other in self._others(net, context).items():
             parameters[name].mul_(self.shrink).add_(other, alpha=self.perturb)
         if self.reset_buffers:
-            reset_buffers(net)
+            reset_statistics(net, full_mask(net, [name for name, _ in net.named_parameters()]))
 
     def _others(self, net: BlockNet, context: Context) -> Mapping[str, Tensor]:
         names = kernel_names(net) if self.scope == "kernels" else tuple(name for name, _ in net.named_parameters())

@@ -15,7 +15,6 @@ from torch import fx, nn
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.models.blocknet import NORMS, Dropout, Lambda, kernel_names
 from reinit_bench.models.channels import Channels, Kernel, Space, Vector
-from reinit_bench.models.layers import Norm
 
 
 class NotFollowed(ConfigError):
@@ -312,7 +311,7 @@ class _Walk:
         for name, parameter in parameters.items():
             repeats = self._repeats(node, value, len(parameter))
             self.vectors.append(Vector(name=self._parameter(node, name), space=value.space, repeats=repeats))
-        self._improve(node, value, rank=2 if isinstance(norm, Norm) and norm.relu else 1)
+        self._improve(node, value, rank=2 if getattr(norm, "relu", False) else 1)
         return value
 
     def _activated(self, node: fx.Node, value: _Value) -> _Value:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from torch import Tensor, nn
+from torch.nn import functional
 
 from reinit_bench.core.settings import ConfigError, Settings, setting
 from reinit_bench.kernels.convolution import convolution
@@ -49,6 +50,52 @@ class Norm(nn.GroupNorm):
         return f"{super().extra_repr()}, relu={self.relu}"
 
 
+class BatchNorm(nn.modules.batchnorm._BatchNorm):
+    """BatchNorm of images (n, C, H, W) or vectors (n, C), with torch's momentum of 0.1.
+
+    A single vector has no variance: it is normalized with the running statistics, so that an epoch's last batch may be
+    of one example.
+    """
+
+    def __init__(self, channels: int, epsilon: float, *, relu: bool = False) -> None:
+        super().__init__(channels, eps=epsilon)
+        self.relu = relu
+
+    def _check_input_dim(self, input: Tensor) -> None:  # noqa: A002 (the name in torch)
+        """Any number of positions."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.training and x.numel() > x.shape[1]:
+            y = super().forward(x)
+        else:
+            y = functional.batch_norm(x, self.running_mean, self.running_var, self.weight, self.bias, eps=self.eps)
+        return functional.relu(y) if self.relu else y
+
+
+@dataclass(frozen=True)
+class Norms:
+    """Makes an architecture's norms.
+
+    Attributes:
+        kind: group (the paper's layer norm), batch or none.
+        epsilon: added to the variance.
+    """
+
+    kind: str
+    epsilon: float
+
+    @property
+    def leaves_bias(self) -> bool:
+        """Whether the layers before need a bias, because no norm shifts what they give."""
+        return self.kind == "none"
+
+    def __call__(self, channels: int, *, relu: bool = False) -> nn.Module:
+        """The norm of so many channels; `relu`: whether a ReLU follows, as part of it."""
+        if self.kind == "none":
+            return nn.ReLU() if relu else nn.Identity()
+        return (BatchNorm if self.kind == "batch" else Norm)(channels, self.epsilon, relu=relu)
+
+
 def sequence(**modules: nn.Module) -> nn.Sequential:
     """The modules in sequence, under the given names."""
     return nn.Sequential(OrderedDict(modules))
@@ -60,24 +107,23 @@ def conv(inputs: int, outputs: int, window: int, *, stride: int = 1, groups: int
 
 
 def conv_norm_relu(
-    inputs: int, outputs: int, window: int, epsilon: float, *, stride: int = 1, bias: bool = False
+    inputs: int, outputs: int, window: int, norms: Norms, *, stride: int = 1, bias: bool = False
 ) -> nn.Sequential:
-    """The paper's convolutional block: convolution, norm, ReLU."""
-    return sequence(
-        conv=conv(inputs, outputs, window, stride=stride, bias=bias), norm=Norm(outputs, epsilon, relu=True)
-    )
+    """The paper's convolutional block: convolution, norm, ReLU; a convolution without any norm has a bias."""
+    bias = bias or norms.leaves_bias
+    return sequence(conv=conv(inputs, outputs, window, stride=stride, bias=bias), norm=norms(outputs, relu=True))
 
 
-def dense_norm_relu(inputs: int, outputs: int, epsilon: float, dropout_rate: float) -> nn.Sequential:
+def dense_norm_relu(inputs: int, outputs: int, norms: Norms, dropout_rate: float) -> nn.Sequential:
     """The paper's dense layer: dense with bias, norm, ReLU, dropout (Appendix B's listing)."""
     return sequence(
         dense=nn.Linear(inputs, outputs),
-        norm=Norm(outputs, epsilon, relu=True),
+        norm=norms(outputs, relu=True),
         dropout=Dropout(dropout_rate),
     )
 
 
-def pooled_stages(inputs: int, stages: Sequence[tuple[int, int]], epsilon: float) -> list[nn.Module]:
+def pooled_stages(inputs: int, stages: Sequence[tuple[int, int]], norms: Norms) -> list[nn.Module]:
     """One block per 3x3 convolution (with bias, norm, ReLU), for stages of (filters, convolutions).
 
     The 2x2 max pooling that ends a stage belongs to the stage's last block.
@@ -85,7 +131,7 @@ def pooled_stages(inputs: int, stages: Sequence[tuple[int, int]], epsilon: float
     blocks: list[nn.Module] = []
     for filters, count in stages:
         for position in range(1, count + 1):
-            block = conv_norm_relu(inputs, filters, 3, epsilon, bias=True)
+            block = conv_norm_relu(inputs, filters, 3, norms, bias=True)
             if position == count:
                 block.add_module("pool", nn.MaxPool2d(2))
             blocks.append(block)
@@ -144,8 +190,15 @@ class ImageArchitecture(Architecture):
     halvings: ClassVar[int] = 0
     """Number of 2x2 poolings without padding: each side of an image needs at least 2 ** halvings pixels."""
 
+    norm: str = setting("group", choices=("group", "batch", "none"))
+    """group: the paper's layer norm, GroupNorm with one group; batch: BatchNorm; none: biases take its place."""
     norm_epsilon: float = setting(1e-3, above=0)
     """Added to each norm's variance; 1e-3 is the default of the authors' framework, 1e-5 of PyTorch."""
+
+    @property
+    def norms(self) -> Norms:
+        """What makes the norms."""
+        return Norms(self.norm, self.norm_epsilon)
 
     def image_shape(self, input_shape: tuple[int, ...]) -> tuple[int, int, int]:
         """`input_shape` as (channels, height, width).

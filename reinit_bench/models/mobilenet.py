@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from torch import nn
 
 from reinit_bench.models.blocknet import BlockNet
-from reinit_bench.models.layers import ImageArchitecture, Norm, conv, conv_norm_relu, pooled_head, sequence
+from reinit_bench.models.layers import ImageArchitecture, Norms, conv, conv_norm_relu, pooled_head, sequence
 
 _STEM = 32
 # (filters, stride) of the separable layers: the full network's, without its five of 512 filters at 14x14.
 _LAYERS = ((64, 1), (128, 2), (128, 1), (256, 2), (256, 1), (512, 2), (1024, 2), (1024, 1))
 
 
-def separable(inputs: int, outputs: int, stride: int, epsilon: float) -> nn.Sequential:
+def separable(inputs: int, outputs: int, stride: int, norms: Norms) -> nn.Sequential:
     """A depthwise 3x3 convolution and a pointwise 1x1 one, each with norm and ReLU (Howard et al., Figure 3)."""
     return sequence(
-        depthwise=conv(inputs, inputs, 3, stride=stride, groups=inputs),
-        norm1=Norm(inputs, epsilon, relu=True),
-        pointwise=conv(inputs, outputs, 1),
-        norm2=Norm(outputs, epsilon, relu=True),
+        depthwise=conv(inputs, inputs, 3, stride=stride, groups=inputs, bias=norms.leaves_bias),
+        norm1=norms(inputs, relu=True),
+        pointwise=conv(inputs, outputs, 1, bias=norms.leaves_bias),
+        norm2=norms(outputs, relu=True),
     )
 
 
@@ -33,10 +33,10 @@ class MobileNet(ImageArchitecture):
 
     def build(self, input_shape: tuple[int, ...], num_classes: int, dropout_rate: float) -> BlockNet:
         channels, _, _ = self.image_shape(input_shape)
-        stem = conv_norm_relu(channels, self.channels(_STEM), 3, self.norm_epsilon, stride=2)
+        stem = conv_norm_relu(channels, self.channels(_STEM), 3, self.norms, stride=2)
         inputs, layers = self.channels(_STEM), []
         for filters, stride in _LAYERS:
-            layers.append(separable(inputs, self.channels(filters), stride, self.norm_epsilon))
+            layers.append(separable(inputs, self.channels(filters), stride, self.norms))
             inputs = self.channels(filters)
         blocks = [
             sequence(stem=stem, separable=layers[0]),

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from reinit_bench.core.settings import setting
 from reinit_bench.models.blocknet import BlockNet
-from reinit_bench.models.layers import ImageArchitecture, Norm, conv, conv_norm_relu, pooled_head, sequence
+from reinit_bench.models.layers import ImageArchitecture, Norms, conv, conv_norm_relu, pooled_head, sequence
 
 _STEM = 64
 # (filters of the inner convolutions, blocks, stride of the first block) of each stage; a block ends with 4 x filters.
@@ -29,28 +29,30 @@ class Shape:
     """Whether the shortcut is a 1x1 convolution ("convolutional block") instead of the identity ("identity block")."""
 
 
-def _branch(shape: Shape, epsilon: float) -> nn.Sequential:
+def _branch(shape: Shape, norms: Norms) -> nn.Sequential:
     """1x1, 3x3 and 1x1 convolutions with norm and ReLU between them; nothing after the last."""
+    bias = norms.leaves_bias
     return sequence(
-        conv1=conv(shape.inputs, shape.inner, 1, stride=shape.stride),
-        norm1=Norm(shape.inner, epsilon, relu=True),
-        conv2=conv(shape.inner, shape.inner, 3),
-        norm2=Norm(shape.inner, epsilon, relu=True),
-        conv3=conv(shape.inner, shape.outputs, 1),
+        conv1=conv(shape.inputs, shape.inner, 1, stride=shape.stride, bias=bias),
+        norm1=norms(shape.inner, relu=True),
+        conv2=conv(shape.inner, shape.inner, 3, bias=bias),
+        norm2=norms(shape.inner, relu=True),
+        conv3=conv(shape.inner, shape.outputs, 1, bias=bias),
     )
 
 
 class Bottleneck(nn.Module):
     """Version 1: relu(shortcut(x) + branch(x)), with a norm at the end of the branch and of a projection."""
 
-    def __init__(self, shape: Shape, epsilon: float) -> None:
+    def __init__(self, shape: Shape, norms: Norms) -> None:
         super().__init__()
-        self.branch = _branch(shape, epsilon)
-        self.branch.add_module("norm3", Norm(shape.outputs, epsilon))
+        self.branch = _branch(shape, norms)
+        self.branch.add_module("norm3", norms(shape.outputs))
         self.shortcut: nn.Module = nn.Identity()
         if shape.projects:
             self.shortcut = sequence(
-                conv=conv(shape.inputs, shape.outputs, 1, stride=shape.stride), norm=Norm(shape.outputs, epsilon)
+                conv=conv(shape.inputs, shape.outputs, 1, stride=shape.stride, bias=norms.leaves_bias),
+                norm=norms(shape.outputs),
             )
         self.relu = nn.ReLU()
 
@@ -64,13 +66,15 @@ class PreactivationBottleneck(nn.Module):
     `preactivated`: the input has already passed a norm and ReLU (the stem's), so the block has none.
     """
 
-    def __init__(self, shape: Shape, epsilon: float, *, preactivated: bool) -> None:
+    def __init__(self, shape: Shape, norms: Norms, *, preactivated: bool) -> None:
         super().__init__()
         self.activation: nn.Module = nn.Identity()
         if not preactivated:
-            self.activation = sequence(norm=Norm(shape.inputs, epsilon, relu=True))
-        self.branch = _branch(shape, epsilon)
-        self.projection = conv(shape.inputs, shape.outputs, 1, stride=shape.stride) if shape.projects else None
+            self.activation = sequence(norm=norms(shape.inputs, relu=True))
+        self.branch = _branch(shape, norms)
+        self.projection: nn.Module | None = None
+        if shape.projects:
+            self.projection = conv(shape.inputs, shape.outputs, 1, stride=shape.stride, bias=norms.leaves_bias)
 
     def forward(self, x: Tensor) -> Tensor:
         active = self.activation(x)
@@ -87,7 +91,7 @@ class ResNet50(ImageArchitecture):
 
     def build(self, input_shape: tuple[int, ...], num_classes: int, dropout_rate: float) -> BlockNet:
         channels, _, _ = self.image_shape(input_shape)
-        stem = conv_norm_relu(channels, self.channels(_STEM), 7, self.norm_epsilon, stride=2)
+        stem = conv_norm_relu(channels, self.channels(_STEM), 7, self.norms, stride=2)
         stem.add_module("pool", nn.MaxPool2d(3, stride=2, padding=1))
         shapes = self._shapes()
         blocks = self._units(shapes)
@@ -95,7 +99,7 @@ class ResNet50(ImageArchitecture):
         features = shapes[-1].outputs
         if self.version == 2:
             # Each block activates its input; the last block's sum would otherwise never be activated.
-            blocks[-1] = sequence(residual=blocks[-1], norm=Norm(features, self.norm_epsilon, relu=True))
+            blocks[-1] = sequence(residual=blocks[-1], norm=self.norms(features, relu=True))
         return BlockNet(blocks, pooled_head(features, num_classes, dropout_rate))
 
     def _shapes(self) -> list[Shape]:
@@ -112,8 +116,7 @@ class ResNet50(ImageArchitecture):
     def _units(self, shapes: list[Shape]) -> list[nn.Module]:
         """The residual blocks, without the stem."""
         if self.version == 1:
-            return [Bottleneck(shape, self.norm_epsilon) for shape in shapes]
+            return [Bottleneck(shape, self.norms) for shape in shapes]
         return [
-            PreactivationBottleneck(shape, self.norm_epsilon, preactivated=index == 0)
-            for index, shape in enumerate(shapes)
+            PreactivationBottleneck(shape, self.norms, preactivated=index == 0) for index, shape in enumerate(shapes)
         ]

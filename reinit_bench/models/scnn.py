@@ -23,10 +23,10 @@ class Scnn(ImageArchitecture):
     def build(self, input_shape: tuple[int, ...], num_classes: int, dropout_rate: float) -> BlockNet:
         channels, height, width = self.image_shape(input_shape)
         narrow, wide, units = self.channels(32), self.channels(64), self.channels(512)
-        blocks = pooled_stages(channels, ((narrow, 2), (wide, 2)), self.norm_epsilon)
+        blocks = pooled_stages(channels, ((narrow, 2), (wide, 2)), self.norms)
         top = sequence(
             flatten=nn.Flatten(),
-            hidden=dense_norm_relu(wide * (height // 4) * (width // 4), units, self.norm_epsilon, dropout_rate),
+            hidden=dense_norm_relu(wide * (height // 4) * (width // 4), units, self.norms, dropout_rate),
             head=nn.Linear(units, num_classes),
         )
         return BlockNet(blocks, top)

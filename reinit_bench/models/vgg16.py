@@ -27,8 +27,8 @@ class Vgg16(ImageArchitecture):
         features, units = stages[-1][0] * pixels, self.channels(4096)
         top = sequence(
             flatten=nn.Flatten(),
-            hidden1=dense_norm_relu(features, units, self.norm_epsilon, dropout_rate),
-            hidden2=dense_norm_relu(units, units, self.norm_epsilon, dropout_rate),
+            hidden1=dense_norm_relu(features, units, self.norms, dropout_rate),
+            hidden2=dense_norm_relu(units, units, self.norms, dropout_rate),
             head=nn.Linear(units, num_classes),
         )
-        return BlockNet(pooled_stages(channels, stages, self.norm_epsilon), top)
+        return BlockNet(pooled_stages(channels, stages, self.norms), top)

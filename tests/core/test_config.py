@@ -84,6 +84,19 @@ def test_a_field_added_later_keeps_the_ids_of_runs_made_before_it() -> None:
     assert changed(method={**method, "added_later": 6}).run_id != before.run_id
 
 
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (("trainer.batch_size=1",), "model.norm=batch has no variance to normalize with in batches of one"),
+        (("trainer.micro_batch=8",), "trainer.micro_batch would normalize each part on its own with model.norm=batch"),
+    ],
+)
+def test_batch_norm_needs_whole_batches(overrides: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        Experiment.from_dict(make_config("model.norm=batch", *overrides))
+    assert Experiment.from_dict(make_config("model.norm=group", *overrides))
+
+
 def test_an_experiment_survives_yaml_and_json() -> None:
     experiment = tiny_experiment("method=lw", "method.schedule=[1,2]")
     for plain in (yaml.safe_load(yaml.safe_dump(experiment.to_dict())), json.loads(json.dumps(experiment.to_dict()))):

@@ -4,7 +4,17 @@ import pytest
 import torch
 
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.models.layers import Architecture, GlobalAveragePool, Norm, conv, pooled_stages, sequence
+from reinit_bench.models.layers import (
+    Architecture,
+    BatchNorm,
+    GlobalAveragePool,
+    Norm,
+    Norms,
+    conv,
+    conv_norm_relu,
+    pooled_stages,
+    sequence,
+)
 
 
 @pytest.mark.parametrize("shape", [(2, 3, 4, 5), (2, 7)])
@@ -30,11 +40,43 @@ def test_conv_gives_pixels_divided_by_stride_rounded_up(window: int, stride: int
 
 
 def test_pooling_belongs_to_the_last_block_of_its_stage() -> None:
-    blocks = pooled_stages(3, [(4, 2), (5, 1)], 1e-3)
+    blocks = pooled_stages(3, [(4, 2), (5, 1)], Norms("group", 1e-3))
     names = [[name for name, _ in block.named_children()] for block in blocks]
     assert names == [["conv", "norm"], ["conv", "norm", "pool"], ["conv", "norm", "pool"]]
     assert [tuple(block.conv.weight.shape) for block in blocks] == [(4, 3, 3, 3), (4, 4, 3, 3), (5, 4, 3, 3)]
     assert [tuple(block.conv.bias.shape) for block in blocks] == [(4,), (4,), (5,)]
+
+
+@pytest.mark.parametrize("shape", [(6, 3, 2, 4), (6, 3), (1, 3, 2, 4)])
+@pytest.mark.parametrize("relu", [True, False])
+def test_batch_norm_is_torchs_in_training_and_evaluation(shape: tuple[int, ...], relu: bool) -> None:
+    ours = BatchNorm(3, 1e-3, relu=relu)
+    theirs = (torch.nn.BatchNorm2d if len(shape) == 4 else torch.nn.BatchNorm1d)(3, eps=1e-3)
+    activation = torch.relu if relu else lambda x: x
+    for seed in range(3):
+        x = torch.randn(shape, generator=torch.Generator().manual_seed(seed)) * 3 + 2
+        assert torch.equal(ours(x), activation(theirs(x)))
+    ours.eval()
+    theirs.eval()
+    assert torch.equal(ours(x), activation(theirs(x)))
+    assert all(torch.equal(value, theirs.state_dict()[name]) for name, value in ours.state_dict().items())
+
+
+def test_a_batch_of_one_vector_is_normalized_with_the_running_statistics() -> None:
+    layer, x = BatchNorm(3, 1e-3), torch.tensor([[1.0, -2.0, 5.0]])
+    layer(torch.randn(8, 3, generator=torch.Generator().manual_seed(0)) + 4)
+    before = {name: value.clone() for name, value in layer.state_dict().items()}
+    found = layer(x)
+    assert all(torch.equal(value, before[name]) for name, value in layer.state_dict().items())
+    torch.testing.assert_close(found, (x - before["running_mean"]) / (before["running_var"] + 1e-3).sqrt())
+
+
+def test_without_norms_a_relu_stays_and_the_convolution_gets_a_bias() -> None:
+    block = conv_norm_relu(3, 4, 3, Norms("none", 1e-3))
+    assert [type(module).__name__ for module in block] == ["Conv", "ReLU"]
+    assert block.conv.bias is not None
+    assert isinstance(Norms("none", 1e-3)(4), torch.nn.Identity)
+    assert conv_norm_relu(3, 4, 3, Norms("batch", 1e-3)).conv.bias is None
 
 
 def test_sequence_keeps_names_and_order() -> None:

@@ -26,7 +26,12 @@ STEPS = 6
 CUTS = (2, 3, 4, 7, 10)
 """Steps after which a run is cut: before and after an epoch's end, and in the second round."""
 
-MODELS = sorted(path.stem for path in (conf_dir() / "model").glob("*.yaml"))
+MODELS = [
+    *sorted(path.stem for path in (conf_dir() / "model").glob("*.yaml")),
+    "scnn model.norm=batch",
+    "mobilenet model.norm=none",
+]
+"""Each with further settings, if any."""
 
 
 def experiment_of(method: str, model: str) -> Experiment:
@@ -38,7 +43,7 @@ def experiment_of(method: str, model: str) -> Experiment:
     every = ["method.every=1"] if "every" in METHOD_FILES[method] else []
     sizes = ("dataset.train_examples=40", "trainer.batch_size=13", f"trainer.max_steps={STEPS}")
     quick = ("trainer.lr=0.01", "trainer.round_weights=last", "dropout=p25", "trainer.checkpoint_every=100")
-    return tiny_experiment(f"model={model}", f"method={method}", *task, *sizes, *quick, *every)
+    return tiny_experiment(*f"model={model}".split(), f"method={method}", *task, *sizes, *quick, *every)
 
 
 def state_after(experiment: Experiment, results: Path, steps: tuple[int, ...]) -> dict[str, Any]:
