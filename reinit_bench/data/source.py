@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from reinit_bench.core.settings import Settings, setting
+from reinit_bench.core.settings import ConfigError, Settings, checked, setting
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,27 @@ class Source(Settings):
     train_examples: int | None = setting(None, least=1)
     """Train on a stratified subset of this many training examples (validation included); null: all of them."""
     split_seed: int = setting(0, least=0)
-    """Seed of the subset and of the validation split: the same for every method and run seed."""
+    """Seed of the subset, the validation split and the label noise: the same for every method and run seed."""
+    label_noise: float = setting(0.0, least=0, below=1)
+    """Share of the training split's labels that are replaced by wrong ones, drawn uniformly from the other classes."""
+    clean_validation: bool = setting(False)
+    """Whether the validation split keeps its true labels under label noise."""
+    imbalance: float = setting(1.0, least=1)
+    """How many times more examples the first class keeps than the last: an exponential long tail; 1: all are kept."""
+    growth: Sequence[float] | None = None
+    """The share of the training split in each round, e.g. [0.1, 1]; the last one holds for all further rounds."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.growth is None:
+            return
+        if not isinstance(self.growth, (list, tuple)) or not self.growth:
+            raise ConfigError(f"dataset.growth must be a list of shares, e.g. [0.1,1], or null; got {self.growth!r}")
+        limits = {"limits": {"above": 0, "most": 1}}
+        shares = tuple(checked("each share in dataset.growth", share, float, limits) for share in self.growth)
+        if list(shares) != sorted(shares):
+            raise ConfigError(f"dataset.growth must not fall from one round to the next; got {list(self.growth)}")
+        object.__setattr__(self, "growth", shares)
 
     def load(self, image_size: int | None, enlarged_size: int | None, seed: int) -> Dataset:
         """Load the data.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
 
@@ -51,3 +53,28 @@ def training_subset(labels: np.ndarray, train_examples: int | None, generator: t
             f"dataset.train_examples={train_examples} leaves {missing} classes without an example; use more"
         )
     return chosen
+
+
+def long_tail(labels: np.ndarray, ratio: float, num_classes: int, generator: torch.Generator) -> np.ndarray:
+    """Positions, ascending, of a subset with an exponential long tail.
+
+    Of the n examples of class c, at least one and otherwise n * ratio^(-c / (C - 1)), rounded down, are kept at random:
+    all of the first class, the ratio-th part of the last.
+    """
+    kept = [np.empty(0, np.int64)]
+    for number in np.unique(labels):
+        positions = np.flatnonzero(labels == number)
+        share = ratio ** (-int(number) / max(1, num_classes - 1))
+        order = torch.randperm(len(positions), generator=generator).numpy()
+        kept.append(positions[order[: max(1, math.floor(len(positions) * share))]])
+    return np.sort(np.concatenate(kept))
+
+
+def growing_order(labels: np.ndarray, generator: torch.Generator) -> np.ndarray:
+    """An order of all positions of which every beginning holds each class in its share, up to one example."""
+    places = np.empty(len(labels))
+    for number in np.unique(labels):
+        positions = np.flatnonzero(labels == number)
+        order = torch.randperm(len(positions), generator=generator).numpy()
+        places[positions[order]] = (np.arange(len(positions)) + 0.5) / len(positions)
+    return np.argsort(places, kind="stable")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -14,9 +14,10 @@ from reinit_bench.core.config import Experiment
 from reinit_bench.core.randomness import stream
 from reinit_bench.core.settings import ConfigError, instantiate
 from reinit_bench.data.augment import Augmentation, resize
+from reinit_bench.data.noise import noisy_labels
 from reinit_bench.data.placement import Split, fits, place
 from reinit_bench.data.source import Dataset, Source
-from reinit_bench.data.splits import stratified, training_subset
+from reinit_bench.data.splits import growing_order, long_tail, stratified, training_subset
 from reinit_bench.data.tfds_source import NotPrepared
 
 EVALUATION_BATCH = 1000
@@ -42,6 +43,12 @@ class Task:
     mean: Tensor
     std: Tensor
     augmentation: Augmentation
+    clean_labels: Tensor | None = None
+    """The training split's true labels, int64 (n,), if some of `train.labels` are wrong."""
+    growth: tuple[float, ...] = ()
+    """The share of the training split in each round; the last one holds for all further rounds."""
+    order: np.ndarray | None = None
+    """The order in which the training split grows: positions, int64 (n,)."""
     _kept: dict[str, Tensor] = field(default_factory=dict, repr=False)
 
     @property
@@ -53,6 +60,22 @@ class Task:
     @property
     def device(self) -> torch.device:
         return self.train.labels.device
+
+    def of_round(self, index: int) -> Task:
+        """The task of a round, counted from 1: this one, or a part of its training split if that grows."""
+        share = self.growth[min(index, len(self.growth)) - 1] if self.growth else 1.0
+        if share == 1.0 or self.order is None:
+            return self
+        # In stored order: which share an example belongs to must not decide its place in a batch.
+        chosen = np.sort(self.order[: max(1, round(share * len(self.order)))])
+        clean = self.clean_labels
+        return replace(
+            self,
+            train=self.train.part(chosen),
+            train_enlarged=None if self.train_enlarged is None else self.train_enlarged.part(chosen),
+            clean_labels=None if clean is None else clean[torch.from_numpy(chosen).to(clean.device)],
+            _kept={},
+        )
 
     def train_batch(self, positions: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The training examples at `positions` (int64, on the device), augmented with draws from `generator`."""
@@ -142,6 +165,9 @@ def load_task(experiment: Experiment, device: torch.device, *, resident: bool | 
         wanted = "a number of pixels" if dataset.train.are_images else "null: its examples are vectors"
         raise ConfigError(f"image_size for dataset {experiment.dataset['name']} must be {wanted}; got {size}")
     used = training_subset(dataset.train.labels, source.train_examples, stream(source.split_seed, "train_examples"))
+    if source.imbalance > 1:
+        tail = stream(source.split_seed, "imbalance")
+        used = used[long_tail(dataset.train.labels[used], source.imbalance, dataset.num_classes, tail)]
     labels = dataset.train.labels[used]
     fraction = experiment.trainer.validation_fraction
     held_out = 0 if dataset.validation is not None else _validation_size(len(used), fraction)
@@ -152,12 +178,20 @@ def load_task(experiment: Experiment, device: torch.device, *, resident: bool | 
         resident = fits((dataset.train, dataset.train_enlarged, dataset.validation, dataset.test), device)
     kept = place(dataset.train, used, device, resident)
     enlarged_kept = None if dataset.train_enlarged is None else place(dataset.train_enlarged, used, device, resident)
+    if dataset.validation is None:
+        held = kept.part(validation)
+    else:
+        held = place(dataset.validation, None if fraction else np.arange(0), device, resident)
+    if not source.clean_validation:
+        held = _noisy(held, source, dataset.num_classes, "validation")
+    whole = kept.part(train)
     return Task(
-        train=kept.part(train),
+        train=_noisy(whole, source, dataset.num_classes, "train"),
         train_enlarged=None if enlarged_kept is None else enlarged_kept.part(train),
-        validation=kept.part(validation)
-        if dataset.validation is None
-        else place(dataset.validation, None if fraction else np.arange(0), device, resident),
+        clean_labels=whole.labels if source.label_noise else None,
+        growth=tuple(source.growth or ()),
+        order=growing_order(labels[train], stream(source.split_seed, "growth")) if source.growth else None,
+        validation=held,
         test=place(dataset.test, None, device, resident),
         num_classes=dataset.num_classes,
         image_size=size,
@@ -165,6 +199,14 @@ def load_task(experiment: Experiment, device: torch.device, *, resident: bool | 
         std=std,
         augmentation=augmentation,
     )
+
+
+def _noisy(split: Split, source: Source, num_classes: int, name: str) -> Split:
+    if not source.label_noise:
+        return split
+    labels, generator = split.labels.cpu().numpy(), stream(source.split_seed, "label_noise", name)
+    noisy = noisy_labels(labels, source.label_noise, num_classes, generator)
+    return replace(split, labels=torch.from_numpy(noisy).to(split.labels.device))
 
 
 def _load(source: Source, experiment: Experiment, enlarged: int | None) -> Dataset:

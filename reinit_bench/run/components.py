@@ -12,7 +12,7 @@ from torch import Tensor
 from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.core.randomness import stream
 from reinit_bench.core.rounds import Round
-from reinit_bench.core.settings import instantiate
+from reinit_bench.core.settings import ConfigError, instantiate
 from reinit_bench.data.task import Task
 from reinit_bench.methods.base import Context, Reinitializer
 from reinit_bench.methods.layerwise import frobenius
@@ -62,14 +62,15 @@ class Assembly:
 
     def context(self, current: Round) -> Context:
         """What the method may know at the start of this round."""
+        task = self.task.of_round(current.index)
         return Context(
             round=current,
             seed=self.experiment.seed,
             initializer=self.components.initializer,
             initial=self._initial,
             initial_norms=self.initial_norms,
-            examples=self._examples,
-            batches=partial(self.task.batches, "train"),
+            examples=lambda count: task.sample(count, stream(self.experiment.seed, "sample")),
+            batches=partial(task.batches, "train"),
             micro_batch=self.experiment.trainer.micro_batch,
         )
 
@@ -78,17 +79,23 @@ class Assembly:
         names = [name for name, _ in self.net.named_parameters()]
         return initial_values(self.net, self.components.initializer, names, self.experiment.seed, "initialize")
 
-    def _examples(self, count: int) -> tuple[Tensor, Tensor]:
-        return self.task.sample(count, stream(self.experiment.seed, "sample"))
-
 
 def assemble(components: Components, experiment: Experiment, task: Task) -> Assembly:
-    """Build and initialize the network, and lay out the rounds."""
+    """Build and initialize the network, and lay out the rounds.
+
+    Raises:
+        ConfigError: the training split grows more often than there are rounds; a method does not fit the model.
+    """
     net = build_network(components, experiment, task)
     parameters = dict(net.named_parameters())
     norms = {name: frobenius(parameters[name]) for name in kernel_names(net)}
     method = components.method
     rounds = method.rounds(net.num_blocks, method.repeats, experiment.trainer.max_steps)
+    if len(task.growth) > len(rounds):
+        raise ConfigError(
+            f"dataset.growth has {len(task.growth)} shares, but {experiment.method['name']} has {len(rounds)} "
+            f"round{'s' if len(rounds) > 1 else ''}; the baseline on growing data is method=restart"
+        )
     return Assembly(experiment, components, task, net, norms, rounds)
 
 

@@ -66,7 +66,7 @@ def run_experiment(
                 hooks = components.method.hooks(run.net, context)
             ended, optimizer = train_round(
                 run.net,
-                run.task,
+                run.task.of_round(current.index),
                 current,
                 experiment.trainer,
                 seed=experiment.seed,
@@ -85,5 +85,5 @@ def run_experiment(
         # The result is taken before the diagnostics are measured: they are no part of it.
         result = run_result(run, execution, recorder.rounds, attempts=life.lease.attempt, seconds=recorder.seconds)
         if execution.diagnostics:
-            write_diagnostics(life.folder, run.net, run.task, experiment.seed)
+            write_diagnostics(life.folder, run.net, run.task.of_round(len(run.rounds)), experiment.seed)
         return life.finish(result)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -13,6 +14,7 @@ from reinit_bench.core.config import Execution
 from reinit_bench.core.provenance import git_commit, versions
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.run.components import Assembly
+from reinit_bench.training.evaluate import evaluate
 from reinit_bench.training.loop import RoundResult
 
 
@@ -32,6 +34,7 @@ def run_result(
         "test_accuracy": last["test_accuracy"],
         "validation_accuracy": last["validation_accuracy"],
         "train_accuracy": last["train_accuracy"],
+        **_under_label_noise(run),
         "test_loss": last["test_loss"],
         "rounds": len(rounds),
         "steps": sum(row["steps"] for row in rounds),
@@ -44,6 +47,15 @@ def run_result(
         "git_commit": git_commit(),
         "config": run.experiment.to_dict(),
     }
+
+
+def _under_label_noise(run: Assembly) -> dict[str, float]:
+    """Accuracy on the training split's true labels, where `train_accuracy` is that on the noisy ones."""
+    task = run.task.of_round(len(run.rounds))
+    if task.clean_labels is None:
+        return {}
+    clean = replace(task, train=replace(task.train, labels=task.clean_labels))
+    return {"clean_train_accuracy": evaluate(run.net, clean, "train", run.experiment.precision).accuracy}
 
 
 def warn_at_chance(ended: RoundResult, num_classes: int) -> None:

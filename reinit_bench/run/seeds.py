@@ -127,7 +127,10 @@ class _Batch:
         for member in self.members:
             groups[self.components.method.frozen(member.run.net, member.run.context(current))].append(member)
         for frozen, group in groups.items():
-            nets, tasks = [member.run.net for member in group], [member.run.task for member in group]
+            nets, tasks = (
+                [member.run.net for member in group],
+                [member.run.task.of_round(current.index) for member in group],
+            )
             trainer = group[0].run.experiment.trainer
             said = train_side_by_side(nets, tasks, current.max_steps, trainer, frozen=frozen, interrupt=interrupt)
             for member, steps in zip(group, said, strict=True):
@@ -153,7 +156,7 @@ class _Batch:
         rounds, attempts = life.recorder.rounds, life.lease.attempt
         result = run_result(run, self.execution, rounds, attempts=attempts, seconds=seconds)
         if self.execution.diagnostics:
-            write_diagnostics(life.folder, run.net, run.task, run.experiment.seed)
+            write_diagnostics(life.folder, run.net, run.task.of_round(len(run.rounds)), run.experiment.seed)
         life.recorder.write()
         written = life.finish(result)
         self.members.remove(member)
@@ -185,7 +188,7 @@ def _end_round(member: _Member, current: Round, seconds: float) -> None:
 
 
 def _evaluated(run: Assembly, current: Round, split: str) -> Metrics:
-    metrics = evaluate(run.net, run.task, split, run.experiment.precision)
+    metrics = evaluate(run.net, run.task.of_round(current.index), split, run.experiment.precision)
     if not math.isfinite(metrics.loss):
         raise Diverged(current.index, current.max_steps, metrics.loss)
     return metrics
