@@ -114,7 +114,9 @@ def test_a_network_without_a_dense_layer_has_every_diagnostic_but_its_size(tmp_p
 
 @pytest.mark.parametrize("diagnostic", found())
 def test_every_diagnostic_leaves_no_trace_and_repeats_itself(diagnostic: str) -> None:
-    experiment = Experiment.from_dict(make_config("image_size=8", "model.width=0.25", "dropout=p50", "precision=bf16"))
+    noise = "dataset.label_noise=0.2"  # without it there is nothing to memorize
+    words = ("image_size=8", "model.width=0.25", "dropout=p50", "precision=bf16", noise)
+    experiment = Experiment.from_dict(make_config(*words))
     parts = Components.of(experiment, Execution(device="cpu"))
     task = load_task(experiment, parts.device)
     net = build_network(parts, experiment, task).train()
