@@ -75,6 +75,7 @@ bench: setup ## Measure speed on the CPU beside plain baselines (under 10 minute
 	$(BIN)/python benchmarks/synthetic.py 40
 	$(BIN)/python benchmarks/collect.py --repeats 1
 	$(BIN)/python benchmarks/data.py --pairs 2
+	$(BIN)/python benchmarks/augment.py --pairs 2
 	@$(BIN)/python benchmarks/latest.py
 
 bench-gpu: setup ## Measure speed on a GPU beside plain baselines

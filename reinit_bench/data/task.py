@@ -79,16 +79,18 @@ class Task:
 
     def train_batch(self, positions: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The training examples at `positions` (int64, on the device), augmented with draws from `generator`."""
-        size = self.image_size
-        enlarged = None if size is None else self.augmentation.enlarged_size(size)
-        if size is None or enlarged is None:
+        size, augmentation = self.image_size, self.augmentation
+        if size is None or augmentation.changes_nothing:
             return self.plain_batch(positions)
         images = (self.train_enlarged or self.train).take(positions)
-        if images.shape[-2:] == (enlarged, enlarged):
-            # Cropping only moves pixels and scaling changes each one alone, so the cheaper order gives the same bits.
-            images = self._standardized(self.augmentation.apply(images, size, generator))
+        side = augmentation.enlarged_size(size) or size
+        if images.shape[-2:] == (side, side):
+            images = self._standardized(augmentation.apply(images, size, generator))
+        elif augmentation.only_moves:
+            # Scaling changes each pixel alone, so the order is free; this one makes images as evaluation sees them.
+            images = augmentation.apply(resize(self._standardized(images), side), size, generator)
         else:
-            images = self.augmentation.apply(resize(self._standardized(images), enlarged), size, generator)
+            images = self._standardized(augmentation.apply(resize(images.float(), side), size, generator))
         return images, self.train.labels[positions]
 
     def plain_batch(self, positions: Tensor) -> tuple[Tensor, Tensor]:
@@ -137,11 +139,11 @@ class Task:
         return resize(self._standardized(inputs), self.image_size)
 
     def _standardized(self, images: Tensor) -> Tensor:
-        """uint8 images as floats, channel by channel minus the training split's mean, over its standard deviation."""
+        """Pixels (0 to 255) minus the training split's mean, over its standard deviation, channel by channel."""
         stored = images.permute(0, 2, 3, 1)
         width = stored.shape[2]
         # Row by row, as the pixels are laid out in memory: twice as fast on the CPU as with three channels innermost.
-        rows = stored.reshape(*stored.shape[:2], -1).float()
+        rows = stored.reshape(*stored.shape[:2], -1).to(torch.float32, copy=True)
         rows.sub_(self.mean.reshape(-1).repeat(width)).div_(self.std.reshape(-1).repeat(width))
         return rows.reshape(stored.shape).permute(0, 3, 1, 2)
 

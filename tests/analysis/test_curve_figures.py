@@ -14,6 +14,7 @@ from reinit_bench.analysis.figures import NothingToDraw, figure4, figure5, figur
 from reinit_bench.analysis.figures.panels import Panel, of_one_dataset, panels
 from reinit_bench.analysis.runs.collect import collect
 from reinit_bench.analysis.runs.distance import default_image_runs
+from reinit_bench.analysis.runs.labelling import condition_title
 from reinit_bench.analysis.runs.measurements import history_of
 
 NUMBERS = tuple(range(4, 13))
@@ -140,6 +141,12 @@ def test_the_middle_round_is_neither_the_first_nor_the_last(count: int, middle: 
     named = figure8.named_rounds(pd.Series(range(1, count + 1)))
     assert named.iloc[-1] == "last"
     assert [index for index, name in enumerate(named, start=1) if name == "middle"] == ([middle] if middle else [])
+
+
+@pytest.mark.parametrize("name", ["standard", "randaugment"])
+def test_a_title_names_the_augmentation_as_typed(fake_store: FakeStore, name: str) -> None:
+    fake_store.add("digits", "scnn", "lw", 0.5, augmentation__name=name)
+    assert condition_title(collect(fake_store.results_dir).frame) == f"augmentation {name}, no dropout, 1 seed"
 
 
 def test_a_panel_shows_one_setting_the_papers_before_others(fake_store: FakeStore) -> None:

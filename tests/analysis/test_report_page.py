@@ -102,6 +102,29 @@ def test_results_stand_next_to_the_published_values(fake_store: Any) -> None:
     assert page.filters["condition"] == ["no augmentation", "mild augmentation"]
 
 
+def test_augmentations_are_told_apart_by_name_and_not_by_their_own_fields(fake_store: Any) -> None:
+    fields: dict[str, dict[str, Any]] = {
+        "none": {},
+        "mild": {"flip": 0.5, "resize": 248, "crop": 224},
+        "standard": {"flip": 0.5, "padding": 4},
+        "randaugment": {"flip": 0.5, "padding": 4, "num_ops": 2, "magnitude": 9},
+    }
+    for name, values in fields.items():
+        fake_store.add("cifar10", "scnn", "lw", 0.5, augmentation={"_target_": "x.Y", "name": name, **values})
+    unflipped = {"_target_": "x.Y", "name": "standard", "flip": 0.0, "padding": 4}
+    fake_store.add("cifar10", "scnn", "lw", 0.6, augmentation=unflipped, dropout__rate=0.25)
+    fake_store.add("cifar10", "scnn", "lw", 0.7, augmentation={**unflipped, "flip": 0.5}, dropout__rate=0.25)
+    page = page_of(fake_store.results_dir)
+    assert page.results.data[["Condition", "Settings"]].to_numpy().tolist() == [
+        ["mild augmentation", ""],
+        ["no augmentation", ""],
+        ["randaugment", ""],
+        ["standard augmentation", ""],
+        ["standard augmentation, dropout 0.25", "augmentation.flip=0"],
+        ["standard augmentation, dropout 0.25", "augmentation.flip=0.5"],
+    ]
+
+
 def test_a_run_has_its_row_and_its_curve(fake_store: Any) -> None:
     fill(fake_store)
     fake_store.add("digits", "scnn", "dsd", 0.8, trainer__lr=0.003)

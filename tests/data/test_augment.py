@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from torch.nn import functional
 
 from reinit_bench.core.randomness import stream
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.data.augment import Augmentation, Mild
+from reinit_bench.data import augment
+from reinit_bench.data.augment import Augmentation, Mild, Standard
 
 
 def coordinates(count: int, side: int) -> torch.Tensor:
@@ -19,6 +21,8 @@ def test_no_augmentation_leaves_images_alone() -> None:
     images = coordinates(3, 5)
     assert Augmentation().enlarged_size(5) is None
     assert Augmentation().apply(images, 5, stream(0, "test")) is images
+    assert Augmentation().changes_nothing
+    assert not Mild().changes_nothing
 
 
 @pytest.mark.parametrize(("image_size", "enlarged"), [(224, 248), (32, 35), (28, 31), (448, 496), (96, 106)])
@@ -68,3 +72,43 @@ def test_channels_last_stays_channels_last() -> None:
 def test_a_crop_larger_than_the_image_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"augmentation.resize must be at least 224, the crop; got 200"):
         Mild(resize=200)
+
+
+@pytest.mark.parametrize(("image_size", "padding"), [(32, 4), (8, 1), (28, 4), (224, 28)])
+def test_standard_is_a_window_of_the_image_padded_with_black(image_size: int, padding: int) -> None:
+    images = 1 + coordinates(200, image_size)
+    padded = functional.pad(images[0], (padding,) * 4)
+    middle = image_size // 2
+    found = set()
+    for crop in Standard(flip=0.0).apply(images, image_size, stream(0, "test")):
+        top, left = (crop[:, middle, middle] - 1 - middle + padding).int().tolist()
+        assert torch.equal(crop, padded[:, top : top + image_size, left : left + image_size])
+        found |= {top, left}
+    assert found == set(range(2 * padding + 1))
+
+
+def test_standard_can_make_nine_windows_and_their_mirror_images_of_one_image() -> None:
+    image = torch.arange(1, 65, dtype=torch.uint8).reshape(8, 8)
+    crops = Standard().apply(image.expand(400, 1, 8, 8), 8, stream(0, "test"))
+    padded = functional.pad(image, (1, 1, 1, 1))
+    windows = [padded[top : top + 8, left : left + 8] for top in range(3) for left in range(3)]
+    expected = {tuple(window.flatten().tolist()) for window in [*windows, *(window.flip(1) for window in windows)]}
+    assert crops.dtype == torch.uint8
+    assert {tuple(crop.flatten().tolist()) for crop in crops} == expected
+
+
+def test_standard_without_padding_and_flip_leaves_images_as_they_are() -> None:
+    images = coordinates(5, 8)
+    assert torch.equal(Standard(padding=0, flip=0.0).apply(images, 8, stream(0, "test")), images)
+
+
+@pytest.mark.parametrize("augmentation", [Mild(), Standard()])
+def test_one_gather_as_on_a_gpu_gives_the_same_bits(
+    augmentation: Augmentation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = coordinates(40, augmentation.enlarged_size(16) or 16).contiguous(memory_format=torch.channels_last)
+    one_by_one = augmentation.apply(images, 16, stream(0, "test"))
+    monkeypatch.setattr(augment, "_cut_one_by_one", augment._cut_together)
+    together = augmentation.apply(images, 16, stream(0, "test"))
+    assert together.is_contiguous(memory_format=torch.channels_last)
+    assert torch.equal(together, one_by_one)

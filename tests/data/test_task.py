@@ -12,15 +12,17 @@ from fake_photos import PHOTOS
 from reinit_bench.core.config import Experiment
 from reinit_bench.core.randomness import stream
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.data.augment import Mild
+from reinit_bench.data.augment import Augmentation, Mild, Standard, resize
 from reinit_bench.data.cache import CacheWriter
 from reinit_bench.data.placement import RESIDENT_SHARE, fits
+from reinit_bench.data.randaugment import RandAugment
 from reinit_bench.data.source import Examples
 from reinit_bench.data.task import Task, load_task
 from reinit_bench.data.tfds_source import Tfds
 
 CPU = torch.device("cpu")
 DIGITS = {"_target_": "reinit_bench.data.digits.Digits", "name": "digits"}
+AUGMENTATIONS = (Augmentation, Mild, Standard, RandAugment)
 Make = Callable[..., Experiment]
 
 
@@ -36,6 +38,12 @@ def file_behind(tensor: torch.Tensor) -> str:
 
 def batch(task: Task, *positions: int) -> tuple[torch.Tensor, torch.Tensor]:
     return task.train_batch(torch.tensor(positions), stream(0, "augment"))
+
+
+def augmented(experiment: Experiment, kind: type[Augmentation]) -> Experiment:
+    """The experiment with this augmentation at its defaults."""
+    target = f"{kind.__module__}.{kind.__qualname__}"
+    return dataclasses.replace(experiment, augmentation={"_target_": target, "name": "x"})
 
 
 def test_a_tenth_is_held_out_stratified_and_nothing_is_in_two_splits(make_experiment: Make) -> None:
@@ -74,10 +82,12 @@ def test_a_constant_channel_is_only_centred(make_experiment: Make, photos: Tfds)
 
 
 @pytest.mark.parametrize("dataset", [PHOTOS, {**PHOTOS, "train_examples": 30}])
-@pytest.mark.parametrize("mild", [False, True])
+@pytest.mark.parametrize("kind", AUGMENTATIONS)
 @pytest.mark.usefixtures("photos")
-def test_the_placement_of_the_data_changes_no_bit(make_experiment: Make, dataset: dict, mild: bool) -> None:
-    experiment = make_experiment(dataset, mild=mild)
+def test_the_placement_of_the_data_changes_no_bit(
+    make_experiment: Make, dataset: dict, kind: type[Augmentation]
+) -> None:
+    experiment = augmented(make_experiment(dataset), kind)
     resident, mapped = (load_task(experiment, CPU, resident=choice) for choice in (True, False))
     assert file_behind(mapped.train.stored) == "train_8.npy"
     assert file_behind(resident.train.stored) == ""
@@ -99,6 +109,47 @@ def test_mild_augmentation_crops_the_enlarged_copy(photos: Tfds, make_experiment
     draws = [task.train_batch(torch.tensor([4]), stream(seed, "augment"))[0] for seed in range(50)]
     crops = {tuple(draw.flatten().tolist()) for draw in draws}
     assert len(crops) == 8  # four windows, each with its mirror image
+
+
+@pytest.mark.parametrize("kind", [Standard, RandAugment])
+def test_the_others_augment_the_pixels_stored_at_the_image_size(
+    photos: Tfds, make_experiment: Make, kind: type[Augmentation]
+) -> None:
+    """In spite of the enlarged copy beside them; black is black before it is standardized."""
+    task = load_task(augmented(make_experiment(PHOTOS), kind), CPU)
+    assert task.train_enlarged is None
+    stored = torch.from_numpy(photos.load(8, None, 0).train.inputs)[task.train.rows[:20]].permute(0, 3, 1, 2)
+    pixels = kind().apply(stored, 8, stream(0, "augment"))
+    assert bool((pixels == 0).all(1).any()), "no padding is seen"
+    assert torch.equal(batch(task, *range(20))[0], (pixels.float() - task.mean) / task.std)
+
+
+@pytest.mark.parametrize("kind", [Standard, RandAugment])
+@pytest.mark.usefixtures("photos")
+def test_the_others_augment_pixels_resized_to_another_image_size(
+    make_experiment: Make, kind: type[Augmentation]
+) -> None:
+    task = load_task(augmented(make_experiment(PHOTOS, 6), kind), CPU)
+    resized = resize(task.train.take(torch.arange(20)).float(), 6)
+    pixels = kind().apply(resized, 6, stream(0, "augment"))
+    assert pixels.dtype == (torch.uint8 if kind is RandAugment else torch.float32)
+    assert torch.equal(batch(task, *range(20))[0], (pixels.float() - task.mean) / task.std)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Invert(Augmentation):
+    """One of a user's own that crops nothing."""
+
+    def apply(self, images: torch.Tensor, image_size: int, generator: torch.Generator) -> torch.Tensor:
+        return 255 - images
+
+
+@pytest.mark.parametrize("size", [6, 8])
+@pytest.mark.usefixtures("photos")
+def test_one_that_only_says_what_it_does_to_pixels_is_applied_at_any_size(make_experiment: Make, size: int) -> None:
+    task = dataclasses.replace(load_task(make_experiment(PHOTOS, size), CPU), augmentation=Invert())
+    pixels = resize(task.train.take(torch.tensor([2, 5])).float(), size)
+    torch.testing.assert_close(batch(task, 2, 5)[0], (255 - pixels - task.mean) / task.std)
 
 
 @pytest.mark.usefixtures("photos")
@@ -144,9 +195,9 @@ def test_data_fit_if_the_gpu_has_enough_free_memory(monkeypatch: pytest.MonkeyPa
     assert not fits((examples, examples), torch.device("cuda"))
 
 
-@pytest.mark.parametrize("augmentation", ["Augmentation", "Mild"])
+@pytest.mark.parametrize("kind", AUGMENTATIONS)
 def test_small_splits_are_scaled_once_to_the_same_bits(
-    photos: Tfds, make_experiment: Make, monkeypatch: pytest.MonkeyPatch, augmentation: str
+    photos: Tfds, make_experiment: Make, monkeypatch: pytest.MonkeyPatch, kind: type[Augmentation]
 ) -> None:
     scaled = []
     real = Task._standardized
@@ -154,8 +205,7 @@ def test_small_splits_are_scaled_once_to_the_same_bits(
 
     def served(dataset: dict[str, object], size: int | None) -> list[torch.Tensor]:
         experiment = make_experiment(dataset, *([] if size is None else [size]))
-        target = f"reinit_bench.data.augment.{augmentation}"
-        task = load_task(dataclasses.replace(experiment, augmentation={"_target_": target}), CPU)
+        task = load_task(augmented(experiment, kind), CPU)
         found = [batch(task, 3, 0, 3), task.plain_batch(torch.tensor([1]))]
         scaled.clear()
         for _ in range(2):

@@ -23,6 +23,7 @@ SMALL = ["dataset.train_examples=60", "image_size=8", "model.width=0.1", *FEW]
 RUNS = {
     "tutorials/your-method.md": ["method=last", *SMALL],
     "how-to/add/model.md": ["model=small", "method=lw", "dataset.train_examples=60", "image_size=8", *FEW],
+    "how-to/add/augmentation.md": ["augmentation=dim", "method=bl", *SMALL],
     "how-to/add/dataset.md": ["dataset=stripes", "method=bl", "model.width=0.1", *FEW],
     "how-to/add/study.md": ["-m", "study=mine", "seed=0", "augmentation=none", "trainer.max_steps=2", *SMALL[:3]],
 }

@@ -117,11 +117,13 @@ def test_freezing_cannot_be_combined_with_a_carried_optimizer(tmp_path: Path) ->
         run_experiment(experiment, Execution(results_dir=tmp_path))
 
 
-@pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Experiment, dict[str, Any]]:
+@pytest.fixture(scope="module", params=["mild", "standard", "randaugment"])
+def uninterrupted(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Experiment, dict[str, Any]]:
     """An experiment that draws from every stream and carries its optimizer over, and what it leaves."""
     carry = "trainer.optimizer_between_rounds=carry"
-    experiment = tiny_experiment("method=lw", "augmentation=mild", "dropout=p25", carry)
+    experiment = tiny_experiment("method=lw", f"augmentation={request.param}", "dropout=p25", carry)
     results_dir = tmp_path_factory.mktemp("uninterrupted")
     run_experiment(experiment, Execution(results_dir=results_dir))
     return experiment, run_files(results_dir, experiment.run_id)

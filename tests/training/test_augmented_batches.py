@@ -61,6 +61,16 @@ def test_each_step_draws_from_its_own_stream_and_evaluation_from_none() -> None:
     assert set(mean.seen[False]) == {0.0}
 
 
+def test_the_parts_of_a_batch_are_augmented_together() -> None:
+    seen = []
+    for micro_batch in (None, 2):
+        task, net, mean = setup()
+        train(net, task, Trainer(batch_size=4, micro_batch=micro_batch), steps=4)
+        seen.append(mean.seen[True])
+    whole, parts = seen
+    assert bit_equal([value for value, count in zip(whole, (2, 1, 2, 1), strict=True) for _ in range(count)], parts)
+
+
 def test_streams_differ_by_round_step_purpose_and_seed() -> None:
     seeds = {
         derive(seed, purpose, index, step)

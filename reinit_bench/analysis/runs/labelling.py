@@ -57,8 +57,10 @@ def dataset_labels(runs: pd.DataFrame) -> list[str]:
 
 
 def condition_label(augmentation: str, dropout_rate: float) -> str:
-    """A condition as the report's filters name it: `mild augmentation, dropout 0.25`."""
-    words = "no augmentation" if augmentation == "none" else f"{augmentation} augmentation"
+    """A condition as the report's filters name it: `mild augmentation, dropout 0.25`, `randaugment`."""
+    words = "no augmentation" if augmentation == "none" else augmentation
+    if "augment" not in words:
+        words += " augmentation"
     return f"{words}, dropout {dropout_rate:g}" if dropout_rate else words
 
 
