@@ -33,7 +33,7 @@ BAD_INPUT = [
     (["image_size=7", "model=vgg16"], "model vgg16 needs image_size of at least 32; got 7"),
     (["trainer.lr=-1"], "trainer.lr must be a number above 0; got -1"),
     (["seed=x"], "seed must be a whole number of at least 0; got 'x'"),
-    (["trainer.lrr=1"], "there is no field trainer.lrr; the fields there are lr, momentum, "),
+    (["trainer.lrr=1"], "there is no field trainer.lrr; the fields there are optimizer, lr, momentum, "),
     (["+nope=1"], "there is no field 'nope'"),
     (["method=wels", "method.fraction=2"], "method.fraction must be a number above 0 and at most 1; got 2"),
     (["study=demo"], "study=demo is many runs; add -m to run them all"),
