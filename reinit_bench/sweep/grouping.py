@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from reinit_bench.core.config import Experiment
@@ -16,59 +16,59 @@ CONDITIONS: Mapping[str, Any] = {
     "dataset.growth": None,
     "model.arch": None,
     "model.norm": "group",
-    "augmentation.name": None,
-    "dropout.name": None,
-    "initializer.name": None,
+    "augmentation": "none",
+    "dropout": "none",
+    "initializer": "he_normal",
     "trainer.optimizer": "sgd",
     "trainer.schedule": "plateau",
 }
-"""Fields that make a condition, with what their absence in an older configuration means."""
+"""What makes a condition, as typed, with the usual value, which is not shown."""
 
 MOST_GROUPS = 60
 """With more groups than this, conditions are left out: a table must be read at a glance."""
 
+Groups = dict[tuple[str, ...], list[PlannedRun]]
 
-def grouped(runs: Sequence[PlannedRun]) -> tuple[tuple[str, ...], dict[tuple[str, ...], list[PlannedRun]]]:
-    """The names of what tells the groups apart (`dataset`, `model`, varying conditions), and each group's runs."""
-    described = [_conditions(run.experiment) for run in runs]
+
+def grouped(runs: Sequence[PlannedRun]) -> tuple[tuple[str, ...], Groups]:
+    """What the groups are told apart by (`dataset`, `model` and, if some vary, `conditions`), and each group's runs.
+
+    A group's conditions are those that vary among all runs, as typed: `dataset.label_noise=0.2 trainer.optimizer=sam`.
+    """
+    described = [{name: _typed(_value(run.experiment, name)) for name in CONDITIONS} for run in runs]
     varying = [name for name in CONDITIONS if len({values[name] for values in described}) > 1]
-    names = ("dataset", "model", *map(_heading, varying))
-    groups = _by_key(runs, ([values[name] for name in varying] for values in described))
-    if len(groups) > MOST_GROUPS and varying:
-        return ("dataset", "model"), _by_key(runs, ([] for _ in runs))
-    return names, groups
+    usual = {name: _typed(CONDITIONS[name]) for name in varying}
+    groups: Groups = {}
+    for run, values in zip(runs, described, strict=True):
+        words = " ".join(f"{name}={values[name]}" for name in varying if values[name] != usual[name])
+        groups.setdefault((*_place(run), words), []).append(run)
+    if varying and len(groups) <= MOST_GROUPS:
+        return ("dataset", "model", "conditions"), groups
+    without: Groups = {}
+    for run in runs:
+        without.setdefault(_place(run), []).append(run)
+    return ("dataset", "model"), without
 
 
-def _by_key(runs: Iterable[PlannedRun], conditions: Iterable[Sequence[str]]) -> dict[tuple[str, ...], list[PlannedRun]]:
-    groups: dict[tuple[str, ...], list[PlannedRun]] = {}
-    for run, values in zip(runs, conditions, strict=True):
-        key = (run.experiment.dataset["name"], run.experiment.model["name"], *values)
-        groups.setdefault(key, []).append(run)
-    return groups
+def _place(run: PlannedRun) -> tuple[str, str]:
+    return run.experiment.dataset["name"], run.experiment.model["name"]
 
 
-def _conditions(experiment: Experiment) -> dict[str, str]:
-    found = {}
-    for name, absent in CONDITIONS.items():
-        section, _, field = name.partition(".")
-        part = getattr(experiment, section)
-        value = part.get(field, absent) if isinstance(part, Mapping) else getattr(part, field)
-        found[name] = _typed(value)
-    return found
+def _value(experiment: Experiment, name: str) -> Any:
+    """A condition of an experiment; of an older one that lacks the field, what its absence meant."""
+    section, _, field = name.partition(".")
+    part = getattr(experiment, section)
+    if not field:
+        return part["name"]
+    return part.get(field, CONDITIONS[name]) if isinstance(part, Mapping) else getattr(part, field)
 
 
 def _typed(value: Any) -> str:
     """A value as a user types it."""
     if value is None:
-        return ""
+        return "null"
     if isinstance(value, bool):
         return str(value).lower()
     if isinstance(value, (list, tuple)):
         return f"[{','.join(map(_typed, value))}]"
     return f"{value:g}" if isinstance(value, (int, float)) else str(value)
-
-
-def _heading(name: str) -> str:
-    """`dataset.label_noise` is headed `label noise`, `augmentation.name` `augmentation`."""
-    section, _, field = name.partition(".")
-    return section if field == "name" else field.replace("_", " ")

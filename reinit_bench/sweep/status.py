@@ -24,7 +24,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C loader is ten t
 
 
 def plan_table(plan: Plan, title: str, rates: Rates | None = None, auto: str = GPU) -> Table:
-    """Counts by state for each dataset, model and varying condition, and their sums; with `rates` also the hours left.
+    """Counts by state for each dataset, model and conditions, and their sums; with `rates` also the hours left.
 
     Args:
         auto: what runs with `device=auto` will use (`cost.cost_of`).

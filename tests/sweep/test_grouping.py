@@ -13,17 +13,23 @@ def run(*overrides: str) -> PlannedRun:
     return PlannedRun(experiment=tiny_experiment(*overrides), execution=Execution(device="cpu"))
 
 
-def test_only_what_varies_has_a_column() -> None:
+def test_only_what_varies_and_is_not_as_usual_is_said() -> None:
     noisy, adamw = "dataset.label_noise=0.2", "trainer.optimizer=adamw"
     runs = [run("seed=0"), run("seed=1"), run(noisy), run(noisy, adamw), run(noisy, "dataset.growth=[0.1,1]")]
     names, groups = grouped(runs)
-    assert names == ("dataset", "model", "label noise", "growth", "optimizer")
+    assert names == ("dataset", "model", "conditions")
     assert {key: len(members) for key, members in groups.items()} == {
-        ("digits", "scnn", "0", "", "sgd"): 2,
-        ("digits", "scnn", "0.2", "", "sgd"): 1,
-        ("digits", "scnn", "0.2", "", "adamw"): 1,
-        ("digits", "scnn", "0.2", "[0.1,1]", "sgd"): 1,
+        ("digits", "scnn", ""): 2,
+        ("digits", "scnn", "dataset.label_noise=0.2"): 1,
+        ("digits", "scnn", "dataset.label_noise=0.2 trainer.optimizer=adamw"): 1,
+        ("digits", "scnn", "dataset.label_noise=0.2 dataset.growth=[0.1,1]"): 1,
     }
+
+
+def test_a_condition_that_all_share_is_not_said() -> None:
+    noisy = "dataset.label_noise=0.2"
+    names, groups = grouped([run(noisy), run(noisy, "augmentation=mild"), run(noisy, "dropout=p25")])
+    assert [key[2] for key in groups] == ["", "augmentation=mild", "dropout=p25"]
 
 
 def test_methods_and_their_settings_and_seeds_are_no_conditions() -> None:
@@ -45,4 +51,4 @@ def test_a_configuration_from_before_a_field_was_there_stands_with_its_default()
 def test_with_many_groups_conditions_are_left_out() -> None:
     runs = [run(f"dataset.label_noise={number / 100}") for number in range(MOST_GROUPS + 1)]
     assert grouped(runs)[0] == ("dataset", "model")
-    assert grouped(runs[1:])[0] == ("dataset", "model", "label noise")
+    assert grouped(runs[1:])[0] == ("dataset", "model", "conditions")
