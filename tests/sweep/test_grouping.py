@@ -28,7 +28,7 @@ def test_only_what_varies_and_is_not_as_usual_is_said() -> None:
 
 def test_a_condition_that_all_share_is_not_said() -> None:
     noisy = "dataset.label_noise=0.2"
-    names, groups = grouped([run(noisy), run(noisy, "augmentation=mild"), run(noisy, "dropout=p25")])
+    _, groups = grouped([run(noisy), run(noisy, "augmentation=mild"), run(noisy, "dropout=p25")])
     assert [key[2] for key in groups] == ["", "augmentation=mild", "dropout=p25"]
 
 
