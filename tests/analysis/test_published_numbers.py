@@ -7,6 +7,8 @@ import pytest
 import yaml
 
 from reinit_bench.analysis.runs import paper
+from reinit_bench.analysis.runs.published_runs import published_runs
+from reinit_bench.analysis.tables import build_tables
 from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.settings import ConfigError
 
@@ -20,6 +22,44 @@ def test_accuracy_tables_hold_the_whole_grid_in_the_papers_order(number: int, em
     legible = table["accuracy"].dropna()
     assert legible.between(2.0, 99.5).all()
     assert (legible * 10).round(6).mod(1).eq(0).all(), "the paper prints one decimal"
+
+
+@pytest.mark.parametrize(("number", "count"), [(2, 8), (6, 0), (7, 20)])
+def test_only_empty_cells_are_reconstructed_and_only_on_request(number: int, count: int) -> None:
+    table = paper.published(number)
+    found = table["reconstructed"].notna()
+    assert found.sum() == count
+    assert table["accuracy"][found].isna().all()
+    plain, more = paper.published_accuracy(number), paper.published_accuracy(number, reconstructed=True)
+    assert {key for key in plain if plain[key] != more[key]} == {
+        tuple(row) for row in table[["dataset", "model", "method"]][found].itertuples(index=False)
+    }
+
+
+@pytest.mark.parametrize(
+    ("number", "dataset", "method", "values"),
+    [
+        (2, "OXFORD-IIIT", "dsd", [14.3, 20.9, 23.2, 30.1]),
+        (2, "OXFORD-IIIT", "lw", [None, None, None, None]),
+        (2, "MNIST-COR", "dsd", [99.0, 98.9, 98.9, 99.1]),
+        (7, "MNIST-COR", "fc", [99.2, 99.0, 99.0, 99.1]),
+        (7, "OXFORD-IIIT", "fc", [19.3, 43.4, 22.0, None]),
+        (7, "DOGS", "welsr", [8.9, 19.7, 23.5, 33.3]),
+        (7, "DOGS", "wels", [8.0, 18.9, 22.4, 33.8]),
+        (7, "DOGS", "fc", [9.6, 34.9, 20.5, 34.5]),
+        (7, "DOGS", "lw", [9.1, 35.9, 35.0, 40.1]),
+    ],
+)
+def test_columns_with_what_is_reconstructed(number: int, dataset: str, method: str, values: list[float | None]) -> None:
+    cells = paper.published_accuracy(number, reconstructed=True)
+    assert [cells[dataset, model, method] for model in paper.MODELS] == values
+
+
+def test_table_3_from_the_reconstructed_tables_agrees_in_90_of_100_cells() -> None:
+    for reconstructed, agreeing in ((False, 89), (True, 90)):
+        (built,) = build_tables(published_runs(reconstructed=reconstructed), ["3"]).values()
+        assert any(note.startswith(f"{agreeing} of 100 published cells") for note in built.notes)
+        assert ("28 damaged cells reconstructed" in built.caption) == reconstructed
 
 
 @pytest.mark.parametrize(

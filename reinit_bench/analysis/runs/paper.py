@@ -90,12 +90,12 @@ CONDITIONS: Mapping[int, Condition] = {
 
 _FIELDS: Mapping[int, Mapping[str, type]] = {
     1: {"alpha": float, "method": str, "mean": float, "std": float},
-    2: {"dataset": str, "model": str, "method": str, "accuracy": float},
+    2: {"dataset": str, "model": str, "method": str, "accuracy": float, "reconstructed": float},
     3: {"model": str, "row": str, "column": str, "mark": str},
     4: {"l2": float, "method": str, "accuracy": float},
     5: {"dataset": str, "train": int, "test": int, "classes": int},
-    6: {"dataset": str, "model": str, "method": str, "accuracy": float},
-    7: {"dataset": str, "model": str, "method": str, "accuracy": float},
+    6: {"dataset": str, "model": str, "method": str, "accuracy": float, "reconstructed": float},
+    7: {"dataset": str, "model": str, "method": str, "accuracy": float, "reconstructed": float},
 }
 
 
@@ -126,8 +126,8 @@ def folder() -> Path:
 def published(number: int) -> pd.DataFrame:
     """One published table in long form, as `results/paper/README.md` describes it; a damaged number is NaN.
 
-    Accuracies are in percent, but for Table 4, which is in fractions as printed. Table 3's `mark` is `star`, `circle`
-    or empty text.
+    Accuracies are in percent, but for Table 4, which is in fractions as printed. `reconstructed` is what a damaged cell
+    of Table 2, 6 or 7 must have held. Table 3's `mark` is `star`, `circle` or empty text.
 
     Raises:
         ConfigError: the table is not among the transcribed ones.
@@ -151,8 +151,13 @@ def _read(number: int) -> pd.DataFrame:
 
 
 @cache
-def published_accuracy(number: int) -> Mapping[tuple[str, str, str], float | None]:
-    """Table 2, 6 or 7 by (dataset label, model, method), in percent; None where the scan is damaged."""
+def published_accuracy(number: int, *, reconstructed: bool = False) -> Mapping[tuple[str, str, str], float | None]:
+    """Table 2, 6 or 7 by (dataset label, model, method), in percent; None where the scan is damaged.
+
+    Args:
+        reconstructed: whether damaged cells have the value that they must have held, where that is certain.
+    """
     table = published(number)
-    cells = zip(table["dataset"], table["model"], table["method"], table["accuracy"], strict=True)
+    values = table["accuracy"].fillna(table["reconstructed"]) if reconstructed else table["accuracy"]
+    cells = zip(table["dataset"], table["model"], table["method"], values, strict=True)
     return {(dataset, model, name): None if pd.isna(value) else float(value) for dataset, model, name, value in cells}

@@ -21,6 +21,10 @@ Source = Annotated[
         help="runs: the finished runs; paper: the published Tables 2, 6 and 7 as if they were runs",
     ),
 ]
+Reconstructed = Annotated[
+    bool,
+    typer.Option("--reconstructed", help="With --from paper: also the damaged cells whose value is certain."),
+]
 Out = Annotated[
     Path | None, typer.Option("--out", metavar="FOLDER", help="Write the files there instead of RESULTS_DIR.")
 ]
@@ -28,7 +32,7 @@ Out = Annotated[
 PAPER_FOLDER = "paper_conclusions"
 
 
-def collection_of(source: str, results_dir: Path) -> Collection:
+def collection_of(source: str, results_dir: Path, *, reconstructed: bool = False) -> Collection:
     """The runs to read; those that cannot be used are named on standard error.
 
     Raises:
@@ -37,7 +41,9 @@ def collection_of(source: str, results_dir: Path) -> Collection:
     if source == "paper":
         from reinit_bench.analysis.runs.published_runs import published_runs
 
-        return published_runs()
+        return published_runs(reconstructed=reconstructed)
+    if reconstructed:
+        raise ConfigError("--reconstructed is about the published tables: add --from paper")
     if source != "runs":
         raise ConfigError(f"--from must be runs (finished runs) or paper (the published tables); got {source!r}")
     if not results_dir.exists():

@@ -6,20 +6,22 @@ from typing import Annotated
 
 import typer
 
-from reinit_bench.cli.commands._source import Out, Source, collection_of, folder_of
+from reinit_bench.cli.commands._source import Out, Reconstructed, Source, collection_of, folder_of
 from reinit_bench.cli.commands._words import split_results_dir
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which figures; results_dir=DIR")]
 
 
-def command(words: Names = None, source: Source = "runs", out: Out = None) -> None:
+def command(
+    words: Names = None, source: Source = "runs", reconstructed: Reconstructed = False, out: Out = None
+) -> None:
     """Draw figures to RESULTS_DIR/figures as PNG and PDF."""
     from reinit_bench.analysis.figures import NothingToDraw, known_figures, write_figure
 
     results_dir, given = split_results_dir(words)
     names = [f"figure{name}" if name.isdigit() else name for name in given]
     chosen = known_figures(names or None, from_paper=source == "paper")
-    collection = collection_of(source, results_dir)
+    collection = collection_of(source, results_dir, reconstructed=reconstructed)
     for name, known in chosen.items():
         try:
             figure = known.draw(collection)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from reinit_bench.cli.commands._source import Out, Source, collection_of, folder_of
+from reinit_bench.cli.commands._source import Out, Reconstructed, Source, collection_of, folder_of
 from reinit_bench.cli.commands._words import split_results_dir
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which tables; results_dir=DIR")]
@@ -15,6 +15,7 @@ Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Wh
 def command(
     words: Names = None,
     source: Source = "runs",
+    reconstructed: Reconstructed = False,
     out: Out = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Write the files and print nothing.")] = False,
     only_print: Annotated[bool, typer.Option("--print", help="Print the tables and write no files.")] = False,
@@ -24,7 +25,7 @@ def command(
 
     results_dir, names = split_results_dir(words)
     check_names(names)  # a typo is told before thousands of runs are read
-    collection = collection_of(source, results_dir)
+    collection = collection_of(source, results_dir, reconstructed=reconstructed)
     tables = list(build_tables(collection, names or None).values())
     if not quiet:
         from rich.console import Console
