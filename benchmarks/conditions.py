@@ -135,15 +135,13 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     set_up_arithmetic(torch.device("cpu"))
-    rows = []
     with composer() as compose:
         for name, words in CONDITIONS.items():
             ours, plain = arms(compose, words, arguments.steps)
             pairs = [(ours(), plain()) for _ in range(arguments.rounds + 1)][1:]  # the first loads kernels
             rates = [statistics.median(rate) for rate in zip(*pairs, strict=True)]
             ratio = statistics.median(one / other for one, other in pairs)
-            rows.append(latest.row(f"step under {name}, over a plain loop", *rates, ratio, TARGET, "steps/s"))
-    latest.merge(rows)
+            latest.merge([latest.row(f"step under {name}, over a plain loop", *rates, ratio, TARGET, "steps/s")])
 
 
 if __name__ == "__main__":
