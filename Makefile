@@ -71,6 +71,7 @@ bench: setup ## Measure speed on the CPU beside plain baselines (under 10 minute
 	$(BIN)/python benchmarks/step.py --pairs 2 --epochs 1
 	$(BIN)/python benchmarks/round.py
 	$(BIN)/python benchmarks/hooks.py --rounds 6
+	$(BIN)/python benchmarks/conditions.py --steps 8 --rounds 2
 	$(BIN)/python benchmarks/pack.py --alone 1
 	$(BIN)/python benchmarks/synthetic.py 40
 	$(BIN)/python benchmarks/collect.py --repeats 1
