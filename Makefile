@@ -7,7 +7,7 @@ PREPARE_STAMP := .venv-prepare/.installed
 CHECKED := reinit_bench launchers examples tests benchmarks hatch_build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-prepare test-slurm test-fast lint format docs tables figures report bench bench-gpu clean
+.PHONY: help setup demo test test-long test-prepare test-slurm test-fast lint format docs tables figures report fashion-mnist bench bench-gpu clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -66,6 +66,9 @@ figures: setup ## Draw the paper's figures from finished runs to results/figures
 
 report: setup ## Write one page of all tables, figures and runs to results/report.html
 	$(BIN)/reinit-bench report
+
+fashion-mnist: ## Install the real Fashion-MNIST that Debian and Ubuntu ship (needs root)
+	@scripts/install-fashion-mnist
 
 bench: setup ## Measure speed on the CPU beside plain baselines (under 10 minutes)
 	$(BIN)/python benchmarks/step.py --pairs 2 --epochs 1

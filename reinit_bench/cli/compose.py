@@ -21,11 +21,14 @@ from omegaconf import OmegaConf
 from reinit_bench.core.conf_dir import CONFIG_NAME, conf_dir, conf_dirs, config_name
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.folder_scan import folder_content
+from reinit_bench.data.tfds_by_name import prepared_content
 from reinit_bench.sweep.plan import PlannedRun
 from reinit_bench.sweep.studies import Study, overrides_of
 
 # A folder of images is identified by its content, which conf/dataset/image_folder.yaml asks for.
 OmegaConf.register_new_resolver("folder_content", folder_content, replace=True)
+# Data that TensorFlow Datasets prepared too, for conf/dataset/tfds.yaml: `_parent_` is the section.
+OmegaConf.register_new_resolver("tfds_content", lambda _parent_: prepared_content(_parent_), replace=True)
 
 _GLOBAL = "dataset"
 """The group whose options may set fields outside their section, such as the image size."""

@@ -18,23 +18,99 @@ PHOTO_SIZES = (224, 248)
 class NotPrepared(ConfigError):
     """A dataset's cache is missing or corrupt; `reinit-bench prepare` builds it."""
 
-    def __init__(self, state: str, problem: str, arguments: Sequence[str]) -> None:
+    def __init__(self, state: str, problem: str, arguments: Sequence[str], option: str | None = None) -> None:
         super().__init__(problem)
         self.state = state
         """missing or corrupt."""
         self.arguments = tuple(arguments)
+        self.option = option
 
     def command(self, name: str) -> str:
-        """The command that builds the cache of the dataset called `name`."""
-        return " ".join(("reinit-bench prepare", f"dataset={name}", *self.arguments))
+        """The command that builds the cache of the dataset called `name`: its option, unless that is another."""
+        return " ".join(("reinit-bench prepare", f"dataset={self.option or name}", *self.arguments))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tfds(Source):
-    """A builder at a pinned version; the corrupted variants may take their training split from another builder."""
+class CachedTfds(Source):
+    """What all datasets of TFDS have in common: a builder, and its images in the cache."""
 
     builder: str = setting("")
     """TFDS's name, e.g. `cifar10`."""
+    stored_size: int | None = setting(None, least=1)
+    """Pixels at which images are cached, resized from the original; null: as they are (all have one size)."""
+    stored_enlarged: int | None = setting(None, least=1)
+    """Pixels at which training images are cached a second time, for the augmentation's crops."""
+    data_dir: str | None = setting(None)
+    """Folder of all datasets; null: the variable REINIT_BENCH_DATA, or ~/.cache/reinit-bench."""
+
+    @property
+    def jobs(self) -> dict[str, Job]:
+        """The job that prepares each split: the same for both, or two if they come from two builders."""
+        raise TypeError(f"{type(self).__name__} does not define jobs")
+
+    @property
+    def distinct_jobs(self) -> list[Job]:
+        """The jobs that prepare the dataset, each once."""
+        return list({job.cache.path: job for job in self.jobs.values()}.values())
+
+    @property
+    def description(self) -> str:
+        """What preparing found that nobody had written down; empty for datasets of which all is known."""
+        return ""
+
+    def check(self, *, hashes: bool) -> None:
+        """Check that the caches exist and are intact.
+
+        Raises:
+            NotPrepared: one is missing or corrupt.
+            ConfigError: one has other numbers of images or classes than expected.
+        """
+        for split, job in self.jobs.items():
+            if not job.cache.exists():
+                raise self._not_prepared("missing", f"is not prepared in {job.root}")
+            try:
+                job.cache.check(hashes=hashes)
+            except CorruptCache as error:
+                raise self._not_prepared("corrupt", f"is corrupt: {error}") from error
+            self._check_counts(job, split)
+
+    def load(self, image_size: int | None, enlarged_size: int | None, seed: int) -> Dataset:
+        if image_size and self.stored_size and image_size > self.stored_size:
+            raise ConfigError(
+                f"image_size={image_size} is above the cached {self.stored_size} pixels; set dataset.stored_size="
+                f"{image_size} dataset.stored_enlarged={round(image_size * 248 / 224)} here and in reinit-bench prepare"
+            )
+        return self._cached(enlarged_size)
+
+    def _cached(self, enlarged_size: int | None) -> Dataset:
+        self.check(hashes=False)
+        manifest = self.jobs["train"].cache.manifest()
+        keeps_enlarged = enlarged_size is not None and enlarged_size == self.stored_enlarged
+        return Dataset(
+            train=self._examples("train", self.stored_size),
+            validation=self._examples("validation", self.stored_size) if "validation" in manifest["counts"] else None,
+            test=self._examples("test", self.stored_size),
+            num_classes=manifest["num_classes"],
+            train_enlarged=self._examples("train", enlarged_size) if keeps_enlarged else None,
+        )
+
+    def _examples(self, split: str, side: int | None) -> Examples:
+        try:
+            return self.jobs["test" if split == "test" else "train"].cache.examples(split, side)
+        except CorruptCache as error:
+            raise self._not_prepared("corrupt", f"is corrupt: {error}") from error
+
+    def _check_counts(self, job: Job, split: str) -> None:
+        """Raise ConfigError if an intact cache is not what was expected."""
+
+    def _not_prepared(self, state: str, problem: str) -> NotPrepared:
+        raise TypeError(f"{type(self).__name__} does not define _not_prepared")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tfds(CachedTfds):
+    """A builder at a pinned version; the corrupted variants may take their training split from another builder."""
+
     version: str = setting("")
     """The builder's version; another version is another dataset."""
     config: str | None = setting(None)
@@ -55,22 +131,19 @@ class Tfds(Source):
     """Expected training images (Table 5); null: not checked."""
     test_count: int | None = setting(None, least=1)
     """Expected test images (Table 5); null: not checked."""
-    stored_size: int | None = setting(None, least=1)
-    """Pixels at which images are cached, resized from the original; null: as they are (all have one size)."""
-    stored_enlarged: int | None = setting(None, least=1)
-    """Pixels at which training images are cached a second time, for the augmentation's crops."""
     files: dict[str, str] | None = None
     """File names of downloads whose URL contains none: a part of the URL -> file name."""
     where: str | None = setting(None)
     """Where to find files whose download fails."""
+    contents: dict[str, str] | None = None
+    """SHA-256 of the unpacked bytes of gzip files: file name -> hash. Such a file is accepted however it was packed."""
+    folders: Sequence[str] | None = None
+    """Folders of this machine that may hold the files of `contents`, as a system's package installs them."""
     prepare: str = setting("never", choices=("never", "auto"))
     """auto: a run prepares the dataset itself if it is missing."""
-    data_dir: str | None = setting(None)
-    """Folder of all datasets; null: the variable REINIT_BENCH_DATA, or ~/.cache/reinit-bench."""
 
     @property
     def jobs(self) -> dict[str, Job]:
-        """The job that prepares each split: the same for both, or two if they come from two builders."""
         config = self.config or "_".join(str(word) for word in (self.corruption, self.severity) if word) or None
         counts = {"train": self.train_count, "test": self.test_count}
         if self.train_builder is None:
@@ -94,53 +167,18 @@ class Tfds(Source):
             counts={split: count for split, count in counts.items() if count is not None},
             files=self.files or {},
             where=self.where,
+            contents=self.contents or {},
+            folders=tuple(self.folders or ()),
         )
 
-    def check(self, *, hashes: bool) -> None:
-        """Check that the caches exist and are intact.
-
-        Raises:
-            NotPrepared: one is missing or corrupt.
-            ConfigError: one has other numbers of images or classes than expected.
-        """
-        for split, job in self.jobs.items():
-            if not job.cache.exists():
-                raise NotPrepared("missing", f"is not prepared in {job.root}", self._arguments)
-            try:
-                job.cache.check(hashes=hashes)
-            except CorruptCache as error:
-                raise NotPrepared("corrupt", f"is corrupt: {error}", self._arguments) from error
-            self._check_counts(job, split)
-
     def load(self, image_size: int | None, enlarged_size: int | None, seed: int) -> Dataset:
-        if image_size and self.stored_size and image_size > self.stored_size:
-            raise ConfigError(
-                f"image_size={image_size} is above the cached {self.stored_size} pixels; set dataset.stored_size="
-                f"{image_size} dataset.stored_enlarged={round(image_size * 248 / 224)} here and in reinit-bench prepare"
-            )
         try:
-            return self._cached(enlarged_size)
+            return super().load(image_size, enlarged_size, seed)
         except NotPrepared:
             if self.prepare == "never":
                 raise
         self._prepare()
-        return self._cached(enlarged_size)
-
-    def _cached(self, enlarged_size: int | None) -> Dataset:
-        self.check(hashes=False)
-        keeps_enlarged = enlarged_size is not None and enlarged_size == self.stored_enlarged
-        return Dataset(
-            train=self._examples("train", self.stored_size),
-            test=self._examples("test", self.stored_size),
-            num_classes=self.num_classes,
-            train_enlarged=self._examples("train", enlarged_size) if keeps_enlarged else None,
-        )
-
-    def _examples(self, split: str, side: int | None) -> Examples:
-        try:
-            return self.jobs[split].cache.examples(split, side)
-        except CorruptCache as error:
-            raise NotPrepared("corrupt", f"is corrupt: {error}", self._arguments) from error
+        return super().load(image_size, enlarged_size, seed)
 
     def _check_counts(self, job: Job, split: str) -> None:
         manifest = job.cache.manifest()
@@ -150,12 +188,12 @@ class Tfds(Source):
         if manifest["num_classes"] != self.num_classes:
             raise ConfigError(f"{job.title} has {manifest['num_classes']} classes; expected {self.num_classes}")
 
-    @property
-    def _arguments(self) -> list[str]:
-        """What `reinit-bench prepare` needs besides the name: the fields that determine which cache it is."""
+    def _not_prepared(self, state: str, problem: str) -> NotPrepared:
+        """With what `reinit-bench prepare` needs besides the name: the fields that determine which cache it is."""
         telling = ("config", "corruption", "severity", "data_dir", "stored_size", "stored_enlarged")
         values = {name: getattr(self, name) for name in telling}
-        return [f"dataset.{name}={value}" for name, value in values.items() if value not in (None, *PHOTO_SIZES)]
+        arguments = [f"dataset.{name}={value}" for name, value in values.items() if value not in (None, *PHOTO_SIZES)]
+        return NotPrepared(state, problem, arguments)
 
     def _prepare(self) -> None:
         from rich.console import Console
@@ -165,8 +203,3 @@ class Tfds(Source):
         outcomes = run_jobs(self.distinct_jobs, Console(stderr=True))
         if problems := [error for error in outcomes.values() if error is not None]:
             raise ConfigError("\n".join(problems))
-
-    @property
-    def distinct_jobs(self) -> list[Job]:
-        """The jobs that prepare the dataset, each once."""
-        return list({job.cache.path: job for job in self.jobs.values()}.values())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,18 @@ from fake_photos import PHOTOS, write_photo_cache
 
 from reinit_bench.core.config import Experiment
 from reinit_bench.core.settings import instantiate
+from reinit_bench.data.preparing.environment import VARIABLE
 from reinit_bench.data.tfds_source import Tfds
+
+
+@pytest.fixture(scope="session")
+def python() -> Path:
+    """The interpreter that has TensorFlow."""
+    chosen = os.environ.get(VARIABLE)
+    found = Path(chosen) if chosen else Path(__file__).parents[2] / ".venv-prepare" / "bin" / "python"
+    if not found.is_file():
+        pytest.fail(f"these tests need an environment with TensorFlow; set {VARIABLE}, or leave out -m prepare")
+    return found
 
 
 @pytest.fixture

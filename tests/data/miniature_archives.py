@@ -27,6 +27,7 @@ class Miniature:
     train: Truth
     test: Truth
     overrides: Mapping[str, object] = field(default_factory=dict)
+    validation: Truth = field(default_factory=list)
 
     def put(self, folder: Path) -> None:
         """Write the files like a user who downloaded them and states their hashes."""
@@ -276,6 +277,55 @@ def cifar100() -> Miniature:
     archive = tar({f"cifar-100-binary/{name}": content for name, content in entries.items()})
     return Miniature({"cifar-100-binary.tar.gz": archive}, truth["train"], truth["test"])
 
+
+def malaria() -> Miniature:
+    """Photos of different sizes in a train split only; truth of both classes, which are 5 and 10 images."""
+    truth: Truth = []
+    entries = {}
+    for number, (label, count) in enumerate((("Parasitized", 5), ("Uninfected", 10))):
+        for index in range(count):
+            content = photo(11_000 + 100 * number + index, 30 + index, 40, "PNG")
+            entries[f"cell_images/{label}/{index}.png"] = content
+            truth.append((number, content))
+    overrides = {"stored_size": 20, "stored_enlarged": 24}
+    return Miniature({"cell_images.zip": zipped(entries)}, truth, [], overrides)
+
+
+def beans() -> Miniature:
+    """Train, validation and test, of one size."""
+    truth: dict[str, Truth] = {"train": [], "validation": [], "test": []}
+    files = {}
+    for split, count in (("train", 4), ("validation", 2), ("test", 3)):
+        entries = {}
+        for number, label in enumerate(("angular_leaf_spot", "bean_rust", "healthy")):
+            for index in range(count):
+                content = photo(12_000 + 1000 * len(files) + 100 * number + index, 500, 500)
+                entries[f"{split}/{label}/{index}.jpg"] = content
+                truth[split].append((number, content))
+        files[f"{split}.zip"] = zipped(entries)
+    return Miniature(files, truth["train"], truth["test"], {"stored_size": 16}, truth["validation"])
+
+
+def imagenet_resized() -> Miniature:
+    """The images of configuration 8x8; a validation split, and no test split."""
+    truth: dict[str, Truth] = {}
+    files = {}
+    for split, name, count in (("train", "train", 12), ("test", "val", 6)):
+        images, labels = pixels(130 + count, count, 8, 8, 3), np.arange(count) % 3
+        stream = io.BytesIO()
+        np.savez(stream, data=images.transpose(0, 3, 1, 2).reshape(count, -1), labels=labels + 1)
+        files[f"Imagenet8_{name}_npz.zip"] = zipped({f"{name}.npz": stream.getvalue()})
+        truth[split] = list(zip(labels.tolist(), images, strict=True))
+    return Miniature(files, truth["train"], truth["test"])
+
+
+def repacked(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """gzip files of the same content, packed anew."""
+    return {name: gzip.compress(gzip.decompress(content), 9) for name, content in files.items()}
+
+
+BY_NAME = {"malaria": malaria, "beans": beans, "imagenet_resized/8x8": imagenet_resized}
+"""Builders that no yaml describes."""
 
 MINIATURES: dict[str, Callable[[], Miniature]] = {
     write.__name__: write

@@ -5,6 +5,7 @@ The archives are where a user puts files that they downloaded, with hashes that 
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import shutil
@@ -21,16 +22,15 @@ import numpy as np
 import pytest
 import torch
 from filelock import FileLock
-from miniature_archives import MINIATURES, Miniature
-from rich.console import Console
+from miniature_archives import MINIATURES, Miniature, repacked
+from real_builders import fingerprints, run, same, truth
 
 from reinit_bench.cli.compose import composer
 from reinit_bench.core.config import Execution, Experiment
-from reinit_bench.data.pixels import Decoding, decode, resize
+from reinit_bench.data.pixels import decode, resize
 from reinit_bench.data.preparing.command import prepare, source
 from reinit_bench.data.preparing.draw import draw_per_class
-from reinit_bench.data.preparing.environment import VARIABLE, run_jobs, worker_command
-from reinit_bench.data.preparing.job import Job
+from reinit_bench.data.preparing.environment import VARIABLE, worker_command
 from reinit_bench.data.task import load_task
 from reinit_bench.data.tfds_source import Tfds
 from reinit_bench.run.experiment import run_experiment
@@ -48,16 +48,6 @@ def fields(name: str, miniature: Miniature, root: Path) -> dict[str, object]:
 
 
 @pytest.fixture(scope="session")
-def python() -> Path:
-    """The interpreter that has TensorFlow."""
-    chosen = os.environ.get(VARIABLE)
-    found = Path(chosen) if chosen else Path(__file__).parents[2] / ".venv-prepare" / "bin" / "python"
-    if not found.is_file():
-        pytest.fail(f"these tests need an environment with TensorFlow; set {VARIABLE}, or leave out -m prepare")
-    return found
-
-
-@pytest.fixture(scope="session")
 def miniatures() -> dict[str, Miniature]:
     return {name: make() for name, make in MINIATURES.items()}
 
@@ -72,7 +62,10 @@ def root(
     with FileLock(folder.with_suffix(".lock")):
         if not (folder / "cache").exists():
             for name, miniature in miniatures.items():
-                miniature.put(folder / "manual" / name)
+                if name == "fashion_mnist":
+                    put_packed_anew(miniature, folder / "system")
+                else:
+                    miniature.put(folder / "manual" / name)
             jobs = [job for name in MINIATURES for job in dataset(name, miniatures, folder).distinct_jobs]
             distinct = {job.title: job for job in jobs}
             assert run(python, list(distinct.values())) == dict.fromkeys(distinct)
@@ -80,37 +73,24 @@ def root(
 
 
 def dataset(name: str, miniatures: dict[str, Miniature], root: Path, **more: object) -> Tfds:
-    found = source(name, {**fields(name, miniatures[name], root), **more})
-    assert found is not None
+    """As of the command; Fashion-MNIST's files lie where a system's package would install them."""
+    packed = packed_fields(miniatures[name], root / "system") if name == "fashion_mnist" else {}
+    found = source(name, {**fields(name, miniatures[name], root), **packed, **more})
+    assert isinstance(found, Tfds)
     return found
 
 
-def run(python: Path, jobs: list[Job]) -> dict[str, str | None]:
-    """`run_jobs` with the tests' interpreter; no download can reach anything."""
-    blocked = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9", VARIABLE: str(python)}
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in blocked.items():
-            patch.setenv(name, value)
-        return run_jobs(jobs, Console(stderr=True))
+def packed_fields(miniature: Miniature, folder: Path) -> dict[str, object]:
+    """What says that files of this content, in this folder, are upstream's."""
+    contents = {name: sha256(gzip.decompress(content)).hexdigest() for name, content in miniature.files.items()}
+    return {"contents": contents, "folders": [str(folder)]}
 
 
-def fingerprints(labels: np.ndarray, images: np.ndarray) -> Counter[tuple[int, bytes]]:
-    """Examples as a multiset: builders shuffle."""
-    return Counter((int(label), sha256(image.tobytes()).digest()) for label, image in zip(labels, images, strict=True))
-
-
-def same(found: Counter[tuple[int, bytes]], expected: Counter[tuple[int, bytes]]) -> bool:
-    """Whether they are equal; asserting that directly would print thousands of lines if they were not."""
-    return found == expected
-
-
-def truth(examples: list, side: int | None, channels: int) -> Counter[tuple[int, bytes]]:
-    decoding = Decoding(channels=channels)
-    images = [
-        (label, decode(image, decoding) if isinstance(image, bytes) else image) for label, image in examples
-    ]  # fmt: skip
-    kept = [(label, image if side is None else resize(image, side)) for label, image in images]
-    return fingerprints(np.array([label for label, _ in kept]), [image for _, image in kept])  # type: ignore[arg-type]
+def put_packed_anew(miniature: Miniature, folder: Path) -> None:
+    folder.mkdir()
+    for name, content in repacked(miniature.files).items():
+        assert content != miniature.files[name]
+        (folder / name).write_bytes(content)
 
 
 @pytest.mark.parametrize("name", [name for name in MINIATURES if name != "caltech101"])
@@ -255,6 +235,31 @@ def test_corrupt_caches_and_downloads_are_named_and_replaced(
     assert "train_native.npy has changed" in said
     assert "the downloaded file training-images.npz has changed; downloading it again" in said
     assert images.read_bytes() == expected
+
+
+def test_a_file_of_other_content_is_left_aside_and_downloaded(
+    tmp_path: Path, python: Path, miniatures: dict[str, Miniature], capfd: pytest.CaptureFixture[str]
+) -> None:
+    manual, system = tmp_path / "manual" / "fashion_mnist", tmp_path / "system"
+    manual.mkdir(parents=True)
+    put_packed_anew(miniatures["fashion_mnist"], system)
+    (system / "train-labels-idx1-ubyte.gz").rename(manual / "train-labels-idx1-ubyte.gz")
+    name = "t10k-labels-idx1-ubyte.gz"
+    (manual / name).write_bytes(b"no gzip file")
+    (system / name).write_bytes(gzip.compress(b"other labels"))
+    tfds = dataset("fashion_mnist", miniatures, tmp_path)
+    (said,) = run(python, tfds.distinct_jobs).values()
+    assert said is not None
+    assert [line.split()[0] for line in said.splitlines()[1:-2]] == [name]
+    assert "the package dataset-fashion-mnist of Debian and Ubuntu, which `make fashion-mnist` installs" in said
+    assert tfds.contents is not None
+    told, expected = capfd.readouterr().err.splitlines(), tfds.contents[name]
+    other = sha256(b"other labels").hexdigest()
+    assert (
+        f"left aside: {manual / name}: its unpacked SHA-256 is none (Not a gzipped file (b'no')), not {expected}"
+        in told
+    )
+    assert f"left aside: {system / name}: its unpacked SHA-256 is {other}, not {expected}" in told
 
 
 def test_two_processes_at_once_resume_a_killed_prepare(

@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 import pytest
 
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.data.preparing.draw import draw_per_class
+from reinit_bench.data.preparing.draw import draw_per_class, draw_share
 
 KEYS = [(number, f"image_{index:04d}.jpg") for number in range(3) for index in range(1, 9)]
 
@@ -35,3 +36,11 @@ GOLDEN = [1, 6, 7, 4, 6, 8, 4, 5, 7]
 def test_a_class_with_too_few_images_is_refused() -> None:
     with pytest.raises(ConfigError, match="class 0 has 8 images; 9 are to be drawn"):
         draw_per_class(KEYS, 9)
+
+
+def test_a_share_of_each_class_is_drawn_and_never_all_of_it() -> None:
+    labels = [0] * 10 + [1] * 5 + [2] * 2 + [3]
+    drawn = draw_share(labels, 0.2)
+    assert Counter(labels[row] for row in drawn) == {0: 2, 1: 1, 2: 1}
+    assert drawn == draw_share(labels, 0.2) == {4, 8, 11, 15}
+    assert Counter(labels[row] for row in draw_share(labels, 0.99)) == {0: 9, 1: 4, 2: 1}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import threading
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from reinit_bench.data.preparing.fetch import (
     download,
     fetched_by_hand,
     name_in,
+    unpacked_sha256,
 )
 
 CONTENT = bytes(range(256)) * 4096
@@ -177,3 +179,14 @@ def test_names_and_addresses_of_downloads() -> None:
     assert direct_address(drive) == (
         "https://drive.usercontent.google.com/download?id=1GDr1_x-k&export=download&confirm=t"
     )
+
+
+def test_a_repacked_file_is_known_by_what_it_holds(tmp_path: Path) -> None:
+    path = tmp_path / "file.gz"
+    for level in (1, 9):
+        path.write_bytes(gzip.compress(CONTENT, level))
+        assert unpacked_sha256(path) == SHA256
+    path.write_bytes(path.read_bytes()[:-9])
+    assert unpacked_sha256(path).startswith("none (Compressed file ended")
+    path.write_bytes(b"no gzip")
+    assert unpacked_sha256(path) == "none (Not a gzipped file (b'no'))"

@@ -94,12 +94,14 @@ def _lines(plan: Plan, results_dir: Path) -> list[str]:
 
 
 def _unprepared(plan: Plan) -> list[str]:
-    """Which datasets the runs still need, and the command that prepares them."""
-    waiting = {run.experiment.dataset["name"] for run in plan.runs if run.state != "done"}
+    """The commands that prepare what the runs still need; one for all datasets that need nothing but their name."""
+    waiting = {repr(run.experiment.dataset): run.experiment.dataset for run in plan.runs if run.state != "done"}
     if not waiting:
         return []
-    from reinit_bench.core.conf_dir import options
-    from reinit_bench.data.preparing.command import readiness
+    from reinit_bench.data.preparing.command import preparing
 
-    names = sorted(name for name in waiting & set(options("dataset")) if readiness(name) != "ready")
-    return [f"datasets not ready: reinit-bench prepare dataset={','.join(names)}"] if names else []
+    commands = sorted({command for section in waiting.values() if (command := preparing(section))})
+    alone = "reinit-bench prepare dataset="
+    names = [command.removeprefix(alone) for command in commands if " dataset." not in command]
+    together = [alone + ",".join(names)] if names else []
+    return [f"data not ready: {line}" for line in (*together, *(line for line in commands if " dataset." in line))]

@@ -13,9 +13,11 @@ from reinit_bench.core.errors import choose_from
 from reinit_bench.core.settings import ConfigError, instantiate
 from reinit_bench.data.cache import disk_bytes
 from reinit_bench.data.preparing.environment import run_jobs
-from reinit_bench.data.tfds_source import NotPrepared, Tfds
+from reinit_bench.data.tfds_by_name import TfdsByName
+from reinit_bench.data.tfds_source import CachedTfds, NotPrepared, Tfds
 
-TARGET = f"{Tfds.__module__}.{Tfds.__qualname__}"
+PINNED = f"{Tfds.__module__}.{Tfds.__qualname__}"
+BY_NAME = f"{TfdsByName.__module__}.{TfdsByName.__qualname__}"
 
 
 def command(arguments: Sequence[str], *, check: bool = False, console: Console | None = None) -> int:
@@ -74,16 +76,16 @@ def prepare(
         failed += problem is not None
         if problem is None:
             size = sum(disk_bytes(job.cache.path) for job in dataset.distinct_jobs)
-            problem = f"ready in {dataset.jobs['test'].root} ({size / 1e6:,.0f} MB)"
-        console.out(f"{name}: {problem}", highlight=False)
+            told = f"; {dataset.description}" if dataset.description else ""
+            problem = f"ready in {dataset.jobs['test'].root} ({size / 1e6:,.0f} MB){told}"
+        console.out(f"{dataset.builder if isinstance(dataset, TfdsByName) else name}: {problem}", highlight=False)
     return 1 if failed else 0
 
 
 def readiness(name: str) -> str:
     """`ready`, `missing` or `corrupt`, judged by the manifest and the files' sizes; quick."""
-    dataset = source(name)
     try:
-        if dataset is not None:
+        if name in preparable() and (dataset := source(name)) is not None:
             dataset.check(hashes=False)
     except NotPrepared as error:
         return error.state
@@ -93,8 +95,8 @@ def readiness(name: str) -> str:
 
 
 def preparable() -> list[str]:
-    """The options of conf/dataset that this command prepares, sorted."""
-    return [name for name in options("dataset") if source(name) is not None]
+    """The options of conf/dataset that this command prepares without being told a builder, sorted."""
+    return [name for name in options("dataset") if section(name).get("_target_") == PINNED]
 
 
 def section(name: str) -> dict[str, Any]:
@@ -110,19 +112,34 @@ def section(name: str) -> dict[str, Any]:
     return content.get("dataset", content)
 
 
-def source(name: str, overrides: Mapping[str, Any] | None = None) -> Tfds | None:
+def source(name: str, overrides: Mapping[str, Any] | None = None) -> CachedTfds | None:
     """The dataset of an option with fields replaced; None for one that needs no preparing.
 
     Raises:
         ConfigError: there is no such option or field.
     """
-    described = section(name)
-    if described.get("_target_") != TARGET:
+    fields = {**section(name), **(overrides or {})}
+    if fields.get("_target_") not in (PINNED, BY_NAME):
         return None
-    return instantiate({**described, **(overrides or {})}, "dataset")
+    # What a run takes from elsewhere, such as the content of what is prepared, does not matter for preparing it.
+    own = {key: value for key, value in fields.items() if not str(value).startswith("${")}
+    return instantiate({"name": name, **own}, "dataset")
 
 
-def _problem(dataset: Tfds, outcomes: Mapping[str, str | None], *, hashes: bool) -> str | None:
+def preparing(section: Mapping[str, Any]) -> str | None:
+    """The command that a run with this section `dataset` still needs; None if its data are ready, or are not TFDS's."""
+    if section.get("_target_") not in (PINNED, BY_NAME):
+        return None
+    try:
+        instantiate(section, "dataset").check(hashes=False)
+    except NotPrepared as error:
+        return error.command(section["name"])
+    except ConfigError:
+        return None
+    return None
+
+
+def _problem(dataset: CachedTfds, outcomes: Mapping[str, str | None], *, hashes: bool) -> str | None:
     """What keeps a dataset from being ready."""
     for job in dataset.distinct_jobs:
         if error := outcomes.get(job.title):

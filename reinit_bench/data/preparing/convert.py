@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,12 +15,16 @@ from rich.progress import MofNCompleteColumn, Progress
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.cache import Cache, CacheWriter
 from reinit_bench.data.pixels import Decoding
-from reinit_bench.data.preparing.draw import draw_per_class
+from reinit_bench.data.preparing.draw import draw_per_class, draw_share
 from reinit_bench.data.preparing.fill import fill
 from reinit_bench.data.preparing.job import Job
+from reinit_bench.data.preparing.roles import roles
 
 Record = tuple[bytes, int]
 """An encoded image and its class number."""
+
+Splits = dict[str, tuple[int, Iterable[Record]]]
+"""The number of images of each split, and the images."""
 
 READ_AT_ONCE = 32
 
@@ -28,25 +33,34 @@ def convert(job: Job, builder: Any, console: Console) -> Cache:
     """Write the cache of a prepared builder.
 
     Raises:
-        ConfigError: counts or classes are not the expected ones, or an image cannot be decoded.
+        ConfigError: splits, counts or classes are not the expected ones, or an image cannot be decoded.
     """
-    splits = _splits(job, builder)
+    served = _served(job, builder)
+    splits = _splits(job, builder, served)
     _check(job, builder, {split: count for split, (count, _) in splits.items()})
+    content = hashlib.sha256()
     with (
         CacheWriter(job.cache.path) as writer,
         Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=console) as progress,
     ):
         for split, (count, records) in splits.items():
             task = progress.add_task(f"{job.builder} {split}", total=count)
-            _fill(job, writer, split, count, progress.track(records, task_id=task), builder)
-        return writer.finish(_about(job))
+            tracked = progress.track(_hashed(split, records, content), task_id=task)
+            _fill(job, writer, split, count, tracked, builder)
+        return writer.finish(_about(job, builder, served, content.hexdigest()[:16]))
+
+
+def _hashed(split: str, records: Iterable[Record], content: hashlib._Hash) -> Iterator[Record]:
+    """The records, after each has entered the hash: what is decoded may depend on libraries, this does not."""
+    for image, label in records:
+        content.update(f"{split} {label} {len(image)} ".encode() + image)
+        yield image, label
 
 
 def _fill(job: Job, writer: CacheWriter, split: str, count: int, records: Iterable[Record], builder: Any) -> None:
     """Decode one split into the writer's arrays, one per size."""
     height, width, channels = builder.info.features["image"].shape
-    if job.side is None and None in (height, width):
-        raise ConfigError(f"{job.title}: its images differ in size; set dataset.stored_size")
+    channels = 1 if channels == 1 else 3
     arrays = {
         side: writer.images(split, side, (count, side or height, side or width, channels)) for side in job.sides(split)
     }
@@ -59,22 +73,53 @@ def _fill(job: Job, writer: CacheWriter, split: str, count: int, records: Iterab
 
     for row, reason in fill(arrays, images(), Decoding(channels=channels)).items():
         raise ConfigError(f"{job.title}: image {row} of {split} cannot be decoded: {reason}")
+    if without := int((labels < 0).sum()):
+        raise ConfigError(f"{job.title}: {without:,} images of its split for {split} have no label; name another split")
     writer.labels(split, labels)
 
 
-def _splits(job: Job, builder: Any) -> dict[str, tuple[int, Iterable[Record]]]:
-    """The number of images, and the images, of train and test, in an order that depends on the archive alone."""
-    present = [split for split in ("train", "test") if split in builder.info.splits]
-    if job.train_per_class is None:
-        return {
-            split: (
-                builder.info.splits[split].num_examples,
-                ((image, label) for image, label, _ in _read(builder, split)),
-            )
-            for split in present
-        }
-    pool = {(label, name): image for split in present for image, label, name in _read(builder, split)}
-    drawn, rest = draw_per_class(pool, job.train_per_class)
+def _served(job: Job, builder: Any) -> dict[str, str]:
+    """The builder's split that serves as train, validation or test."""
+    if job.splits is None:
+        return {split: split for split in ("train", "test") if split in builder.info.splits}
+    try:
+        return roles(job.splits, builder.info.splits)
+    except ConfigError as error:
+        raise ConfigError(f"{job.title}: {error}") from error
+
+
+def _splits(job: Job, builder: Any, served: dict[str, str]) -> Splits:
+    """The number of images, and the images, of each split, in an order that depends on the archive alone."""
+    if job.train_per_class is not None:
+        return _drawn_per_class(job.train_per_class, builder, served)
+    if "test" in served and served["test"] == served.get("train"):
+        return _held_out(job.test_fraction, builder, served)
+    return {part: (builder.info.splits[split].num_examples, _records(builder, split)) for part, split in served.items()}
+
+
+def _records(builder: Any, split: str, rows: Container[int] | None = None) -> Iterator[Record]:
+    """The images of a split, or those at some positions."""
+    for row, (image, label, _) in enumerate(_read(builder, split)):
+        if rows is None or row in rows:
+            yield image, label
+
+
+def _held_out(share: float, builder: Any, served: dict[str, str]) -> Splits:
+    """A share of train for testing, the rest to train on."""
+    labels = [label for _, label, _ in _read(builder, served["train"])]
+    test = draw_share(labels, share)
+    parts = {"train": set(range(len(labels))) - test, "test": test}
+    found: Splits = {part: (len(rows), _records(builder, served["train"], rows)) for part, rows in parts.items()}
+    if "validation" in served:
+        split = served["validation"]
+        found["validation"] = builder.info.splits[split].num_examples, _records(builder, split)
+    return found
+
+
+def _drawn_per_class(count: int, builder: Any, served: dict[str, str]) -> Splits:
+    """All images, of which `count` of each class are drawn for training; the others are the test split."""
+    pool = {(label, name): image for split in served.values() for image, label, name in _read(builder, split)}
+    drawn, rest = draw_per_class(pool, count)
     return {
         split: (len(keys), [(pool[key], key[0]) for key in keys]) for split, keys in (("train", drawn), ("test", rest))
     }
@@ -100,7 +145,7 @@ def _check(job: Job, builder: Any, found: dict[str, int]) -> None:
     if expected != {split: found[split] for split in expected}:
         raise ConfigError(f"{job.title} has {_words(found)}; expected {_words(expected)}")
     classes = builder.info.features["label"].num_classes
-    if classes != job.num_classes:
+    if job.num_classes not in (None, classes):
         raise ConfigError(f"{job.title} has {classes} classes; expected {job.num_classes}")
 
 
@@ -108,13 +153,15 @@ def _words(counts: dict[str, int]) -> str:
     return " and ".join(f"{count:,} {split} images" for split, count in counts.items())
 
 
-def _about(job: Job) -> dict[str, Any]:
+def _about(job: Job, builder: Any, served: dict[str, str], content: str) -> dict[str, Any]:
     return {
         "builder": job.builder,
         "config": job.config,
-        "version": job.version,
+        "version": str(builder.version),
         "tensorflow_datasets": tfds.__version__,
-        "num_classes": job.num_classes,
+        "num_classes": builder.info.features["label"].num_classes,
         "resize": "bilinear, half-pixel centres, no antialiasing" if job.side else None,
         "train_per_class": job.train_per_class,
+        "splits": served,
+        "content": content,
     }

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import shutil
 import threading
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from reinit_bench.data.preparing.fetch import (
     fetched_by_hand,
     link_or_copy,
     name_in,
+    unpacked_sha256,
     vouched_sha256,
 )
 from reinit_bench.data.preparing.job import Job
@@ -37,6 +40,7 @@ class Downloads:
         self.manual = manual_dir(Path(job.root), job.builder)
         self.folder = Path(job.root) / "downloads"
         self.failures: dict[str, str] = {}
+        self._taken: list[Path] = []
         self._cancel = threading.Event()
 
     def wanted(self, url: str) -> Wanted:
@@ -58,7 +62,8 @@ class Downloads:
                 continue
             wanted = self.wanted(url)
             accepted = {wanted.sha256, vouched_sha256(self.manual / wanted.name)}
-            if file_sha256(path) not in accepted:
+            content = self.job.contents.get(wanted.name)
+            if file_sha256(path) not in accepted and (content is None or unpacked_sha256(path) != content):
                 path.unlink()
                 dropped.append(wanted.name)
         return dropped
@@ -68,9 +73,11 @@ class Downloads:
         wanted = self.wanted(url)
         try:
             path = destination / wanted.name
-            own = fetched_by_hand(wanted, self.manual)
+            own = self._own(wanted)
             if own is not None:
-                link_or_copy(own, path)
+                # What belongs to the system gets no second name here: a copy cannot change it.
+                (link_or_copy if own.parent == self.manual else shutil.copyfile)(own, path)
+                self._taken.append(own.parent)  # by several threads
             else:
                 self._download(wanted, path)
         except Unfetched as error:
@@ -79,6 +86,31 @@ class Downloads:
             raise
         info = self.url_infos.get(url) or checksums.compute_url_info(path)
         return downloader.DownloadResult(path=resource.epath.Path(path), url_info=info)
+
+    def _own(self, wanted: Wanted) -> Path | None:
+        """A file of this machine to take instead of a download: one fetched by hand, or one with upstream's content.
+
+        Raises:
+            Unfetched: the user's file has another hash, and what it holds cannot be told.
+        """
+        expected = self.job.contents.get(wanted.name)
+        if expected is None or vouched_sha256(self.manual / wanted.name) is not None:
+            return fetched_by_hand(wanted, self.manual)
+        for folder in (self.manual, *map(Path, self.job.folders)):
+            path = folder / wanted.name
+            if not path.is_file():
+                continue
+            found = unpacked_sha256(path)
+            if found == expected:
+                return path
+            line = f"left aside: {path}: its unpacked SHA-256 is {found}, not {expected}"
+            self.progress.console.out(line, highlight=False)
+        return None
+
+    def taken(self) -> list[str]:
+        """What was taken from folders of this machine instead of being downloaded, a line for each folder."""
+        counts = sorted(Counter(self._taken).items())
+        return [f"{self.job.title}: {count} files taken from {folder}" for folder, count in counts]
 
     def _download(self, wanted: Wanted, path: Path) -> None:
         parts = self.folder / self.job.builder / "parts"

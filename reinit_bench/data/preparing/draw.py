@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from reinit_bench.core.settings import ConfigError
 
@@ -30,6 +30,21 @@ def draw_per_class(keys: Iterable[Key], count: int, seed: int = 0) -> tuple[list
         drawn.update(sorted(members, key=lambda key: _lot(key, seed))[:count])
     everything = [key for members in classes.values() for key in members]
     return [key for key in everything if key in drawn], [key for key in everything if key not in drawn]
+
+
+def draw_share(labels: Sequence[int], share: float, seed: int = 0) -> set[int]:
+    """Draw a share of each class, at least one example, but never all; returns positions in `labels`.
+
+    An example's lot is as in `draw_per_class`, with its position for a name.
+    """
+    classes: dict[int, list[int]] = defaultdict(list)
+    for row, number in enumerate(labels):
+        classes[number].append(row)
+    drawn: set[int] = set()
+    for number, rows in classes.items():
+        count = min(max(1, round(share * len(rows))), len(rows) - 1)
+        drawn.update(sorted(rows, key=lambda row: _lot((number, str(row)), seed))[:count])
+    return drawn
 
 
 def _lot(key: Key, seed: int) -> bytes:

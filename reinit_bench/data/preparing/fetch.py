@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import http.client
 import re
 import shutil
@@ -10,6 +12,7 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -133,6 +136,15 @@ def vouched_sha256(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     return words[0].lower() if words else None
+
+
+def unpacked_sha256(path: Path) -> str:
+    """SHA-256 of what a gzip file unpacks to; of a file that does not unpack, why not."""
+    try:
+        with gzip.open(path) as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except (OSError, EOFError, zlib.error) as error:
+        return f"none ({error})"
 
 
 def link_or_copy(source: Path, destination: Path) -> None:
