@@ -16,6 +16,7 @@ from factories import tiny_experiment
 from written import DOCS, PAGES, REPOSITORY, place
 
 import reinit_bench
+from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.config import Execution
 from reinit_bench.run.experiment import run_experiment
 from reinit_bench.training.interrupt import EXIT_INTERRUPTED
@@ -76,7 +77,7 @@ def test_pages_and_the_search_open_from_the_disk(site: Path) -> None:
 @pytest.mark.parametrize("page", PAGES, ids=place)
 def test_links_in_the_repository_lead_somewhere(page: Path) -> None:
     text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
-    generated = {"commands", "make", "run", "method", "model", "dataset", "trainer", "launcher", "studies"}
+    generated = {path.stem for path in conf_dir().iterdir()} | {"commands", "make", "run", "launcher", "studies"}
     for target, anchor in LINK.findall(text):
         if target.startswith(("http:", "https:")):
             continue

@@ -23,6 +23,7 @@ from reinit_bench.data.task import Task, load_task
 from reinit_bench.methods.base import Context, Mask, Redraw, Reinitializer, full_mask
 from reinit_bench.methods.lw import Lw
 from reinit_bench.methods.wels import Wels
+from reinit_bench.models.blocknet import norm_names
 from reinit_bench.models.initializers import HeNormal, initialize
 from reinit_bench.models.mlp import Mlp
 from reinit_bench.models.scnn import Scnn
@@ -174,7 +175,10 @@ def test_lw_redraws_exactly_what_lies_above_block_k_of_a_resnet(k: int) -> None:
     resets.begin(round_)
     below = {name for name in net.names_in_blocks(1, k) if net.get_parameter(name).dim() > 1}
     filled = {f"lambdas.{k - 1}.{kind}" for kind in ("mean", "std")}
-    assert changed_names(before, net) == set(net.names_above(k)) | below | filled
+    above = set(net.names_above(k))
+    norms = {name.rpartition(".")[0] for name in norm_names(net) if name in above}
+    statistics = {name for name in before if name.rpartition(".")[0] in norms} - above
+    assert changed_names(before, net) == above | statistics | below | filled
     for name in below:  # only rescaled
         ratio = net.get_parameter(name) / before[name]
         assert torch.allclose(ratio, ratio.flatten()[0])
