@@ -303,7 +303,7 @@ def branching(x: Tensor, a: nn.Module) -> Tensor:
         (nn.Sequential(nn.ConvTranspose2d(1, 2, 3)), "ConvTranspose2d in layer 0"),
         (nn.Sequential(nn.Linear(4, 4), Scaled()), "mul with a tensor that has no channels in layer 1"),
         (Function(lambda x, a: a(x, x, x)[0], a=nn.MultiheadAttention(4, 2)), "MultiheadAttention in layer layers.a"),
-        (nn.TransformerEncoderLayer(4, 2), "its forward pass, which cannot be traced ("),
+        (nn.TransformerEncoderLayer(4, 2), "MultiheadAttention in layer self_attn"),
         (Function(branching, a=nn.Linear(4, 4)), "its forward pass, which cannot be traced (symbolically traced"),
         (nn.Sequential(nn.ReLU()), "the network's input, which no layer reads"),
         (nn.utils.parametrizations.weight_norm(nn.Linear(4, 2)), "linear"),

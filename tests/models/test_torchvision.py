@@ -11,6 +11,7 @@ import pytest
 import torch
 from bits import bit_equal
 from factories import tiny_experiment
+from observers import LossRecorder
 from torch import nn
 from torchvision import models
 
@@ -29,6 +30,7 @@ from reinit_bench.models.torchvision import WITH_WIDTH, TorchvisionNet
 from reinit_bench.models.vit_tiny import VitTiny
 from reinit_bench.models.wrapped import WrappedNet
 from reinit_bench.run.components import Assembly, Components, assemble
+from reinit_bench.run.experiment import run_experiment
 from reinit_bench.training.optimizer import make_optimizer
 
 BLOCKS = {
@@ -284,6 +286,30 @@ def test_channels_can_be_followed(arch: str) -> None:
 def test_or_the_method_says_that_it_does_not_apply(arch: str) -> None:
     with pytest.raises(NotFollowed, match=r"^method redo does not apply: the network's channels cannot be .*[^\n]$"):
         channels_of(on_meta(arch, size=224), "redo")
+
+
+# --- whole runs ---
+
+
+def test_the_title_of_a_run_names_the_architecture() -> None:
+    assert tiny_experiment("model=torchvision", "model.arch=vgg11").title.startswith("digits torchvision vgg11 ")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", ["resnet18", "vit_tiny"])
+def test_compiled_or_not_it_trains_alike(model: str, tmp_path: Path) -> None:
+    """With lambda layers that are filled between two rounds."""
+    sizes = ("model.width=0.0625", "trainer.batch_size=27", "trainer.max_steps=2", "trainer.validation_fraction=0.1")
+    experiment = tiny_experiment(f"model={model}", "method=lw", "method.schedule=[1,2,3]", *sizes)
+    losses = []
+    for compiled in ("none", "eager"):
+        recorder = LossRecorder()
+        execution = Execution(results_dir=tmp_path / compiled, device="cpu", compile=compiled, diagnostics=False)
+        run_experiment(experiment, execution, observer=recorder)
+        losses.append(recorder.epochs)
+    assert len(losses[0]) == 3
+    for plain, compiled in zip(*losses, strict=True):
+        assert compiled == pytest.approx(plain, rel=1e-3)
 
 
 # --- pretrained weights ---
