@@ -194,7 +194,8 @@ class Experiment:
             self.augmentation["name"] if self.augmentation["name"] != "none" else "",
             f"dropout {self.dropout['rate']:g}" if self.dropout["rate"] else "",
         ]
-        words = [self.dataset["name"], self.model["name"], self.method["name"], *filter(None, extra)]
+        model = self.model.get("_label_") or self.model["name"]  # which of torchvision's, too
+        words = [self.dataset["name"], model, self.method["name"], *filter(None, extra)]
         return f"{' '.join(words)} seed {self.seed}"
 
 

@@ -40,10 +40,9 @@ def measure(net: BlockNet, task: Task, seed: int) -> Iterator[tuple[str, Any]]:
 def head_of(net: BlockNet) -> nn.Linear:
     """The classifier head: the network's last dense layer."""
     names = net.names_in_head()
-    if not names:
-        raise ValueError("the network has no dense layer, so it has no classifier head")
-    head = net.get_submodule(names[0].rpartition(".")[0])
-    assert isinstance(head, nn.Linear)
+    head = net.get_submodule(names[0].rpartition(".")[0]) if names else None
+    if not isinstance(head, nn.Linear):
+        raise ValueError("the network has no dense layer that could be its head")
     return head
 
 

@@ -122,7 +122,7 @@ class Redraw(Reinitializer):
 
     def scaled(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Fresh values with the kernels multiplied by `fresh_scale`."""
-        return {name: value * self.fresh_scale if is_kernel(value) else value for name, value in values.items()}
+        return {name: value * self.fresh_scale if is_kernel(name, value) else value for name, value in values.items()}
 
 
 def acts_while_training(method: Reinitializer) -> bool:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from reinit_bench.core.settings import setting
 from reinit_bench.methods.base import Context, Reinitializer
-from reinit_bench.models.blocknet import BlockNet, norm_names
+from reinit_bench.models.blocknet import BlockNet, is_kernel, norm_names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +48,10 @@ class Dash(Reinitializer):
 
 
 def shrinkable(net: BlockNet) -> set[str]:
-    """Kernels and biases, without the norms' scales and shifts."""
-    return {name for name, _ in net.named_parameters()} - set(norm_names(net))
+    """Kernels and biases, without the norms' scales and shifts (and a transformer's tokens and tables)."""
+    return {name for name, value in net.named_parameters() if is_kernel(name, value) or value.dim() < 2} - set(
+        norm_names(net)
+    )
 
 
 def pieces(value: Tensor) -> Tensor:

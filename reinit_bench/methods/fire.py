@@ -46,9 +46,17 @@ class Fire(Reinitializer):
 
 
 def fused_projections(net: BlockNet) -> set[str]:
-    """Names of the kernels that hold an attention's queries, keys and values, one upon the other."""
-    attentions = [(name, part) for name, part in net.named_modules() if isinstance(part, nn.MultiheadAttention)]
-    return {f"{name}.in_proj_weight" for name, part in attentions if part.in_proj_weight is not None}
+    """Names of the kernels that hold an attention's queries, keys and values, one upon the other.
+
+    Torch's own, and dense layers by the names that they have in torchvision's and timm's transformers.
+    """
+    found = set()
+    for name, part in net.named_modules():
+        if isinstance(part, nn.MultiheadAttention) and part.in_proj_weight is not None:
+            found.add(f"{name}.in_proj_weight")
+        elif isinstance(part, nn.Linear) and name.rpartition(".")[2] in ("qkv", "to_qkv"):
+            found.add(f"{name}.weight")
+    return found
 
 
 def isometry(kernel: Tensor, iterations: int) -> Tensor:

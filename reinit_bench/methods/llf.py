@@ -35,7 +35,7 @@ class Llf(Redraw):
             return {}
         first = self.first_block or net.num_blocks // 2 + 1
         norms, mask = set(norm_names(net)), full_mask(net, net.names_above(first - 1))
-        return {name: chosen for name, chosen in mask.items() if self._is_reset(name in norms, is_kernel(chosen))}
+        return {name: chosen for name, chosen in mask.items() if self._is_reset(name in norms, is_kernel(name, chosen))}
 
     def _is_reset(self, in_norm: bool, in_kernel: bool) -> bool:
         return self.reset_norms if in_norm else in_kernel or self.reset_biases

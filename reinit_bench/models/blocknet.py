@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -104,7 +105,12 @@ class BlockNet(nn.Module):
     Args:
         blocks: the paper's K blocks; block k's output is what Algorithm 1 normalizes (pooling included).
         top: what follows: pooling, dense layers, the classifier head. `nn.Identity()` if the head is a block.
+
+    Attributes:
+        pretrained: names of the parameters whose values are not to be drawn: they came with the network.
     """
+
+    pretrained: frozenset[str] = frozenset()
 
     def __init__(self, blocks: Iterable[nn.Module], top: nn.Module) -> None:
         super().__init__()
@@ -207,14 +213,32 @@ def modes_kept(net: nn.Module) -> Iterator[None]:
             module.training = mode
 
 
-def is_kernel(parameter: Tensor) -> bool:
-    """Whether a parameter is a convolution's or dense layer's kernel (not a bias, not a norm's scale or shift)."""
-    return parameter.dim() >= 2
+NO_KERNELS: Mapping[str, tuple[float, float]] = {
+    "class_token": (0.0, 0.0),
+    "cls_token": (0.0, 0.02),
+    "pos_embedding": (0.0, 0.02),
+    "pos_embed": (0.0, 0.02),
+    "relative_position_bias_table": (0.0, 0.02),
+    "layer_scale": (1e-6, 0.0),
+    "logit_scale": (math.log(10.0), 0.0),
+}
+"""What has the shape of a kernel and is added or multiplied: tokens, tables of positions and scales of transformers.
+
+By the last part of the parameter's name: mean and deviation of fresh values, as torchvision and timm draw them.
+"""
+
+
+def is_kernel(name: str, parameter: Tensor) -> bool:
+    """Whether a parameter is a convolution's, dense layer's or attention's kernel.
+
+    It has two dimensions or more, which biases and the norms' scales and shifts have not, and is none of `NO_KERNELS`.
+    """
+    return parameter.dim() >= 2 and name.rpartition(".")[2] not in NO_KERNELS
 
 
 def kernel_names(net: nn.Module, names: Sequence[str] | None = None) -> tuple[str, ...]:
     """Names of the kernels of `net`; if `names` is given, of those among them."""
     chosen = None if names is None else set(names)
     return tuple(
-        name for name, value in net.named_parameters() if is_kernel(value) and (chosen is None or name in chosen)
+        name for name, value in net.named_parameters() if is_kernel(name, value) and (chosen is None or name in chosen)
     )

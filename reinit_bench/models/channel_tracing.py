@@ -371,6 +371,9 @@ class _Walk:
 
 
 def _traced(net: nn.Module) -> fx.Graph:
+    for name, layer in net.named_modules():
+        if isinstance(layer, nn.MultiheadAttention):  # named first: tracing would stumble over what is around it
+            raise _Unknown(f"{type(layer).__name__} in layer {name}")
     was_training = net.training
     net.eval()
     try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from reinit_bench.core.randomness import stream
 from reinit_bench.core.settings import Settings, setting
-from reinit_bench.models.blocknet import is_kernel, norm_names
+from reinit_bench.models.blocknet import NO_KERNELS, is_kernel, norm_names
 
 # The standard deviation of a standard normal truncated at two standard deviations; truncation removes 4 * density /
 # mass of its variance.
@@ -42,9 +42,12 @@ class Initializer(Settings):
         scales = {name for name in norm_names(net) if name.endswith(".weight")}
         values = {}
         for name in names:
-            old = parameters[name]
-            if is_kernel(old):
+            old, word = parameters[name], name.rpartition(".")[2]
+            if is_kernel(name, old):
                 new = self.draw(old, stream(seed, *purpose, name))
+            elif word in NO_KERNELS:
+                mean, deviation = NO_KERNELS[word]
+                new = torch.empty(old.shape).normal_(mean, deviation, generator=stream(seed, *purpose, name))
             else:
                 new = torch.full(old.shape, 1.0 if name in scales else 0.0)
             values[name] = new.to(device=old.device, dtype=old.dtype)
@@ -89,14 +92,16 @@ def initial_values(
     """Fresh values for the named parameters of `net`, on the parameters' devices (the eta of equation (1)).
 
     Each parameter has its own stream (`seed`, `purpose`, its name): what is drawn for one never depends on which others
-    are drawn. Kernels come from the initializer, biases are 0, norm scales 1.
+    are drawn. Kernels come from the initializer, biases are 0, norm scales 1; for the rest see `blocknet.NO_KERNELS`.
     """
     return initializer.values(net, names, seed, *purpose)
 
 
 @torch.no_grad()
-def initialize(net: nn.Module, initializer: Initializer, seed: int, *purpose: str | int) -> None:
-    """Set every parameter of `net` to fresh initial values."""
-    parameters = dict(net.named_parameters())
+def initialize(
+    net: nn.Module, initializer: Initializer, seed: int, *purpose: str | int, kept: Collection[str] = ()
+) -> None:
+    """Set every parameter of `net` to fresh initial values, but for those in `kept`."""
+    parameters = {name: value for name, value in net.named_parameters() if name not in kept}
     for name, value in initial_values(net, initializer, parameters, seed, *purpose).items():
         parameters[name].copy_(value)

@@ -156,6 +156,8 @@ class Architecture(Settings):
     """Base of every architecture: one subclass per file, one yaml each."""
 
     section: ClassVar[str] = "model"
+    halvings: ClassVar[int] = 0
+    """Number of 2x2 poolings without padding: each side of an image needs at least 2 ** halvings pixels."""
 
     width: float = setting(1.0, above=0)
     """Multiplies every number of filters and hidden units; the paper uses 1."""
@@ -177,29 +179,6 @@ class Architecture(Settings):
         """`n`, a number of filters or units of the published network, times the width: rounded half up, at least 1."""
         return max(1, math.floor(n * self.width + 0.5))
 
-    @classmethod
-    def label(cls) -> str:
-        """The architecture's name in messages."""
-        return cls.__name__.lower()
-
-
-@dataclass(frozen=True, kw_only=True)
-class ImageArchitecture(Architecture):
-    """Base of the convolutional architectures."""
-
-    halvings: ClassVar[int] = 0
-    """Number of 2x2 poolings without padding: each side of an image needs at least 2 ** halvings pixels."""
-
-    norm: str = setting("group", choices=("group", "batch", "none"))
-    """group: the paper's layer norm, GroupNorm with one group; batch: BatchNorm; none: biases take its place."""
-    norm_epsilon: float = setting(1e-3, above=0)
-    """Added to each norm's variance; 1e-3 is the default of the authors' framework, 1e-5 of PyTorch."""
-
-    @property
-    def norms(self) -> Norms:
-        """What makes the norms."""
-        return Norms(self.norm, self.norm_epsilon)
-
     def image_shape(self, input_shape: tuple[int, ...]) -> tuple[int, int, int]:
         """`input_shape` as (channels, height, width).
 
@@ -217,3 +196,22 @@ class ImageArchitecture(Architecture):
             reason = f" ({self.halvings} 2x2 poolings)" if self.halvings else ""
             raise ConfigError(f"{self.label()} needs image_size of at least {least}{reason}; got {min(height, width)}")
         return channels, height, width
+
+    def label(self) -> str:
+        """The architecture's name in messages."""
+        return type(self).__name__.lower()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageArchitecture(Architecture):
+    """Base of the convolutional architectures."""
+
+    norm: str = setting("group", choices=("group", "batch", "none"))
+    """group: the paper's layer norm, GroupNorm with one group; batch: BatchNorm; none: biases take its place."""
+    norm_epsilon: float = setting(1e-3, above=0)
+    """Added to each norm's variance; 1e-3 is the default of the authors' framework, 1e-5 of PyTorch."""
+
+    @property
+    def norms(self) -> Norms:
+        """What makes the norms."""
+        return Norms(self.norm, self.norm_epsilon)

@@ -99,7 +99,7 @@ class WrappedNet(BlockNet):
         return tuple(name for name, k in self._places().items() if k > self.num_blocks)
 
     def names_in_head(self) -> tuple[str, ...]:
-        """Names of the classifier head's parameters: the dense layer that is called last."""
+        """Names of the classifier head's parameters: the dense layer that is called last; without any, convolution."""
         return tuple(name for name in self._places() if self._head and name.startswith(f"{self._head}."))
 
     def _places(self) -> dict[str, int]:
@@ -113,11 +113,13 @@ class WrappedNet(BlockNet):
     def _record(self, x: Tensor) -> tuple[list[tuple[int, Any]], str]:
         """The blocks as they are called, with their outputs' nodes in the autograd graph; and the head's name."""
         calls: list[tuple[int, Any]] = []
-        dense: list[str] = []
+        layers: list[tuple[bool, str]] = []
         notes = [
-            module.register_forward_hook(lambda _, __, ___, name=name: dense.append(name))
+            module.register_forward_hook(
+                lambda layer, _, __, name=name: layers.append((isinstance(layer, nn.Linear), name))
+            )
             for name, module in self.named_modules()
-            if isinstance(module, nn.Linear)
+            if isinstance(module, (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d))
         ]
         trained = [(value, value.requires_grad) for value in self.parameters()]
         try:
@@ -132,7 +134,8 @@ class WrappedNet(BlockNet):
                 note.remove()
             for value, was_trained in trained:
                 value.requires_grad_(was_trained)
-        return calls, dense[-1] if dense else ""
+        heads = [name for is_dense, name in layers if is_dense] or [name for _, name in layers]
+        return calls, heads[-1] if heads else ""
 
     @contextmanager
     def _watched(self, watch: Watch) -> Iterator[None]:

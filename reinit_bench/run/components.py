@@ -59,6 +59,8 @@ class Assembly:
     initial_norms: Mapping[str, float]
     """Each kernel's Frobenius norm at initialization, which rescaling restores."""
     rounds: tuple[Round, ...]
+    pretrained: Mapping[str, Tensor]
+    """The parameters that came with the network, as they were at initialization."""
 
     def context(self, current: Round) -> Context:
         """What the method may know at the start of this round."""
@@ -76,8 +78,9 @@ class Assembly:
 
     def _initial(self) -> dict[str, Tensor]:
         # Drawn again when a method asks: keeping them would cost every run the memory of a second network.
-        names = [name for name, _ in self.net.named_parameters()]
-        return initial_values(self.net, self.components.initializer, names, self.experiment.seed, "initialize")
+        names = [name for name, _ in self.net.named_parameters() if name not in self.pretrained]
+        drawn = initial_values(self.net, self.components.initializer, names, self.experiment.seed, "initialize")
+        return {**drawn, **self.pretrained}
 
 
 def assemble(components: Components, experiment: Experiment, task: Task) -> Assembly:
@@ -96,13 +99,17 @@ def assemble(components: Components, experiment: Experiment, task: Task) -> Asse
             f"dataset.growth has {len(task.growth)} shares, but {experiment.method['name']} has {len(rounds)} "
             f"round{'s' if len(rounds) > 1 else ''}; the baseline on growing data is method=restart"
         )
-    return Assembly(experiment, components, task, net, norms, rounds)
+    pretrained = {name: parameters[name].detach().clone() for name in net.pretrained}
+    return Assembly(experiment, components, task, net, norms, rounds, pretrained)
 
 
 def build_network(components: Components, experiment: Experiment, task: Task) -> BlockNet:
-    """The experiment's network, initialized from its seed, on the task's device; channels last for images."""
+    """The experiment's network, initialized from its seed, on the task's device; channels last for images.
+
+    Parameters that came with values keep them.
+    """
     net = components.architecture.build(task.input_shape, task.num_classes, float(experiment.dropout["rate"]))
-    initialize(net, components.initializer, experiment.seed, "initialize")
+    initialize(net, components.initializer, experiment.seed, "initialize", kept=net.pretrained)
     if len(task.input_shape) == 3:
         net = net.to(memory_format=torch.channels_last)
     return net.to(task.device)

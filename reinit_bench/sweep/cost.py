@@ -25,6 +25,8 @@ START_SECONDS = 10.0
 EPOCHS_OF_A_ROUND = 100
 GIGA_MACS = 4.0
 """Assumed for a model whose file states none (`_giga_macs_`)."""
+BLOCKS = 16
+"""Assumed for a model that neither names its blocks nor states their number (`_blocks_`)."""
 EXAMPLES = 10_000
 """Assumed for a dataset that states none."""
 
@@ -79,10 +81,15 @@ class Rates:
 def modelled_steps(experiment: Experiment) -> float:
     """Steps of all rounds, each until convergence or its limit; the baseline's only round has the budget of all."""
     method, trainer = experiment.method, experiment.trainer
-    planned = len(method.get("schedule") or ()) or int(experiment.model.get("_blocks_") or 1)
+    planned = len(method.get("schedule") or ()) or blocks(experiment.model)
     rounds = planned * int(method.get("repeats") or 1)
     alone = int(method.get("_rounds_") or rounds)
     return alone * first_round_steps(experiment, trainer.max_steps * rounds / alone)
+
+
+def blocks(model: Mapping[str, Any]) -> int:
+    """The paper's K, as far as it is known without building the network."""
+    return len(model.get("blocks") or ()) or int(model.get("_blocks_") or BLOCKS)
 
 
 def first_round_steps(experiment: Experiment, limit: float) -> float:
@@ -108,9 +115,7 @@ def _step_setting(experiment: Experiment, on: str) -> _Setting:
     model = experiment.model
     return (
         on,
-        model["name"],
-        model.get("arch"),
-        model.get("width"),
+        *(model.get(name) for name in ("name", "arch", "stem", "width")),
         experiment.image_size,
         experiment.precision,
         experiment.trainer.batch_size,
@@ -119,8 +124,9 @@ def _step_setting(experiment: Experiment, on: str) -> _Setting:
 
 
 def _length_setting(experiment: Experiment) -> _Setting:
-    data, trainer = experiment.dataset, experiment.trainer
-    size = (data["name"], data.get("train_examples"), experiment.model["name"], experiment.image_size)
+    data, model, trainer = experiment.dataset, experiment.model, experiment.trainer
+    net = (model["name"], model.get("arch"), len(model.get("blocks") or ()))
+    size = (data["name"], data.get("train_examples"), *net, experiment.image_size)
     method = (experiment.method["name"], experiment.method.get("repeats"))
     return (*size, *method, trainer.max_steps, trainer.batch_size, trainer.schedule == "cosine")
 

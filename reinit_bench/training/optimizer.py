@@ -16,14 +16,17 @@ def make_optimizer(net: nn.Module, trainer: Trainer, frozen: Set[str] = frozense
 
     `sam` is SGD: where the gradient is taken is the loop's business. Adam's betas and epsilon are torch's.
     """
-    trained = [value for name, value in net.named_parameters() if name not in frozen]
+    trained = {name: value for name, value in net.named_parameters() if name not in frozen}
     groups = [
-        {"params": [p for p in trained if is_kernel(p)], "weight_decay": gradient_decay(trainer)},
-        {"params": [p for p in trained if not is_kernel(p)], "weight_decay": 0.0},
+        {
+            "params": [value for name, value in trained.items() if is_kernel(name, value)],
+            "weight_decay": gradient_decay(trainer),
+        },
+        {"params": [value for name, value in trained.items() if not is_kernel(name, value)], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
     # On a GPU one fused kernel does the whole step; on the CPU fusing gains nothing.
-    on_gpu = bool(trained) and all(p.is_cuda for p in trained)
+    on_gpu = bool(trained) and all(p.is_cuda for p in trained.values())
     if trainer.optimizer in ("adam", "adamw"):
         kind = torch.optim.AdamW if trainer.optimizer == "adamw" else torch.optim.Adam
         return kind(groups, lr=trainer.lr, fused=on_gpu, foreach=not on_gpu)

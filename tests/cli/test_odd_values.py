@@ -107,7 +107,7 @@ def test_plan_reads_what_a_sweep_reads(capsys: pytest.CaptureFixture[str]) -> No
         "dataset=digits",
         "++seed=1,2",
         "method=glob([lw,fc])",
-        "model=glob(*,exclude=[vgg*,mlp])",
+        "model=glob([scnn,mobilenet,resnet5*])",
         "results_dir='a b'",
     ]
     assert main(["plan", *words]) == 0

@@ -13,15 +13,24 @@ from reinit_bench.core.randomness import stream
 from reinit_bench.core.rounds import Round
 from reinit_bench.methods.base import Context, Mask, Reinitializer, begin_round
 from reinit_bench.methods.layerwise import frobenius
-from reinit_bench.models.blocknet import BlockNet, kernel_names
+from reinit_bench.models.blocknet import BlockNet, kernel_names, norm_names
 from reinit_bench.models.initializers import HeNormal, initialize
 from reinit_bench.models.mlp import Mlp
 from reinit_bench.models.mobilenet import MobileNet
+from reinit_bench.models.resnet18 import ResNet18
 from reinit_bench.models.scnn import Scnn
+from reinit_bench.models.vit_tiny import VitTiny
 
-SHAPES = {"scnn": (1, 8, 8), "mlp": (7,), "mobilenet": (1, 8, 8)}
-ARCHITECTURES = {"scnn": Scnn(width=1 / 16), "mlp": Mlp(hidden=(12, 9)), "mobilenet": MobileNet(width=1 / 32)}
-"""scnn: K = 4 blocks of 2 and 4 filters; mlp: K = 3 layers of 12, 9 and 3 units; mobilenet: several kernels a block."""
+SHAPES = {"scnn": (1, 8, 8), "mlp": (7,), "mobilenet": (1, 8, 8), "resnet18": (1, 8, 8), "vit_tiny": (1, 8, 8)}
+ARCHITECTURES = {
+    "scnn": Scnn(width=1 / 16),
+    "mlp": Mlp(hidden=(12, 9)),
+    "mobilenet": MobileNet(width=1 / 32),
+    "resnet18": ResNet18(width=1 / 16, stem="small"),
+    "vit_tiny": VitTiny(width=1 / 16),
+}
+"""scnn: K = 4 blocks of 2 and 4 filters; mlp: K = 3 layers of 12, 9 and 3 units; mobilenet: several kernels a block;
+resnet18 and vit_tiny: networks that are wrapped, K = 8 and 12."""
 
 
 def build(model: str, dropout_rate: float = 0.0) -> BlockNet:
@@ -89,5 +98,5 @@ class FakeRun:
         """Equation (1)'s eta for one parameter in round `index`, from its stream, by hand."""
         value = self.parameters[name]
         if value.dim() < 2:
-            return torch.full(value.shape, 1.0 if name.endswith("norm.weight") else 0.0)
+            return torch.full(value.shape, 1.0 if name in norm_names(self.net) and name.endswith("weight") else 0.0)
         return HeNormal().draw(value, stream(self.seed, "reinitialize", index, name))

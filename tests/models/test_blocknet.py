@@ -133,4 +133,6 @@ def test_kernels_are_neither_biases_nor_norms(meta) -> None:
     kernels = kernel_names(net)
     assert kernels == (*(f"blocks.{k}.conv.weight" for k in range(4)), "top.hidden.dense.weight", "top.head.weight")
     assert kernel_names(net, net.names_in_top()) == kernels[4:]
-    assert [is_kernel(torch.zeros(shape)) for shape in [(), (3,), (3, 2), (3, 1, 3, 3)]] == [False, False, True, True]
+    shapes = [(), (3,), (3, 2), (3, 1, 3, 3)]
+    assert [is_kernel("layer.weight", torch.zeros(shape)) for shape in shapes] == [False, False, True, True]
+    assert not is_kernel("encoder.pos_embedding", torch.zeros(1, 3, 2))

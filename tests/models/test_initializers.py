@@ -71,7 +71,7 @@ def test_initialize_sets_biases_to_zero_scales_to_one_and_draws_kernels() -> Non
     scales = {f"{name}.weight" for name, module in net.named_modules() if isinstance(module, nn.GroupNorm)}
     assert len(scales) == 5
     for name, value in net.named_parameters():
-        if is_kernel(value):
+        if is_kernel(name, value):
             assert value.unique().numel() > 0.9 * value.numel(), name
         else:
             assert value.unique().tolist() == [1.0 if name in scales else 0.0], name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from reinit_bench.core.settings import ConfigError, instantiate
 from reinit_bench.models.blocknet import BlockNet, Dropout
 from reinit_bench.models.initializers import HeNormal, initialize
 from reinit_bench.models.layers import Architecture
+from reinit_bench.models.wrapped import WrappedNet
 
 YAMLS = sorted((conf_dir() / "model").glob("*.yaml"))
 IMAGE_YAMLS = [path for path in YAMLS if yaml.safe_load(path.read_text())["_min_image_size_"] is not None]
@@ -35,8 +37,11 @@ def section(path: Path) -> dict[str, Any]:
 
 
 def input_shape(section: dict[str, Any]) -> tuple[int, ...]:
-    smallest = section["_min_image_size_"]
-    return (6,) if smallest is None else (3, max(smallest, 16), max(smallest, 16))
+    if section["_min_image_size_"] is None:
+        return (6,)
+    # torch 2.15 on the CPU: a 3x3 convolution of stride 2 of one pixel in bfloat16 may have gradients of NaN.
+    size = max(section["_min_image_size_"], 32 if "stem" in section else 16)
+    return (3, size, size)
 
 
 def narrow(section: dict[str, Any]) -> Architecture:
@@ -60,6 +65,24 @@ def seed_dropouts(net: nn.Module, seed: int) -> None:
     for layer in net.modules():
         if isinstance(layer, Dropout):
             layer.generator = generator
+
+
+def blocks_of(net: BlockNet) -> list[nn.Module]:
+    return [net.model.get_submodule(name) for name in net.block_names] if isinstance(net, WrappedNet) else [*net.blocks]
+
+
+def without_lambdas(net: BlockNet) -> nn.Module:
+    return copy.deepcopy(net).unwrap() if isinstance(net, WrappedNet) else nn.Sequential(*net.blocks, net.top)
+
+
+def after_last_block(net: BlockNet, x: Tensor, value: Tensor) -> Tensor:
+    """The logits, where the last lambda puts out `value`."""
+    if not isinstance(net, WrappedNet):
+        return net.top(value)
+    handle = blocks_of(net)[-1].register_forward_hook(lambda *_: value)
+    logits = net(torch.zeros_like(x))
+    handle.remove()
+    return logits
 
 
 def fill_lambdas(net: BlockNet) -> None:
@@ -97,7 +120,7 @@ def test_smallest_image_works_and_a_smaller_one_is_refused(section: dict[str, An
 
 def test_inputs_of_another_rank_are_refused(section: dict[str, Any]) -> None:
     wrong = (3, 64, 64) if section["_min_image_size_"] is None else (64,)
-    with pytest.raises(ConfigError, match=f"^{section['name']} needs "):
+    with pytest.raises(ConfigError, match=f"^{section.get('arch', section['name'])} needs "):
         narrow(section).build(wrong, CLASSES, 0.0)
 
 
@@ -132,17 +155,14 @@ def test_forward_is_the_last_block_its_lambda_and_the_top(section: dict[str, Any
     fill_lambdas(net)
     x = inputs(section)
     last = net.lambda_of(net.num_blocks)(net.block_output(x, net.num_blocks))
-    assert torch.equal(net(x), net.top(last))
+    assert torch.equal(net(x), after_last_block(net, x, last))
 
 
 @torch.no_grad()
 def test_lambdas_change_nothing_before_they_are_filled(section: dict[str, Any], net: BlockNet) -> None:
     net.eval()
     keys, x = list(net.state_dict()), inputs(section)
-    plain = x
-    for block in net.blocks:
-        plain = block(plain)
-    plain = net.top(plain)
+    plain = without_lambdas(net)(x)
     assert torch.equal(net(x), plain)
     fill_lambdas(net)
     assert list(net.state_dict()) == keys
@@ -188,9 +208,11 @@ def test_channels_last_computes_the_same(section: dict[str, Any], net: BlockNet)
     net.to(memory_format=torch.channels_last)
     x = x.to(memory_format=torch.channels_last)
     layouts: list[bool] = []
-    for block in net.blocks:
+    for block in blocks_of(net):
         block.register_forward_hook(
-            lambda _, __, output: layouts.append(output.is_contiguous(memory_format=torch.channels_last))
+            lambda _, __, output: layouts.append(
+                output.dim() == 3 or output.is_contiguous(memory_format=torch.channels_last)
+            )
         )
     torch.testing.assert_close(net(x), expected, rtol=1e-4, atol=1e-5)
     assert layouts == [True] * net.num_blocks
@@ -209,11 +231,13 @@ def test_bfloat16_trains(section: dict[str, Any], net: BlockNet) -> None:
 
 
 def test_the_yaml_states_the_blocks_that_the_class_builds(section: dict[str, Any], net: BlockNet) -> None:
-    assert section["_blocks_"] == net.num_blocks
+    assert section["_blocks_"] in (net.num_blocks, None)
 
 
 @pytest.mark.slow
 def test_the_yaml_states_the_multiply_adds_of_one_forward_pass(section: dict[str, Any]) -> None:
+    if section["_giga_macs_"] is None:
+        pytest.skip("states none")
     shape = (6,) if section["_min_image_size_"] is None else (3, 224, 224)
     with torch.device("meta"):
         net = instantiate(section, "model").build(shape, 100, 0.0).eval()
@@ -224,8 +248,14 @@ def test_the_yaml_states_the_multiply_adds_of_one_forward_pass(section: dict[str
         outputs = output.numel() if isinstance(layer, nn.Linear) else output[0].numel()
         counted += outputs * layer.weight[0].numel()
 
+    def count_projections(layer: nn.MultiheadAttention, inputs: tuple[Tensor, ...], output: tuple[Tensor, ...]) -> None:
+        nonlocal counted
+        counted += inputs[0].shape[1] * (layer.in_proj_weight.numel() + layer.out_proj.weight.numel())
+
     for layer in net.modules():
         if isinstance(layer, nn.Conv2d | nn.Linear):
             layer.register_forward_hook(count)
+        elif isinstance(layer, nn.MultiheadAttention):
+            layer.register_forward_hook(count_projections)
     net(torch.empty(1, *shape, device="meta"))
     assert counted / 1e9 == pytest.approx(section["_giga_macs_"], rel=0.02, abs=1e-4)

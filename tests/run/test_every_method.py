@@ -16,6 +16,7 @@ from observers import InterruptAfter
 
 from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.config import Execution, Experiment
+from reinit_bench.core.settings import ConfigError
 from reinit_bench.run.experiment import run_experiment
 from reinit_bench.training.checkpoint import read_checkpoint
 from reinit_bench.training.interrupt import Interrupted
@@ -33,6 +34,12 @@ MODELS = [
 ]
 """Each with further settings, if any."""
 
+SMALLER = {"resnet18": (), "vit_tiny": (), "torchvision": ("model.arch=mobilenet_v3_small",)}
+"""Models whose images may be smaller than others' (vgg16's may not), and further settings of theirs."""
+
+NOT_FOR = {("vit_tiny", "kels"), ("vit_tiny", "redo")}
+"""Methods that a model's channels are not clear enough for."""
+
 
 def experiment_of(method: str, model: str) -> Experiment:
     task = (
@@ -40,6 +47,8 @@ def experiment_of(method: str, model: str) -> Experiment:
         if model == "mlp"
         else ("dataset=digits", "image_size=32", "model.width=0.05")
     )
+    if model in SMALLER:
+        task = (*task, "image_size=8", *SMALLER[model])
     every = ["method.every=1"] if "every" in METHOD_FILES[method] else []
     sizes = ("dataset.train_examples=40", "trainer.batch_size=13", f"trainer.max_steps={STEPS}")
     quick = ("trainer.lr=0.01", "trainer.round_weights=last", "dropout=p25", "trainer.checkpoint_every=100")
@@ -67,6 +76,10 @@ def without_seconds(value: Any) -> Any:
 @pytest.mark.parametrize("model", MODELS)
 def test_two_rounds_that_are_cut_and_resumed_end_with_the_same_bits(model: str, method: str, tmp_path: Path) -> None:
     experiment, last = experiment_of(method, model), 2 * STEPS - 1
+    if (model, method) in NOT_FOR:
+        with pytest.raises(ConfigError, match=rf"^method {method} does not apply: the network's channels cannot be "):
+            run_experiment(experiment, Execution(results_dir=tmp_path, device="cpu"))
+        return
     uncut = without_seconds(state_after(experiment, tmp_path / "uncut", (last,)))
     cut = without_seconds(state_after(experiment, tmp_path / "cut", (*CUTS, last)))
     assert bit_equal(uncut, cut)

@@ -10,6 +10,7 @@ from factories import tiny_experiment, write_result
 from reinit_bench.core.config import Experiment
 from reinit_bench.store.store import Store
 from reinit_bench.sweep.cost import (
+    BLOCKS,
     CPU,
     FLOPS_PER_SECOND,
     GPU,
@@ -36,6 +37,9 @@ NOTHING_KNOWN = Rates({}, {})
         (("method=bl", "trainer.max_steps=8"), 4 * 8),
         (("method=bl", "trainer.max_steps=100000"), 337.5),
         (("dataset.train_examples=10", "trainer.max_steps=100000"), 4 * 100),
+        (("model=resnet18", "trainer.max_steps=8"), 8 * 8),
+        (("model=torchvision", "trainer.max_steps=8"), BLOCKS * 8),
+        (("model=torchvision", "model.blocks=[layer1,layer2,layer3]", "trainer.max_steps=8"), 3 * 8),
     ],
 )
 def test_steps_by_the_model(overrides: tuple[str, ...], steps: float) -> None:
@@ -74,6 +78,14 @@ def test_measured_steps_and_step_times_replace_the_model(tmp_path: Path) -> None
     other = tiny_experiment("method=fc")
     assert rates.seconds(other, GPU) == pytest.approx(START_SECONDS + modelled_steps(other) * (8.0 / 40))
     assert not rates.is_measured(tiny_experiment("model.width=0.5"), GPU)
+
+
+def test_one_architecture_of_torchvisions_tells_nothing_of_another(tmp_path: Path) -> None:
+    one, other = (tiny_experiment("model=torchvision", f"model.arch={arch}") for arch in ("resnet18", "resnet34"))
+    rates = measured(tmp_path, (one, "cuda", 10, 1.0))
+    assert (rates.is_measured(one, GPU), rates.is_measured(other, GPU)) == (True, False)
+    small = tiny_experiment("model=torchvision", "model.arch=resnet18", "model.stem=small")
+    assert not rates.is_measured(small, GPU)
 
 
 def test_results_that_cannot_be_read_tell_nothing(tmp_path: Path) -> None:
