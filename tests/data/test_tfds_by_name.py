@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from hydra.core.global_hydra import GlobalHydra
 
 from reinit_bench.cli.commands.status import _unprepared
 from reinit_bench.cli.compose import composer
@@ -127,7 +128,10 @@ def test_a_run_composed_before_the_data_were_prepared_is_refused() -> None:
     )
 
 
-def test_a_run_on_a_missing_builder_names_the_command(data_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_on_a_missing_builder_names_the_command(
+    data_folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(GlobalHydra.instance(), "hydra", None)  # other tests of this process keep one open
     asked = ["dataset.version=2.0.1", "dataset.stored_size=224", "dataset.test_fraction=0.3"]
     needed = f"reinit-bench prepare dataset=tfds dataset.builder=flowers {' '.join(sorted(asked, key=len)[::-1])}"
     experiment = composed(*asked)

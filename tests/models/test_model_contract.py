@@ -237,7 +237,8 @@ def test_the_yaml_states_the_blocks_that_the_class_builds(section: dict[str, Any
 @pytest.mark.slow
 def test_the_yaml_states_the_multiply_adds_of_one_forward_pass(section: dict[str, Any]) -> None:
     if section["_giga_macs_"] is None:
-        pytest.skip("states none")
+        assert section["name"] == "torchvision", "only where it depends on a setting"
+        return
     shape = (6,) if section["_min_image_size_"] is None else (3, 224, 224)
     with torch.device("meta"):
         net = instantiate(section, "model").build(shape, 100, 0.0).eval()
