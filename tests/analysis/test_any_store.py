@@ -74,6 +74,7 @@ def harm(result: Path, kind: str) -> None:
         result.with_name("diagnostics.npz").write_bytes(b"PK torn")
 
 
+@pytest.mark.slow
 @given(runs=RUNS)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_table_of_any_store(runs: list[dict[str, Any]]) -> None:

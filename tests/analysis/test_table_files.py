@@ -265,6 +265,7 @@ def test_a_new_file_is_a_new_table(package: ModuleType, tmp_path: Path, monkeypa
     assert {"1", "2", "6", "7"} < set(found)
 
 
+@pytest.mark.slow
 def test_the_command_writes_and_prints_all_tables_or_only_writes_them(fake_store: Any) -> None:
     fake_store.add("cifar10", "scnn", "bl", 0.815)
     words = [sys.executable, "-m", "reinit_bench", "tables", f"results_dir={fake_store.results_dir}"]
@@ -281,6 +282,7 @@ def test_the_command_writes_and_prints_all_tables_or_only_writes_them(fake_store
     assert torn.stderr.endswith("1 result left out; all others are used\n")
 
 
+@pytest.mark.slow
 def test_a_folder_of_ones_own_and_no_files_at_all(fake_store: Any, tmp_path: Path) -> None:
     fake_store.add("cifar10", "scnn", "bl", 0.815)
     words = [sys.executable, "-m", "reinit_bench", "tables", "2", f"results_dir={fake_store.results_dir}"]

@@ -146,6 +146,7 @@ def test_growth_needs_rounds(tmp_path: Path) -> None:
         run_experiment(experiment, Execution(results_dir=tmp_path))
 
 
+@pytest.mark.slow
 def test_a_run_on_noisy_growing_data_tells_accuracy_on_true_labels_apart(tmp_path: Path) -> None:
     words = ("dataset.growth=[0.5,1]", "dataset.label_noise=0.4", "trainer.lr=0.02", "trainer.max_steps=60")
     experiment = tiny_experiment("method=restart", *words)

@@ -167,6 +167,7 @@ def test_width_multiplies_every_number_of_channels(arch: str) -> None:
     assert all(a[0] * 2 == b[0] for a, b in kernels[:-1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("family", WITH_WIDTH, ids=lambda family: family.__name__)
 def test_every_family_with_a_width_can_be_very_narrow(family: type[nn.Module]) -> None:
     names = {"ResNet": "resnet50", "VGG": "vgg11", "AlexNet": "alexnet", "MNASNet": "mnasnet0_5"}

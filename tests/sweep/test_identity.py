@@ -170,6 +170,7 @@ def own_study(folder: Path) -> Path:
     return groups
 
 
+@pytest.mark.slow
 def test_the_report_counts_the_runs_of_a_study_of_own_code(folder: Path, own_study: Path) -> None:
     from reinit_bench.cli.commands.report import _studies
     from reinit_bench.cli.compose import composer
@@ -182,6 +183,7 @@ def test_the_report_counts_the_runs_of_a_study_of_own_code(folder: Path, own_stu
     assert (len(done), mine.counts["done"], mine.total) == (2, 2, 2)
 
 
+@pytest.mark.slow
 def test_seeds_side_by_side_that_cannot_begin_are_found_by_status(folder: Path, own_study: Path) -> None:
     (own_study / "method" / "head.yaml").write_text("_target_: own_methods.Misspelt\nname: head\nrepeats: 1\n")
     command = [sys.executable, "-m", "reinit_bench"]
