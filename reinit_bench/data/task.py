@@ -50,6 +50,8 @@ class Task:
     order: np.ndarray | None = None
     """The order in which the training split grows: positions, int64 (n,)."""
     _kept: dict[str, Tensor] = field(default_factory=dict, repr=False)
+    _part: dict[float, Task] = field(default_factory=dict, repr=False)
+    """The last part that `of_round` has made, by its share."""
 
     @property
     def input_shape(self) -> tuple[int, ...]:
@@ -66,16 +68,21 @@ class Task:
         share = self.growth[min(index, len(self.growth)) - 1] if self.growth else 1.0
         if share == 1.0 or self.order is None:
             return self
+        if share in self._part:  # every part keeps inputs of its own: one at a time
+            return self._part[share]
         # In stored order: which share an example belongs to must not decide its place in a batch.
         chosen = np.sort(self.order[: max(1, round(share * len(self.order)))])
         clean = self.clean_labels
-        return replace(
+        self._part.clear()
+        self._part[share] = replace(
             self,
             train=self.train.part(chosen),
             train_enlarged=None if self.train_enlarged is None else self.train_enlarged.part(chosen),
             clean_labels=None if clean is None else clean[torch.from_numpy(chosen).to(clean.device)],
             _kept={},
+            _part={},
         )
+        return self._part[share]
 
     def train_batch(self, positions: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The training examples at `positions` (int64, on the device), augmented with draws from `generator`."""

@@ -155,11 +155,11 @@ def reset_statistics(net: BlockNet, mask: Mask) -> None:
 
     One without scale and shift is reset with the whole network.
     """
-    whole = {name for name, chosen in mask.items() if bool(chosen.all())}
     for prefix, module in net.named_modules():
         if isinstance(module, torch.nn.modules.batchnorm._NormBase):
-            own = {f"{prefix}.{name}" for name, _ in module.named_parameters(recurse=False)}
-            if (own or {name for name, _ in net.named_parameters()}) <= whole:
+            own = [f"{prefix}.{name}" for name, _ in module.named_parameters(recurse=False)]
+            needed = own or [name for name, _ in net.named_parameters()]
+            if all(name in mask and bool(mask[name].all()) for name in needed):
                 module.reset_running_stats()
 
 

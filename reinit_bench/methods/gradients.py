@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.models.blocknet import BlockNet, modes_kept
 
 
 def gradient(net: BlockNet, inputs: Tensor, labels: Tensor, micro_batch: int | None = None) -> dict[str, Tensor]:
@@ -20,22 +20,21 @@ def gradient(net: BlockNet, inputs: Tensor, labels: Tensor, micro_batch: int | N
     """
     parameters: dict[str, Tensor] = dict(net.named_parameters())
     trained = {name: value.requires_grad for name, value in parameters.items()}
-    was_training = net.training
-    net.eval()
     total = {name: torch.zeros_like(value) for name, value in parameters.items()}
     try:
         for value in parameters.values():
             value.requires_grad_(True)
         size = micro_batch or len(labels)
-        for part, answers in zip(inputs.split(size), labels.split(size), strict=True):
-            with torch.enable_grad():
-                loss = functional.cross_entropy(net(part), answers, reduction="sum") / len(labels)
-                found = torch.autograd.grad(loss, tuple(parameters.values()), allow_unused=True)
-            for name, value in zip(parameters, found, strict=True):
-                if value is not None:
-                    total[name] += value
+        with modes_kept(net):
+            net.eval()
+            for part, answers in zip(inputs.split(size), labels.split(size), strict=True):
+                with torch.enable_grad():
+                    loss = functional.cross_entropy(net(part), answers, reduction="sum") / len(labels)
+                    found = torch.autograd.grad(loss, tuple(parameters.values()), allow_unused=True)
+                for name, value in zip(parameters, found, strict=True):
+                    if value is not None:
+                        total[name] += value
     finally:
         for name, value in parameters.items():
             value.requires_grad_(trained[name])
-        net.train(was_training)
     return total

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from reinit_bench.models.blocknet import BlockNet, kernel_names
+from reinit_bench.models.blocknet import BlockNet, kernel_names, modes_kept
 
 _CHUNK = 32  # examples at a time: block 1 of vgg16 outputs 13 MB per image at 224x224
 _ROUNDING = 1e-12  # a variance below this share of the mean square is a constant's rounding error
@@ -50,15 +50,14 @@ def fill_lambda(net: BlockNet, block: int, sample: Tensor) -> None:
     Raises:
         ValueError: the output is constant (its units are dead) or not finite.
     """
-    was_training = net.training
-    net.eval()
     total, squares, count = 0.0, 0.0, 0
-    for part in sample.split(_CHUNK):
-        output = net.block_output(part, block).double()
-        total += float(output.sum())
-        squares += float(output.square().sum())
-        count += output.numel()
-    net.train(was_training)
+    with modes_kept(net):
+        net.eval()
+        for part in sample.split(_CHUNK):
+            output = net.block_output(part, block).double()
+            total += float(output.sum())
+            squares += float(output.square().sum())
+            count += output.numel()
     mean, mean_square = total / count, squares / count
     variance = mean_square - mean**2
     # For a constant output the sums leave a variance near 1e-17 of its square: dividing by that amplifies rounding.

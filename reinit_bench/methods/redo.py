@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from reinit_bench.core.hooks import Hooks
 from reinit_bench.core.settings import setting
 from reinit_bench.methods.base import Context, Mask, Redraw, apply_mask
-from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.models.blocknet import BlockNet, modes_kept
 from reinit_bench.models.channel_tracing import channels_of
 from reinit_bench.models.channels import Channels, Kernel
 from reinit_bench.models.initializers import initial_values
@@ -106,11 +106,10 @@ def unit_scores(net: BlockNet, channels: Channels, sample: Tensor) -> dict[str, 
         magnitude = active.abs().sum(dim=(0, 2), dtype=torch.float64)
         sums[kernel.name] = sums.get(kernel.name, 0) + magnitude
 
-    was_training = net.training
-    net.eval()
-    for part in torch.split(sample, _CHUNK):
-        channels.run(net, part, add)
-    net.train(was_training)
+    with modes_kept(net):
+        net.eval()
+        for part in torch.split(sample, _CHUNK):
+            channels.run(net, part, add)
     # Sums do for means: the score is a ratio of two over the same examples and positions.
     return {name: torch.where(total > 0, total / total.mean(), 0.0) for name, total in sums.items()}
 

@@ -13,7 +13,7 @@ from typing import Any
 from torch import fx, nn
 
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.models.blocknet import NORMS, Dropout, Lambda, kernel_names
+from reinit_bench.models.blocknet import NORMS, Dropout, Lambda, kernel_names, modes_kept
 from reinit_bench.models.channels import Channels, Kernel, Space, Vector
 
 
@@ -374,15 +374,13 @@ def _traced(net: nn.Module) -> fx.Graph:
     for name, layer in net.named_modules():
         if isinstance(layer, nn.MultiheadAttention):  # named first: tracing would stumble over what is around it
             raise _Unknown(f"{type(layer).__name__} in layer {name}")
-    was_training = net.training
-    net.eval()
-    try:
-        return _Tracer().trace(net)
-    except Exception as error:  # whatever a forward pass raises if it gets no tensor
-        reason = " ".join(str(error).split()) or type(error).__name__
-        raise _Unknown(f"its forward pass, which cannot be traced ({reason})") from error
-    finally:
-        net.train(was_training)
+    with modes_kept(net):
+        net.eval()
+        try:
+            return _Tracer().trace(net)
+        except Exception as error:  # whatever a forward pass raises if it gets no tensor
+            reason = " ".join(str(error).split()) or type(error).__name__
+            raise _Unknown(f"its forward pass, which cannot be traced ({reason})") from error
 
 
 def _flattened(value: _Value) -> _Value:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from miniature_archives import Truth
 from rich.console import Console
 
@@ -26,6 +28,16 @@ def run(python: Path, jobs: list[Job]) -> dict[str, str | None]:
         for name, value in {**BLOCKED, VARIABLE: str(python)}.items():
             patch.setenv(name, value)
         return run_jobs(jobs, Console(stderr=True))
+
+
+def made_once(tmp_path_factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder of this name in which `make` prepares caches; made once, even if tests run in several processes."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
+    with FileLock(folder.with_suffix(".lock")):
+        if not (folder / "cache").exists():
+            make(folder)
+    return folder
 
 
 def fingerprints(labels: np.ndarray, images: Sequence[np.ndarray] | np.ndarray) -> Counter[tuple[int, bytes]]:

@@ -21,9 +21,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from filelock import FileLock
 from miniature_archives import MINIATURES, Miniature, repacked
-from real_builders import fingerprints, run, same, truth
+from real_builders import fingerprints, made_once, run, same, truth
 
 from reinit_bench.cli.compose import composer
 from reinit_bench.core.config import Execution, Experiment
@@ -56,20 +55,19 @@ def miniatures() -> dict[str, Miniature]:
 def root(
     tmp_path_factory: pytest.TempPathFactory, python: Path, miniatures: dict[str, Miniature]
 ) -> Path:  # fmt: skip
-    """A folder with all twelve prepared; made once, even if tests run in several processes."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "miniature-datasets"
-    with FileLock(folder.with_suffix(".lock")):
-        if not (folder / "cache").exists():
-            for name, miniature in miniatures.items():
-                if name == "fashion_mnist":
-                    put_packed_anew(miniature, folder / "system")
-                else:
-                    miniature.put(folder / "manual" / name)
-            jobs = [job for name in MINIATURES for job in dataset(name, miniatures, folder).distinct_jobs]
-            distinct = {job.title: job for job in jobs}
-            assert run(python, list(distinct.values())) == dict.fromkeys(distinct)
-    return folder
+    """A folder with all twelve prepared."""
+
+    def make(folder: Path) -> None:
+        for name, miniature in miniatures.items():
+            if name == "fashion_mnist":
+                put_packed_anew(miniature, folder / "system")
+            else:
+                miniature.put(folder / "manual" / name)
+        jobs = [job for name in MINIATURES for job in dataset(name, miniatures, folder).distinct_jobs]
+        distinct = {job.title: job for job in jobs}
+        assert run(python, list(distinct.values())) == dict.fromkeys(distinct)
+
+    return made_once(tmp_path_factory, "miniature-datasets", make)
 
 
 def dataset(name: str, miniatures: dict[str, Miniature], root: Path, **more: object) -> Tfds:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from filelock import FileLock
 from miniature_archives import BY_NAME, Miniature
-from real_builders import BLOCKED, fingerprints, run, same, truth
+from real_builders import BLOCKED, fingerprints, made_once, run, same, truth
 
 from reinit_bench.cli.compose import composer
 from reinit_bench.core.config import Execution, Experiment
@@ -41,16 +39,15 @@ def miniatures() -> dict[str, Miniature]:
 def root(
     tmp_path_factory: pytest.TempPathFactory, python: Path, miniatures: dict[str, Miniature]
 ) -> Path:  # fmt: skip
-    """A folder with all of them prepared; made once, even if tests run in several processes."""
-    base = tmp_path_factory.getbasetemp()
-    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "datasets-by-name"
-    with FileLock(folder.with_suffix(".lock")):
-        if not (folder / "cache").exists():
-            for name, miniature in miniatures.items():
-                miniature.put(folder / "manual" / name.partition("/")[0])
-            jobs = [job for name in BY_NAME for job in dataset(name, miniatures, folder).distinct_jobs]
-            assert run(python, jobs) == dict.fromkeys(BY_NAME)
-    return folder
+    """A folder with all of them prepared."""
+
+    def make(folder: Path) -> None:
+        for name, miniature in miniatures.items():
+            miniature.put(folder / "manual" / name.partition("/")[0])
+        jobs = [job for name in BY_NAME for job in dataset(name, miniatures, folder).distinct_jobs]
+        assert run(python, jobs) == dict.fromkeys(BY_NAME)
+
+    return made_once(tmp_path_factory, "datasets-by-name", make)
 
 
 @pytest.fixture

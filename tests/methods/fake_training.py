@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import torch
 from bits import copy_state
-from torch import Tensor
+from torch import Tensor, nn
 
 from reinit_bench.core.randomness import stream
 from reinit_bench.core.rounds import Round
@@ -15,6 +15,7 @@ from reinit_bench.methods.base import Context, Mask, Reinitializer, begin_round
 from reinit_bench.methods.layerwise import frobenius
 from reinit_bench.models.blocknet import BlockNet, kernel_names, norm_names
 from reinit_bench.models.initializers import HeNormal, initialize
+from reinit_bench.models.layers import conv
 from reinit_bench.models.mlp import Mlp
 from reinit_bench.models.mobilenet import MobileNet
 from reinit_bench.models.resnet18 import ResNet18
@@ -100,3 +101,14 @@ class FakeRun:
         if value.dim() < 2:
             return torch.full(value.shape, 1.0 if name in norm_names(self.net) and name.endswith("weight") else 0.0)
         return HeNormal().draw(value, stream(self.seed, "reinitialize", index, name))
+
+
+class Concatenating(nn.Module):
+    """A block whose channels cannot be followed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.a, self.b = conv(1, 2, 1), conv(1, 2, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([self.a(x), self.b(x)], 1)

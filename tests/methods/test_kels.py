@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 import torch
 from bits import bit_equal, changed_names
-from fake_training import FakeRun
+from fake_training import Concatenating, FakeRun
 from torch import Tensor, nn
 
 from reinit_bench.core.settings import ConfigError
@@ -15,7 +13,7 @@ from reinit_bench.methods.kels import Kels
 from reinit_bench.models.blocknet import BlockNet, kernel_names
 from reinit_bench.models.channel_tracing import channels_of
 from reinit_bench.models.initializers import HeNormal, initialize
-from reinit_bench.models.layers import Architecture, Norm, conv
+from reinit_bench.models.layers import Architecture, Norm
 from reinit_bench.models.mobilenet import MobileNet
 from reinit_bench.models.resnet50 import ResNet50
 from reinit_bench.models.scnn import Scnn
@@ -174,15 +172,6 @@ def test_kept_channels_are_a_network_of_their_own(architecture: Architecture, te
 def test_keep_must_be_a_share(keep: float) -> None:
     with pytest.raises(ConfigError, match=rf"^method\.keep must be a number above 0 and below 1; got {keep}$"):
         Kels(keep=keep)
-
-
-class Concatenating(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.a, self.b = conv(1, 2, 1), conv(1, 2, 1)
-
-    def forward(self, x: Tensor) -> Any:
-        return torch.cat([self.a(x), self.b(x)], 1)
 
 
 def test_a_network_that_cannot_be_followed_is_refused_in_the_first_round() -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from bits import bit_equal, changed_names, copy_state
-from fake_training import FakeRun
+from fake_training import Concatenating, FakeRun
 from torch import Tensor, nn
 from training_helpers import CLASSES, SEED, TRAINER, RecordingObserver, mlp, vector_task
 
@@ -330,15 +330,6 @@ def test_a_round_resumed_at_any_step_ends_bit_equal() -> None:
         again.load_state_dict(saved)
         assert train(again, resume=state) == expected, f"cut at step {state.step}"
         assert bit_equal(copy_state(again), copy_state(net)), f"cut at step {state.step}"
-
-
-class Concatenating(nn.Module):
-    def __init__(self) -> None:
-        super().__init__()
-        self.a, self.b = conv(1, 2, 1), conv(1, 2, 1)
-
-    def forward(self, x: Tensor) -> Any:
-        return torch.cat([self.a(x), self.b(x)], 1)
 
 
 @pytest.mark.parametrize("every", [3, "round"])
