@@ -34,6 +34,14 @@ def one_torch_thread() -> Iterator[None]:
     torch.set_num_threads(threads)
 
 
+@pytest.fixture(autouse=True)
+def the_same_global_draws() -> None:
+    """Networks of other packages draw from torch's global state: without a seed a test would differ from run to run."""
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.manual_seed(0)
+
+
 @pytest.fixture
 def compiled_layers(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     """Uses the layers compiled from C on any processor that can run them; counts the calls of each function."""
