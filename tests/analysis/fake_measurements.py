@@ -39,3 +39,12 @@ def curve(result: Path, rounds: Sequence[Sequence[float]]) -> None:
         for epoch, accuracy in enumerate(accuracies, start=1)
     ]
     result.with_name("history.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def rounds(result: Path, accuracies: Sequence[tuple[float, float]]) -> None:
+    """Put rounds next to a result.json: the test and training accuracy that each ends with."""
+    rows = [
+        {"index": index, "test_accuracy": test, "train_accuracy": train}
+        for index, (test, train) in enumerate(accuracies, start=1)
+    ]
+    result.with_name("rounds.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

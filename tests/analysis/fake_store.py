@@ -9,7 +9,7 @@ from typing import Any
 
 from reinit_bench.core.config import Experiment
 
-LABELS = {"oxford_iiit": "OXFORD-IIIT", "cifar10": "CIFAR10", "digits": "DIGITS"}
+LABELS = {"oxford_iiit": "OXFORD-IIIT", "cifar10": "CIFAR10", "cifar100": "CIFAR100", "digits": "DIGITS"}
 METHODS: dict[str, dict[str, Any]] = {
     "bl": {"_letter_": "B"},
     "welsr": {"_letter_": "R", "fraction": 0.2},

@@ -19,6 +19,7 @@ def test_an_unknown_figure_names_those_that_there_are() -> None:
     with pytest.raises(ConfigError, match=r"there is no figure 'nope'; the figures are .*table1"):
         known_figures(["nope"])
     assert list(known_figures()) == [
+        *("ablation", "by_round"),
         *(f"figure{number}" for number in range(2, 13)),
         *("gains", "ranks", "table1"),
     ]

@@ -26,11 +26,13 @@ COUNTS = {
     "paper": 2448,
     "figure4": 144,
     "figure8": 3,
-    "ablation": 12,
+    "ablation": 18,
+    "batchnorm": 288,
+    "batchnorm_digits": 288,
     "ablation_synthetic": 600,
     "digits": 216,
     "digits_budgets": 90,
-    "ablation_digits": 36,
+    "ablation_digits": 72,
     "demo": 18,
 }
 

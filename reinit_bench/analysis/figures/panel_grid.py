@@ -35,6 +35,7 @@ class PanelGrid:
         heading: begins the title.
         xlabel: under all panels.
         free: settings that the panels vary, which need no remark.
+        shown: the dataset that the paper shows, or tells of; empty where it has no such figure.
     """
 
     panels: Callable[[Collection, str], list[Panel]]
@@ -43,6 +44,7 @@ class PanelGrid:
     heading: str
     xlabel: str
     free: Sequence[str] = ()
+    shown: str = SHOWN
 
     @styled
     def one_dataset(self, collection: Collection, name: str) -> Figure:
@@ -51,9 +53,9 @@ class PanelGrid:
         Raises:
             NothingToDraw: from `panels`.
         """
-        found = of_one_dataset(self.panels(collection, name))
+        found = of_one_dataset(self.panels(collection, name), self.shown)
         data, dataset = self.data(collection, found), found[0].dataset
-        instead = "" if dataset == SHOWN else f" (the paper shows {SHOWN})"
+        instead = "" if dataset == self.shown or not self.shown else f" (the paper shows {self.shown})"
         rows = [(row, data) for row in self.rows]
         return self._figure(rows, found, f"{self.heading}: {dataset}{instead}", row_height=1.9)
 

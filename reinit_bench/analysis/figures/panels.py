@@ -88,12 +88,12 @@ def measured_panels(collection: Collection, figure: str, what: str, needed: Sequ
     return panels(collection, known)
 
 
-def of_one_dataset(found: Sequence[Panel]) -> list[Panel]:
-    """The panels of the paper's dataset; where it has none, of the dataset with the most runs."""
+def of_one_dataset(found: Sequence[Panel], shown: str = SHOWN) -> list[Panel]:
+    """The panels of the dataset that the paper shows; where it has none, of the dataset with the most runs."""
     counts: Counter[str] = Counter()
     for panel in found:
         counts[panel.dataset] += len(panel.runs)
-    chosen = SHOWN if SHOWN in counts else max(counts, key=lambda name: counts[name], default=None)
+    chosen = shown if shown in counts else max(counts, key=lambda name: counts[name], default=None)
     return [panel for panel in found if panel.dataset == chosen]
 
 

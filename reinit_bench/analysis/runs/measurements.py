@@ -12,7 +12,7 @@ import pandas as pd
 
 from reinit_bench.analysis.runs.collect import Collection
 from reinit_bench.store.files import StoreError
-from reinit_bench.store.store import HISTORY, Store
+from reinit_bench.store.store import HISTORY, ROUNDS, Store
 
 
 @lru_cache(maxsize=10_000)  # several figures read the same runs; a file takes a few kilobytes
@@ -36,14 +36,23 @@ def having(collection: Collection, runs: pd.DataFrame, *names: str) -> pd.DataFr
 
 def history_of(collection: Collection, run_id: str) -> pd.DataFrame:
     """The run's curve: a row per epoch with `round`, `epoch`, `step`, `train_accuracy` and more; empty without one."""
+    return _lines_of(collection, run_id, HISTORY, {"round", "epoch", "train_accuracy"})
+
+
+def rounds_of(collection: Collection, run_id: str) -> pd.DataFrame:
+    """A row per round with `index`, `steps`, `train_accuracy`, `test_accuracy` and more; empty without any."""
+    return _lines_of(collection, run_id, ROUNDS, {"index", "train_accuracy", "test_accuracy"})
+
+
+def _lines_of(collection: Collection, run_id: str, name: str, columns: set[str]) -> pd.DataFrame:
     folder = Store(collection.results_dir).run(run_id)
     try:
-        lines = (folder.read(HISTORY) or b"").splitlines()
-        history = pd.DataFrame([json.loads(line) for line in lines])
+        lines = (folder.read(name) or b"").splitlines()
+        found = pd.DataFrame([json.loads(line) for line in lines])
         # A file without these columns was not written by a run, and is no reason to draw nothing at all.
-        return history if {"round", "epoch", "train_accuracy"} <= set(history.columns) else pd.DataFrame()
+        return found if columns <= set(found.columns) else pd.DataFrame()
     except StoreError as error:
-        warnings.warn(str(error), stacklevel=2)
+        warnings.warn(str(error), stacklevel=3)
     except ValueError as error:
-        warnings.warn(f"{folder.path / HISTORY} cannot be read: {error}; delete it to do without", stacklevel=2)
+        warnings.warn(f"{folder.path / name} cannot be read: {error}; delete it to do without", stacklevel=3)
     return pd.DataFrame()

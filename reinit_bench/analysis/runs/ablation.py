@@ -1,0 +1,58 @@
+"""Appendix F's runs: methods with settings of their own changed, beside the method as it is and the baseline."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from reinit_bench.analysis.runs import paper
+from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.runs.distance import REPEATS
+from reinit_bench.analysis.runs.labelling import variants
+
+PUBLISHED: Mapping[tuple[str, str, str, str], float] = {
+    ("CIFAR10", "vgg16", "group", "bl"): 66,
+    ("CIFAR10", "vgg16", "group", "lw reinitialize"): 66,
+    ("CIFAR10", "vgg16", "group", "lw"): 75,
+    ("CIFAR100", "vgg16", "group", "bl"): 34,
+    ("CIFAR100", "vgg16", "group", "lw reinitialize"): 34,
+    ("CIFAR100", "vgg16", "group", "lw"): 42,
+    ("CIFAR100", "vgg16", "none", "bl"): 34,
+    ("CIFAR100", "vgg16", "none", "lw normalize"): 24,
+    ("CIFAR100", "vgg16", "none", "lw"): 42,
+}
+"""What Appendix F's text says in percent, most with the word "around", by dataset, model, norm and variant."""
+
+NORMS: Mapping[str, str] = {"group": "", "none": " without norm", "batch": " with BatchNorm"}
+"""What is said behind a model's name, by `model.norm`."""
+
+
+def ablation_runs(collection: Collection) -> tuple[pd.DataFrame, int]:
+    """The runs of all settings in which a variant was trained, and how many variants other conditions have.
+
+    Of the runs, `method` is the variant and `norm` the network's; there are BL, the methods that have variants, and
+    these. The condition is Table 6's (no augmentation, no dropout).
+    """
+    runs = collection.frame[collection.frame["image_size"].notna()]
+    runs = runs.assign(variant=variants(runs))
+    here = pd.Series(True, index=runs.index)
+    for column, value in paper.CONDITIONS[6].settings.items():
+        here &= runs[column] == value
+    elsewhere = int((runs["variant"] != runs["method"])[~here].sum())
+    runs = runs[here]
+    keys = pd.Series(list(runs[row_settings(collection)].astype(str).itertuples(index=False, name=None)), runs.index)
+    changed = runs["variant"] != runs["method"]
+    wanted = runs["method"].isin(["bl", "lw", *runs["method"][changed]]) & keys.astype(object).isin(set(keys[changed]))
+    return runs.assign(method=runs["variant"], norm=_norms(runs))[wanted], elsewhere
+
+
+def row_settings(collection: Collection) -> list[str]:
+    """The settings of a row: all that are not a method's own, and how often the rounds are gone through."""
+    return [*collection.shared_settings, *(name for name in collection.settings if name == REPEATS)]
+
+
+def _norms(runs: pd.DataFrame) -> pd.Series:
+    """A run without the setting has the paper's."""
+    usual = str(paper.SETTINGS["model.norm"])
+    return runs["model.norm"].fillna(usual) if "model.norm" in runs else pd.Series(usual, index=runs.index)
