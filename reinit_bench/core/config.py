@@ -63,8 +63,12 @@ class Trainer(Settings):
     """The learning rate is halved when the validation error has not improved for this many epochs."""
     lr_factor: float = setting(0.5, above=0, most=1)
     """Factor by which the learning rate is multiplied on a plateau."""
-    patience_epochs: int = setting(60, least=1)
-    """A round has converged when the validation error has not improved for this many epochs."""
+    patience_epochs: int | None = setting(60, least=1)
+    """A round has converged when the validation error has not improved for this many epochs; null: never.
+
+    Where nothing else looks at the validation split within a round (a constant rate or a cosine, the last weights),
+    null also saves validating before the round's end.
+    """
     validation_fraction: float = setting(0.1, least=0, below=1)
     """Share of the training split kept for validation; with 0 there is no early stopping and no halving."""
     round_weights: str = setting("best", choices=("best", "last"))

@@ -59,9 +59,14 @@ class Source(Settings):
     section: ClassVar[str] = "dataset"
 
     train_examples: int | None = setting(None, least=1)
-    """Train on a stratified subset of this many training examples (validation included); null: all of them."""
+    """Use a stratified subset of this many training examples (see `validation_examples`); null: all of them."""
     split_seed: int = setting(0, least=0)
     """Seed of the subset, the validation split and the label noise: the same for every method and run seed."""
+    validation_examples: int | None = setting(None, least=1)
+    """Validate on this many of the training examples that the subset leaves over, stratified by class.
+
+    The whole subset is then trained on. null: `trainer.validation_fraction` of the subset is held out.
+    """
     label_noise: float = setting(0.0, least=0, below=1)
     """Share of the training split's labels that are replaced by wrong ones, drawn uniformly from the other classes."""
     clean_validation: bool = setting(False)

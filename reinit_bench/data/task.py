@@ -177,9 +177,11 @@ def load_task(experiment: Experiment, device: torch.device, *, resident: bool | 
     if source.imbalance > 1:
         tail = stream(source.split_seed, "imbalance")
         used = used[long_tail(dataset.train.labels[used], source.imbalance, dataset.num_classes, tail)]
+    beside = _beside_the_subset(dataset, used, source)
     labels = dataset.train.labels[used]
     fraction = experiment.trainer.validation_fraction
-    held_out = 0 if dataset.validation is not None else _validation_size(len(used), fraction)
+    has_own = dataset.validation is not None or beside is not None
+    held_out = 0 if has_own else _validation_size(len(used), fraction)
     validation, train = stratified(labels, held_out, stream(source.split_seed, "validation"))
     _check_classes(labels, train, fraction)
     mean, std = _statistics(dataset.train.inputs, used, device)
@@ -187,10 +189,12 @@ def load_task(experiment: Experiment, device: torch.device, *, resident: bool | 
         resident = fits((dataset.train, dataset.train_enlarged, dataset.validation, dataset.test), device)
     kept = place(dataset.train, used, device, resident)
     enlarged_kept = None if dataset.train_enlarged is None else place(dataset.train_enlarged, used, device, resident)
-    if dataset.validation is None:
-        held = kept.part(validation)
-    else:
+    if beside is not None:
+        held = place(dataset.train, beside, device, resident)
+    elif dataset.validation is not None:
         held = place(dataset.validation, None if fraction else np.arange(0), device, resident)
+    else:
+        held = kept.part(validation)
     if not source.clean_validation:
         held = _noisy(held, source, dataset.num_classes, "validation")
     whole = kept.part(train)
@@ -208,6 +212,27 @@ def load_task(experiment: Experiment, device: torch.device, *, resident: bool | 
         std=std,
         augmentation=augmentation,
     )
+
+
+def _beside_the_subset(dataset: Dataset, used: np.ndarray, source: Source) -> np.ndarray | None:
+    """Positions, ascending, of the training examples to validate on that are not in the subset; None: not wanted.
+
+    Raises:
+        ConfigError: the dataset has a validation split of its own, or the subset leaves fewer over.
+    """
+    count = source.validation_examples
+    if count is None:
+        return None
+    if dataset.validation is not None:
+        raise ConfigError("dataset.validation_examples must be null: this dataset has a validation split of its own")
+    left = np.setdiff1d(np.arange(len(dataset.train)), used, assume_unique=True)
+    if count > len(left):
+        raise ConfigError(
+            f"dataset.validation_examples={count} must be at most {len(left)}, what the training subset leaves over; "
+            "set dataset.train_examples lower, or dataset.validation_examples=null"
+        )
+    chosen, _ = stratified(dataset.train.labels[left], count, stream(source.split_seed, "validation_examples"))
+    return left[chosen]
 
 
 def _noisy(split: Split, source: Source, num_classes: int, name: str) -> Split:

@@ -95,10 +95,11 @@ def blocks(model: Mapping[str, Any]) -> int:
 def first_round_steps(experiment: Experiment, limit: float) -> float:
     """Steps of one round: until convergence or its limit."""
     trainer = experiment.trainer
-    if trainer.schedule == "cosine":
+    if trainer.schedule == "cosine" or trainer.patience_epochs is None:
         return limit
     examples = experiment.dataset.get("train_examples") or experiment.dataset.get("train_count") or EXAMPLES
-    return min(limit, EPOCHS_OF_A_ROUND * max(1.0, examples * (1 - trainer.validation_fraction) / trainer.batch_size))
+    held_out = 0.0 if experiment.dataset.get("validation_examples") else trainer.validation_fraction
+    return min(limit, EPOCHS_OF_A_ROUND * max(1.0, examples * (1 - held_out) / trainer.batch_size))
 
 
 def modelled_step_seconds(experiment: Experiment, on: str, side_by_side: int = 1) -> float:

@@ -46,6 +46,7 @@ def can_train_side_by_side(experiment: Experiment, execution: Execution) -> bool
         and isinstance(examples, int)
         and examples <= trainer.batch_size
         and trainer.validation_fraction == 0
+        and experiment.dataset.get("validation_examples") is None
         and trainer.optimizer_between_rounds == "fresh"
         and trainer.optimizer == "sgd"
         and trainer.schedule != "cosine"

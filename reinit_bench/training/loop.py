@@ -199,6 +199,11 @@ class _RoundTraining:
             self.optimizer.load_state_dict(self.state.optimizer)
         set_lr(self.optimizer, self.state.lr)
         self.has_constant_lr = is_constant(self.trainer)
+        self.validates_every_epoch = not (
+            self.trainer.patience_epochs is None
+            and self.trainer.round_weights == "last"
+            and self.trainer.schedule != "plateau"
+        )
         self.stopping = Stopping(**self.state.stopping)
         self.batch_size = min(self.trainer.batch_size, len(self.task.train))
         self.step = TrainingStep(self.net, self.precision, self.batch_size, self.trainer.micro_batch, self.backend)
@@ -341,7 +346,8 @@ class _RoundTraining:
         return converged
 
     def _validate(self) -> Metrics | None:
-        if len(self.task.validation) == 0:
+        is_last = self.state.step == self.round.max_steps
+        if len(self.task.validation) == 0 or not (self.validates_every_epoch or is_last):
             return None
         metrics = self._evaluate("validation")
         self.state.validation = {"accuracy": metrics.accuracy, "loss": metrics.loss}

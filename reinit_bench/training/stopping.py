@@ -29,7 +29,8 @@ class Stopping:
     """
 
     plateau_epochs: int
-    patience_epochs: int
+    patience_epochs: int | None
+    """None: a round never converges."""
     best_accuracy: float = -1.0
     best_loss: float = math.inf
     since_improved: int = 0
@@ -47,7 +48,8 @@ class Stopping:
         halve = self.since_changed >= self.plateau_epochs
         if halve:
             self.since_changed = 0
-        return Verdict(best=best, halve=halve, converged=self.since_improved >= self.patience_epochs)
+        converged = self.patience_epochs is not None and self.since_improved >= self.patience_epochs
+        return Verdict(best=best, halve=halve, converged=converged)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a checkpoint; `Stopping(**values)` restores it."""

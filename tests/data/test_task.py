@@ -186,6 +186,40 @@ def test_a_validation_split_without_examples_is_refused(make_experiment: Make) -
         load_task(make_experiment(tiny, 32, validation_fraction=0.01), CPU)
 
 
+def test_validation_examples_may_come_from_what_the_subset_leaves_over(make_experiment: Make) -> None:
+    whole = load_task(
+        make_experiment({**DIGITS, "train_examples": 200}, 16, validation_fraction=0, round_weights="last"), CPU
+    )
+    task = load_task(make_experiment({**DIGITS, "train_examples": 200, "validation_examples": 50}, 16), CPU)
+    assert (len(task.train), len(task.validation), len(task.test)) == (200, 50, 500)
+    assert torch.bincount(task.validation.labels).tolist() == [5] * 10
+    # All of the subset is trained on, none of it is validated on.
+    assert torch.equal(batch(task, *range(200))[0], batch(whole, *range(200))[0])
+    (seen,) = [inputs for inputs, _ in task.batches("train", 200)]
+    (held,) = [inputs for inputs, _ in task.batches("validation", 50)]
+    assert not (torch.cdist(seen.flatten(1), held.flatten(1)) == 0).any()
+    # The mean and deviation that scale the images are those of the examples trained on.
+    assert torch.equal(task.mean, whole.mean)
+
+
+def test_label_noise_falls_on_validation_examples_beside_the_subset_too(make_experiment: Make) -> None:
+    labels = {}
+    for noise, clean in ((0.0, False), (0.4, False), (0.4, True)):
+        data = {**DIGITS, "train_examples": 200, "validation_examples": 50, "label_noise": noise}
+        task = load_task(make_experiment({**data, "clean_validation": clean}, 16), CPU)
+        labels[noise, clean] = task.validation.labels
+    assert int((labels[0.4, False] != labels[0.0, False]).sum()) == 20
+    assert torch.equal(labels[0.4, True], labels[0.0, False])
+
+
+def test_more_validation_examples_than_are_left_over_are_refused(make_experiment: Make) -> None:
+    words = r"validation_examples=98 must be at most 97, what the training subset leaves over; set dataset.train_exa"
+    with pytest.raises(ConfigError, match=words):
+        load_task(make_experiment({**DIGITS, "train_examples": 1200, "validation_examples": 98}, 16), CPU)
+    with pytest.raises(ConfigError, match="must be at most 0, what"):
+        load_task(make_experiment({**DIGITS, "validation_examples": 1}, 16), CPU)
+
+
 def test_data_fit_if_the_gpu_has_enough_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     examples = Examples(np.zeros((10, 4, 4, 3), np.uint8), np.zeros(10, np.int64))
     assert not fits((examples,), CPU)

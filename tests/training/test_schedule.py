@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -70,6 +71,27 @@ def test_a_cosine_takes_all_its_steps_and_a_constant_rate_may_converge(script_va
     assert (results["cosine"].steps, results["cosine"].converged) == (40, False)
     assert (results["constant"].steps, results["constant"].converged, results["constant"].lr) == (25, True, TRAINER.lr)
     assert (results["plateau"].steps, results["plateau"].lr) == (25, TRAINER.lr / 4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "validated"),
+    [
+        ({"schedule": "constant"}, [8]),  # nothing looks at it before the round's end
+        ({"schedule": "cosine"}, [8]),
+        ({"schedule": "plateau"}, list(range(1, 9))),
+        ({"schedule": "constant", "round_weights": "best"}, list(range(1, 9))),
+        ({"schedule": "cosine", "patience_epochs": 60}, list(range(1, 9))),
+    ],
+)
+def test_validation_happens_only_where_something_depends_on_it(
+    changes: dict[str, Any], validated: list[int], script_validation: ScriptValidation
+) -> None:
+    script_validation([(0.5, 1.0)] * len(validated))
+    trainer = replace(TRAINER, **{"round_weights": "last", "patience_epochs": None, "plateau_epochs": 100, **changes})
+    observer = RecordingObserver(mlp())
+    result, _ = train(observer.net, vector_task(), trainer, steps=40, observer=observer)
+    assert (result.steps, result.converged, result.validation_accuracy) == (40, False, 0.5)
+    assert [event.epoch for event in observer.epochs if event.validation_accuracy is not None] == validated
 
 
 @pytest.mark.parametrize("carried", [False, True])

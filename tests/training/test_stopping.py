@@ -38,6 +38,12 @@ def test_a_patience_shorter_than_the_plateau_ends_without_halving() -> None:
     assert epochs_with(verdicts, "converged") == [4]
 
 
+def test_without_a_patience_no_round_converges() -> None:
+    verdicts = watch(Stopping(20, None), *[(0.5, 1.0)] * 200)
+    assert epochs_with(verdicts, "converged") == []
+    assert epochs_with(verdicts, "halve") == list(range(21, 201, 20))
+
+
 def test_of_equal_accuracies_the_lower_loss_is_best() -> None:
     stopping = Stopping(20, 60)
     verdicts = watch(stopping, (0.5, 1.0), (0.5, 1.0), (0.5, 0.9), (0.4, 0.1), (0.5, 0.95), (0.6, 3.0), (0.6, 2.0))

@@ -47,6 +47,7 @@ SETTINGS: Mapping[str, Any] = {
     "dataset.clean_validation": False,
     "dataset.imbalance": 1.0,
     "dataset.growth": None,
+    "dataset.validation_examples": None,
     "trainer.optimizer": "sgd",
     "trainer.sam_radius": 0.05,
     "trainer.schedule": "plateau",
