@@ -22,8 +22,10 @@ from reinit_bench.core.conf_dir import CONFIG_NAME, conf_dir, conf_dirs, config_
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.folder_scan import folder_content
 from reinit_bench.data.tfds_by_name import prepared_content
+from reinit_bench.store.store import CorruptResult, Store
 from reinit_bench.sweep.plan import PlannedRun
 from reinit_bench.sweep.studies import Study, overrides_of
+from reinit_bench.sweep.tuning import DIVERGED, Point, tuned
 
 # A folder of images is identified by its content, which conf/dataset/image_folder.yaml asks for.
 OmegaConf.register_new_resolver("folder_content", folder_content, replace=True)
@@ -39,6 +41,18 @@ def parsed(text: str) -> Override:
     """One override, parsed by Hydra's grammar."""
     override: Override = OverridesParser.create().parse_overrides([text])[0]
     return override
+
+
+class Jobs(list[list[str]]):
+    """The overrides of every run of a sweep, as far as they are known.
+
+    Attributes:
+        waiting: how many runs of a tuned study follow when their trials have ended.
+    """
+
+    def __init__(self, overrides: Iterable[list[str]], waiting: int) -> None:
+        super().__init__(overrides)
+        self.waiting = waiting
 
 
 class Composer:
@@ -76,11 +90,13 @@ class Composer:
         """
         return (PlannedRun.from_dict(self.compose(overrides)) for overrides in jobs)
 
-    def jobs(self, overrides: Sequence[str]) -> list[list[str]]:
+    def jobs(self, overrides: Sequence[str]) -> Jobs:
         """The overrides of every run of a sweep: the study's points, with the overrides' axes in place of the study's.
 
+        Of a tuned study, runs whose settings are not chosen yet wait for the trials in the results folder.
+
         Raises:
-            ConfigError: there is no such study, or it is malformed.
+            ConfigError: there is no such study, it is malformed, or it tunes without a validation split.
         """
         study = self.study_of(overrides)
         axes: dict[str, list[Any]] = {}
@@ -93,7 +109,30 @@ class Composer:
                 as_typed.append(text)  # passed to every run
             else:
                 axes[_axis_of(override, study)] = _values(override)
-        return [[*study_choice, *texts, *as_typed] for texts in overrides_of(study.points(axes))]
+
+        def words(points: Iterable[Point]) -> list[list[str]]:
+            return [[*study_choice, *texts, *as_typed] for texts in overrides_of(points)]
+
+        found = tuned(study.points(axes), lambda trial: self._validation_accuracy(words([trial])[0]))
+        return Jobs(words(found.points), found.waiting)
+
+    def _validation_accuracy(self, overrides: Sequence[str]) -> float | None:
+        """As `tuning.AccuracyOf`."""
+        (run,) = self.planned([overrides])
+        folder = Store(run.execution.results_dir).run(run.run_id)
+        try:
+            result = folder.result()
+        except CorruptResult:
+            return None
+        if result is None:
+            status = folder.status()
+            return DIVERGED if (status.get("state"), status.get("error_kind")) == ("failed", "Diverged") else None
+        if result["validation_accuracy"] is None:
+            raise ConfigError(
+                f"settings are tuned by validation accuracy, and {run.experiment.title} has no validation split; "
+                "set trainer.validation_fraction or dataset.validation_examples"
+            )
+        return float(result["validation_accuracy"])
 
     def _parsed(self, text: str) -> Override:
         """As `parsed`, and it knows which options `glob(*)` is about."""

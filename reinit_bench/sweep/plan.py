@@ -76,9 +76,14 @@ class PlannedRun:
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """All distinct runs of a sweep, in order."""
+    """All distinct runs of a sweep, in order.
+
+    Attributes:
+        waiting: how many more a tuned study has, whose settings its trials have yet to choose.
+    """
 
     runs: tuple[PlannedRun, ...]
+    waiting: int = 0
 
     def in_state(self, *states: str) -> list[PlannedRun]:
         """The runs whose state is one of `states`."""
@@ -111,10 +116,10 @@ class Plan:
 
     def looked_up_again(self, queue: AskQueue) -> Plan:
         """The same runs with their current states."""
-        return Plan(runs=tuple(_looked_up(self.runs, queue)))
+        return replace(self, runs=tuple(_looked_up(self.runs, queue)))
 
 
-def make_plan(runs: Iterable[PlannedRun], queue: AskQueue) -> Plan:
+def make_plan(runs: Iterable[PlannedRun], queue: AskQueue, waiting: int = 0) -> Plan:
     """Drop repeated runs of the same experiment, and look up the state of each.
 
     Raises:
@@ -123,7 +128,7 @@ def make_plan(runs: Iterable[PlannedRun], queue: AskQueue) -> Plan:
     distinct: dict[str, PlannedRun] = {}
     for run in runs:
         distinct.setdefault(run.run_id, run)
-    return Plan(runs=tuple(_looked_up(distinct.values(), queue)))
+    return Plan(runs=tuple(_looked_up(distinct.values(), queue)), waiting=waiting)
 
 
 def _looked_up(runs: Iterable[PlannedRun], queue: AskQueue) -> Iterable[PlannedRun]:
@@ -174,6 +179,11 @@ def summary_line(plan: Plan) -> str:
     """The number of runs, in all and by state: `18 runs: 6 done, 12 missing`."""
     counts = ", ".join(f"{count} {state}" for state, count in plan.counts.items() if count)
     return f"{len(plan.runs)} run{'s' if len(plan.runs) != 1 else ''}: {counts}"
+
+
+def waiting_line(waiting: int) -> str:
+    """`40 more runs follow when the trials have chosen their settings`."""
+    return f"{waiting} more run{'s follow' if waiting != 1 else ' follows'} when the trials have chosen their settings"
 
 
 def _retried_kinds(retry: Any, found: set[str]) -> set[str]:

@@ -69,7 +69,7 @@ def plan_json(plan: Plan, rates: Rates | None = None, auto: str = GPU) -> str:
         states = {state: counts[state] for state in STATES}
         hours = {"hours_left": cost_left(members, rates, auto).hours} if rates else {}
         groups.append({**dict(zip(names, key, strict=True)), **states, **hours})
-    whole: dict[str, Any] = {"runs": len(plan.runs), "states": plan.counts}
+    whole: dict[str, Any] = {"runs": len(plan.runs), "states": plan.counts, "waiting": plan.waiting}
     if rates:
         cost = cost_left(plan.runs, rates, auto)
         whole |= {"hours_left": cost.hours, "runs_with_measured_step_time": cost.measured}

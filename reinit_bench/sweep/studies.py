@@ -9,9 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from reinit_bench.core.settings import ConfigError
-
-Point = dict[str, Any]
-"""One run's place in a study: a group's option or a field's value for each axis."""
+from reinit_bench.sweep.tuning import SEED, Candidates, Point
 
 ReadStudy = Callable[[str], Mapping[str, Any]]
 """Returns the section of another study by name; raises ConfigError if there is none."""
@@ -19,7 +17,8 @@ ReadStudy = Callable[[str], Mapping[str, Any]]
 _BARE = re.compile(r"(?!(?:null|true|false|nan|inf)$)[a-z][a-z0-9_.]*", re.IGNORECASE)
 """Text that needs no quotes in Hydra's grammar."""
 
-_KEYS = ("name", "include", "axes", "grids", "exclude")
+_KEYS = ("name", "include", "axes", "grids", "exclude", "tuning_seeds")
+_TUNE = "tune"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +27,12 @@ class Study:
 
     Attributes:
         grids: each maps an axis (a group, or a field by its path) to one value or a list of values; a grid's points are
-            the product of its axes.
+            the product of its axes. The values of an axis may be `{tune: [...]}`, to be chosen by validation accuracy
+            (`sweep.tuning`).
         exclude: points to leave out: those that match every axis of any of these.
         include: other studies whose points are added to this one's; their own exclusions apply to them as well.
         axes: axes that replace, or are added to, those of every grid, including the grids of included studies.
+        tuning_seeds: the seeds of the trials that choose; no other run may have them.
     """
 
     name: str | None
@@ -39,6 +40,7 @@ class Study:
     exclude: Sequence[Mapping[str, Any]] = ()
     include: Sequence[Study] = ()
     axes: Mapping[str, Any]
+    tuning_seeds: Sequence[int] = ()
 
     @classmethod
     def from_dict(cls, section: Mapping[str, Any], read: ReadStudy, within: tuple[str, ...] = ()) -> Study:
@@ -61,6 +63,7 @@ class Study:
             exclude=section.get("exclude") or [],
             include=included,
             axes=section.get("axes") or {},
+            tuning_seeds=section.get("tuning_seeds") or (),
         )
 
     def points(self, replaced: Mapping[str, Sequence[Any]] | None = None) -> list[Point]:
@@ -68,6 +71,9 @@ class Study:
 
         Args:
             replaced: axes given on the command line, with their values: they replace an axis of every grid, or add one.
+
+        Raises:
+            ConfigError: a point that is to be tuned has a seed of the trials.
         """
         seen: dict[tuple[tuple[str, str], ...], Point] = {}
         for point in self._all_points(replaced or {}):
@@ -89,16 +95,30 @@ class Study:
 
     def _all_points(self, replaced: Mapping[str, Sequence[Any]]) -> Iterator[Point]:
         """The points of the included studies and of this study's grids, perhaps with repetitions."""
-        replaced = {**{axis: _as_list(values) for axis, values in self.axes.items()}, **replaced}
+        replaced = {**{axis: self._values(values) for axis, values in self.axes.items()}, **replaced}
         for study in self.include:
             yield from (point for point in study._all_points(replaced) if not self._excluded(point))
         for grid in self.grids:
-            axes = {axis: _as_list(values) for axis, values in grid.items()}
+            axes = {axis: self._values(values) for axis, values in grid.items()}
             axes.update({axis: list(values) for axis, values in replaced.items()})
             for values in itertools.product(*axes.values()):
                 point = dict(zip(axes, values, strict=True))
                 if not self._excluded(point):
+                    self._check_seed(point)
                     yield point
+
+    def _values(self, values: Any) -> list[Any]:
+        if isinstance(values, Mapping):
+            return [Candidates(tuple(values[_TUNE]), tuple(self.tuning_seeds))]
+        return _as_list(values)
+
+    def _check_seed(self, point: Point) -> None:
+        tuned = any(isinstance(value, Candidates) for value in point.values())
+        if tuned and point.get(SEED, 0) in self.tuning_seeds:
+            raise ConfigError(
+                f"study {self.name}: seed {point.get(SEED, 0)} is one of its tuning_seeds, which choose the settings; "
+                "the runs that are reported need others"
+            )
 
     def _excluded(self, point: Point) -> bool:
         return any(
@@ -121,12 +141,31 @@ def _check_form(section: Mapping[str, Any], label: str) -> None:
         raise ConfigError(f"{label}: include must be a list of names of studies; got {include!r}")
     if not isinstance(axes, Mapping):
         raise ConfigError(f"{label}: axes must map an axis to values; got {axes!r}")
-    for mapping in (axes, *(section.get("grids") or []), *(section.get("exclude") or [])):
+    points = [axes, *(section.get("grids") or [])]
+    for mapping in (*points, *(section.get("exclude") or [])):
         for axis, values in mapping.items():
             if values == []:
                 raise ConfigError(f"{label}: axis {axis!r} has no values")
-            if any(isinstance(value, Mapping) for value in _as_list(values)):
+            if mapping in points and _is_tune(values):
+                _check_tuning(section, axis, values[_TUNE], label)
+            elif any(isinstance(value, Mapping) for value in _as_list(values)):
                 raise ConfigError(f"{label}: axis {axis!r} must have plain values; write a field as {axis}.FIELD")
+
+
+def _is_tune(values: Any) -> bool:
+    return isinstance(values, Mapping) and set(values) == {_TUNE}
+
+
+def _check_tuning(section: Mapping[str, Any], axis: str, values: Any, label: str) -> None:
+    if not isinstance(values, list) or not values or any(isinstance(value, Mapping) for value in values):
+        raise ConfigError(f"{label}: axis {axis!r} must be tuned over a list of values; got {values!r}")
+    if axis == SEED:
+        raise ConfigError(f"{label}: the seed cannot be tuned")
+    seeds = section.get("tuning_seeds")
+    if not isinstance(seeds, list) or not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds):
+        raise ConfigError(
+            f"{label}: axis {axis!r} is tuned, so tuning_seeds must be a list of seeds, e.g. [100]; got {seeds!r}"
+        )
 
 
 def _as_list(values: Any) -> list[Any]:

@@ -13,7 +13,11 @@ from omegaconf import DictConfig
 
 
 class StudySweeper(Sweeper):
-    """Sends every distinct point of a study to the launcher, in one batch."""
+    """Sends every distinct point of a study to the launcher, in one batch; a tuned study's in two.
+
+    The second batch is what the trials in the first have chosen. A launcher that only submits returns before they have
+    ended: then the same command, typed later, goes on.
+    """
 
     def __init__(self) -> None:
         self.launcher: Launcher | None = None
@@ -28,11 +32,26 @@ class StudySweeper(Sweeper):
     def sweep(self, arguments: list[str]) -> Any:
         from reinit_bench.cli.compose import Composer
         from reinit_bench.core.conf_dir import config_name
+        from reinit_bench.sweep.plan import SweepFailed, waiting_line
 
         assert self.hydra_context is not None
         assert self.launcher is not None
-        jobs = Composer(self.hydra_context.config_loader, config_name()).jobs(arguments)
-        return self.launcher.launch(jobs, initial_job_idx=0)
+        composer = Composer(self.hydra_context.config_loader, config_name())
+        jobs, failure = composer.jobs(arguments), None
+        while True:
+            try:
+                returned, failure = self.launcher.launch(jobs, initial_job_idx=0), None
+            except SweepFailed as error:
+                returned, failure = [], error
+            found = composer.jobs(arguments) if jobs.waiting else jobs
+            if found == jobs:
+                break
+            jobs = found
+        if failure is not None:
+            raise failure
+        if jobs.waiting:
+            print(f"{waiting_line(jobs.waiting)}; then type the same command again")
+        return returned
 
 
 ConfigStore.instance().store(

@@ -47,4 +47,5 @@ def plan_of(words: Sequence[str] | None) -> Plan:
     # So that a sweep's command line can be pasted unchanged: where it runs does not change what it would run.
     given = [word for word in readable(words or []) if not word.startswith(("hydra.", "hydra/"))]
     with no_garbage_collection(), composer() as compose:
-        return make_plan(compose.planned(compose.jobs(given)), partial(queued_runs, strict=False))
+        jobs = compose.jobs(given)
+        return make_plan(compose.planned(jobs), partial(queued_runs, strict=False), jobs.waiting)

@@ -1,0 +1,90 @@
+"""Tuned studies: settings that each arm's own trials choose by validation accuracy, before the runs that are reported.
+
+An axis written `{tune: [...]}` has no value of its own. Each combination of such values is tried with the study's
+`tuning_seeds`; the one with the highest mean validation accuracy is used for all other seeds. Trials are counted per
+point, so that every arm of a comparison gets as many, chosen by the same rule.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+SEED = "seed"
+
+Point = dict[str, Any]
+"""One run's place in a study: a group's option or a field's value for each axis."""
+
+DIVERGED = -math.inf
+"""In place of the accuracy of a trial whose training diverged: it is worse than all others, and need not run again."""
+
+AccuracyOf = Callable[[Point], float | None]
+"""The validation accuracy that a trial ended with, or DIVERGED; None: it has not ended."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The value of an axis that is still to be chosen: what may be chosen, and the seeds of the trials."""
+
+    values: tuple[Any, ...]
+    seeds: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """A study's points, as far as they are known.
+
+    Attributes:
+        points: the trials but for those that diverged, then the points whose settings are chosen or given.
+        waiting: how many points follow when their trials have ended.
+    """
+
+    points: list[Point]
+    waiting: int
+
+
+def tuned(points: Iterable[Point], accuracy_of: AccuracyOf) -> Tuned:
+    """Put trials before the points that need them, and the best trial's values into those whose trials have ended."""
+    trials: list[Point] = []
+    known: list[Point] = []
+    choices: dict[str, Point | None] = {}
+    waiting = 0
+    for point in points:
+        axes = {axis: value for axis, value in point.items() if isinstance(value, Candidates)}
+        if not axes:
+            known.append(point)
+            continue
+        arm = repr(sorted((axis, repr(value)) for axis, value in point.items() if axis != SEED))
+        if arm not in choices:
+            combinations = list(_combinations(axes))
+            seeds = next(iter(axes.values())).seeds
+            own = [{**point, **values, SEED: seed} for values in combinations for seed in seeds]
+            trials += [trial for trial in own if accuracy_of(trial) != DIVERGED]
+            choices[arm] = _best(point, combinations, seeds, accuracy_of)
+        chosen = choices[arm]
+        if chosen is None:
+            waiting += 1
+        else:
+            known.append({**point, **chosen})
+    return Tuned([*trials, *known], waiting)
+
+
+def _combinations(axes: dict[str, Candidates]) -> Iterator[Point]:
+    for values in itertools.product(*(candidates.values for candidates in axes.values())):
+        yield dict(zip(axes, values, strict=True))
+
+
+def _best(point: Point, combinations: Sequence[Point], seeds: Sequence[int], accuracy_of: AccuracyOf) -> Point | None:
+    """The combination with the highest mean accuracy, of equal ones the earliest; None: a trial has not ended."""
+    best: tuple[float, Point] | None = None
+    for values in combinations:
+        found = [accuracy_of({**point, **values, SEED: seed}) for seed in seeds]
+        if None in found:
+            return None
+        mean = sum(one for one in found if one is not None) / len(found)
+        if best is None or mean > best[0]:
+            best = mean, values
+    return None if best is None else best[1]
