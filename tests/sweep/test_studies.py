@@ -29,6 +29,8 @@ COUNTS = {
     "ablation": 18,
     "batchnorm": 288,
     "batchnorm_digits": 288,
+    "verdict": 8424,  # trials; the rest waits for them
+    "verdict_fraction": 444,
     "ablation_synthetic": 600,
     "digits": 216,
     "digits_budgets": 90,
