@@ -55,6 +55,8 @@ class FakeStore:
         version: str = "0.1.0",
         git_commit: str | None = "a" * 40,
         steps: int = 400,
+        validation: float | None = None,
+        study: str | None = None,
         **changes: Any,
     ) -> Path:
         """One finished run; returns its result.json."""
@@ -63,7 +65,7 @@ class FakeStore:
             "run_id": experiment.run_id,
             "config": copy.deepcopy(experiment.to_dict()),
             "test_accuracy": accuracy,
-            "validation_accuracy": None,
+            "validation_accuracy": validation,
             "train_accuracy": 1.0,
             "rounds": 4,
             "steps": steps,
@@ -72,7 +74,7 @@ class FakeStore:
             "git_commit": git_commit,
             "device": "cpu",
             "weights_sha256": "0" * 64,
-            "study": None,
+            "study": study,
         }
         folder = self.results_dir / "runs" / experiment.run_id
         folder.mkdir(parents=True)

@@ -84,12 +84,12 @@ def compare(frame: pd.DataFrame, methods: Sequence[str], test: ExactTest = Exact
     counts = {pair: _counts(frame, *pair) for pair in permutations(methods, 2)}
     tests = [pair for pair in counts if test.one_sided or methods.index(pair[0]) < methods.index(pair[1])]
     raw = [test.p_value(*counts[pair][:3]) for pair in tests]
-    p = dict(zip(tests, zip(raw, _holm(raw), strict=True), strict=True))
+    p = dict(zip(tests, zip(raw, holm(raw), strict=True), strict=True))
     found = []
     for (row, column), (wins, losses, ties, missing) in counts.items():
-        one, holm = p.get((row, column)) or p[column, row]
-        pair = Pair(row=row, column=column, wins=wins, losses=losses, ties=ties, missing=missing, p=one, p_holm=holm)
-        found.append(pair)
+        raw_p, p_holm = p.get((row, column)) or p[column, row]
+        tally = {"wins": wins, "losses": losses, "ties": ties, "missing": missing}
+        found.append(Pair(row=row, column=column, **tally, p=raw_p, p_holm=p_holm))
     return found
 
 
@@ -108,7 +108,8 @@ def binomial(wins: int, n: int, *, one_sided: bool = False) -> float:
     return float(binomtest(wins, n, alternative="greater" if one_sided else "two-sided").pvalue) if n else 1.0
 
 
-def _holm(p_values: Sequence[float]) -> list[float]:
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction of these p-values, in their order."""
     from statsmodels.stats.multitest import multipletests
 
     # multipletests collects garbage first, which in a heap full of runs takes far longer than its work.

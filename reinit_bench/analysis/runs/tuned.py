@@ -1,0 +1,168 @@
+"""Runs of tuned studies: the trials that chose each arm's settings, and the runs on fresh seeds that are reported.
+
+The choice is made again from the trials, by the rule of `sweep.tuning`: nothing but what is in the store decides which
+runs are reported. An arm is a method at its defaults; a setting is all that the arms share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from reinit_bench.analysis.runs import paper
+from reinit_bench.analysis.runs.ablation import NORMS
+from reinit_bench.analysis.runs.collect import SHORT_NAMES, Collection
+from reinit_bench.analysis.runs.distance import default_image_runs
+from reinit_bench.analysis.runs.families import ordered_methods
+from reinit_bench.analysis.runs.labelling import distinguishing_settings
+from reinit_bench.core.conf_dir import option_file
+
+SETTING = ("dataset", "examples", "network", "noise", "regularized")
+"""What tells settings apart: dataset, training images, network, share of wrong labels, whether it is regularized."""
+
+_TUNE = "tune"
+
+
+@dataclass(frozen=True, kw_only=True)
+class TunedRuns:
+    """The runs of tuned studies.
+
+    Attributes:
+        trials: a row for each setting, method and combination of tuned values: `validation` and `test` accuracy in
+            percent, means over the tuning seeds; `values` as typed; whether it is `chosen`.
+        reported: a row for each setting, method and seed: `accuracy` on the test set, in percent.
+        methods: names and labels, in the order of `families`.
+        left_out: sentences on runs that are no part of this.
+    """
+
+    trials: pd.DataFrame
+    reported: pd.DataFrame
+    methods: Mapping[str, str]
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Tuning:
+    """What a study tunes: its seeds, and the values of each axis in order, by column of a collection's frame."""
+
+    seeds: frozenset[int]
+    axes: Mapping[str, list[Any]]
+
+
+@lru_cache(maxsize=4)  # several tables and figures ask for the same
+def tuned_runs(collection: Collection) -> TunedRuns:
+    """The runs whose study tunes; those of an arm whose trials have not ended, or have other values, are left out."""
+    frame = default_image_runs(collection)
+    tunings = {name: tuning for name in frame["study"].dropna().unique() if (tuning := _tuning(str(name)))}
+    parts = [_one_study(collection, frame[frame["study"] == name], tuning) for name, tuning in tunings.items()]
+    keys = [*SETTING, "method"]
+    trials = pd.concat([trial for trial, _, _ in parts] or [pd.DataFrame(columns=[*keys, *_TRIAL])], ignore_index=True)
+    reported = pd.concat([run for _, run, _ in parts] or [pd.DataFrame(columns=[*keys, "seed", "accuracy"])])
+    other = sum(count for _, _, count in parts)
+    labels = dict(zip(frame["method"], frame["method_label"], strict=True))
+    methods = {name: labels[name] for name in ordered_methods(reported["method"])}
+    notes = (f"left out: {other} runs whose settings their arm's trials did not choose",) if other else ()
+    return TunedRuns(trials=trials, reported=reported.reset_index(drop=True), methods=methods, left_out=notes)
+
+
+_TRIAL = ("values", "validation", "test", "chosen")
+
+
+def _tuning(study: str) -> _Tuning | None:
+    """What the study's file says; None if there is no such file, or it tunes nothing."""
+    path = option_file("study", study)
+    content: dict[str, Any] = (yaml.safe_load(path.read_text(encoding="utf-8")) if path else None) or {}
+    seeds = content.get("tuning_seeds")
+    if not isinstance(seeds, list):
+        return None
+    axes: dict[str, list[Any]] = {}
+    for grid in content.get("grids") or []:
+        for axis, values in grid.items():
+            if isinstance(values, Mapping) and _TUNE in values:
+                column = SHORT_NAMES.get(axis, axis)
+                axes[column] = list(dict.fromkeys([*axes.get(column, []), *values[_TUNE]]))
+    return _Tuning(frozenset(seeds), axes)
+
+
+def _one_study(collection: Collection, runs: pd.DataFrame, tuning: _Tuning) -> tuple[pd.DataFrame, pd.DataFrame, int]:
+    """Trials, reported runs, and how many runs have values that were not chosen."""
+    axes = list(tuning.axes)
+    shared = [name for name in collection.shared_settings if name not in axes]
+    runs = runs.assign(**_setting(runs, shared))
+    # Runs that differ in anything shared are different settings, even if no column tells.
+    varying = [name for name in shared if runs[name].nunique(dropna=False) > 1]
+    keys = pd.Series(list(runs[[*varying, "method"]].astype(str).itertuples(index=False, name=None)), runs.index)
+    trials, reported, other = [], [], 0
+    for _, arm in runs.groupby(keys, sort=False):
+        is_trial = arm["seed"].isin(tuning.seeds)
+        found = _trials(arm[is_trial], tuning)
+        rest = arm[~is_trial]
+        if found.empty:
+            other += len(rest)
+            continue
+        trials.append(found)
+        right = pd.Series([_values(run, axes) for run in rest.to_dict("records")], rest.index, dtype=object)
+        matching = right == found["values"][found["chosen"]].iloc[0]
+        other += int((~matching).sum())
+        own = rest[matching.astype(bool)]
+        reported.append(own[[*SETTING, "method", "seed"]].assign(accuracy=100 * own["test_accuracy"]))
+    columns = [*SETTING, "method"]
+    return (
+        pd.concat(trials) if trials else pd.DataFrame(columns=[*columns, *_TRIAL]),
+        pd.concat(reported) if reported else pd.DataFrame(columns=[*columns, "seed", "accuracy"]),
+        other,
+    )
+
+
+def _trials(arm: pd.DataFrame, tuning: _Tuning) -> pd.DataFrame:
+    """A row for each combination of values, in the order in which a tie is decided."""
+    if arm.empty:
+        return pd.DataFrame()
+    axes = list(tuning.axes)
+    combinations: dict[tuple[int, ...], list[dict[Any, Any]]] = {}
+    for run in arm.to_dict("records"):
+        place = tuple(_place(run[name], tuning.axes[name]) for name in axes)
+        combinations.setdefault(place, []).append(run)
+    rows = [
+        {
+            **{name: found[0][name] for name in (*SETTING, "method")},
+            "values": _values(found[0], axes),
+            "validation": 100 * sum(run["validation_accuracy"] for run in found) / len(found),
+            "test": 100 * sum(run["test_accuracy"] for run in found) / len(found),
+        }
+        for _, found in sorted(combinations.items(), key=lambda one: one[0])
+    ]
+    table = pd.DataFrame(rows)
+    return table.assign(chosen=table.index == table["validation"].idxmax())
+
+
+def _place(value: Any, values: list[Any]) -> int:
+    return values.index(value) if value in values else len(values)
+
+
+def _values(run: Mapping[Any, Any], axes: list[str]) -> str:
+    return " ".join(f"{axis.rpartition('.')[2]}={run[axis]:g}" for axis in axes)
+
+
+def _setting(runs: pd.DataFrame, shared: list[str]) -> dict[str, Any]:
+    """The columns of SETTING."""
+    noise = runs["dataset.label_noise"] if "dataset.label_noise" in runs else pd.Series(0.0, runs.index)
+    norms = runs["model.norm"] if "model.norm" in runs else pd.Series(dtype=object)
+    usual = str(paper.SETTINGS["model.norm"])
+    suffixes = norms.reindex(runs.index).fillna(usual).map(NORMS)
+    told = ["dataset", "train_examples", "augmentation", "dataset.label_noise", "model", "model.norm"]
+    # Schedule and augmentation go together; how many steps a round has goes with the number of blocks.
+    settings = [name for name in shared if name not in (*told, "trainer.schedule", "trainer.max_steps")]
+    more = [f" [{words}]" if words else "" for words in distinguishing_settings(runs, settings)]
+    return {
+        "dataset": runs["dataset_label"],
+        "examples": runs["train_examples"],
+        "network": runs["model"] + suffixes + more,
+        "noise": noise.fillna(0.0),
+        "regularized": runs["augmentation"] != "none",
+    }

@@ -1,0 +1,137 @@
+"""What is claimed of resetting, and what a tuned comparison says of each claim: shown, not shown, or cannot be told.
+
+The claims are the paper's (Section 5) and the three of Zaidi et al. 2022. The rule was set before any run: a claim that
+something is larger than nothing is *shown* where the 95% interval lies above 0; *not shown* where it lies below the
+smallest difference worth having; otherwise it *cannot be told*.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from reinit_bench.analysis.runs.tuned import SETTING, TunedRuns
+from reinit_bench.analysis.stats.paired_gains import BASELINE, Estimate, mean_of_means, pairs, sensitivity
+
+RESETTING = ("lw", "fc", "llf", "sp")
+"""The arms that stand for resetting: they redraw or shrink a part of the network at a round's start, the paper's LW and
+FC and the two best known since; all have runs in every setting of the study's fraction."""
+
+SMALLEST = 0.2
+"""The smallest gain worth having, in points: about half of what the paper's Table 6 has for LW on Fashion-MNIST."""
+
+SMALL_SETS = 1_000
+"""Up to this many training images a set is small."""
+
+NOTHING = "cannot be told: no runs"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim: what was said, what was measured, and what that says.
+
+    Attributes:
+        said: the claim.
+        measured: what the number is.
+        estimate: the number; None without runs.
+        settings: in how many settings.
+    """
+
+    said: str
+    measured: str
+    estimate: Estimate | None
+    settings: int
+
+    @property
+    def verdict(self) -> str:
+        """`shown`, `not shown` or `cannot be told`."""
+        one = self.estimate
+        if one is None or one.low is None or one.high is None:
+            return "cannot be told"
+        if one.low > 0:
+            return "shown"
+        return "not shown" if one.high < SMALLEST else "cannot be told"
+
+    def __str__(self) -> str:
+        one = self.estimate
+        if one is None:
+            return f"{self.said}: {NOTHING}"
+        interval = "" if one.low is None else f" (95% interval {one.low:+.2f} to {one.high:+.2f})"
+        where = f"{self.settings} setting{'s' if self.settings != 1 else ''}"
+        return f"{self.said}: {self.verdict}. {self.measured}: {one.value:+.2f}{interval}, n = {one.n} in {where}"
+
+
+def claims(runs: TunedRuns) -> list[Claim]:
+    """The paper's claim and the three of Zaidi et al., each with what these runs say."""
+    gained = pairs(runs)
+    resetting = _resetting(gained)
+    plain, noisy = ~gained["regularized"].astype(bool), gained["noise"].astype(float) > 0
+    small = gained["examples"].astype(float) <= SMALL_SETS
+    lw = gained["method"] == "lw"
+    means = resetting["noise"].astype(float) > 0, resetting["regularized"].astype(bool)
+    return [
+        _claim(
+            f"LW is better than training once on small sets (the paper; up to {SMALL_SETS:,} images)",
+            "LW's gain over BL without other regularization and with right labels, in points",
+            gained[lw & plain & ~noisy & small],
+        ),
+        _claim(
+            "Without other regularization resetting helps (Zaidi et al.)",
+            f"mean gain over BL of {_names(runs)}, right labels, in points",
+            resetting[~means[0] & ~means[1]],
+        ),
+        _claim(
+            "Beside tuned augmentation, weight decay and schedule it still helps (Zaidi et al. say: little)",
+            f"mean gain over BL of {_names(runs)}, right labels, in points",
+            resetting[~means[0] & means[1]],
+        ),
+        _steadier(runs),
+        _claim(
+            "Under label noise it helps even beside other regularization (Zaidi et al.)",
+            f"mean gain over BL of {_names(runs)}, wrong labels, regularized, in points",
+            resetting[means[0] & means[1]],
+        ),
+    ]
+
+
+def _names(runs: TunedRuns) -> str:
+    return ", ".join(runs.methods[name] for name in RESETTING if name in runs.methods)
+
+
+def _resetting(gained: pd.DataFrame) -> pd.DataFrame:
+    """The resetting arms' mean gain for each setting and seed: pairs that share a baseline run are not independent."""
+    own = gained[gained["method"].isin(RESETTING)]
+    keys = [*SETTING, "seed"]
+    whole = own.groupby(keys)["method"].transform("nunique") == own["method"].nunique()
+    return own[whole].groupby(keys, sort=False)["gain"].mean().reset_index()
+
+
+def _claim(said: str, measured: str, rows: pd.DataFrame) -> Claim:
+    strata = list(_strata(rows, lambda part: part["gain"].to_numpy(dtype=float)))
+    return Claim(said, measured, mean_of_means(strata) if strata else None, len(strata))
+
+
+def _strata(rows: pd.DataFrame, values: Callable[[pd.DataFrame], np.ndarray]) -> Iterator[np.ndarray]:
+    for _, part in rows.groupby(list(SETTING), sort=False):
+        yield values(part)
+
+
+def _steadier(runs: TunedRuns) -> Claim:
+    """By how much less the resetting arms spread over their trials than the baseline over its own, by setting."""
+    spread = sensitivity(runs)
+    spread = spread[(spread["missing"] == 0) & spread["regularized"].astype(bool)]
+    table = spread.set_index([*SETTING, "method"])["spread"].unstack("method")
+    arms = [name for name in RESETTING if name in table]
+    less = pd.Series(dtype=float)
+    if BASELINE in table and arms:
+        less = (table[BASELINE] - table[arms].mean(axis=1)).dropna()
+    return Claim(
+        "Beside other regularization resetting makes the result less sensitive to learning rate and weight decay "
+        "(Zaidi et al.)",
+        f"points by which {_names(runs)} spread less than BL over their trials, mean over settings",
+        mean_of_means([less.to_numpy(dtype=float)]) if len(less) else None,
+        len(less),
+    )

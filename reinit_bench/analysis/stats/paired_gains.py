@@ -1,0 +1,193 @@
+"""What each arm of a tuned comparison gains over the baseline: pairs by seed, bootstrap intervals, Holm's correction.
+
+The statistics are those of Agarwal et al. 2021 (stratified bootstrap, interquartile mean, probability of improvement),
+the strata being the settings. All gains are in percentage points of test accuracy.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from reinit_bench.analysis.runs.tuned import SETTING, TunedRuns
+from reinit_bench.analysis.stats.mean_ranks import Ranking, rank
+from reinit_bench.analysis.stats.significance import holm
+
+BASELINE = "bl"
+RESAMPLES = 9_999
+SEED = 0
+"""Of the resampling: the same runs give the same interval."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with its 95% interval, from `n` pairs of runs; the limits are None for a single pair."""
+
+    value: float
+    low: float | None
+    high: float | None
+    n: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArmGain:
+    """What one arm gains over the baseline, in one or more settings.
+
+    Attributes:
+        settings: in how many settings both have runs.
+        gain: mean over settings of the mean over pairs; bootstrap stratified by setting.
+        interquartile_mean: of all pairs' gains.
+        improvement: the probability that a run of the arm is better than one of the baseline of the same setting, ties
+            counting half; mean over settings, bootstrap stratified by setting.
+        p: of a permutation test that flips the signs of pairs' gains.
+        p_holm: after Holm's correction over the arms.
+    """
+
+    settings: int
+    gain: Estimate
+    interquartile_mean: float
+    improvement: Estimate
+    p: float
+    p_holm: float = 1.0
+
+
+def pairs(runs: TunedRuns) -> pd.DataFrame:
+    """A row for each setting, method other than the baseline, and seed that both have: `gain`."""
+    keys = [*SETTING, "seed"]
+    baseline = runs.reported[runs.reported["method"] == BASELINE].set_index(keys)["accuracy"].rename("baseline")
+    others = runs.reported[runs.reported["method"] != BASELINE]
+    paired = others.merge(baseline.reset_index(), on=keys)
+    return paired.assign(gain=paired["accuracy"] - paired["baseline"])
+
+
+def arm_gains(paired: pd.DataFrame, methods: Sequence[str]) -> dict[str, ArmGain]:
+    """Of each method that has pairs in these settings."""
+    found = {}
+    for method in methods:
+        own = paired[paired["method"] == method]
+        if not own.empty:
+            found[method] = _arm(own)
+    corrected = holm([one.p for one in found.values()])
+    return {name: replace(one, p_holm=p) for (name, one), p in zip(found.items(), corrected, strict=True)}
+
+
+def _arm(own: pd.DataFrame) -> ArmGain:
+    from scipy.stats import trim_mean
+
+    strata = [part for _, part in own.groupby(list(SETTING), sort=False)]
+    gains = [part["gain"].to_numpy() for part in strata]
+    return ArmGain(
+        settings=len(strata),
+        gain=mean_of_means(gains),
+        interquartile_mean=float(trim_mean(own["gain"], 0.25)),
+        improvement=_improvement(strata),
+        p=sign_flip_p(gains),
+    )
+
+
+def mean_of_means(strata: Sequence[np.ndarray], sign: Sequence[float] | None = None) -> Estimate:
+    """The mean over strata of their means, with a 95% bootstrap interval that resamples within each stratum.
+
+    Args:
+        sign: weights of the strata in place of equal ones; they need not add up to 1.
+    """
+    weights = np.full(len(strata), 1 / len(strata)) if sign is None else np.asarray(sign, dtype=float)
+
+    def statistic(*samples: np.ndarray, axis: int = -1) -> Any:
+        return sum(weight * sample.mean(axis=axis) for weight, sample in zip(weights, samples, strict=True))
+
+    value, n = float(statistic(*strata)), sum(map(len, strata))
+    low, high = _bootstrap(strata, statistic)
+    return Estimate(value, low, high, n)
+
+
+def _improvement(strata: Sequence[pd.DataFrame]) -> Estimate:
+    """Arm and baseline are resampled apart: the probability is of two runs, not of two with one seed."""
+    arms = [part["accuracy"].to_numpy() for part in strata]
+    baselines = [part["baseline"].to_numpy() for part in strata]
+
+    def statistic(*samples: np.ndarray, axis: int = -1) -> Any:
+        ours, theirs = samples[: len(arms)], samples[len(arms) :]
+        won = [_better(one, other) for one, other in zip(ours, theirs, strict=True)]
+        return np.mean(won, axis=0)
+
+    value = float(statistic(*arms, *baselines))
+    low, high = _bootstrap([*arms, *baselines], statistic)
+    return Estimate(value, low, high, sum(map(len, arms)))
+
+
+def _better(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
+    """The share of pairs, one of each, in which ours is better; the last axis is that of the runs."""
+    one, other = ours[..., :, None], theirs[..., None, :]
+    share: np.ndarray = ((one > other) + 0.5 * (one == other)).mean((-1, -2))
+    return share
+
+
+def _bootstrap(samples: Sequence[np.ndarray], statistic: Any) -> tuple[float | None, float | None]:
+    from scipy.stats import bootstrap
+
+    if any(len(sample) < 2 for sample in samples):
+        return None, None
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # scipy warns where all resamples agree: the interval is then a point
+        found = bootstrap(
+            samples,
+            statistic,
+            n_resamples=RESAMPLES,
+            method="percentile",
+            vectorized=True,
+            axis=-1,
+            rng=np.random.default_rng(SEED),
+        ).confidence_interval
+    return float(found.low), float(found.high)
+
+
+def sign_flip_p(strata: Sequence[np.ndarray]) -> float:
+    """Two-sided p-value: how often gains of random signs have a mean of means as far from zero."""
+    from scipy.stats import permutation_test
+
+    # A pair's weight is its share in the mean of means.
+    weighted = np.concatenate([gains / (len(gains) * len(strata)) for gains in strata])
+    if len(weighted) < 2 or not weighted.any():
+        return 1.0
+    return float(
+        permutation_test(
+            (weighted,),
+            lambda sample, axis=-1: sample.sum(axis=axis),
+            permutation_type="samples",
+            vectorized=True,
+            n_resamples=RESAMPLES,
+            rng=np.random.default_rng(SEED),
+        ).pvalue
+    )
+
+
+def ranking(runs: TunedRuns, methods: Sequence[str]) -> Ranking | None:
+    """Mean ranks over the settings in which all of these methods have runs; None without two methods and a setting."""
+    means = runs.reported.groupby([*SETTING, "method"], sort=False)["accuracy"].mean().unstack("method")
+    complete = means.reindex(columns=list(methods)).dropna()
+    return None if complete.empty or len(methods) < 2 else rank(complete, "all", "setting")
+
+
+def sensitivity(runs: TunedRuns) -> pd.DataFrame:
+    """How far each arm's test accuracy spreads over its own trials: a row for each setting and method, `spread`.
+
+    The spread is that of the trials' test accuracies from the best to the worst, in points. Only arms with all of their
+    setting's trials count: one that diverged would be worse than any spread tells, and is counted in `missing`.
+    """
+    keys = [*SETTING, "method"]
+    found = runs.trials.groupby(keys, sort=False)["test"].agg(["size", "max", "min"]).reset_index()
+    most = found.groupby(list(SETTING), sort=False)["size"].transform("max")
+    return found.assign(spread=found["max"] - found["min"], missing=most - found["size"])[[*keys, "spread", "missing"]]
+
+
+def by_setting(frame: pd.DataFrame) -> Iterator[tuple[Mapping[str, Any], pd.DataFrame]]:
+    """The rows of each setting, in the order of datasets' labels, networks, noise, regularization and size."""
+    order = ["dataset", "network", "regularized", "noise", "examples"]
+    for values, rows in frame.groupby(order, dropna=False):
+        yield dict(zip(order, values, strict=True)), rows

@@ -1,0 +1,225 @@
+"""Does resetting help? Arms tuned alike: gains over BL by arm and by setting, sensitivity, and what was chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from reinit_bench.analysis.runs import notes
+from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.runs.tuned import SETTING, TunedRuns, tuned_runs
+from reinit_bench.analysis.stats.claims import claims
+from reinit_bench.analysis.stats.mean_ranks import Ranking
+from reinit_bench.analysis.stats.paired_gains import (
+    BASELINE,
+    ArmGain,
+    Estimate,
+    arm_gains,
+    by_setting,
+    pairs,
+    ranking,
+    sensitivity,
+)
+from reinit_bench.analysis.tables.table import Cell, Row, Table, mark_best
+
+_START = (
+    "no finished run of a tuned study with BL and another method; start with: reinit-bench -m study=verdict_fraction"
+)
+_HOW = (
+    "each arm's learning rate and weight decay are those of the highest validation accuracy among its own trials, of "
+    "which every arm has as many; reported are fresh seeds, paired with BL by seed"
+)
+_INTERVALS = "in brackets: 95% bootstrap intervals, stratified by setting; they are not corrected for being many"
+
+ALL_SETTINGS = "all settings"
+GROUPS: Mapping[str, tuple[bool | None, bool | None]] = {
+    ALL_SETTINGS: (None, None),
+    "right labels, not regularized": (False, False),
+    "right labels, regularized": (False, True),
+    "wrong labels, not regularized": (True, False),
+    "wrong labels, regularized": (True, True),
+}
+"""Blocks of the table: whether labels are wrong, and whether there is other regularization."""
+
+
+def verdict_table(collection: Collection) -> Table:
+    """Each arm's gain over BL, over all settings and over those alike in labels and regularization."""
+    runs = tuned_runs(collection)
+    gained = pairs(runs)
+    found = list(_groups(runs, gained))
+    ranked = ranking(runs, _in_every_setting(runs))
+    return Table(
+        name="verdict",
+        caption="Gain over BL in test accuracy [points] of arms tuned alike",
+        headings=("Settings", "Arm"),
+        columns=("settings", "gain", "interval", "interquartile mean", "P(better)", "p (Holm)", "mean rank"),
+        rows=tuple(
+            Row((group, runs.methods[method]), tuple(_cells(arm, _rank(ranked, group, method))))
+            for group, method, arm in found
+        ),
+        notes=(
+            *([f"{one}" for one in claims(runs)] if found else [_START]),
+            *([_HOW, _INTERVALS, _LEGEND] if found else []),
+            *([_rank_note(ranked)] if ranked else []),
+            *runs.left_out,
+            *notes.left_out(collection),
+            *notes.mixed_code(collection.frame),
+        ),
+        data=pd.DataFrame(list(_data(found)), columns=_FIELDS),
+    )
+
+
+def settings_table(collection: Collection) -> Table:
+    """Each arm's gain over BL in each setting, with BL's own accuracy."""
+    runs = tuned_runs(collection)
+    gained = pairs(runs)
+    methods = [name for name in runs.methods if name != BASELINE]
+    rows, data = [], []
+    for setting, part in by_setting(gained):
+        gains = arm_gains(part, methods)
+        baseline = part.drop_duplicates("seed")["baseline"]
+        cells = mark_best([_gain_cell(gains[name].gain) if name in gains else Cell() for name in methods])
+        rows.append(Row(_headings(setting), (Cell(f"{baseline.mean():.1f}"), *cells)))
+        for name, one in gains.items():
+            data.append((*setting.values(), name, round(baseline.mean(), 4), *_numbers(one.gain)))
+    return Table(
+        name="verdict-settings",
+        caption="Gain over BL in test accuracy [points], mean and half the width of its 95% interval, by setting",
+        headings=("Dataset", "Network", "Images", "Wrong labels", "Regularized"),
+        columns=("BL [%]", *(runs.methods[name] for name in methods)),
+        rows=tuple(rows),
+        best="the largest gain of its row",
+        notes=(_HOW, *runs.left_out) if rows else (_START,),
+        data=pd.DataFrame(
+            data, columns=("dataset", "network", "regularized", "noise", "examples", "method", "bl", *_ESTIMATE)
+        ),
+    )
+
+
+def sensitivity_table(collection: Collection) -> Table:
+    """How far each arm's accuracy spreads over its own trials."""
+    runs = tuned_runs(collection)
+    spread = sensitivity(runs)
+    methods = [name for name in runs.methods if name in set(spread["method"])]
+    rows = []
+    for setting, part in by_setting(spread):
+        own = {row["method"]: _spread_cell(row) for row in part.to_dict("records")}
+        cells = [own.get(name, Cell()) for name in methods]
+        rows.append(Row(_headings(setting), mark_best(cells, min)))
+    return Table(
+        name="verdict-sensitivity",
+        caption="Spread of test accuracy [points] over each arm's trials, from the best to the worst, by setting",
+        headings=("Dataset", "Network", "Images", "Wrong labels", "Regularized"),
+        columns=tuple(runs.methods[name] for name in methods),
+        rows=tuple(rows),
+        best="the smallest of its row",
+        notes=("one seed a trial; without a number: some trial diverged or has not ended",) if rows else (_START,),
+        data=spread,
+    )
+
+
+def choices_table(collection: Collection) -> Table:
+    """What each arm's trials chose."""
+    runs = tuned_runs(collection)
+    chosen = runs.trials[runs.trials["chosen"].astype(bool)] if len(runs.trials) else runs.trials
+    methods = [name for name in runs.methods if name in set(chosen["method"])]
+    rows = []
+    for setting, part in by_setting(chosen):
+        own = part.set_index("method")["values"]
+        cells = [Cell(str(own[name])) if name in own.index else Cell() for name in methods]
+        rows.append(Row(_headings(setting), tuple(cells)))
+    return Table(
+        name="verdict-choices",
+        caption="The settings that each arm's trials chose by validation accuracy",
+        headings=("Dataset", "Network", "Images", "Wrong labels", "Regularized"),
+        columns=tuple(runs.methods[name] for name in methods),
+        rows=tuple(rows),
+        notes=() if rows else (_START,),
+        data=runs.trials,
+    )
+
+
+BY_NAME = {
+    "verdict": verdict_table,
+    "verdict-settings": settings_table,
+    "verdict-sensitivity": sensitivity_table,
+    "verdict-choices": choices_table,
+}
+
+_LEGEND = (
+    "interquartile mean: of all pairs' gains; P(better): the probability that a run of the arm is better than one of BL"
+    "; p: permutation test over pairs, Holm's correction over the arms of a block"
+)
+_ESTIMATE = ("gain", "low", "high", "n")
+_FIELDS = ("group", "method", "settings", *_ESTIMATE, "interquartile_mean", "improvement", "p", "p_holm")
+
+
+def _groups(runs: TunedRuns, gained: pd.DataFrame) -> Iterator[tuple[str, str, ArmGain]]:
+    methods = [name for name in runs.methods if name != BASELINE]
+    for group, (noisy, regularized) in GROUPS.items():
+        rows = gained
+        if noisy is not None:
+            rows = rows[(rows["noise"].astype(float) > 0) == noisy]
+        if regularized is not None:
+            rows = rows[rows["regularized"].astype(bool) == regularized]
+        for name, one in arm_gains(rows, methods).items():
+            yield group, name, one
+
+
+def _in_every_setting(runs: TunedRuns) -> list[str]:
+    """The arms that have runs in every setting, whose ranks can be compared."""
+    counts = runs.reported.drop_duplicates([*SETTING, "method"])["method"].value_counts()
+    return [name for name in runs.methods if counts.get(name) == counts.max()]
+
+
+def _rank(ranked: Ranking | None, group: str, method: str) -> str:
+    if ranked is None or group != ALL_SETTINGS or method not in ranked.mean_ranks:
+        return ""
+    return f"{ranked.mean_ranks[method]:.2f}"
+
+
+def _rank_note(ranked: Ranking) -> str:
+    return (
+        f"mean ranks of the {len(ranked.mean_ranks)} arms with runs in all {ranked.n} settings, BL "
+        f"{ranked.mean_ranks.get(BASELINE, float('nan')):.2f}; two that are {ranked.critical_difference:.2f} apart "
+        "differ at 95% (Nemenyi)"
+    )
+
+
+def _cells(arm: ArmGain, mean_rank: str) -> Iterator[Cell]:
+    gain = arm.gain
+    yield Cell(str(arm.settings))
+    yield Cell(f"{gain.value:+.2f}")
+    yield Cell("" if gain.low is None else f"{gain.low:+.2f} to {gain.high:+.2f}")
+    yield Cell(f"{arm.interquartile_mean:+.2f}")
+    yield Cell(f"{arm.improvement.value:.2f}")
+    yield Cell(f"{arm.p_holm:.3f}")
+    yield Cell(mean_rank)
+
+
+def _gain_cell(one: Estimate) -> Cell:
+    spread = "" if one.low is None or one.high is None else f"{(one.high - one.low) / 2:.1f}"
+    return Cell(f"{round(one.value, 1) + 0.0:+.1f}", spread)
+
+
+def _spread_cell(row: Mapping[Any, Any]) -> Cell:
+    return Cell(f"{row['spread']:.1f}") if not row["missing"] else Cell()
+
+
+def _headings(setting: Mapping[str, Any]) -> tuple[str, ...]:
+    images = "" if pd.isna(setting["examples"]) else f"{setting['examples']:,.0f}"
+    regularized = "yes" if setting["regularized"] else "no"
+    return str(setting["dataset"]), str(setting["network"]), images, f"{setting['noise']:.0%}", regularized
+
+
+def _numbers(one: Estimate) -> tuple[float | int | None, ...]:
+    limits = [None if limit is None else round(limit, 4) for limit in (one.low, one.high)]
+    return round(one.value, 4), *limits, one.n
+
+
+def _data(found: Sequence[tuple[str, str, ArmGain]]) -> Iterator[tuple[object, ...]]:
+    for group, method, arm in found:
+        rest = arm.interquartile_mean, arm.improvement.value, arm.p, arm.p_holm
+        yield group, method, arm.settings, *_numbers(arm.gain), *(round(number, 4) for number in rest)

@@ -1,0 +1,209 @@
+"""Tuned comparisons: what is reported, the statistics by hand, the claims' rule, exact table text."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from fake_store import FakeStore
+
+from reinit_bench.analysis.runs.collect import collect
+from reinit_bench.analysis.runs.tuned import TunedRuns, tuned_runs
+from reinit_bench.analysis.stats.claims import SMALLEST, Claim, claims
+from reinit_bench.analysis.stats.paired_gains import (
+    Estimate,
+    arm_gains,
+    mean_of_means,
+    pairs,
+    ranking,
+    sensitivity,
+    sign_flip_p,
+)
+from reinit_bench.analysis.tables.render.text import markdown
+from reinit_bench.analysis.tables.verdict_table import (
+    choices_table,
+    sensitivity_table,
+    settings_table,
+    verdict_table,
+)
+
+TRIAL_SEED = 100
+RATES = (0.003, 0.01, 0.03)
+
+
+class TunedStore:
+    """Fills a fake store as study=verdict does: three trials with seed 100, then seeds at one rate."""
+
+    def __init__(self, store: FakeStore) -> None:
+        self.store = store
+
+    def arm(
+        self, method: str, accuracies: list[float], *, validation: tuple[float, ...] = (0.5, 0.7, 0.6), **changes: Any
+    ) -> None:
+        settings = {"dataset__train_examples": 1000, "augmentation__name": "none", "model__norm": "group", **changes}
+        decay = {"trainer__weight_decay": 0.0}
+        for rate, value in zip(RATES, validation, strict=True):
+            trial = {"seed": TRIAL_SEED, "trainer__lr": rate, "validation": value}
+            self.store.add("digits", "scnn", method, value + 0.1, study="verdict", **trial, **settings, **decay)
+        best = RATES[validation.index(max(validation))]
+        for seed, accuracy in enumerate(accuracies):
+            run = {"seed": seed, "trainer__lr": best, "validation": 0.5}
+            self.store.add("digits", "scnn", method, accuracy, study="verdict", **run, **settings, **decay)
+
+    def runs(self) -> TunedRuns:
+        return tuned_runs(collect(self.store.results_dir))
+
+
+@pytest.fixture
+def tuned(fake_store: FakeStore) -> TunedStore:
+    return TunedStore(fake_store)
+
+
+def test_only_fresh_seeds_at_the_chosen_values_are_reported(tuned: TunedStore) -> None:
+    tuned.arm("bl", [0.60, 0.62])
+    tuned.arm("lw", [0.65, 0.66], validation=(0.5, 0.5, 0.4))  # a tie: the earliest
+    other = {"augmentation__name": "none", "model__norm": "group", "dataset__train_examples": 1000}
+    unchosen = {"seed": 3, "trainer__lr": 0.03, "trainer__weight_decay": 0.0}
+    tuned.store.add("digits", "scnn", "lw", 0.9, study="verdict", **unchosen, **other)
+    tuned.store.add("digits", "scnn", "lw", 0.9, study="demo", seed=4, **other)
+    runs = tuned.runs()
+    reported = runs.reported.sort_values(["method", "seed"])
+    assert reported[["method", "seed", "accuracy"]].to_numpy().tolist() == [
+        ["bl", 0, 60.0],
+        ["bl", 1, 62.0],
+        ["lw", 0, 65.0],
+        ["lw", 1, 66.0],
+    ]
+    chosen = runs.trials[runs.trials["chosen"]].set_index("method")["values"]
+    assert chosen.to_dict() == {"bl": "lr=0.01 weight_decay=0", "lw": "lr=0.003 weight_decay=0"}
+    assert runs.left_out == ("left out: 1 runs whose settings their arm's trials did not choose",)
+
+
+def test_gains_are_paired_by_seed(tuned: TunedStore) -> None:
+    tuned.arm("bl", [0.60, 0.62, 0.64])
+    tuned.arm("lw", [0.61, 0.65, 0.64])
+    tuned.arm("fc", [0.60, 0.60])
+    gained = pairs(tuned.runs())
+    found = arm_gains(gained, ["fc", "lw"])
+    assert found["lw"].gain.value == pytest.approx((1 + 3 + 0) / 3)
+    assert (found["lw"].gain.n, found["fc"].gain.n) == (3, 2)
+    # Of nine pairs of runs, LW's 61 beats one, 65 all three, 64 two and ties with one.
+    assert found["lw"].improvement.value == pytest.approx((1 + 3 + 2.5) / 9)
+
+
+def test_a_stratum_weighs_as_much_as_any_other_whatever_its_size() -> None:
+    strata = [np.array([1.0, 3.0]), np.array([10.0] * 50)]
+    found = mean_of_means(strata)
+    assert (found.value, found.n) == (6.0, 52)
+    # Resampling two values of 1 and 3 gives means of 1, 2 and 3: the limits are those of the first stratum.
+    assert (found.low, found.high) == (5.5, 6.5)
+    assert mean_of_means([np.array([1.0])]).low is None
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+    generator = np.random.default_rng(1)
+    hits = 0
+    for _ in range(200):
+        found = mean_of_means([generator.normal(0.3, 1.0, 10) for _ in range(6)])
+        assert found.low is not None
+        assert found.high is not None
+        hits += found.low <= 0.3 <= found.high
+    assert 0.87 <= hits / 200 <= 0.99
+
+
+def test_signs_are_flipped_in_every_way() -> None:
+    gains = np.array([0.5, 1.0, 0.25, 2.0])
+    flipped = [abs(float(np.mean(gains * signs))) for signs in itertools.product([1, -1], repeat=4)]
+    expected = np.mean([one >= abs(gains.mean()) - 1e-12 for one in flipped])
+    assert sign_flip_p([gains]) == pytest.approx(expected) == 0.125
+    assert sign_flip_p([np.zeros(4)]) == 1.0
+
+
+def test_ranks_are_over_settings_with_all_arms(tuned: TunedStore) -> None:
+    for noise in (0.0, 0.2):
+        tuned.arm("bl", [0.6], dataset__label_noise=noise)
+        tuned.arm("lw", [0.7], dataset__label_noise=noise)
+        tuned.arm("fc", [0.5 + noise], dataset__label_noise=noise)
+    ranked = ranking(tuned.runs(), ["bl", "fc", "lw"])
+    assert ranked is not None
+    assert ranked.n == 2
+    assert ranked.mean_ranks == {"bl": 2.5, "fc": (3 + 1.5) / 2, "lw": (1 + 1.5) / 2}
+
+
+def test_sensitivity_is_the_spread_over_an_arms_own_trials(tuned: TunedStore) -> None:
+    tuned.arm("bl", [0.6], validation=(0.2, 0.7, 0.6))
+    tuned.arm("lw", [0.6], validation=(0.6, 0.7, 0.65))
+    found = sensitivity(tuned.runs()).set_index("method")["spread"]
+    assert (found["bl"], found["lw"]) == pytest.approx((50, 10))
+    cells = sensitivity_table(collect(tuned.store.results_dir)).rows[0].cells
+    assert [str(cell) for cell in cells] == ["50.0", "10.0"]
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [
+        (0.01, 0.5, "shown"),
+        (-0.3, SMALLEST - 0.01, "not shown"),
+        (-1.0, -0.5, "not shown"),
+        (-0.1, SMALLEST, "cannot be told"),
+        (0.0, 1.0, "cannot be told"),
+        (None, None, "cannot be told"),
+    ],
+)
+def test_a_claim_is_judged_by_its_interval(low: float | None, high: float | None, verdict: str) -> None:
+    assert Claim("it helps", "gain", Estimate(0.1, low, high, 5), 1).verdict == verdict
+
+
+def test_a_claims_gain_is_one_number_for_each_baseline_run(tuned: TunedStore) -> None:
+    """Four arms against the same five runs of the baseline are five pairs, not twenty."""
+    tuned.arm("bl", [0.60, 0.61, 0.62, 0.63, 0.64])
+    for method, more in (("lw", 0.02), ("fc", 0.01), ("llf", 0.01), ("sp", 0.0)):
+        tuned.arm(method, [0.60 + more, 0.61 + more, 0.62 + more, 0.63 + more, 0.64 + more])
+    paper, helps, *others = claims(tuned.runs())
+    assert helps.estimate is not None
+    assert (round(helps.estimate.value, 6), helps.estimate.n, helps.settings, helps.verdict) == (1.0, 5, 1, "shown")
+    assert str(paper).endswith("in points: +2.00 (95% interval +2.00 to +2.00), n = 5 in 1 setting")
+    assert [str(one).endswith("cannot be told: no runs") for one in others] == [True] * 3
+
+
+def test_the_table_has_each_arm_by_block(tuned: TunedStore) -> None:
+    for regularized in ("none", "standard"):
+        tuned.arm("bl", [0.60, 0.62, 0.64], augmentation__name=regularized)
+        tuned.arm("lw", [0.61, 0.65, 0.64], augmentation__name=regularized)
+    collection = collect(tuned.store.results_dir)
+    table = verdict_table(collection)
+    assert markdown(table).splitlines()[2:8] == [
+        "| Settings | Arm | settings | gain | interval | interquartile mean | P(better) | p (Holm) | mean rank |",
+        "| :-- | :-- | --: | --: | --: | --: | --: | --: | --: |",
+        "| all settings | LW | 2 | +1.33 | +0.33 to +2.33 | +1.25 | 0.72 | 0.125 | 1.00 |",
+        "| right labels, not regularized | LW | 1 | +1.33 | +0.00 to +3.00 | +1.33 | 0.72 | 0.500 |  |",
+        "| right labels, regularized | LW | 1 | +1.33 | +0.00 to +3.00 | +1.33 | 0.72 | 0.500 |  |",
+        "",
+    ]
+    assert table.data["method"].tolist() == ["lw"] * 3
+    shown = [[*row.headings, *map(str, row.cells)] for row in settings_table(collection).rows]
+    assert shown == [
+        ["DIGITS", "scnn", "1,000", "0%", "no", "62.0", "+1.3 ± 1.5"],
+        ["DIGITS", "scnn", "1,000", "0%", "yes", "62.0", "+1.3 ± 1.5"],
+    ]
+    assert [str(cell) for cell in choices_table(collection).rows[0].cells] == ["lr=0.01 weight_decay=0"] * 2
+
+
+def test_networks_and_sizes_are_settings_of_their_own(tuned: TunedStore) -> None:
+    for norm, examples in (("group", 100), ("batch", 100), ("group", 300)):
+        tuned.arm("bl", [0.6], model__norm=norm, dataset__train_examples=examples)
+        tuned.arm("lw", [0.6], model__norm=norm, dataset__train_examples=examples)
+    headings = [row.headings[1:3] for row in settings_table(collect(tuned.store.results_dir)).rows]
+    assert headings == [("scnn", "100"), ("scnn", "300"), ("scnn with BatchNorm", "100")]
+
+
+def test_a_store_without_a_tuned_study_says_how_to_start(fake_store: FakeStore) -> None:
+    fake_store.add("digits", "scnn", "lw", 0.9, study="demo")
+    for build in (verdict_table, settings_table, sensitivity_table, choices_table):
+        table = build(collect(fake_store.results_dir))
+        assert table.rows == ()
+        assert table.notes[0].endswith("start with: reinit-bench -m study=verdict_fraction")
+        assert isinstance(table.data, pd.DataFrame)
