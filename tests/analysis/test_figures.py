@@ -22,6 +22,7 @@ def test_an_unknown_figure_names_those_that_there_are() -> None:
         *("ablation", "by_round"),
         *(f"figure{number}" for number in range(2, 13)),
         *("gains", "ranks", "table1"),
+        *("verdict", "verdict_noise", "verdict_sensitivity", "verdict_sizes"),
     ]
 
 

@@ -10,6 +10,8 @@ import pandas as pd
 import pytest
 from fake_store import FakeStore
 
+from reinit_bench.analysis.figures import NothingToDraw, known_figures
+from reinit_bench.analysis.figures.verdict import by_noise, by_size, draw, spread
 from reinit_bench.analysis.runs.collect import collect
 from reinit_bench.analysis.runs.tuned import TunedRuns, tuned_runs
 from reinit_bench.analysis.stats.claims import SMALLEST, Claim, claims
@@ -207,3 +209,37 @@ def test_a_store_without_a_tuned_study_says_how_to_start(fake_store: FakeStore) 
         assert table.rows == ()
         assert table.notes[0].endswith("start with: reinit-bench -m study=verdict_fraction")
         assert isinstance(table.data, pd.DataFrame)
+
+
+def test_the_learning_curve_has_the_baseline_and_the_arms_with_runs_at_every_size(tuned: TunedStore) -> None:
+    for examples, more in ((100, 0.02), (1000, 0.01)):
+        tuned.arm("bl", [0.60, 0.62], dataset__train_examples=examples)
+        tuned.arm("lw", [0.60 + more, 0.62 + more], dataset__train_examples=examples)
+    tuned.arm("fc", [0.7, 0.7])  # at one size
+    figure = by_size(collect(tuned.store.results_dir))
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["BL", "LW"]
+    top, bottom = figure.axes
+    shown = {line.get_label(): list(zip(line.get_xdata(), line.get_ydata(), strict=True)) for line in top.lines}
+    assert shown["BL"] == [(100.0, pytest.approx(61)), (1000.0, pytest.approx(61))]
+    assert list(bottom.lines[0].get_ydata()) == pytest.approx([2.0, 1.0])
+
+
+def test_the_forest_and_the_spread_are_of_every_arm(tuned: TunedStore) -> None:
+    tuned.arm("bl", [0.60, 0.62, 0.61], validation=(0.2, 0.7, 0.6))
+    tuned.arm("fc", [0.62, 0.63, 0.61])
+    tuned.arm("swr", [0.60, 0.61, 0.61])
+    collection = collect(tuned.store.results_dir)
+    (whole, *_) = draw(collection).axes
+    assert [text.get_text() for text in whole.get_yticklabels()] == ["SWR", "FC"]
+    marks = [line.get_xdata()[0] for line in whole.lines if len(line.get_xdata()) == 1]
+    assert marks == pytest.approx([1.0, -1 / 3])
+    (axes,) = spread(collection).axes
+    assert [line.get_ydata()[0] for line in axes.lines[::2]] == pytest.approx([50, 20, 20])
+    with pytest.raises(NothingToDraw, match="two shares of wrong labels; reinit-bench -m study=verdict_fraction"):
+        by_noise(collection)
+
+
+@pytest.mark.parametrize("name", ["verdict", "verdict_sizes", "verdict_noise", "verdict_sensitivity"])
+def test_a_figure_without_tuned_runs_names_the_command(fake_store: FakeStore, name: str) -> None:
+    with pytest.raises(NothingToDraw, match=rf"^{name}: no run of a tuned .*; reinit-bench -m study=verdict_fraction$"):
+        known_figures([name])[name].draw(collect(fake_store.results_dir))

@@ -19,6 +19,16 @@ from reinit_bench.analysis.stats.mean_ranks import Ranking, rank
 from reinit_bench.analysis.stats.significance import holm
 
 BASELINE = "bl"
+ALL_SETTINGS = "all settings"
+GROUPS: Mapping[str, tuple[bool | None, bool | None]] = {
+    ALL_SETTINGS: (None, None),
+    "right labels, not regularized": (False, False),
+    "right labels, regularized": (False, True),
+    "wrong labels, not regularized": (True, False),
+    "wrong labels, regularized": (True, True),
+}
+"""Groups of settings: whether labels are wrong, and whether there is other regularization."""
+
 RESAMPLES = 9_999
 SEED = 0
 """Of the resampling: the same runs give the same interval."""
@@ -191,3 +201,14 @@ def by_setting(frame: pd.DataFrame) -> Iterator[tuple[Mapping[str, Any], pd.Data
     order = ["dataset", "network", "regularized", "noise", "examples"]
     for values, rows in frame.groupby(order, dropna=False):
         yield dict(zip(order, values, strict=True)), rows
+
+
+def groups_of_settings(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The rows of each of GROUPS."""
+    for name, (noisy, regularized) in GROUPS.items():
+        rows = frame
+        if noisy is not None:
+            rows = rows[(rows["noise"].astype(float) > 0) == noisy]
+        if regularized is not None:
+            rows = rows[rows["regularized"].astype(bool) == regularized]
+        yield name, rows

@@ -13,11 +13,13 @@ from reinit_bench.analysis.runs.tuned import SETTING, TunedRuns, tuned_runs
 from reinit_bench.analysis.stats.claims import claims
 from reinit_bench.analysis.stats.mean_ranks import Ranking
 from reinit_bench.analysis.stats.paired_gains import (
+    ALL_SETTINGS,
     BASELINE,
     ArmGain,
     Estimate,
     arm_gains,
     by_setting,
+    groups_of_settings,
     pairs,
     ranking,
     sensitivity,
@@ -32,16 +34,6 @@ _HOW = (
     "which every arm has as many; reported are fresh seeds, paired with BL by seed"
 )
 _INTERVALS = "in brackets: 95% bootstrap intervals, stratified by setting; they are not corrected for being many"
-
-ALL_SETTINGS = "all settings"
-GROUPS: Mapping[str, tuple[bool | None, bool | None]] = {
-    ALL_SETTINGS: (None, None),
-    "right labels, not regularized": (False, False),
-    "right labels, regularized": (False, True),
-    "wrong labels, not regularized": (True, False),
-    "wrong labels, regularized": (True, True),
-}
-"""Blocks of the table: whether labels are wrong, and whether there is other regularization."""
 
 
 def verdict_table(collection: Collection) -> Table:
@@ -158,12 +150,7 @@ _FIELDS = ("group", "method", "settings", *_ESTIMATE, "interquartile_mean", "imp
 
 def _groups(runs: TunedRuns, gained: pd.DataFrame) -> Iterator[tuple[str, str, ArmGain]]:
     methods = [name for name in runs.methods if name != BASELINE]
-    for group, (noisy, regularized) in GROUPS.items():
-        rows = gained
-        if noisy is not None:
-            rows = rows[(rows["noise"].astype(float) > 0) == noisy]
-        if regularized is not None:
-            rows = rows[rows["regularized"].astype(bool) == regularized]
+    for group, rows in groups_of_settings(gained):
         for name, one in arm_gains(rows, methods).items():
             yield group, name, one
 

@@ -1,0 +1,187 @@
+"""Gain over BL of arms tuned alike, by arm: over all settings, and over those alike in labels and regularization."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from reinit_bench.analysis.figures import NothingToDraw
+from reinit_bench.analysis.figures.style import (
+    BLACK,
+    TEXT_WIDTH,
+    add_legend,
+    legend_height,
+    method_style,
+    panels_in_columns,
+    styled,
+)
+from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.runs.tuned import TunedRuns, tuned_runs
+from reinit_bench.analysis.stats.paired_gains import BASELINE, arm_gains, groups_of_settings, pairs, sensitivity
+from reinit_bench.analysis.stats.summary import mean_and_half
+
+_COMMAND = "reinit-bench -m study=verdict_fraction"
+
+
+@styled
+def draw(collection: Collection) -> Figure:
+    """A panel for each group of settings; dots: mean gains, bars: 95% bootstrap intervals stratified by setting.
+
+    Raises:
+        NothingToDraw: no arm of a tuned study has runs beside BL's.
+    """
+    runs, gained = _needed(collection, "verdict")
+    methods = [name for name in runs.methods if name != BASELINE]
+    blocks = [(name, rows) for name, rows in groups_of_settings(gained) if len(rows)]
+    figure, cells = panels_in_columns(len(blocks), 0.17 * len(methods) + 0.8)
+    for axes, (name, rows) in zip(cells, blocks, strict=True):
+        found = arm_gains(rows, methods)
+        places = {method: place for place, method in enumerate(reversed(methods))}
+        for method, one in found.items():
+            style = method_style(method, runs.methods[method])
+            _bar(axes, one.gain.value, places[method], one.gain.low, one.gain.high, style.mark(5.5))
+        axes.axvline(0, color=BLACK, linewidth=0.8)
+        axes.set_yticks(list(places.values()), [runs.methods[method] for method in places])
+        axes.grid(axis="y", visible=False)
+        axes.set_ylim(-0.7, len(methods) - 0.3)
+        most = max((one.settings for one in found.values()), default=0)
+        axes.set_title(f"{name} (at most {most})")
+    figure.supxlabel("gain over BL in test accuracy [points]; in brackets: how many settings", fontsize=8)
+    return figure
+
+
+@styled
+def by_size(collection: Collection) -> Figure:
+    """Test accuracy and gain over BL by the number of training images, arms tuned alike; right labels, not regularized.
+
+    Raises:
+        NothingToDraw: no network has runs with two sizes of the training set.
+    """
+    runs, gained = _needed(collection, "verdict_sizes")
+    plain = (gained["noise"].astype(float) == 0) & ~gained["regularized"].astype(bool)
+    shown = _varying(gained[plain], "examples")
+    if shown.empty:
+        raise NothingToDraw(f"verdict_sizes: no network with two sizes of the training set; {_COMMAND}")
+    return _two_rows(runs, shown, "examples", "training images", logarithmic=True)
+
+
+@styled
+def by_noise(collection: Collection) -> Figure:
+    """Test accuracy and gain over BL by the share of wrong labels, arms tuned alike, with and without regularization.
+
+    Raises:
+        NothingToDraw: no network has runs with two shares of wrong labels.
+    """
+    runs, gained = _needed(collection, "verdict_noise")
+    words = gained["regularized"].astype(bool).map({True: ", regularized", False: ", not regularized"})
+    shown = _varying(gained.assign(network=gained["network"] + words), "noise")
+    if shown.empty:
+        raise NothingToDraw(f"verdict_noise: no network with two shares of wrong labels; {_COMMAND}")
+    return _two_rows(runs, shown.assign(noise=100 * shown["noise"].astype(float)), "noise", "wrong labels [%]")
+
+
+@styled
+def spread(collection: Collection) -> Figure:
+    """How far each arm's test accuracy spreads over its own trials, from the best to the worst, by setting.
+
+    Raises:
+        NothingToDraw: no arm has all of its trials.
+    """
+    runs, _ = _needed(collection, "verdict_sensitivity")
+    table = sensitivity(runs)
+    table = table[table["missing"] == 0]
+    if table.empty:
+        raise NothingToDraw(f"verdict_sensitivity: no arm has all of its trials; {_COMMAND}")
+    methods = [name for name in runs.methods if name in set(table["method"])]
+    figure = Figure(figsize=(TEXT_WIDTH, 3.0), layout="constrained")
+    axes = figure.subplots()
+    for place, method in enumerate(methods):
+        own = table[table["method"] == method]["spread"]
+        style = method_style(method, runs.methods[method])
+        axes.plot([place] * len(own), own, linestyle="none", alpha=0.6, **style.mark(5))
+        axes.plot([place - 0.3, place + 0.3], [own.mean()] * 2, color=BLACK, linewidth=1.2)
+    axes.set_xticks(range(len(methods)), [runs.methods[name] for name in methods], rotation=60)
+    axes.grid(axis="x", visible=False)
+    axes.set_ylim(bottom=0)
+    axes.set_ylabel("best minus worst trial [points]")
+    axes.set_title("Sensitivity to learning rate and weight decay: a mark a setting, lines: their means")
+    return figure
+
+
+VARIANTS = {"verdict_sizes": by_size, "verdict_noise": by_noise, "verdict_sensitivity": spread}
+
+
+def _needed(collection: Collection, figure: str) -> tuple[TunedRuns, pd.DataFrame]:
+    runs = tuned_runs(collection)
+    gained = pairs(runs)
+    if gained.empty:
+        raise NothingToDraw(
+            f"{figure}: no run of a tuned study with BL and another arm in {collection.results_dir}; {_COMMAND}"
+        )
+    return runs, gained
+
+
+def _varying(gained: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The rows of the networks that have several values there."""
+    counts = gained.groupby("network")[column].transform("nunique")
+    return gained[counts > 1]
+
+
+def _two_rows(runs: TunedRuns, gained: pd.DataFrame, column: str, xlabel: str, *, logarithmic: bool = False) -> Figure:
+    """Accuracy (top) and gain over BL (bottom) against a column, a panel for each network; bands: 95% t-intervals."""
+    networks = list(dict.fromkeys(gained["network"]))
+    methods = [name for name in runs.methods if name == BASELINE or _everywhere(gained, name, column)]
+    labels = [runs.methods[name] for name in methods]
+    figure = Figure(figsize=(TEXT_WIDTH, 4.6 + legend_height(labels)), layout="constrained")
+    cells = figure.subplots(2, len(networks), squeeze=False, sharex="col", sharey="row")
+    handles: dict[str, Any] = {}
+    for network, (top, bottom) in zip(networks, zip(*cells, strict=True), strict=True):
+        own = gained[gained["network"] == network]
+        for method in methods:
+            style = method_style(method, runs.methods[method])
+            rows = own.drop_duplicates([column, "seed"]) if method == BASELINE else own[own["method"] == method]
+            value = "baseline" if method == BASELINE else "accuracy"
+            handles[style.label] = _curve(top, rows, column, value, style)
+            if method != BASELINE:
+                _curve(bottom, rows, column, "gain", style, band=method == "lw")
+        bottom.axhline(0, color=BLACK, linewidth=0.8)
+        top.set_title(network)
+        places = sorted(own[column].astype(float).unique())
+        if logarithmic:
+            bottom.set_xscale("log")
+        bottom.set_xticks(places, [f"{place:,.0f}" for place in places])
+        bottom.minorticks_off()
+    cells[0][0].set_ylabel("test accuracy [%]")
+    cells[1][0].set_ylabel("gain over BL [points]")
+    figure.supxlabel(f"{xlabel}; band: LW's 95% t-interval over seeds", fontsize=8)
+    add_legend(figure, handles)
+    return figure
+
+
+def _everywhere(gained: pd.DataFrame, method: str, column: str) -> bool:
+    """Whether the arm has runs at every place of the axis in some panel: curves with holes mislead."""
+    whole = gained.groupby("network")[column].nunique()
+    own = gained[gained["method"] == method].groupby("network")[column].nunique()
+    return bool((own.reindex(whole.index).fillna(0) == whole).any())
+
+
+def _curve(axes: Axes, rows: pd.DataFrame, column: str, value: str, style: Any, *, band: bool = False) -> Any:
+    places = sorted(rows[column].astype(float).unique())
+    found = [mean_and_half(rows[rows[column].astype(float) == place][value]) for place in places]
+    means = [mean for mean, _ in found]
+    if band:
+        halves = [half or 0.0 for _, half in found]
+        lows = [mean - half for mean, half in zip(means, halves, strict=True)]
+        highs = [mean + half for mean, half in zip(means, halves, strict=True)]
+        axes.fill_between(places, lows, highs, color=style.color, alpha=0.2, linewidth=0)
+    (line,) = axes.plot(places, means, **style.line())
+    return line
+
+
+def _bar(axes: Axes, value: float, place: float, low: float | None, high: float | None, mark: Any) -> None:
+    if low is not None and high is not None:
+        axes.plot([low, high], [place, place], color=mark["color"], linewidth=1.2)
+    axes.plot([value], [place], linestyle="none", **mark)
