@@ -207,7 +207,7 @@ def test_a_dataset_that_cannot_be_prepared_says_why_and_leaves_nothing_behind(
     )
     assert said["classes"] == "mnist_corrupted/fog 1.0.0 has 10 classes; expected 4"
     assert "lists.tgz from https://drive.google.com/uc?export=download&id=1vZuZPqha0" in said["network"]
-    assert f"put it into {copy}/manual/caltech_birds2010 under the name above" in said["network"]
+    assert f"put it into {copy}/manual/caltech_birds2010 under that name" in said["network"]
     assert "pytorch/vision/issues/7545" in said["dead link"]
     assert "car_devkit.tgz from https://ai.stanford.edu/~jkrause/cars/car_devkit.tgz (" in said["dead link"]
     assert "TFDS could not read its files" in said["archive"]

@@ -25,6 +25,8 @@ COUNTS = {
     "figure2": 768,
     "paper": 2448,
     "figure4": 144,
+    "figure9": 1728,
+    "appendix_g": 2016,
     "figure8": 3,
     "ablation": 12,
     "ablation_synthetic": 600,
