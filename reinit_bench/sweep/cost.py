@@ -1,9 +1,11 @@
 """How long a run is expected to take: from step times measured in the store, or else from a stated model.
 
 The model: a round converges after 100 epochs or at its step limit (without validation examples, or with a cosine, it
-takes all its steps); a step costs three forward passes of the batch (SAM's six) at 60 TFLOP/s on a GPU (ResNet50's
-published training rate on an A100 in mixed precision) or 25 GFLOP/s in a process on a CPU core, plus 3 ms. It is meant
-for packing runs and for deciding whether to start, not for reporting.
+takes all its steps); a step costs three forward passes of the batch (SAM's six) and an overhead. On a GPU: 60 TFLOP/s
+(ResNet50's published training rate on an A100 in mixed precision), 3 ms a step. In a process on a CPU core: 60 GFLOP/s
+and, for each block, 1 ms (0.5 ms in a perceptron), which fit the processor time of parts of `study=table1`, `demo` and
+`digits` on one machine (docs/explanation/scale.md). It is meant for packing runs and for deciding whether to start, not for
+reporting.
 """
 
 from __future__ import annotations
@@ -21,8 +23,7 @@ from reinit_bench.store.store import CorruptResult, Store
 CPU, GPU = "cpu", "gpu"
 NAMES = {GPU: "GPU-hours", CPU: "CPU-hours"}
 """Hours of one GPU; hours of one process on a CPU core."""
-FLOPS_PER_SECOND = {GPU: 60e12, CPU: 25e9}
-STEP_OVERHEAD_SECONDS = 0.003
+FLOPS_PER_SECOND = {GPU: 60e12, CPU: 60e9}
 START_SECONDS = {GPU: 10.0, CPU: 0.5}
 """To start a run: move the data to the device, build the network and, on a GPU, compile it."""
 EPOCHS_OF_A_ROUND = 100
@@ -109,13 +110,20 @@ def first_round_steps(experiment: Experiment, limit: float) -> float:
 
 
 def modelled_step_seconds(experiment: Experiment, on: str, side_by_side: int = 1) -> float:
-    """Seconds of one training step, from the model's arithmetic alone; runs that train together share the overhead."""
+    """Seconds of one training step, from the model alone; runs that train together share the overhead."""
     stated = experiment.model.get("_giga_macs_")
     macs = (GIGA_MACS if stated is None else float(stated)) * 1e9
     macs *= ((experiment.image_size or 224) / 224) ** 2 * float(experiment.model.get("width") or 1.0) ** 2
     passes = 2 if experiment.trainer.optimizer == "sam" else 1
     flops = passes * experiment.trainer.batch_size * 3 * 2 * macs
-    return STEP_OVERHEAD_SECONDS / side_by_side + flops / FLOPS_PER_SECOND[on]
+    return overhead_seconds(experiment, on) / side_by_side + flops / FLOPS_PER_SECOND[on]
+
+
+def overhead_seconds(experiment: Experiment, on: str) -> float:
+    """What a step takes besides its arithmetic: on a CPU for each block, less of it for vectors than for images."""
+    if on == GPU:
+        return 0.003
+    return (0.0005 if experiment.image_size is None else 0.001) * blocks(experiment.model)
 
 
 def _step_setting(experiment: Experiment, on: str, side_by_side: int) -> _Setting:

@@ -15,13 +15,13 @@ from reinit_bench.sweep.cost import (
     FLOPS_PER_SECOND,
     GPU,
     START_SECONDS,
-    STEP_OVERHEAD_SECONDS,
     Rates,
     cost_line,
     cost_of,
     duration,
     modelled_step_seconds,
     modelled_steps,
+    overhead_seconds,
 )
 
 NOTHING_KNOWN = Rates({}, {})
@@ -55,7 +55,7 @@ def test_steps_by_the_model(overrides: tuple[str, ...], steps: float) -> None:
 def test_a_steps_arithmetic_grows_with_the_batch_and_the_squares_of_size_and_width(on: str) -> None:
     def arithmetic(*overrides: str) -> float:
         experiment = tiny_experiment("image_size=32", "model.width=0.5", "trainer.batch_size=16", *overrides)
-        return modelled_step_seconds(experiment, on) - STEP_OVERHEAD_SECONDS
+        return modelled_step_seconds(experiment, on) - overhead_seconds(experiment, on)
 
     one = arithmetic()
     macs = float(tiny_experiment().model["_giga_macs_"]) * 1e9 * (32 / 224) ** 2 * 0.5**2
@@ -171,5 +171,5 @@ def test_runs_on_auto_are_counted_for_the_machine_that_will_run_them() -> None:
 def test_seeds_that_train_side_by_side_share_the_start_and_the_overhead_of_a_step() -> None:
     experiment = tiny_experiment()
     alone, together = (NOTHING_KNOWN.seconds(experiment, CPU, count) for count in (1, 25))
-    shared = START_SECONDS[CPU] + modelled_steps(experiment) * STEP_OVERHEAD_SECONDS
+    shared = START_SECONDS[CPU] + modelled_steps(experiment) * overhead_seconds(experiment, CPU)
     assert alone - together == pytest.approx(shared * 24 / 25)

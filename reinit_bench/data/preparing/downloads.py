@@ -110,7 +110,9 @@ class Downloads:
     def taken(self) -> list[str]:
         """What was taken from folders of this machine instead of being downloaded, a line for each folder."""
         counts = sorted(Counter(self._taken).items())
-        return [f"{self.job.title}: {count} file{'s' if count != 1 else ''} taken from {folder}" for folder, count in counts]
+        return [
+            f"{self.job.title}: {count} file{'s' if count != 1 else ''} taken from {folder}" for folder, count in counts
+        ]
 
     def _download(self, wanted: Wanted, path: Path) -> None:
         parts = self.folder / self.job.builder / "parts"
