@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-VARYING = {"wall_seconds", "seconds", "attempts", "files", "sha256"}
+VARYING = {"wall_seconds", "side_by_side", "seconds", "attempts", "files", "sha256"}
 """Durations, attempts, and hashes of what holds durations."""
 
 

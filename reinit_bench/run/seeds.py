@@ -1,8 +1,8 @@
 """Seeds of one experiment, trained side by side: what `run_experiment` does, for all of them at once.
 
 Every run ends with the same bits and files as if it ran alone, with three exceptions. `history.jsonl` holds the last
-step of each round instead of every step. Seconds are the batch's, divided evenly. No checkpoints are written: a batch
-takes seconds, and the runs of a killed batch start over.
+step of each round instead of every step. Seconds are the batch's, divided evenly by the `side_by_side` of the result.
+No checkpoints are written: a batch takes seconds, and the runs of a killed batch start over.
 """
 
 from __future__ import annotations

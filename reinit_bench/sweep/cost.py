@@ -4,8 +4,8 @@ The model: a round converges after 100 epochs or at its step limit (without vali
 takes all its steps); a step costs three forward passes of the batch (SAM's six) and an overhead. On a GPU: 60 TFLOP/s
 (ResNet50's published training rate on an A100 in mixed precision), 3 ms a step. In a process on a CPU core: 60 GFLOP/s
 and, for each block, 1 ms (0.5 ms in a perceptron), which fit the processor time of parts of `study=table1`, `demo` and
-`digits` on one machine (docs/explanation/scale.md). It is meant for packing runs and for deciding whether to start, not for
-reporting.
+`digits` on one machine (docs/explanation/scale.md). It is meant for packing runs and for deciding whether to start,
+not for reporting.
 """
 
 from __future__ import annotations

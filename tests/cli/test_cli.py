@@ -146,7 +146,8 @@ def test_plan_tells_a_machine_without_gpus_its_own_time(
     monkeypatch.setattr(local, "cores", lambda: 2)
     assert main(["plan", "study=table1"]) == 0
     assert last_lines(capfd) == [
-        f"about 5.7 minutes left with 2 processes here (0.19 CPU-hours); step times measured for 0 of 1,800 runs, {MODELLED}"
+        "about 5.7 minutes left with 2 processes here (0.19 CPU-hours); step times measured for 0 of 1,800 runs, "
+        f"{MODELLED}"
     ]
     assert main(["plan", "study=table1", "hydra.launcher.workers=1"]) == 0
     assert last_lines(capfd)[0].startswith("about 11 minutes left with 1 process here (0.19 CPU-hours); ")
