@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from factories import tiny_experiment, write_result
 
 import reinit_bench
 
@@ -130,7 +131,7 @@ for words in json.loads(sys.argv[1]):
 )
 def test_commands_that_answer_at_once_load_nothing_slow(tmp_path: Path, commands: list[list[str]]) -> None:
     """One process runs several: what a command loads shows in its line and in those after it."""
-    (tmp_path / "results").mkdir()
+    write_result(tmp_path / "results", tiny_experiment())
     done = subprocess.run(
         [sys.executable, "-c", LOADED_BY_COMMANDS, json.dumps(commands)],
         capture_output=True,

@@ -32,6 +32,9 @@ OmegaConf.register_new_resolver("folder_content", folder_content, replace=True)
 # Data that TensorFlow Datasets prepared too, for conf/dataset/tfds.yaml: `_parent_` is the section.
 OmegaConf.register_new_resolver("tfds_content", lambda _parent_: prepared_content(_parent_), replace=True)
 
+LAUNCHER = ("hydra/launcher=", "hydra.launcher.")
+"""How words begin that say where a sweep runs, not what it runs."""
+
 _GLOBAL = "dataset"
 """The group whose options may set fields outside their section, such as the image size."""
 
@@ -151,6 +154,16 @@ class Composer:
         if len(chosen) > 1 or not isinstance(name, str):
             raise ConfigError(f"study must be a single name; got {' '.join(chosen)}")
         return Study.from_dict(self._study_section(name), self._study_section)
+
+    def launcher(self, overrides: Sequence[str]) -> dict[str, Any]:
+        """The section of the launcher that a sweep with these overrides goes through, `_target_` included.
+
+        Raises:
+            hydra.errors.HydraException: an override names no launcher, or no field of it.
+        """
+        chosen = [text for text in overrides if text.startswith(LAUNCHER)]
+        config = self.loader.load_configuration(self.config_name, chosen, run_mode=RunMode.MULTIRUN)
+        return cast(dict[str, Any], OmegaConf.to_container(config.hydra.launcher, resolve=True))
 
     def by_hydra(self, overrides: Sequence[str]) -> dict[str, Any]:
         """Like `compose`, but by Hydra alone."""

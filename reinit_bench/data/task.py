@@ -248,7 +248,8 @@ def _load(source: Source, experiment: Experiment, enlarged: int | None) -> Datas
         return source.load(experiment.image_size, enlarged, experiment.seed)
     except NotPrepared as error:
         name = experiment.dataset["name"]
-        raise ConfigError(f"dataset {name} {error}; run: {error.command(name)}") from error
+        itself = ", or add dataset.prepare=auto" if "prepare" in experiment.dataset else ""
+        raise ConfigError(f"dataset {name} {error}; run: {error.command(name)}{itself}") from error
 
 
 def _validation_size(examples: int, fraction: float) -> int:

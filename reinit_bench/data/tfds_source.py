@@ -202,4 +202,5 @@ class Tfds(CachedTfds):
 
         outcomes = run_jobs(self.distinct_jobs, Console(stderr=True))
         if problems := [error for error in outcomes.values() if error is not None]:
-            raise ConfigError("\n".join(problems))
+            lines = [line.strip() for problem in problems for line in problem.splitlines()]
+            raise ConfigError("; ".join(lines))

@@ -19,14 +19,21 @@ from reinit_bench.training.loop import RoundResult
 
 
 def run_result(
-    run: Assembly, execution: Execution, rounds: Sequence[Mapping[str, Any]], *, attempts: int, seconds: float
+    run: Assembly,
+    execution: Execution,
+    rounds: Sequence[Mapping[str, Any]],
+    *,
+    attempts: int,
+    seconds: float,
+    side_by_side: int = 1,
 ) -> dict[str, Any]:
     """The content of `result.json`: the last round's accuracies are the run's.
 
     Args:
         rounds: the recorder's rows, one per round.
         attempts: how many processes have worked on the run.
-        seconds: wall-clock time of all of them.
+        seconds: wall-clock time of all of them; of runs that trained side by side, each one's share.
+        side_by_side: how many runs trained together, this one included.
     """
     last = rounds[-1]
     return {
@@ -39,6 +46,7 @@ def run_result(
         "rounds": len(rounds),
         "steps": sum(row["steps"] for row in rounds),
         "wall_seconds": seconds,
+        "side_by_side": side_by_side,
         "attempts": attempts,
         "weights_sha256": weights_sha256(run.net),
         "device": device_name(run.components.device),

@@ -1,8 +1,8 @@
 """Seeds of one experiment, trained side by side: what `run_experiment` does, for all of them at once.
 
 Every run ends with the same bits and files as if it ran alone, with three exceptions. `history.jsonl` holds the last
-step of each round instead of every step. Seconds are the batch's, divided evenly. No checkpoints are written: a batch
-takes seconds, and the runs of a killed batch start over.
+step of each round instead of every step. Seconds are the batch's, divided evenly by the `side_by_side` of the result.
+No checkpoints are written: a batch takes seconds, and the runs of a killed batch start over.
 """
 
 from __future__ import annotations
@@ -117,8 +117,9 @@ class _Batch:
         for current in rounds:
             round_begins(current.index, len(rounds))
             self._round(current, interrupt)
-        seconds = (time.perf_counter() - self.started) / max(1, len(self.members))
-        self._each(lambda member: self._finish(member, seconds))
+        count = max(1, len(self.members))
+        seconds = (time.perf_counter() - self.started) / count
+        self._each(lambda member: self._finish(member, seconds, count))
 
     def _round(self, current: Round, interrupt: Interrupt) -> None:
         started = time.perf_counter()
@@ -151,10 +152,10 @@ class _Batch:
         life.fail(error)
         self.ended(life.experiment, error)
 
-    def _finish(self, member: _Member, seconds: float) -> None:
+    def _finish(self, member: _Member, seconds: float, count: int) -> None:
         life, run = member.life, member.run
         rounds, attempts = life.recorder.rounds, life.lease.attempt
-        result = run_result(run, self.execution, rounds, attempts=attempts, seconds=seconds)
+        result = run_result(run, self.execution, rounds, attempts=attempts, seconds=seconds, side_by_side=count)
         if self.execution.diagnostics:
             write_diagnostics(life.folder, run.net, run.task.of_round(len(run.rounds)), run.experiment.seed)
         life.recorder.write()

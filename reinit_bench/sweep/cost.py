@@ -1,15 +1,18 @@
 """How long a run is expected to take: from step times measured in the store, or else from a stated model.
 
-The model: a round converges after 100 epochs or at its step limit (a cosine's takes all its steps); a step costs three
-forward passes of the batch (SAM's six) at 60 TFLOP/s on a GPU (ResNet50's published training rate on an A100 in mixed
-precision) or 25 GFLOP/s in a process on a CPU core, plus 3 ms. It is meant for packing runs and for deciding whether to
-start, not for reporting.
+The model: a round converges after 100 epochs or at its step limit (without validation examples, or with a cosine, it
+takes all its steps); a step costs three forward passes of the batch (SAM's six) and an overhead. On a GPU: 60 TFLOP/s
+(ResNet50's published training rate on an A100 in mixed precision), 3 ms a step. In a process on a CPU core: 60 GFLOP/s
+and, for each block, 1 ms (0.5 ms in a perceptron), which fit the processor time of parts of `study=table1`, `demo` and
+`digits` on one machine (docs/explanation/scale.md). It is meant for packing runs and for deciding whether to start,
+not for reporting.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,9 +21,10 @@ from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.store import CorruptResult, Store
 
 CPU, GPU = "cpu", "gpu"
-FLOPS_PER_SECOND = {GPU: 60e12, CPU: 25e9}
-STEP_OVERHEAD_SECONDS = 0.003
-START_SECONDS = 10.0
+NAMES = {GPU: "GPU-hours", CPU: "CPU-hours"}
+"""Hours of one GPU; hours of one process on a CPU core."""
+FLOPS_PER_SECOND = {GPU: 60e12, CPU: 60e9}
+START_SECONDS = {GPU: 10.0, CPU: 0.5}
 """To start a run: move the data to the device, build the network and, on a GPU, compile it."""
 EPOCHS_OF_A_ROUND = 100
 GIGA_MACS = 4.0
@@ -56,9 +60,11 @@ class Rates:
                 experiment = Experiment.from_dict(result["config"])
             except (ConfigError, KeyError, TypeError):
                 continue
-            on = CPU if result["device"] == "cpu" else GPU
-            seconds[_step_setting(experiment, on)] += float(result["wall_seconds"])
-            steps[_step_setting(experiment, on)] += float(result["steps"])
+            setting = _step_setting(
+                experiment, CPU if result["device"] == "cpu" else GPU, int(result.get("side_by_side", 1))
+            )
+            seconds[setting] += float(result["wall_seconds"])
+            steps[setting] += float(result["steps"])
             per_run[_length_setting(experiment)].append(float(result["steps"]))
         measured = {key: seconds[key] / count for key, count in steps.items() if count}
         return cls(measured, {key: sum(counts) / len(counts) for key, counts in per_run.items()})
@@ -66,16 +72,17 @@ class Rates:
     def seconds(self, experiment: Experiment, on: str = GPU, side_by_side: int = 1) -> float:
         """The expected seconds of a run on one GPU, or in one process on a CPU; its share if several train together."""
         steps = self.steps.get(_length_setting(experiment), modelled_steps(experiment))
-        return START_SECONDS / side_by_side + steps * self.seconds_of_a_step(experiment, on, side_by_side)
+        start = 0.0 if self.is_measured(experiment, on, side_by_side) else START_SECONDS[on] / side_by_side
+        return start + steps * self.seconds_of_a_step(experiment, on, side_by_side)
 
     def seconds_of_a_step(self, experiment: Experiment, on: str = GPU, side_by_side: int = 1) -> float:
-        """The expected time of one training step, everything of a run but its start included."""
-        step = self.step_seconds.get(_step_setting(experiment, on))
+        """The expected time of one training step; a measured one has its share of everything that its run did."""
+        step = self.step_seconds.get(_step_setting(experiment, on, side_by_side))
         return modelled_step_seconds(experiment, on, side_by_side) if step is None else step
 
-    def is_measured(self, experiment: Experiment, on: str = GPU) -> bool:
-        """Whether the step time is known from a finished run."""
-        return _step_setting(experiment, on) in self.step_seconds
+    def is_measured(self, experiment: Experiment, on: str = GPU, side_by_side: int = 1) -> bool:
+        """Whether the step time is known from a finished run that trained alone, or with others, as this one will."""
+        return _step_setting(experiment, on, side_by_side) in self.step_seconds
 
 
 def modelled_steps(experiment: Experiment) -> float:
@@ -89,33 +96,44 @@ def modelled_steps(experiment: Experiment) -> float:
 
 def blocks(model: Mapping[str, Any]) -> int:
     """The paper's K, as far as it is known without building the network."""
-    return len(model.get("blocks") or ()) or int(model.get("_blocks_") or BLOCKS)
+    layers = len(hidden) + 1 if (hidden := model.get("hidden")) else 0  # of a perceptron, each one is a block
+    return len(model.get("blocks") or ()) or layers or int(model.get("_blocks_") or BLOCKS)
 
 
 def first_round_steps(experiment: Experiment, limit: float) -> float:
     """Steps of one round: until convergence or its limit."""
     trainer = experiment.trainer
-    if trainer.schedule == "cosine" or trainer.patience_epochs is None:
+    beside = bool(experiment.dataset.get("validation_examples"))
+    validates = beside or trainer.validation_fraction > 0
+    if trainer.schedule == "cosine" or trainer.patience_epochs is None or not validates:
         return limit
     examples = experiment.dataset.get("train_examples") or experiment.dataset.get("train_count") or EXAMPLES
-    held_out = 0.0 if experiment.dataset.get("validation_examples") else trainer.validation_fraction
+    held_out = 0.0 if beside else trainer.validation_fraction
     return min(limit, EPOCHS_OF_A_ROUND * max(1.0, examples * (1 - held_out) / trainer.batch_size))
 
 
 def modelled_step_seconds(experiment: Experiment, on: str, side_by_side: int = 1) -> float:
-    """Seconds of one training step, from the model's arithmetic alone; runs that train together share the overhead."""
+    """Seconds of one training step, from the model alone; runs that train together share the overhead."""
     stated = experiment.model.get("_giga_macs_")
     macs = (GIGA_MACS if stated is None else float(stated)) * 1e9
     macs *= ((experiment.image_size or 224) / 224) ** 2 * float(experiment.model.get("width") or 1.0) ** 2
     passes = 2 if experiment.trainer.optimizer == "sam" else 1
     flops = passes * experiment.trainer.batch_size * 3 * 2 * macs
-    return STEP_OVERHEAD_SECONDS / side_by_side + flops / FLOPS_PER_SECOND[on]
+    return overhead_seconds(experiment, on) / side_by_side + flops / FLOPS_PER_SECOND[on]
 
 
-def _step_setting(experiment: Experiment, on: str) -> _Setting:
+def overhead_seconds(experiment: Experiment, on: str) -> float:
+    """What a step takes besides its arithmetic: on a CPU for each block, less of it for vectors than for images."""
+    if on == GPU:
+        return 0.003
+    return (0.0005 if experiment.image_size is None else 0.001) * blocks(experiment.model)
+
+
+def _step_setting(experiment: Experiment, on: str, side_by_side: int) -> _Setting:
     model = experiment.model
     return (
         on,
+        side_by_side > 1,
         *(model.get(name) for name in ("name", "arch", "stem", "width")),
         experiment.image_size,
         experiment.precision,
@@ -144,53 +162,86 @@ def _results(store: Store) -> Iterable[Mapping[str, Any]]:
 
 @dataclass(frozen=True)
 class Cost:
-    """The expected time of several runs, by the kind of device that they run on.
+    """The expected time of several runs.
 
     Attributes:
-        hours: of one GPU, or of one process on a CPU.
+        hours: of one GPU, or of one process on a CPU core, by the kind of device that they run on.
+        wall_hours: from the first run's start to the last one's end.
         measured: how many of the runs have a measured step time.
         runs: how many there are.
     """
 
     hours: Mapping[str, float]
+    wall_hours: float
     measured: int
     runs: int
 
 
-def cost_of(runs: Iterable[tuple[Experiment, str, int]], rates: Rates, auto: str = GPU) -> Cost:
-    """The expected time of these runs.
+def cost_of(
+    jobs: Iterable[Sequence[tuple[Experiment, str]]], rates: Rates, auto: str = GPU, processes: int = 1
+) -> Cost:
+    """The expected time of these jobs, each of runs that train side by side.
 
     Args:
-        runs: each with its `device` field and the number of runs that train side by side with it, itself included.
-        auto: what runs with `device=auto` will use; if it is a GPU, those of a setting for which only CPU times are
-            known count as CPU runs all the same.
+        jobs: in order; each run with its `device` field.
+        auto: what runs with `device=auto` will use.
+        processes: how many work at once, each taking the next job when it has ended one.
     """
     hours: defaultdict[str, float] = defaultdict(float)
+    busy_until = [0.0] * processes
     measured = count = 0
-    for experiment, device, side_by_side in runs:
-        only_cpu = rates.is_measured(experiment, CPU) and not rates.is_measured(experiment, GPU)
-        on = CPU if device == "cpu" or (device == "auto" and (only_cpu or auto == CPU)) else GPU
-        hours[on] += rates.seconds(experiment, on, side_by_side) / 3600
-        measured += rates.is_measured(experiment, on)
-        count += 1
-    return Cost(hours, measured, count)
+    for job in jobs:
+        ends = busy_until[0]
+        for experiment, device in job:
+            on = place_of(device, auto)
+            seconds = rates.seconds(experiment, on, len(job))
+            hours[on] += seconds / 3600
+            ends += seconds / 3600
+            measured += rates.is_measured(experiment, on, len(job))
+            count += 1
+        heapq.heapreplace(busy_until, ends)
+    return Cost(hours, max(busy_until), measured, count)
 
 
-def cost_line(cost: Cost) -> str:
-    """`about 5,310 GPU-hours left; step times measured for 96 of 2,448 runs, the rest estimated ...`."""
+def place_of(device: str, auto: str) -> str:
+    """CPU or GPU for a run's `device` field; `auto` is what device=auto will use."""
+    return {"cpu": CPU, "auto": auto}.get(device, GPU)
+
+
+def cost_line(cost: Cost, processes: int | None = None) -> str:
+    """`about 8 minutes left with 2 processes here (0.25 CPU-hours); step times measured for 96 of 1,800 runs, ...`.
+
+    Args:
+        processes: how many worker processes this machine runs; None: the runs go to a cluster.
+    """
     if not cost.runs:
         return "nothing left to run"
+    total = hours_line(cost.hours)
+    if processes is None:
+        left = f"about {total} left"
+    else:
+        noun = "process" if processes == 1 else "processes"
+        left = f"about {duration(cost.wall_hours)} left with {processes} {noun} here ({total})"
+    if cost.measured == cost.runs:
+        return f"{left}; all step times measured"
     return (
-        f"about {hours_line(cost.hours)} left; step times measured for {cost.measured:,} of {cost.runs:,} runs, "
+        f"{left}; step times measured for {cost.measured:,} of {cost.runs:,} runs, "
         "the rest estimated by the model in reinit_bench/sweep/cost.py"
     )
 
 
 def hours_line(hours: Mapping[str, float]) -> str:
-    """`5,310 GPU-hours and 2.1 hours of one process on a CPU`."""
-    names = {GPU: "GPU-hours", CPU: "hours of one process on a CPU"}
-    return " and ".join(f"{rounded(hours[on])} {names[on]}" for on in (GPU, CPU) if on in hours)
+    """`5,310 GPU-hours and 2.1 CPU-hours`."""
+    return " and ".join(f"{rounded(hours[on])} {NAMES[on]}" for on in (GPU, CPU) if on in hours)
 
 
 def rounded(hours: float) -> str:
+    """`5,310`, `25`, `2.1`, `0.049`."""
     return f"{hours:,.0f}" if hours >= 10 else f"{hours:.2g}"
+
+
+def duration(hours: float) -> str:
+    """`40 seconds`, `8 minutes`, `5.2 hours`, `12 days`, `1,550 years`: in the unit that suits it."""
+    units = (("years", 24 * 365.0), ("days", 24.0), ("hours", 1.0), ("minutes", 1 / 60), ("seconds", 1 / 3600))
+    name, unit = next((one for one in units if hours >= 2 * one[1]), units[-1])
+    return f"{rounded(hours / unit)} {name}"

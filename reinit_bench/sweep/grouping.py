@@ -58,6 +58,8 @@ def _value(experiment: Experiment, name: str) -> Any:
     """A condition of an experiment; of an older one that lacks the field, what its absence meant."""
     section, _, field = name.partition(".")
     part = getattr(experiment, section)
+    if name == "dataset.builder" and part.get("builder") == part["name"]:
+        return None  # the dataset's name says it
     if not field:
         return part["name"]
     return part.get(field, CONDITIONS[name]) if isinstance(part, Mapping) else getattr(part, field)

@@ -1,9 +1,14 @@
-"""Jobs: what a worker takes at a time. Small runs that differ only in the seed are one job and train side by side."""
+"""Jobs: what a worker takes at a time. Small runs that differ only in the seed are one job and train side by side.
+
+Such runs train on the CPU, also where there is a GPU: a step of theirs is too small to fill one, and many seeds share
+the overhead of a step.
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import cache
 
 from reinit_bench.core.config import Execution, Experiment
@@ -18,16 +23,23 @@ MOST_SEEDS = 25
 _MLP = "reinit_bench.models.mlp.Mlp"
 
 
-def jobs_of(runs: Iterable[PlannedRun], *, gpu: bool = False) -> list[Job]:
+def jobs_of(runs: Iterable[PlannedRun]) -> list[Job]:
     """Group runs that differ only in the seed and can be trained side by side; every other run is a job by itself.
 
-    Jobs come in the order of their first runs. On a GPU (`gpu`) every run is a job by itself.
+    Jobs come in the order of their first runs.
     """
     groups: dict[str, list[PlannedRun]] = {}
     for run in runs:
-        together = not gpu and can_train_side_by_side(run.experiment, run.execution)
+        together = can_train_side_by_side(run.experiment, run.execution)
         groups.setdefault(_all_but_the_seed(run) if together else run.run_id, []).append(run)
     return [job for group in groups.values() for job in _split(group)]
+
+
+def execution_of(run: PlannedRun) -> Execution:
+    """How a worker carries a run out: as asked for, but on the CPU if it can train side by side."""
+    if not can_train_side_by_side(run.experiment, run.execution):
+        return run.execution
+    return replace(run.execution, device="cpu")
 
 
 def can_train_side_by_side(experiment: Experiment, execution: Execution) -> bool:

@@ -20,7 +20,7 @@ from typing import Any, cast
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.lease import record_death
 from reinit_bench.store.store import Store
-from reinit_bench.sweep.jobs import Job, jobs_of
+from reinit_bench.sweep.jobs import Job, execution_of, jobs_of
 from reinit_bench.sweep.plan import PlannedRun
 from reinit_bench.sweep.worker import work
 from reinit_bench.training.interrupt import SIGNALS, handling_signals
@@ -77,7 +77,7 @@ class Pool:
 
     def run(self, runs: Sequence[PlannedRun], notify: Notify) -> Outcome:
         """Run all of `runs`; returns when all have ended or, after an interrupt, when all have written a checkpoint."""
-        waiting, outcome = deque(jobs_of(runs, gpu=bool(self.gpus))), Outcome()
+        waiting, outcome = deque(jobs_of(runs)), Outcome()
         with self._forwarding_signals():
             for number in range(min(self.count, len(waiting))):
                 self._start(self.gpus[number % len(self.gpus)] if self.gpus else None)
@@ -123,7 +123,7 @@ class Pool:
         job = waiting.popleft() if waiting and not self.stopping else ()
         worker.runs = {run.run_id: run for run in job}
         try:
-            worker.connection.send([(run.experiment, run.execution) for run in job] or None)
+            worker.connection.send([(run.experiment, execution_of(run)) for run in job] or None)
         except OSError:
             return  # it has died; the closed pipe is noticed next
 

@@ -14,9 +14,9 @@ from rich.table import Table
 from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.store import Store
-from reinit_bench.sweep.cost import GPU, Cost, Rates, cost_of, rounded
+from reinit_bench.sweep.cost import GPU, NAMES, Cost, Rates, cost_of, rounded
 from reinit_bench.sweep.grouping import grouped
-from reinit_bench.sweep.jobs import jobs_of
+from reinit_bench.sweep.jobs import execution_of, jobs_of
 from reinit_bench.sweep.plan import STATES, Plan, PlannedRun, state_of
 from reinit_bench.sweep.slurm.queue import active_tasks
 
@@ -24,7 +24,7 @@ _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C loader is ten t
 
 
 def plan_table(plan: Plan, title: str, rates: Rates | None = None, auto: str = GPU) -> Table:
-    """Counts by state for each dataset, model and conditions, and their sums; with `rates` also the hours left.
+    """Counts by state for each dataset, model and conditions, and their sums; with `rates` also the GPU- or CPU-hours.
 
     Args:
         auto: what runs with `device=auto` will use (`cost.cost_of`).
@@ -35,7 +35,9 @@ def plan_table(plan: Plan, title: str, rates: Rates | None = None, auto: str = G
     for name in names:
         table.add_column(name)
     shown = [state for state in STATES if plan.counts[state]]
-    for column in (*shown, "all", *(["hours left"] if rates else [])):
+    kinds = list(cost_left(plan.runs, rates, auto).hours) if rates else []
+    hours = f"{NAMES[kinds[0]] if len(kinds) == 1 else 'hours'} left"
+    for column in (*shown, "all", *([hours] if rates else [])):
         table.add_column(column, justify="right")
     for key, runs in groups.items():
         table.add_row(*key, *_cells(runs, shown, rates, auto))
@@ -51,16 +53,18 @@ def _cells(runs: Sequence[PlannedRun], shown: Sequence[str], rates: Rates | None
     return [*cells, f"{len(runs):,}", *hours]
 
 
-def cost_left(runs: Iterable[PlannedRun], rates: Rates, auto: str = GPU) -> Cost:
-    """The expected time of the runs that are not done, each counted from its beginning; `auto` as in `cost_of`."""
-    jobs = jobs_of((run for run in runs if run.state != "done"), gpu=auto == GPU)
-    return cost_of(((run.experiment, run.execution.device, len(job)) for job in jobs for run in job), rates, auto)
+def cost_left(runs: Iterable[PlannedRun], rates: Rates, auto: str = GPU, processes: int = 1) -> Cost:
+    """The expected time of the runs that are not done, each counted from its beginning; arguments as in `cost_of`."""
+    jobs = jobs_of(run for run in runs if run.state != "done")
+    return cost_of(
+        ([(run.experiment, execution_of(run).device) for run in job] for job in jobs), rates, auto, processes
+    )
 
 
-def plan_json(plan: Plan, rates: Rates | None = None, auto: str = GPU) -> str:
+def plan_json(plan: Plan, rates: Rates | None = None, auto: str = GPU, processes: int | None = None) -> str:
     """The plan as JSON: counts, in all and by group, and each run with its id, title, state and error.
 
-    With `rates` also the hours that are left.
+    With `rates` also the hours that are left; with `processes` also how long these take together.
     """
     groups = []
     names, members_of = grouped(plan.runs)
@@ -71,8 +75,9 @@ def plan_json(plan: Plan, rates: Rates | None = None, auto: str = GPU) -> str:
         groups.append({**dict(zip(names, key, strict=True)), **states, **hours})
     whole: dict[str, Any] = {"runs": len(plan.runs), "states": plan.counts, "waiting": plan.waiting}
     if rates:
-        cost = cost_left(plan.runs, rates, auto)
+        cost = cost_left(plan.runs, rates, auto, processes or 1)
         whole |= {"hours_left": cost.hours, "runs_with_measured_step_time": cost.measured}
+        whole |= {"wall_hours_left": cost.wall_hours} if processes else {}
     return json.dumps({**whole, "groups": groups, "each": [_run_json(run) for run in plan.runs]}, indent=1)
 
 

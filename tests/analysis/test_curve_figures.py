@@ -204,6 +204,40 @@ def test_too_few_runs_are_said_in_one_line_with_a_command(number: int, fake_stor
             fake_store.add("digits", "scnn", "lw", 0.5)
 
 
+@pytest.mark.parametrize("number", [9, 10, 11, 12])
+def test_figures_of_every_dataset_show_those_that_the_store_has(number: int, full: FakeStore) -> None:
+    """One dataset with vgg16, another with both architectures, runs that lack what is shown, and no other dataset."""
+    for method in ("bl", "lw"):
+        for budget in (10, 100):
+            measure(full.add("cifar10", "scnn", method, 0.5, trainer__max_steps=budget), margins=(0.1, 0.2))
+    full.add("digits", "scnn", "lw", 0.5)
+    name = f"figure{number}"
+    figure = known_figures([name])[name].draw(collect(full.results_dir))
+    figure.draw_without_rendering()
+    cells = [axes for axes in figure.axes if axes.get_ylabel() or axes.texts or axes.lines]
+    labels = [axes.get_ylabel().partition("\n")[0] for axes in cells if axes.get_ylabel()]
+    assert labels == ["OXFORD-IIIT", "CIFAR10"]
+    assert [axes.get_title() for axes in cells[:2]] == ["scnn", "vgg16"]
+    assert [[text.get_text() for text in axes.texts] for axes in cells] == [["no runs"], [], [], []]
+
+
+@pytest.mark.parametrize(
+    ("name", "studies"),
+    [
+        ("figure4", "study=figure4, or study=digits_budgets"),
+        ("figure6", "study=table2 dataset=oxford_iiit_pet, or study=digits"),
+        ("figure9", "study=figure9, or study=digits_budgets"),
+        ("figure10", "study=table2, or study=digits"),
+        ("figure11", "study=table2, or study=digits"),
+        ("figure12", "study=table2, or study=digits"),
+    ],
+)
+def test_a_figure_without_runs_names_the_study_that_fills_it(name: str, studies: str, fake_store: FakeStore) -> None:
+    with pytest.raises(NothingToDraw) as caught:
+        known_figures([name])[name].draw(collect(fake_store.results_dir))
+    assert str(caught.value).endswith(f"; reinit-bench -m {studies}")
+
+
 def test_a_torn_file_is_named_and_the_other_runs_are_drawn(fake_store: FakeStore) -> None:
     measure(fake_store.add("digits", "scnn", "bl", 0.9))
     torn = fake_store.add("digits", "scnn", "lw", 0.9).with_name("diagnostics.npz")

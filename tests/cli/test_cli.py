@@ -16,6 +16,8 @@ from hydra.core.global_hydra import GlobalHydra
 from sweep_command import wait_for_file
 
 from reinit_bench.cli.main import main
+from reinit_bench.store.store import Store
+from reinit_bench.sweep import local
 
 COMMAND = [sys.executable, "-m", "reinit_bench"]
 
@@ -51,6 +53,8 @@ BAD_INPUT = [
     (["plan", "method=lww"], "method=lww: there is no such method"),
     (["-m", "method=lw,fc", "method.selection=network"], "there is no field method.selection; the fields there are "),
     (["-m", "study=demo", "trainer.lr=-1"], "trainer.lr must be a number above 0; got -1"),
+    (["plan", "hydra.launcher.workers=0"], "hydra.launcher.workers must be a whole number of at least 1 (or null); "),
+    (["plan", "hydra.launcher.wrkers=1"], "there is no field hydra.launcher.wrkers; the fields there are workers, "),
 ]
 
 
@@ -84,6 +88,107 @@ def test_a_sweep_may_set_a_field_that_the_default_method_does_not_have(
         write_result(tmp_path / "results", tiny_experiment(f"method={method}", "method.selection=network"))
     assert main(["-m", *TINY, "method=welsr,dsd", "method.selection=network"]) == 0
     assert capfd.readouterr().out == "2 runs: 2 done\n"
+
+
+@pytest.mark.usefixtures("in_process")
+@pytest.mark.parametrize("name", ["tables", "figures", "report"])
+def test_without_finished_runs_one_line_says_what_to_run(
+    name: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    start = "start with: reinit-bench -m study=demo"
+    assert main([name]) == 1
+    assert capfd.readouterr() == ("", f"error: there is no results folder results; {start}\n")
+    (tmp_path / "results").mkdir()
+    assert main([name]) == 1
+    assert capfd.readouterr() == ("", f"error: there are no finished runs in results; {start}\n")
+    assert list((tmp_path / "results").iterdir()) == []
+    assert main(["status"]) == 0
+    assert capfd.readouterr() == (f"no runs in results; {start}\n", "")
+
+
+@pytest.mark.usefixtures("in_process")
+def test_with_unfinished_runs_alone_the_report_says_what_became_of_them(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = Store(tmp_path / "results").run(tiny_experiment().run_id)
+    folder.create()
+    folder.write_config(tiny_experiment())
+    for name in ("tables", "figures"):
+        assert main([name]) == 1
+        line = "error: there are no finished runs in results; 1 not finished: reinit-bench status\n"
+        assert capfd.readouterr() == ("", line)
+    assert main(["report"]) == 0
+    assert "results/report.html" in capfd.readouterr().out
+
+
+@pytest.mark.usefixtures("in_process")
+def test_a_named_table_is_shown_with_the_published_values_alone(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "results").mkdir()
+    assert main(["tables", "1", "--print"]) == 0
+    assert "72.3±3.6" in capfd.readouterr().out
+
+
+def last_lines(capfd: pytest.CaptureFixture[str]) -> list[str]:
+    """What a command printed below its table."""
+    return capfd.readouterr().out.rpartition("┘\n")[2].splitlines()
+
+
+MODELLED = "the rest estimated by the model in reinit_bench/sweep/cost.py"
+
+
+@pytest.mark.usefixtures("in_process")
+def test_plan_tells_a_machine_without_gpus_its_own_time(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(local, "visible_gpus", list)
+    monkeypatch.setattr(local, "cores", lambda: 2)
+    assert main(["plan", "study=table1"]) == 0
+    assert last_lines(capfd) == [
+        "about 5.7 minutes left with 2 processes here (0.19 CPU-hours); step times measured for 0 of 1,800 runs, "
+        f"{MODELLED}"
+    ]
+    assert main(["plan", "study=table1", "hydra.launcher.workers=1"]) == 0
+    assert last_lines(capfd)[0].startswith("about 11 minutes left with 1 process here (0.19 CPU-hours); ")
+    assert main(["plan", "study=table2", "dataset=cifar10", "--json"]) == 0
+    told = json.loads(capfd.readouterr().out)
+    assert list(told["hours_left"]) == ["cpu"]
+    assert told["wall_hours_left"] > 24 * 365
+    # What no user would wait for is for a cluster, whose GPU-hours another command tells.
+    assert main(["plan", "study=table2", "dataset=cifar10"]) == 0
+    line, cluster = last_lines(capfd)
+    assert "years left with 2 processes here" in line
+    assert "GPU" not in line
+    assert cluster == "on a cluster with GPUs: reinit-bench plan study=table2 dataset=cifar10 hydra/launcher=slurm"
+
+
+@pytest.mark.usefixtures("in_process")
+def test_plan_counts_gpu_hours_where_gpus_will_run_it(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(local, "visible_gpus", lambda: ["0", "1"])
+    monkeypatch.setattr(local, "cores", lambda: 8)
+    assert main(["plan", "study=table2", "dataset=cifar10"]) == 0
+    assert last_lines(capfd)[0].startswith("about 3.7 days left with 2 processes here (175 GPU-hours); ")
+    assert main(["plan", "study=table2", "dataset=cifar10", "hydra/launcher=slurm"]) == 0
+    assert last_lines(capfd) == [f"about 175 GPU-hours left; step times measured for 0 of 24 runs, {MODELLED}"]
+    # Perceptrons train side by side on CPU cores, with GPUs or without.
+    assert main(["plan", "study=table1"]) == 0
+    assert "left with 8 processes here (0.19 CPU-hours)" in last_lines(capfd)[0]
+    assert main(["plan", "study=digits", "seed=0", "hydra/launcher=slurm_cpu"]) == 0
+    assert "CPU-hours left; " in last_lines(capfd)[0]
+
+
+@pytest.mark.slow
+def test_a_sweep_without_its_data_says_how_to_get_them(tmp_path: Path) -> None:
+    done = run("-m", "method=lw,fc", "dataset=cifar10", cwd=tmp_path, REINIT_BENCH_DATA=str(tmp_path / "data"))
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"error: 2 runs failed: dataset cifar10 is not prepared in {tmp_path / 'data'}; run: reinit-bench prepare "
+        "dataset=cifar10, or add dataset.prepare=auto; see reinit-bench status\n"
+    )
+    assert not (tmp_path / "data").exists()
 
 
 def test_the_traceback_is_shown_on_request(tmp_path: Path) -> None:
@@ -183,7 +288,7 @@ def test_a_failed_run_of_a_sweep_fails_alone(tmp_path: Path) -> None:
     done = run("-m", *TINY, "trainer.lr=0.01,1e8", cwd=tmp_path)
     assert done.returncode == 1
     assert done.stdout.splitlines()[-1] == "1 done; 1 failed"
-    assert done.stderr.startswith("error: 1 run failed, 1 of them: the loss became nan in round 1 at step ")
+    assert done.stderr.startswith("error: 1 run failed: the loss became nan in round 1 at step ")
     status = run("status", cwd=tmp_path)
     assert "the loss became nan in round 1" in status.stdout
 

@@ -22,7 +22,7 @@ import numpy as np
 import pytest
 import torch
 from miniature_archives import MINIATURES, Miniature, repacked
-from real_builders import fingerprints, made_once, run, same, truth
+from real_builders import BLOCKED, fingerprints, made_once, run, same, truth
 
 from reinit_bench.cli.compose import composer
 from reinit_bench.core.config import Execution, Experiment
@@ -206,15 +206,56 @@ def test_a_dataset_that_cannot_be_prepared_says_why_and_leaves_nothing_behind(
         "cassava 0.1.0 has 10 train images and 10 test images; expected 5,656 train images and 1,885 test images"
     )
     assert said["classes"] == "mnist_corrupted/fog 1.0.0 has 10 classes; expected 4"
-    assert "lists.tgz from https://drive.google.com/uc?export=download&id=1vZuZPqha0" in said["network"]
-    assert f"put it into {copy}/manual/caltech_birds2010 under the name above" in said["network"]
+    assert (
+        "lists.tgz cannot be downloaded from https://drive.google.com/uc?export=download&id=1vZuZPqha0"
+        in said["network"]
+    )
+    assert f"put it into {copy}/manual/caltech_birds2010 under that name" in said["network"]
     assert "pytorch/vision/issues/7545" in said["dead link"]
-    assert "car_devkit.tgz from https://ai.stanford.edu/~jkrause/cars/car_devkit.tgz (" in said["dead link"]
+    assert (
+        "car_devkit.tgz cannot be downloaded from https://ai.stanford.edu/~jkrause/cars/car_devkit.tgz ("
+        in said["dead link"]
+    )
     assert "TFDS could not read its files" in said["archive"]
     assert "has no cifar10:2.0.0" in said["version"]
     assert [path.name for path in (copy / "cache").iterdir()] == ["cmaterdb-bangla-1.0.0-native"]
     assert list((copy / "work").iterdir()) == []
     assert list((copy / "downloads").glob("**/*.tmp.*")) == []
+
+
+def test_a_sweep_prepares_its_data_itself_and_says_in_one_line_why_it_cannot(
+    tmp_path: Path, python: Path, miniatures: dict[str, Miniature]
+) -> None:
+    """As a new user types it, without a network; the second time the archive has been fetched by hand."""
+    data, small = tmp_path / "data", miniatures["cifar10"]
+    counts = [f"dataset.train_count={len(small.train)}", f"dataset.test_count={len(small.test)}"]
+    quick = ["image_size=32", "model.width=0.25", "trainer.max_steps=2", "trainer.batch_size=16", "diagnostics=false"]
+    words = ["-m", "method=lw,fc", "dataset=cifar10", "dataset.prepare=auto", *counts, *quick]
+    variables = {**BLOCKED, VARIABLE: str(python), "REINIT_BENCH_DATA": str(data)}
+
+    def typed() -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "reinit_bench", *words, "hydra.launcher.workers=1"]
+        return subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env={**os.environ, **variables})
+
+    done = typed()
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    url = "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz"
+    assert last.startswith(
+        f"error: 2 runs failed: cifar10 3.0.2: cifar-10-binary.tar.gz cannot be downloaded from {url} ("
+    )
+    assert last.endswith(
+        f"); put it into {data}/manual/cifar10 under that name and run the same command again; see reinit-bench status"
+    )
+    assert "Traceback" not in done.stdout + done.stderr
+    assert not (data / "cache").exists()
+    assert not [path for path in data.rglob("*") if path.is_file() and path.suffix != ".lock"]
+    small.put(data / "manual" / "cifar10")
+    done = typed()
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[0] == "2 runs: 2 failed"
+    assert done.stdout.splitlines()[-1] == "2 done"
+    assert done.stderr.count("TensorFlow Datasets is preparing it") == 1
 
 
 def test_corrupt_caches_and_downloads_are_named_and_replaced(

@@ -101,7 +101,10 @@ def test_a_run_on_a_missing_dataset_names_the_command(
 ) -> None:
     with pytest.raises(ConfigError) as caught:
         load_task(make_experiment({**section(name), **fields}, 32), torch.device("cpu"))
-    assert str(caught.value) == f"dataset {name} is not prepared in {data_folder}; run: reinit-bench prepare {expected}"
+    assert str(caught.value) == (
+        f"dataset {name} is not prepared in {data_folder}; run: reinit-bench prepare {expected}, "
+        "or add dataset.prepare=auto"
+    )
 
 
 def test_auto_prepares_at_the_first_run(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,9 +124,13 @@ def test_auto_prepares_at_the_first_run(data_folder: Path, monkeypatch: pytest.M
 
 def test_an_automatic_prepare_that_fails_says_why(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     auto: Tfds = instantiate({**PHOTOS, "prepare": "auto"}, "dataset")
-    monkeypatch.setattr(prepare_env, "run_jobs", lambda jobs, console: {jobs[0].title: "no network"})
-    with pytest.raises(ConfigError, match="no network"):
+    told = "photos 1.0.0: photos.zip cannot be downloaded from there (no network)\n  put it elsewhere"
+    monkeypatch.setattr(prepare_env, "run_jobs", lambda jobs, console: {jobs[0].title: told})
+    with pytest.raises(ConfigError) as caught:
         auto.load(8, None, 0)
+    assert str(caught.value) == (
+        "photos 1.0.0: photos.zip cannot be downloaded from there (no network); put it elsewhere"
+    )
 
 
 @pytest.fixture

@@ -58,6 +58,7 @@ def test_seeds_trained_together_leave_what_single_runs_leave(overrides: tuple[st
         assert list(result) == list(expected)
         assert without_times(result) == without_times(json.loads(json.dumps(expected)))
         assert result["attempts"] == expected["attempts"] == 1
+        assert (result["side_by_side"], expected["side_by_side"]) == (2, 1)
         assert without_times(read_jsonl(ours / "rounds.jsonl")) == without_times(read_jsonl(theirs / "rounds.jsonl"))
         last_of_rounds = {row["round"]: row for row in read_jsonl(theirs / "history.jsonl")}
         assert read_jsonl(ours / "history.jsonl") == list(last_of_rounds.values())

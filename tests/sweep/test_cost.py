@@ -15,15 +15,17 @@ from reinit_bench.sweep.cost import (
     FLOPS_PER_SECOND,
     GPU,
     START_SECONDS,
-    STEP_OVERHEAD_SECONDS,
     Rates,
     cost_line,
     cost_of,
+    duration,
     modelled_step_seconds,
     modelled_steps,
+    overhead_seconds,
 )
 
 NOTHING_KNOWN = Rates({}, {})
+NOTHING_HELD_OUT = "trainer.validation_fraction=0", "trainer.round_weights=last"
 
 
 @pytest.mark.parametrize(
@@ -35,6 +37,9 @@ NOTHING_KNOWN = Rates({}, {})
         (("method=lw", "method.repeats=3", "trainer.max_steps=8"), 12 * 8),
         (("method=lw", "method.schedule=[1,2]", "trainer.max_steps=8"), 2 * 8),
         (("method=bl", "trainer.max_steps=8"), 4 * 8),
+        # Nothing is held out: a round cannot converge before its limit.
+        (("method=lw", "trainer.max_steps=5000", *NOTHING_HELD_OUT), 4 * 5000),
+        (("method=bl", "trainer.max_steps=5000", *NOTHING_HELD_OUT), 4 * 5000),
         (("method=bl", "trainer.max_steps=100000"), 337.5),
         (("dataset.train_examples=10", "trainer.max_steps=100000"), 4 * 100),
         (("model=resnet18", "trainer.max_steps=8"), 8 * 8),
@@ -50,7 +55,7 @@ def test_steps_by_the_model(overrides: tuple[str, ...], steps: float) -> None:
 def test_a_steps_arithmetic_grows_with_the_batch_and_the_squares_of_size_and_width(on: str) -> None:
     def arithmetic(*overrides: str) -> float:
         experiment = tiny_experiment("image_size=32", "model.width=0.5", "trainer.batch_size=16", *overrides)
-        return modelled_step_seconds(experiment, on) - STEP_OVERHEAD_SECONDS
+        return modelled_step_seconds(experiment, on) - overhead_seconds(experiment, on)
 
     one = arithmetic()
     macs = float(tiny_experiment().model["_giga_macs_"]) * 1e9 * (32 / 224) ** 2 * 0.5**2
@@ -71,12 +76,12 @@ def test_measured_steps_and_step_times_replace_the_model(tmp_path: Path) -> None
     """The step times of two runs are weighted by their steps; the seed does not matter."""
     seeds = [tiny_experiment(f"seed={seed}") for seed in range(3)]
     rates = measured(tmp_path, (seeds[0], "cuda", 10, 1.0), (seeds[1], "cuda", 30, 7.0))
-    assert rates.seconds(seeds[2], GPU) == pytest.approx(START_SECONDS + 20 * (8.0 / 40))
+    assert rates.seconds(seeds[2], GPU) == pytest.approx(20 * (8.0 / 40))  # their start is in their time
     assert rates.is_measured(seeds[2], GPU)
     assert not rates.is_measured(seeds[2], CPU)
     # Another method takes other steps of the same cost; another width, other steps altogether.
     other = tiny_experiment("method=fc")
-    assert rates.seconds(other, GPU) == pytest.approx(START_SECONDS + modelled_steps(other) * (8.0 / 40))
+    assert rates.seconds(other, GPU) == pytest.approx(modelled_steps(other) * (8.0 / 40))
     assert not rates.is_measured(tiny_experiment("model.width=0.5"), GPU)
 
 
@@ -96,30 +101,68 @@ def test_results_that_cannot_be_read_tell_nothing(tmp_path: Path) -> None:
     assert Rates.of_results([{"config": {"dataset": "of another version"}, "device": "cpu"}]) == NOTHING_KNOWN
 
 
-def test_runs_count_as_the_gpus_unless_only_cpu_times_are_known(tmp_path: Path) -> None:
-    experiment, unknown = tiny_experiment(), tiny_experiment("image_size=16")
-    rates = measured(tmp_path, (experiment, "cpu", 10, 36.0))
-    cost = cost_of(
-        [(experiment, "auto", 1), (experiment, "cpu", 1), (experiment, "cuda", 1), (unknown, "auto", 1)], rates
-    )
-    on_gpu = rates.seconds(experiment, GPU) + rates.seconds(unknown, GPU)
-    assert cost.hours == pytest.approx({CPU: 2 * (START_SECONDS + 36.0) / 3600, GPU: on_gpu / 3600})
-    assert (cost.measured, cost.runs) == (2, 4)
+def test_seeds_that_trained_side_by_side_tell_nothing_of_one_that_trains_alone(tmp_path: Path) -> None:
+    experiment = tiny_experiment()
+    write_result(tmp_path, experiment, device="cpu", steps=10, wall_seconds=1.0, side_by_side=25)
+    rates = Rates.of(Store(tmp_path))
+    assert rates.is_measured(experiment, CPU, side_by_side=20)
+    assert not rates.is_measured(experiment, CPU)
+    assert rates.seconds(experiment, CPU, side_by_side=20) == pytest.approx(10 * 0.1)
+
+
+def test_a_perceptrons_blocks_are_its_layers() -> None:
+    for hidden, count in (("[32,32]", 3), ("[32,32,32]", 4)):
+        experiment = tiny_experiment("dataset=synthetic", f"model.hidden={hidden}", "image_size=null")
+        assert modelled_steps(experiment) == count * experiment.trainer.max_steps
 
 
 def test_the_cost_in_one_line(tmp_path: Path) -> None:
     experiment = tiny_experiment()
-    rates = measured(tmp_path, (experiment, "cpu", 10, 36 * 3600 - START_SECONDS))
+    rates = measured(tmp_path, (experiment, "cpu", 10, 36 * 3600))
+    jobs = [[(experiment, "cpu")]] * 30
     assert cost_line(cost_of([], rates)) == "nothing left to run"
-    line = cost_line(cost_of([(experiment, "cpu", 1)] * 30, rates))
-    assert line.startswith(
-        "about 1,080 hours of one process on a CPU left; step times measured for 30 of 30 runs, the rest estimated"
+    assert cost_line(cost_of(jobs, rates)) == "about 1,080 CPU-hours left; all step times measured"
+    assert cost_line(cost_of(jobs, rates, processes=4), 4) == (
+        "about 12 days left with 4 processes here (1,080 CPU-hours); all step times measured"
+    )
+    other = tiny_experiment("image_size=16", "trainer.max_steps=2")
+    jobs = [[(experiment, "cpu")], [(other, "cuda")]]
+    assert cost_line(cost_of(jobs, rates), 1) == (
+        "about 36 hours left with 1 process here (0.0028 GPU-hours and 36 CPU-hours); step times measured for 1 of 2 "
+        "runs, the rest estimated by the model in reinit_bench/sweep/cost.py"
+    )
+
+
+@pytest.mark.parametrize(
+    ("hours", "text"),
+    [
+        (0.0, "0 seconds"),
+        (0.02, "72 seconds"),
+        (0.25, "15 minutes"),
+        (5.23, "5.2 hours"),
+        (47.0, "47 hours"),
+        (300.0, "12 days"),
+        (13_581_341.0, "1,550 years"),
+    ],
+)
+def test_a_duration_is_said_in_the_unit_that_suits_it(hours: float, text: str) -> None:
+    assert duration(hours) == text
+
+
+def test_processes_take_the_next_job_as_they_are_free(tmp_path: Path) -> None:
+    long, short = tiny_experiment("image_size=16"), tiny_experiment()
+    rates = measured(tmp_path, (long, "cpu", 10, 5 * 3600.0), (short, "cpu", 10, 3600.0))
+    jobs = [[(one, "cpu")] for one in (long, short, short, short)]
+    assert [cost_of(jobs, rates, processes=count).wall_hours for count in (1, 2, 9)] == pytest.approx([8.0, 5.0, 5.0])
+    together = [[(long, "cpu"), (long, "cpu")]]
+    assert cost_of(together, Rates({}, {}), processes=2).wall_hours == pytest.approx(
+        2 * Rates({}, {}).seconds(long, CPU, 2) / 3600
     )
 
 
 def test_runs_on_auto_are_counted_for_the_machine_that_will_run_them() -> None:
-    runs = [(tiny_experiment(), device, 1) for device in ("auto", "cpu", "cuda")]
-    there, here = cost_of(runs, NOTHING_KNOWN), cost_of(runs, NOTHING_KNOWN, CPU)
+    jobs = [[(tiny_experiment(), device)] for device in ("auto", "cpu", "cuda")]
+    there, here = cost_of(jobs, NOTHING_KNOWN), cost_of(jobs, NOTHING_KNOWN, CPU)
     on = {place: NOTHING_KNOWN.seconds(tiny_experiment(), place) / 3600 for place in (CPU, GPU)}
     assert there.hours == pytest.approx({GPU: 2 * on[GPU], CPU: on[CPU]})
     assert here.hours == pytest.approx({GPU: on[GPU], CPU: 2 * on[CPU]})
@@ -127,6 +170,6 @@ def test_runs_on_auto_are_counted_for_the_machine_that_will_run_them() -> None:
 
 def test_seeds_that_train_side_by_side_share_the_start_and_the_overhead_of_a_step() -> None:
     experiment = tiny_experiment()
-    alone, together = (cost_of([(experiment, "cpu", count)], NOTHING_KNOWN).hours[CPU] * 3600 for count in (1, 25))
-    shared = START_SECONDS + modelled_steps(experiment) * STEP_OVERHEAD_SECONDS
+    alone, together = (NOTHING_KNOWN.seconds(experiment, CPU, count) for count in (1, 25))
+    shared = START_SECONDS[CPU] + modelled_steps(experiment) * overhead_seconds(experiment, CPU)
     assert alone - together == pytest.approx(shared * 24 / 25)

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from reinit_bench.sweep.jobs import jobs_of
+import pytest
+
+from reinit_bench.sweep import local
+from reinit_bench.sweep.jobs import execution_of, jobs_of
 from reinit_bench.sweep.plan import Plan
 from reinit_bench.sweep.pool import Pool
 
@@ -18,7 +21,6 @@ def test_seeds_of_one_experiment_are_jobs_of_even_size(plan_of: Callable[..., Pl
     assert [len(job) for job in jobs] == [15, 15, 15, 15]
     assert [{run.experiment.method["name"] for run in job} for job in jobs] == [{"bl"}, {"bl"}, {"lw"}, {"lw"}]
     assert sorted(run.run_id for job in jobs for run in job) == sorted(run.run_id for run in runs)
-    assert [len(job) for job in jobs_of(runs, gpu=True)] == [1] * 60
 
 
 def test_runs_that_cannot_train_side_by_side_are_jobs_by_themselves(plan_of: Callable[..., Plan]) -> None:
@@ -34,6 +36,19 @@ def test_runs_that_cannot_train_side_by_side_are_jobs_by_themselves(plan_of: Cal
         runs = plan_of(*SMALL, override, "seed=0,1").runs
         assert [len(job) for job in jobs_of(runs)] == [1, 1], override
     assert [len(job) for job in jobs_of(plan_of("dataset=digits", "logger=none", "seed=0,1").runs)] == [1, 1]
+
+
+def test_what_trains_side_by_side_uses_the_cpu_and_needs_no_gpu(
+    plan_of: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "visible_gpus", lambda: ["0"])
+    monkeypatch.setattr(local, "cores", lambda: 6)
+    small, images = plan_of(*SMALL, "seed=0,1").runs, plan_of("dataset=digits", "logger=none").runs
+    assert [execution_of(run).device for run in (*small, *images)] == ["cpu", "cpu", "auto"]
+    assert local.processes(small) == (6, [])
+    assert local.processes(images) == (1, ["0"])
+    assert local.processes([*small, *images]) == (1, ["0"])
+    assert local.processes(plan_of(*SMALL, "device=cuda").runs, workers=3) == (3, ["0"])
 
 
 def test_a_pool_ends_every_run_of_a_job(plan_of: Callable[..., Plan], tmp_path: Path) -> None:

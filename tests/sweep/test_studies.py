@@ -25,6 +25,8 @@ COUNTS = {
     "figure2": 768,
     "paper": 2448,
     "figure4": 144,
+    "figure9": 1728,
+    "appendix_g": 2016,
     "figure8": 3,
     "ablation": 18,
     "batchnorm": 288,
@@ -51,6 +53,15 @@ def study(**section: Any) -> Study:
 @pytest.mark.parametrize(("name", "count"), COUNTS.items())
 def test_a_study_has_the_stated_number_of_distinct_runs(plan_of, name, count):
     assert len(plan_of(f"study={name}").runs) == count
+
+
+def test_figure_4_is_figure_9s_part_for_the_pets_and_appendix_g_adds_table_2(plan_of):
+    runs = {name: {run.run_id for run in plan_of(f"study={name}").runs} for name in ("figure9", "table2", "appendix_g")}
+    pets = {run.run_id for run in plan_of("study=figure4").runs}
+    assert pets == {run.run_id for run in plan_of("study=figure9", "dataset=oxford_iiit_pet").runs}
+    assert pets < runs["figure9"]
+    assert runs["appendix_g"] == runs["figure9"] | runs["table2"]
+    assert all(run.execution.diagnostics for run in plan_of("study=appendix_g", "dataset=cassava").runs)
 
 
 def test_three_seeds_are_three_times_the_runs(plan_of):

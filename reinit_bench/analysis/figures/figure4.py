@@ -44,7 +44,7 @@ def budgeted(collection: Collection, figure: str) -> list[Panel]:
     if not several:
         raise NothingToDraw(
             f"{figure}: no method with finished runs at two step budgets or more in {collection.results_dir}; "
-            "reinit-bench -m study=figure4"
+            f"reinit-bench -m study={figure}, or study=digits_budgets"
         )
     return several
 

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from reinit_bench.analysis.figures.panels import SHOWN, Panel, of_one_dataset, together
 from reinit_bench.analysis.figures.style import GRAY, MANY, TEXT_WIDTH, add_legend, legend_height, method_style, styled
+from reinit_bench.analysis.runs import paper
 from reinit_bench.analysis.runs.collect import Collection
 from reinit_bench.analysis.runs.families import ordered_methods
 from reinit_bench.analysis.runs.labelling import condition_title
@@ -76,7 +77,7 @@ class PanelGrid:
         self, rows: Sequence[tuple[LabelledCell, pd.DataFrame]], found: Sequence[Panel], title: str, row_height: float
     ) -> Figure:
         runs = together(found).drop(columns=list(self.free))
-        columns = list(dict.fromkeys(model for _, data in rows for model in data["model"]))
+        columns = paper.ordered_models(model for _, data in rows for model in data["model"])
         note = footnote(runs)
         labels = set().union(*(data["method_label"] for _, data in rows))
         height = row_height * (1.5 if len(labels) > MANY else 1) * len(rows) + 0.9 + 0.15 * len(note.splitlines())

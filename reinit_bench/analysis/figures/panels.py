@@ -23,6 +23,9 @@ from reinit_bench.analysis.runs.measurements import having
 SHOWN = "OXFORD-IIIT"
 """The dataset of the figures in the paper's main text."""
 
+OF_ONE_DATASET = ("figure5", "figure6")
+"""The figures that show finished networks of one dataset; those of every dataset need all of Table 2's runs."""
+
 MAIN = paper.CONDITIONS[2].settings
 """Table 2's condition, preferred where the paper does not say what a figure shows."""
 
@@ -80,10 +83,11 @@ def measured_panels(collection: Collection, figure: str, what: str, needed: Sequ
     runs = default_image_runs(collection)
     known = having(collection, runs, *needed)
     if known.empty:
+        shown = " dataset=oxford_iiit_pet" if figure in OF_ONE_DATASET else ""
         unmeasured = f" ({len(runs)} finished without diagnostics)" if len(runs) else ""
         raise NothingToDraw(
             f"{figure}: no finished run in {collection.results_dir} has its {what} measured{unmeasured}; "
-            "reinit-bench -m study=table2 dataset=oxford_iiit_pet, or study=digits"
+            f"reinit-bench -m study=table2{shown}, or study=digits"
         )
     return panels(collection, known)
 

@@ -59,6 +59,17 @@ def collection_of(source: str, results_dir: Path, *, reconstructed: bool = False
     return collection
 
 
+def check_finished(collection: Collection) -> None:
+    """Raise ConfigError, which says what to run, if no run has finished."""
+    if not collection.frame.empty:
+        return
+    from reinit_bench.store.store import Store
+
+    begun = len(Store(collection.results_dir).run_ids())
+    what = f"{begun} not finished: reinit-bench status" if begun else "start with: reinit-bench -m study=demo"
+    raise ConfigError(f"there are no finished runs in {collection.results_dir}; {what}")
+
+
 def folder_of(source: str, results_dir: Path, usual: str, out: Path | None) -> Path:
     """Where the files go: what the paper's numbers say never overwrites what the runs say."""
     return out or results_dir / (PAPER_FOLDER if source == "paper" else usual)

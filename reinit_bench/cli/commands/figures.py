@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from reinit_bench.cli.commands._source import Out, Reconstructed, Source, collection_of, folder_of
+from reinit_bench.cli.commands._source import Out, Reconstructed, Source, check_finished, collection_of, folder_of
 from reinit_bench.cli.commands._words import split_results_dir
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which figures; results_dir=DIR")]
@@ -22,6 +22,8 @@ def command(
     names = [f"figure{name}" if name.isdigit() else name for name in given]
     chosen = known_figures(names or None, from_paper=source == "paper")
     collection = collection_of(source, results_dir, reconstructed=reconstructed)
+    if not names:
+        check_finished(collection)
     for name, known in chosen.items():
         try:
             figure = known.draw(collection)

@@ -2,33 +2,55 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import shlex
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from reinit_bench.cli.commands._words import Words, plan_of, split_results_dir
+
+if TYPE_CHECKING:
+    from reinit_bench.sweep.plan import Plan
+
+LONG_HOURS = 48.0
+"""A sweep that takes longer than this on CPU cores is for a cluster."""
 
 
 def command(words: Words = None, json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False) -> None:
     """What a sweep would run, by state, dataset and model, and what it costs; nothing starts."""
     from rich.console import Console
 
-    from reinit_bench.core.machine import visible_gpus
     from reinit_bench.store.store import Store
-    from reinit_bench.sweep.cost import CPU, GPU, Rates, cost_line, hours_line
+    from reinit_bench.sweep.cost import CPU, Rates, cost_line
     from reinit_bench.sweep.plan import waiting_line
     from reinit_bench.sweep.status import cost_left, plan_json, plan_table
 
     plan, rates = plan_of(words), Rates.of(Store(split_results_dir(words)[0]))
-    elsewhere = any(word.startswith("hydra/launcher=") and word != "hydra/launcher=local" for word in words or [])
-    auto = GPU if elsewhere or visible_gpus() else CPU
+    auto, processes = _where(words, plan)
     if json:
-        print(plan_json(plan, rates, auto))
+        print(plan_json(plan, rates, auto, processes))
         return
     console = Console()
     console.print(plan_table(plan, "Plan", rates, auto))
     if plan.waiting:
         console.out(waiting_line(plan.waiting), highlight=False)
-    console.out(cost_line(cost_left(plan.runs, rates, auto)), highlight=False)
-    if auto == CPU and GPU in (there := cost_left(plan.runs, rates).hours):
-        console.out(f"with hydra/launcher=slurm: about {hours_line(there)}", highlight=False)
+    cost = cost_left(plan.runs, rates, auto, processes or 1)
+    console.out(cost_line(cost, processes), highlight=False)
+    if processes and auto == CPU and cost.wall_hours > LONG_HOURS:
+        there = shlex.join(["reinit-bench", "plan", *(words or []), "hydra/launcher=slurm"])
+        console.out(f"on a cluster with GPUs: {there}", highlight=False)
+
+
+def _where(words: Words, plan: Plan) -> tuple[str, int | None]:
+    """What `device=auto` means where the launcher runs the sweep, and this machine's processes; None on SLURM."""
+    from reinit_bench.cli.compose import composer
+    from reinit_bench.sweep.cost import CPU, GPU
+    from reinit_bench.sweep.local import checked_count, processes
+    from reinit_bench.sweep.slurm.options import Options
+
+    with composer() as compose:
+        fields = compose.launcher(words or [])
+    if fields.pop("_target_").endswith("SlurmLauncher"):
+        return (GPU if Options.from_fields(fields).uses_gpu else CPU), None
+    count, gpus = processes(plan.to_run(), checked_count("workers", fields["workers"]))
+    return (GPU if gpus else CPU), count

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reinit_bench.cli.commands._source import Out, collection_of
+from reinit_bench.cli.commands._source import Out, check_finished, collection_of
 from reinit_bench.cli.commands._words import only_results_dir
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ def command(words: Words = None, out: Out = None) -> None:
 
     done = set(collection.frame["run_id"])
     unfinished = stored_plan(results_dir, but=done)
+    if not unfinished.runs:
+        check_finished(collection)  # otherwise the page says what became of those that have begun
     troubles = [
         Trouble(run_id=run.run_id, title=run.experiment.title, state=run.state, cause=cause(run))
         for run in sorted(unfinished.runs, key=lambda run: run.state)

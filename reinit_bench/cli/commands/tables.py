@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from reinit_bench.cli.commands._source import Out, Reconstructed, Source, collection_of, folder_of
+from reinit_bench.cli.commands._source import Out, Reconstructed, Source, check_finished, collection_of, folder_of
 from reinit_bench.cli.commands._words import split_results_dir
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which tables; results_dir=DIR")]
@@ -26,6 +26,8 @@ def command(
     results_dir, names = split_results_dir(words)
     check_names(names)  # a typo is told before thousands of runs are read
     collection = collection_of(source, results_dir, reconstructed=reconstructed)
+    if not names:
+        check_finished(collection)  # a named table is shown all the same, with the published values
     tables = list(build_tables(collection, names or None).values())
     if not quiet:
         from rich.console import Console

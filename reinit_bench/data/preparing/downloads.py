@@ -110,7 +110,9 @@ class Downloads:
     def taken(self) -> list[str]:
         """What was taken from folders of this machine instead of being downloaded, a line for each folder."""
         counts = sorted(Counter(self._taken).items())
-        return [f"{self.job.title}: {count} files taken from {folder}" for folder, count in counts]
+        return [
+            f"{self.job.title}: {count} file{'s' if count != 1 else ''} taken from {folder}" for folder, count in counts
+        ]
 
     def _download(self, wanted: Wanted, path: Path) -> None:
         parts = self.folder / self.job.builder / "parts"
@@ -122,13 +124,13 @@ class Downloads:
 
     def error(self) -> ConfigError:
         """What to tell the user when files are missing: which, why, from where, and where to put them."""
-        lines = [f"{self.job.title}: cannot download"]
+        lines = []
         for url, reason in self.failures.items():
-            lines.append(f"  {self.wanted(url).name} from {url} ({reason})")
+            lines.append(f"  {self.wanted(url).name} cannot be downloaded from {url} ({reason})")
         if self.job.where:
             lines.append(f"  where else to find it: {self.job.where}")
-        lines.append(f"  put it into {self.manual} under the name above and run the same command again")
-        return ConfigError("\n".join(lines))
+        lines.append(f"  put it into {self.manual} under that name and run the same command again")
+        return ConfigError(f"{self.job.title}: " + "\n".join(lines).lstrip())
 
 
 @contextlib.contextmanager

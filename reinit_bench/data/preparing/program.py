@@ -20,7 +20,7 @@ from reinit_bench.data.preparing.job import Job
 
 def main(text: str) -> int:
     """Do the jobs given as a JSON array; each ends with a line on standard output: [its title, its error or null]."""
-    os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
+    os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", TF_ENABLE_ONEDNN_OPTS="0", CUDA_VISIBLE_DEVICES="")
     failed = 0
     for job in (Job(**fields) for fields in json.loads(text)):
         error: str | None = None

@@ -16,7 +16,8 @@ from rich.console import Console
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.files import StoreError
 from reinit_bench.store.store import Store
-from reinit_bench.sweep.cost import CPU, GPU, START_SECONDS, Rates
+from reinit_bench.sweep.cost import CPU, GPU, START_SECONDS, Rates, place_of
+from reinit_bench.sweep.jobs import execution_of, jobs_of
 from reinit_bench.sweep.plan import Plan, PlannedRun, SweepFailed, make_plan, summary_line
 from reinit_bench.sweep.slurm import commands
 from reinit_bench.sweep.slurm.batch import Batch, batches_dir, new_folder
@@ -56,7 +57,13 @@ def run_on_slurm(runs: Iterable[PlannedRun], options: Options, console: Console 
 def submit(todo: Sequence[PlannedRun], options: Options, results_dir: Path, console: Console) -> list[Batch]:
     """Cut the runs into array tasks and submit them, in arrays as large as the cluster allows."""
     rates, largest = Rates.of(Store(results_dir)), commands.max_array_size()
-    classes = plan_tasks(todo, options, lambda run, on: rates.seconds(run.experiment, GPU if on.uses_gpu else CPU))
+    together = {run.run_id: len(job) for job in jobs_of(todo) for run in job}
+
+    def seconds_of(run: PlannedRun, resources: Resources) -> float:
+        on = place_of(execution_of(run).device, GPU if resources.uses_gpu else CPU)
+        return rates.seconds(run.experiment, on, together[run.run_id])
+
+    classes = plan_tasks(todo, options, seconds_of)
     for resources, tasks in classes:
         _check_limit(resources, tasks, options, rates)
     total = sum(task.seconds for _, tasks in classes for task in tasks)
@@ -74,7 +81,7 @@ def _check_limit(resources: Resources, tasks: Sequence[TaskPlan], options: Optio
     on = GPU if resources.uses_gpu else CPU
     usable = 60 * resources.minutes - options.lead_seconds(resources)
     for run in (run for task in tasks for run in task.runs):
-        needed = START_SECONDS + rates.seconds_of_a_step(run.experiment, on)
+        needed = START_SECONDS[on] + rates.seconds_of_a_step(run.experiment, on)
         if needed > usable:
             raise ConfigError(
                 f"hydra.launcher.minutes={resources.minutes} is too short for {run.experiment.title}: to start and "
