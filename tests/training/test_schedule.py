@@ -73,7 +73,7 @@ def test_a_cosine_takes_all_its_steps_and_a_constant_rate_may_converge(script_va
 
 
 @pytest.mark.parametrize("carried", [False, True])
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sam"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sam"])
 def test_a_round_cut_after_any_step_ends_bit_equal(optimizer: str, carried: bool) -> None:
     trainer = replace(TRAINER, optimizer=optimizer, schedule="cosine", warmup_steps=3, lr=0.01, checkpoint_every=1)
     before = train(mlp(0.25), vector_task(), trainer, steps=4)[1] if carried else None
@@ -168,7 +168,7 @@ def test_sam_comes_back_to_the_very_bits_and_leaves_batch_norms_statistics() -> 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"optimizer": "lion"}, "trainer.optimizer must be one of sgd, adam, adamw, sam; got 'lion'"),
+        ({"optimizer": "lion"}, "trainer.optimizer must be one of sgd, adam, adamw, rmsprop, sam; got 'lion'"),
         ({"schedule": "step"}, "trainer.schedule must be one of plateau, cosine, constant; got 'step'"),
         ({"sam_radius": 0}, "trainer.sam_radius must be a number above 0; got 0"),
         ({"warmup_steps": -1}, "trainer.warmup_steps must be a whole number of at least 0; got -1"),
