@@ -145,7 +145,7 @@ class DenseLayer:
         self._frozen = {kind for kind in ("weight", "bias") if f"{path}.{kind}" in frozen}
         self._values = {kind: self._stacked(f"{path}.{kind}") for kind in ("weight", "bias")}
         self._gradients = {kind: torch.empty_like(values) for kind, values in self._values.items()}
-        self._states = {kind: _stacked_state([own.get(f"{path}.{kind}", {}) for own in states]) for kind in self._values}
+        self._states = {kind: _stacked_state(states, f"{path}.{kind}") for kind in self._values}
         self._mean, self._std = (self._stacked(f"lambdas.{block}.{kind}")[:, None, None] for kind in ("mean", "std"))
         self._has_lambda = bool((self._mean != 0).any()) or bool((self._std != 1).any())
         self._make_buffers(wants_input_gradient=block > 0)
@@ -217,9 +217,10 @@ class DenseLayer:
                 net.get_parameter(f"{self._path}.{kind}").copy_(value)
 
 
-def _stacked_state(states: Sequence[State]) -> State:
-    """One state for all runs from one for each."""
-    return {name: torch.stack([state[name] for state in states]) for name in (states[0] if states else ())}
+def _stacked_state(states: Sequence[Mapping[str, State]], parameter: str) -> State:
+    """One state of a parameter for all runs, from the states of each run; empty where there are none."""
+    own = [state.get(parameter, {}) for state in states]
+    return {name: torch.stack([state[name] for state in own]) for name in (own[0] if own else ())}
 
 
 class CrossEntropy:

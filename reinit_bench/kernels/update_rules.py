@@ -1,7 +1,7 @@
 """One step of torch's optimizers on stacked parameters.
 
-Each takes the operations of `torch.optim` on the CPU (foreach, neither capturable nor amsgrad) in the same order, so that
-every network in the stack ends with the bits that the optimizer itself would have given it.
+Each takes the operations of `torch.optim` on the CPU (foreach, neither capturable nor amsgrad) in the same order, so
+that every network in the stack ends with the bits that the optimizer itself would have given it.
 """
 
 from __future__ import annotations

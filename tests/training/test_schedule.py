@@ -131,6 +131,18 @@ def test_adam_has_the_penalty_in_its_gradient(form: str, factor_of_w: float) -> 
     assert moment == pytest.approx(0.001 * (3 + factor_of_w * 0.25 * 2) ** 2)
 
 
+@pytest.mark.parametrize(("form", "factor_of_w"), [("l2", 2.0), ("sgd", 1.0)])
+def test_the_first_step_of_rmsprop_by_hand(form: str, factor_of_w: float) -> None:
+    """Its second moment is 0.01 * gradient^2, so that the step is 10 * lr; the penalty is in the gradient."""
+    layer = one_weight()
+    optimizer = make_optimizer(layer, Trainer(optimizer="rmsprop", lr=0.1, weight_decay=0.25, weight_decay_form=form))
+    optimizer.step()
+    assert layer.weight.item() == pytest.approx(2 - 1, abs=1e-7)
+    assert layer.bias.item() == pytest.approx(1 - 1, abs=1e-7)
+    moment = optimizer.state[layer.weight]["square_avg"].item()
+    assert moment == pytest.approx(0.01 * (3 + factor_of_w * 0.25 * 2) ** 2)
+
+
 def test_sam_takes_its_gradient_at_the_worst_point_nearby() -> None:
     """One full-batch step, worked out with autograd on a copy that stands at that point."""
     task, net, other = vector_task(), mlp(), mlp()
