@@ -126,6 +126,8 @@ def test_table_4_has_the_chosen_combination_and_says_what_was_searched(add: Any,
     assert [cell.text for cell in off[0].cells] == ["+6.4", "-4.9", "-15.6"]
     # 58 and 59 are within 2 x 1.4142 of 60; 63, the nearest other, is not.
     assert table.notes[1].startswith("2 of 18 cells within 2 of our own standard deviations over seeds; outside: ")
+    # The same two are within 2 x 1.4142 x sqrt(1/2 + 1/100) = 2.02.
+    assert table.notes[2].endswith("2 of 18 means are within 2 standard errors of their difference")
     near, far = combinations(collection.frame)
     assert (near.lr, far.lr, near.steps, near.lambdas, near.seeds) == (0.01, 0.3, 1000, False, 2)
     published = (19, 21, 25, 51, 67, 82, 54, 89, 85, 58, 87, 86, 77, 78, 79, 59, 63, 64)

@@ -5,6 +5,7 @@ When it is named, the search for what Appendix A leaves out is built too: every 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -15,7 +16,7 @@ from reinit_bench.analysis.runs import notes, paper
 from reinit_bench.analysis.runs.collect import Collection
 from reinit_bench.analysis.runs.distance import without_difference
 from reinit_bench.analysis.synthetic import comparison
-from reinit_bench.analysis.synthetic.comparison import Comparisons, root_mean_square
+from reinit_bench.analysis.synthetic.comparison import ALLOWED, Comparisons, root_mean_square
 from reinit_bench.analysis.synthetic.search import KINDS, SEARCH_SEEDS, Combination, combinations, with_kinds
 from reinit_bench.analysis.tables.table import Cell, Row, Table
 
@@ -31,6 +32,9 @@ CHOSEN: Mapping[str, Any] = {
     "train_examples": 256,
 }
 """The values of `study=table4`, where the paper gives none, by the columns of `with_kinds`; LW has no lambda layers."""
+
+_PUBLISHED_RUNS = 100
+"""Runs that each published mean averages (Table 4's caption)."""
 
 _LEGEND = "test accuracy [%], mean ± standard deviation over n seeds; the paper prints no spread"
 _MEASURE = "of our own standard deviations over seeds"
@@ -69,6 +73,7 @@ def penalty_table(collection: Collection) -> Table:
         notes=(
             _LEGEND,
             comparison.agreement(cells, _MEASURE),
+            *_strictness(cells),
             *_distance(cells),
             *_orderings(cells),
             *([] if ours else [_START]),
@@ -108,6 +113,22 @@ def _search_row(one: Combination) -> Row:
     )
     judged = Cell("") if one.judged is None else Cell(f"{one.judged:.1f}", count=one.judging_seeds)
     return Row((one.training,), (*map(Cell, texts), judged))
+
+
+def _strictness(cells: Comparisons) -> list[str]:
+    """The same of means: how many are within the standard errors that 100 runs a side would have."""
+    close = []
+    for cell in cells.values():
+        if cell.points is not None and cell.spread and cell.ours is not None:
+            error = cell.spread * math.sqrt(1 / cell.ours.n + 1 / _PUBLISHED_RUNS)
+            close.append(abs(cell.points) <= ALLOWED * error)
+    if not close:
+        return []
+    within = f"{sum(close)} of {len(close)} means are within {ALLOWED:g} standard errors of their difference"
+    return [
+        "that asks whether the paper's mean could be a run of ours; its caption says that it averages "
+        f"{_PUBLISHED_RUNS} runs: if its runs spread as ours do, {within}"
+    ]
 
 
 def _distance(cells: Comparisons) -> list[str]:
