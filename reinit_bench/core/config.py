@@ -33,12 +33,13 @@ class Trainer(Settings):
 
     section: ClassVar[str] = "trainer"
 
-    optimizer: str = setting("sgd", choices=("sgd", "adam", "adamw", "sam"), absent="sgd")
-    """sgd; adam, with the penalty in the gradient; adamw, with decoupled decay; sam: sgd at the worst point nearby."""
+    optimizer: str = setting("sgd", choices=("sgd", "adam", "adamw", "rmsprop", "sam"), absent="sgd")
+    """sgd; adam, with the penalty in the gradient; adamw, with decoupled decay; rmsprop; sam: sgd at the worst point
+    nearby."""
     lr: float = setting(0.003, above=0)
     """The initial learning rate in every round."""
     momentum: float = setting(0.9, least=0, below=1)
-    """Momentum of sgd and sam; Adam's betas are torch's."""
+    """Momentum of sgd and sam; Adam's betas and RMSprop's smoothing constant are torch's."""
     sam_radius: float = setting(0.05, above=0, absent=0.05)
     """How far away `sam` looks (its authors' rho)."""
     schedule: str = setting("plateau", choices=("plateau", "cosine", "constant"), absent="plateau")

@@ -1,4 +1,4 @@
-"""Steps of full-batch SGD on several multilayer perceptrons at once, with the gradients written out.
+"""Full-batch steps on several multilayer perceptrons at once, with the gradients written out.
 
 The weights of all networks are stored in one tensor per parameter, with the network as its first dimension. Elementwise
 work is done for all of them in one call, and no graph is built, which is what makes it fast; matrix products and sums
@@ -8,16 +8,31 @@ with the same bits as if trained alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from reinit_bench.kernels.update_rules import State, UpdateRule
+
 # The operations behind autograd's own backward passes: nothing else gives the same bits.
 _relu_backward = torch.ops.aten.threshold_backward
 _log_softmax_backward = torch.ops.aten._log_softmax_backward_data
+
+
+@dataclass(frozen=True)
+class Accumulated:
+    """What the optimizer of one network has accumulated.
+
+    Attributes:
+        steps: how many steps it has taken.
+        states: by the parameter's name.
+    """
+
+    steps: int
+    states: Mapping[str, State]
 
 
 @dataclass(frozen=True)
@@ -28,26 +43,19 @@ class Steps:
         losses: each step's cross-entropy before its update, shape (steps,), exact up to the last bits.
         last_loss: the last step's loss, bit-equal to that of a network trained alone.
         last_accuracy: accuracy (fraction) on the training set before the last update.
+        optimizer: what the optimizer has accumulated after the last update.
     """
 
     losses: Tensor
     last_loss: float
     last_accuracy: float
+    optimizer: Accumulated
 
     @property
     def first_bad(self) -> int | None:
         """The first step, from 1, whose loss is NaN or infinite; None if all are finite."""
         bad = (~torch.isfinite(self.losses)).nonzero()
         return int(bad[0]) + 1 if len(bad) else None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sgd:
-    """One learning rate for all steps; `decay` times the kernel is added to a kernel's gradient."""
-
-    lr: float
-    momentum: float
-    decay: float
 
 
 @torch.no_grad()
@@ -57,9 +65,10 @@ def train_mlps(
     labels: Sequence[Tensor],
     num_classes: int,
     steps: int,
-    sgd: Sgd,
+    rule: UpdateRule,
     *,
     frozen: Set[str] = frozenset(),
+    carried: Sequence[Accumulated] | None = None,
     check: Callable[[], None] = lambda: None,
 ) -> list[Steps]:
     """Take `steps` full-batch steps on every network, in place; returns each network's losses and accuracy.
@@ -69,13 +78,17 @@ def train_mlps(
             ReLU, and `lambdas`, one after each block.
         inputs: each network's training examples, (examples, features).
         labels: their class numbers, (examples,).
+        rule: the optimizer; its decay is for kernels only.
         frozen: names of parameters that stay as they are.
+        carried: what each network's optimizer had accumulated before, over equally many steps; None: it begins anew.
         check: called before every step; if it raises, the networks are left as they were.
     """
     layers: list[DenseLayer] = []
     below = inputs
+    before = carried[0].steps if carried else 0
+    states = [each.states for each in carried or ()]
     for block in range(len(nets[0].get_submodule("blocks"))):  # type: ignore[arg-type]
-        layers.append(DenseLayer(nets, block, below, frozen))
+        layers.append(DenseLayer(nets, block, below, frozen, states))
         below = layers[-1].outputs
     loss = CrossEntropy(labels, num_classes)
     losses = torch.empty(steps, len(nets))
@@ -89,10 +102,14 @@ def train_mlps(
             assert gradient is not None
             gradient = layer.backward(gradient)
         for layer in layers:
-            layer.update(sgd)
+            layer.update(rule, before + step + 1)
     for layer in layers:
         layer.give_back()
-    return [Steps(*each) for each in zip(losses.T.contiguous(), loss.exact(), loss.accuracy(), strict=True)]
+    said = zip(losses.T.contiguous(), loss.exact(), loss.accuracy(), strict=True)
+    return [
+        Steps(*each, Accumulated(before + steps, {name: s for layer in layers for name, s in layer.states_of(run)}))
+        for run, each in enumerate(said)
+    ]
 
 
 class DenseLayer:
@@ -105,13 +122,21 @@ class DenseLayer:
         block: the block's number, from 0.
         inputs: the block's inputs, one (examples, features) tensor per run; the tensors must stay the same.
         frozen: names of parameters that are not trained.
+        states: what each run's optimizer has accumulated before, by parameter; empty where it begins anew.
 
     Attributes:
         output: (runs, examples, units), overwritten by every `forward`.
         outputs: views of it, one per run.
     """
 
-    def __init__(self, nets: Sequence[nn.Module], block: int, inputs: Sequence[Tensor], frozen: Set[str]) -> None:
+    def __init__(
+        self,
+        nets: Sequence[nn.Module],
+        block: int,
+        inputs: Sequence[Tensor],
+        frozen: Set[str],
+        states: Sequence[Mapping[str, State]] = (),
+    ) -> None:
         modules = dict(nets[0].get_submodule(f"blocks.{block}").named_modules())
         name = next(name for name, module in modules.items() if isinstance(module, nn.Linear))
         path = f"blocks.{block}.{name}"
@@ -120,7 +145,7 @@ class DenseLayer:
         self._frozen = {kind for kind in ("weight", "bias") if f"{path}.{kind}" in frozen}
         self._values = {kind: self._stacked(f"{path}.{kind}") for kind in ("weight", "bias")}
         self._gradients = {kind: torch.empty_like(values) for kind, values in self._values.items()}
-        self._momenta: dict[str, Tensor] = {}
+        self._states = {kind: _stacked_state(states, f"{path}.{kind}") for kind in self._values}
         self._mean, self._std = (self._stacked(f"lambdas.{block}.{kind}")[:, None, None] for kind in ("mean", "std"))
         self._has_lambda = bool((self._mean != 0).any()) or bool((self._std != 1).any())
         self._make_buffers(wants_input_gradient=block > 0)
@@ -173,25 +198,29 @@ class DenseLayer:
             torch.mm(delta, weight, out=out)
         return self._input_gradient
 
-    def update(self, sgd: Sgd) -> None:
-        """One step as `torch.optim.SGD` takes it, with the penalty on the kernel only."""
+    def update(self, rule: UpdateRule, step: int) -> None:
+        """The optimizer's step number `step`, from 1, with the penalty on the kernel only."""
         for kind, values in self._values.items():
-            if kind in self._frozen:
-                continue
-            gradient = self._gradients[kind]
-            if sgd.decay and kind == "weight":
-                gradient.add_(values, alpha=sgd.decay)
-            if sgd.momentum:
-                before = self._momenta.get(kind)
-                momentum = gradient.clone() if before is None else before.mul_(sgd.momentum).add_(gradient)
-                self._momenta[kind] = gradient = momentum
-            values.add_(gradient, alpha=-sgd.lr)
+            if kind not in self._frozen:
+                decay = rule.decay if kind == "weight" else 0.0
+                rule.update(values, self._gradients[kind], self._states[kind], step, decay)
+
+    def states_of(self, run: int) -> Iterator[tuple[str, State]]:
+        """What the optimizer has accumulated for a run: each parameter's name and state."""
+        for kind, state in self._states.items():
+            yield f"{self._path}.{kind}", {name: values[run].clone() for name, values in state.items()}
 
     def give_back(self) -> None:
         """Copy the trained values into the networks."""
         for kind, values in self._values.items():
             for net, value in zip(self._nets, values, strict=True):
                 net.get_parameter(f"{self._path}.{kind}").copy_(value)
+
+
+def _stacked_state(states: Sequence[Mapping[str, State]], parameter: str) -> State:
+    """One state of a parameter for all runs, from the states of each run; empty where there are none."""
+    own = [state.get(parameter, {}) for state in states]
+    return {name: torch.stack([state[name] for state in own]) for name in (own[0] if own else ())}
 
 
 class CrossEntropy:

@@ -38,7 +38,7 @@ class Lw(Redraw):
     first_round: str = setting("layerwise", choices=("layerwise", "plain"))
     """plain: an extra round of ordinary training comes before Algorithm 1's first iteration."""
     schedule: Sequence[int] | None = None
-    """The block of each round, instead of 1..K, `repeats` times each (Appendix A's variant: [1, 1, 2, 2, 2])."""
+    """The block of each round, instead of 1..K, `repeats` times each (Appendix A: [1, 1, 2, 2, 3] of four layers)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

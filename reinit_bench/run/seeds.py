@@ -20,7 +20,7 @@ from reinit_bench.core.rounds import Round
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.task import load_task
 from reinit_bench.diagnostics import write_diagnostics
-from reinit_bench.kernels.many_mlps import Steps
+from reinit_bench.kernels.many_mlps import Accumulated, Steps
 from reinit_bench.methods.base import acts_while_training, begin_round
 from reinit_bench.run.components import Assembly, Components, assemble
 from reinit_bench.run.life import Life, life_of
@@ -30,6 +30,7 @@ from reinit_bench.training.evaluate import Metrics, evaluate
 from reinit_bench.training.interrupt import Interrupt
 from reinit_bench.training.loop import Diverged, RoundResult
 from reinit_bench.training.observer import EpochEnd
+from reinit_bench.training.optimizer import check_carried
 from reinit_bench.training.side_by_side import train_side_by_side
 
 Ended = Callable[[Experiment, dict[str, Any] | BaseException], None]
@@ -85,6 +86,11 @@ class _Member:
     steps: Steps | None = None
     """What the current round's steps returned."""
 
+    def carried(self) -> Accumulated | None:
+        """The optimizer's state at the end of the last round, if it is carried over."""
+        carries = self.run.experiment.trainer.optimizer_between_rounds == "carry"
+        return self.steps.optimizer if carries and self.steps is not None else None
+
 
 class _Batch:
     """The runs that are still in training, and what they have in common."""
@@ -124,20 +130,28 @@ class _Batch:
     def _round(self, current: Round, interrupt: Interrupt) -> None:
         started = time.perf_counter()
         self._each(lambda member: begin_round(self.components.method, member.run.net, member.run.context(current)))
+        self._each(lambda member: check_carried(member.carried(), self._frozen(member, current)))
         groups: dict[frozenset[str], list[_Member]] = defaultdict(list)
         for member in self.members:
-            groups[self.components.method.frozen(member.run.net, member.run.context(current))].append(member)
+            groups[self._frozen(member, current)].append(member)
         for frozen, group in groups.items():
-            nets, tasks = (
+            carried = [state for member in group if (state := member.carried()) is not None]
+            said = train_side_by_side(
                 [member.run.net for member in group],
                 [member.run.task.of_round(current.index) for member in group],
+                current.max_steps,
+                group[0].run.experiment.trainer,
+                frozen=frozen,
+                carried=carried or None,
+                interrupt=interrupt,
             )
-            trainer = group[0].run.experiment.trainer
-            said = train_side_by_side(nets, tasks, current.max_steps, trainer, frozen=frozen, interrupt=interrupt)
             for member, steps in zip(group, said, strict=True):
                 member.steps = steps
         seconds = (time.perf_counter() - started) / max(1, len(self.members))
         self._each(lambda member: _end_round(member, current, seconds))
+
+    def _frozen(self, member: _Member, current: Round) -> frozenset[str]:
+        return self.components.method.frozen(member.run.net, member.run.context(current))
 
     def _each(self, step: Callable[[_Member], object]) -> None:
         """Call `step` for every run; a run for which it fails leaves the batch."""

@@ -20,6 +20,9 @@ Job = tuple[PlannedRun, ...]
 MOST_SEEDS = 25
 """Maximum runs per job: with more, the buffers no longer fit the processor's cache and each run takes longer."""
 
+OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
+"""The values of `trainer.optimizer` with which runs can train side by side: not `sam`, which takes two gradients."""
+
 _MLP = "reinit_bench.models.mlp.Mlp"
 
 
@@ -59,8 +62,7 @@ def can_train_side_by_side(experiment: Experiment, execution: Execution) -> bool
         and examples <= trainer.batch_size
         and trainer.validation_fraction == 0
         and experiment.dataset.get("validation_examples") is None
-        and trainer.optimizer_between_rounds == "fresh"
-        and trainer.optimizer == "sgd"
+        and trainer.optimizer in OPTIMIZERS
         and trainer.schedule != "cosine"
         and trainer.warmup_steps == 0
         and execution.device != "cuda"

@@ -15,14 +15,13 @@ from reinit_bench.core.config import Trainer
 from reinit_bench.core.hooks import Hooks
 from reinit_bench.core.randomness import stream
 from reinit_bench.core.rounds import Round
-from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.task import Task
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.training.device import autocast
 from reinit_bench.training.evaluate import Metrics, evaluate
 from reinit_bench.training.interrupt import Interrupt, Interrupted
 from reinit_bench.training.observer import EpochEnd, Observer
-from reinit_bench.training.optimizer import make_optimizer, set_lr
+from reinit_bench.training.optimizer import check_carried, make_optimizer, set_lr
 from reinit_bench.training.sam import worst_point_nearby
 from reinit_bench.training.schedule import factor, is_constant
 from reinit_bench.training.step import TrainingStep, backend_of, memory_explained
@@ -140,8 +139,7 @@ def train_round(
         Interrupted: a stop was requested; a checkpoint has been saved.
         OutOfMemory: the device does not have enough memory.
     """
-    if carried is not None and frozen:
-        raise ConfigError("trainer.optimizer_between_rounds=carry cannot be used with a method that freezes parameters")
+    check_carried(carried, frozen)
     training = _RoundTraining(
         net=net,
         task=task,

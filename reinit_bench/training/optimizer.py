@@ -8,13 +8,15 @@ import torch
 from torch import nn
 
 from reinit_bench.core.config import Trainer
+from reinit_bench.core.settings import ConfigError
 from reinit_bench.models.blocknet import is_kernel
 
 
 def make_optimizer(net: nn.Module, trainer: Trainer, frozen: Set[str] = frozenset()) -> torch.optim.Optimizer:
     """`trainer.optimizer` over the parameters of `net` that are not frozen: kernels with the penalty, the rest without.
 
-    `sam` is SGD: where the gradient is taken is the loop's business. Adam's betas and epsilon are torch's.
+    `sam` is SGD: where the gradient is taken is the loop's business. Adam's betas, RMSprop's smoothing
+    constant (0.99) and their epsilon are torch's.
     """
     trained = {name: value for name, value in net.named_parameters() if name not in frozen}
     groups = [
@@ -30,6 +32,8 @@ def make_optimizer(net: nn.Module, trainer: Trainer, frozen: Set[str] = frozense
     if trainer.optimizer in ("adam", "adamw"):
         kind = torch.optim.AdamW if trainer.optimizer == "adamw" else torch.optim.Adam
         return kind(groups, lr=trainer.lr, fused=on_gpu, foreach=not on_gpu)
+    if trainer.optimizer == "rmsprop":
+        return torch.optim.RMSprop(groups, lr=trainer.lr, foreach=True)
     return torch.optim.SGD(groups, lr=trainer.lr, momentum=trainer.momentum, fused=on_gpu, foreach=not on_gpu)
 
 
@@ -42,6 +46,12 @@ def gradient_decay(trainer: Trainer) -> float:
     if trainer.optimizer == "adamw":
         return trainer.weight_decay
     return trainer.weight_decay * (2.0 if trainer.weight_decay_form == "l2" else 1.0)
+
+
+def check_carried(carried: object | None, frozen: Set[str]) -> None:
+    """Raise ConfigError if an optimizer's state is to be carried over to a round that freezes parameters."""
+    if carried is not None and frozen:
+        raise ConfigError("trainer.optimizer_between_rounds=carry cannot be used with a method that freezes parameters")
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:

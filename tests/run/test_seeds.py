@@ -12,6 +12,7 @@ from factories import METHOD_FILES, make_config
 from run_files import read_jsonl, without_times
 
 from reinit_bench.core.config import Execution, Experiment
+from reinit_bench.core.settings import ConfigError
 from reinit_bench.run.experiment import run_experiment
 from reinit_bench.run.seeds import TrainsAlone, run_seeds
 from reinit_bench.store.lease import Lease, RunHeld
@@ -42,6 +43,15 @@ CASES = [
     ("method=lw", "method.lambda_on_head=true", "trainer.weight_decay=0.01"),
     ("method=lw", "method.freeze=true", "trainer.momentum=0.9", "trainer.weight_decay=0.01"),
     ("method=lw", "trainer.weight_decay=0.1", "trainer.weight_decay_form=sgd", "dataset.train_examples=100"),
+    *(
+        ("method=lw", f"trainer.optimizer={name}", f"trainer.optimizer_between_rounds={between}", *decayed)
+        for name in ("adam", "adamw", "rmsprop")
+        for between, *decayed in (
+            ("fresh", "trainer.weight_decay=0.1", "trainer.lr=0.01"),
+            ("carry", "trainer.weight_decay=0.1", "trainer.lr=0.01", "model.hidden=[32,32,32]"),
+        )
+    ),
+    ("method=lw", "trainer.optimizer_between_rounds=carry", "trainer.momentum=0.9", "method.repeats=2"),
 ]
 
 
@@ -75,6 +85,16 @@ def test_methods_that_act_while_a_round_trains_are_refused_before_anything_begin
     with pytest.raises(TrainsAlone, match=r"^method hare acts while a round trains; its seeds train alone$"):
         run_seeds(experiments("method=hare"), Execution(results_dir=tmp_path), Endings())
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_carried_optimizer_and_frozen_parameters_are_refused_as_in_a_single_run(tmp_path: Path) -> None:
+    chosen = experiments("method=lw", "method.freeze=true", "trainer.optimizer_between_rounds=carry", seeds=2)
+    endings = Endings()
+    run_seeds(chosen, Execution(results_dir=tmp_path / "together"), endings)
+    with pytest.raises(ConfigError) as alone:
+        run_experiment(chosen[0], Execution(results_dir=tmp_path / "alone"))
+    assert [str(endings.by_seed[seed]) for seed in range(2)] == [str(alone.value)] * 2
+    assert str(alone.value).startswith("trainer.optimizer_between_rounds=carry cannot be used with a method that")
 
 
 def test_finished_runs_are_not_run_again_and_held_ones_are_skipped(tmp_path: Path) -> None:

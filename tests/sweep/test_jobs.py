@@ -29,7 +29,7 @@ def test_runs_that_cannot_train_side_by_side_are_jobs_by_themselves(plan_of: Cal
         "precision=bf16",
         "dropout=p25",
         "trainer.validation_fraction=0.1",
-        "trainer.optimizer_between_rounds=carry",
+        "trainer.optimizer=sam",
         "device=cuda",
         "logger=wandb",
     ):

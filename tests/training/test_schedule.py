@@ -95,7 +95,7 @@ def test_validation_happens_only_where_something_depends_on_it(
 
 
 @pytest.mark.parametrize("carried", [False, True])
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sam"])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sam"])
 def test_a_round_cut_after_any_step_ends_bit_equal(optimizer: str, carried: bool) -> None:
     trainer = replace(TRAINER, optimizer=optimizer, schedule="cosine", warmup_steps=3, lr=0.01, checkpoint_every=1)
     before = train(mlp(0.25), vector_task(), trainer, steps=4)[1] if carried else None
@@ -153,6 +153,18 @@ def test_adam_has_the_penalty_in_its_gradient(form: str, factor_of_w: float) -> 
     assert moment == pytest.approx(0.001 * (3 + factor_of_w * 0.25 * 2) ** 2)
 
 
+@pytest.mark.parametrize(("form", "factor_of_w"), [("l2", 2.0), ("sgd", 1.0)])
+def test_the_first_step_of_rmsprop_by_hand(form: str, factor_of_w: float) -> None:
+    """Its second moment is 0.01 * gradient^2, so that the step is 10 * lr; the penalty is in the gradient."""
+    layer = one_weight()
+    optimizer = make_optimizer(layer, Trainer(optimizer="rmsprop", lr=0.1, weight_decay=0.25, weight_decay_form=form))
+    optimizer.step()
+    assert layer.weight.item() == pytest.approx(2 - 1, abs=1e-7)
+    assert layer.bias.item() == pytest.approx(1 - 1, abs=1e-7)
+    moment = optimizer.state[layer.weight]["square_avg"].item()
+    assert moment == pytest.approx(0.01 * (3 + factor_of_w * 0.25 * 2) ** 2)
+
+
 def test_sam_takes_its_gradient_at_the_worst_point_nearby() -> None:
     """One full-batch step, worked out with autograd on a copy that stands at that point."""
     task, net, other = vector_task(), mlp(), mlp()
@@ -190,7 +202,7 @@ def test_sam_comes_back_to_the_very_bits_and_leaves_batch_norms_statistics() -> 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"optimizer": "lion"}, "trainer.optimizer must be one of sgd, adam, adamw, sam; got 'lion'"),
+        ({"optimizer": "lion"}, "trainer.optimizer must be one of sgd, adam, adamw, rmsprop, sam; got 'lion'"),
         ({"schedule": "step"}, "trainer.schedule must be one of plateau, cosine, constant; got 'step'"),
         ({"sam_radius": 0}, "trainer.sam_radius must be a number above 0; got 0"),
         ({"warmup_steps": -1}, "trainer.warmup_steps must be a whole number of at least 0; got -1"),
