@@ -31,25 +31,16 @@ class Conv(nn.Conv2d):
 
 
 class SameConv(Conv):
-    """A convolution with TensorFlow's "same" padding: zeros that do not fill up evenly go to the bottom and right.
+    """A convolution with TensorFlow's "same" padding, whatever its `padding`: an odd zero is at the bottom and right.
 
     It differs from symmetric padding where a stride meets a size that it divides: 3x3 windows of stride 2 have no zeros
     at the top and left there, and one row and column at the bottom and right.
     """
 
-    def __init__(self, inputs: int, outputs: int, window: int, *, stride: int, groups: int, bias: bool) -> None:
-        super().__init__(inputs, outputs, window, stride=stride, groups=groups, bias=bias)
-
     def forward(self, x: Tensor) -> Tensor:
         first, last = same_padding(x, self.kernel_size[0], self.stride[0])
         return convolution(
-            x,
-            self.weight,
-            self.bias,
-            stride=self.stride,
-            padding=first,
-            padding_after=last,
-            groups=self.groups,
+            x, self.weight, self.bias, stride=self.stride, padding=first, padding_after=last, groups=self.groups
         )
 
     def extra_repr(self) -> str:
@@ -59,8 +50,12 @@ class SameConv(Conv):
 class SamePool(nn.MaxPool2d):
     """Max pooling with TensorFlow's "same" padding, see `SameConv`; what is added never is the maximum."""
 
+    def __init__(self, window: int, stride: int) -> None:
+        super().__init__(window, stride)
+        self.sizes = window, stride
+
     def forward(self, x: Tensor) -> Tensor:
-        (top, left), (bottom, right) = same_padding(x, self.kernel_size, self.stride)
+        (top, left), (bottom, right) = same_padding(x, *self.sizes)
         padded = functional.pad(x, (left, right, top, bottom), value=-math.inf)
         return functional.max_pool2d(padded, self.kernel_size, self.stride)
 

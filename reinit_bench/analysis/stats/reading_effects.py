@@ -54,9 +54,10 @@ def reading_effects(collection: Collection) -> list[ReadingEffect]:
     shared = [name for name in collection.settings if name not in READINGS]
     told = [name for name in shared if name != "dropout" and not name.startswith("augmentation.")]
     words = distinguishing_settings(runs, told)
+    settings = list(runs[shared].astype(str).itertuples(index=False, name=None))
     runs = runs.assign(
         dataset=dataset_labels(runs),
-        setting=list(runs[shared].astype(str).itertuples(index=False, name=None)),
+        setting=pd.Series(settings, runs.index, object),
         words=[f"{model} [{others}]" if others else model for model, others in zip(runs["model"], words, strict=True)],
     )
     found = [one for _, same in runs.groupby("setting", sort=False) for one in _effects(same)]
