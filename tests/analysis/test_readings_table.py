@@ -17,6 +17,11 @@ from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.config import Trainer
 
 
+def add(store: FakeStore, *run: Any, **changes: Any) -> None:
+    """A finished run without augmentation, if nothing else is said."""
+    store.add(*run, **{"augmentation__name": "none", **changes})
+
+
 def table(store: FakeStore) -> Table:
     return build_tables(collect(store.results_dir), ["readings"])["readings"]
 
@@ -44,45 +49,45 @@ def test_every_reading_is_a_field_at_its_default() -> None:
 
 def test_differences_are_paired_by_seed(fake_store: FakeStore) -> None:
     for seed, accuracy in enumerate((0.80, 0.70, 0.60)):
-        fake_store.add("digits", "mobilenet", "bl", accuracy, seed=seed)
+        add(fake_store, "digits", "mobilenet", "bl", accuracy, seed=seed)
     for seed, accuracy in ((1, 0.71), (2, 0.60), (3, 0.99)):  # seed 3 has no partner, nor has seed 0
-        fake_store.add("digits", "mobilenet", "bl", accuracy, seed=seed, model__padding="same")
+        add(fake_store, "digits", "mobilenet", "bl", accuracy, seed=seed, model__padding="same")
     built = table(fake_store)
     # 1 and 0 points: mean 0.5, half-width 12.706 * 0.7071 / sqrt(2).
     assert texts(built) == [
-        ("DIGITS", "mobilenet", "model.padding=same", "BL", "2", "65.0 ± 7.1", "65.5 ± 7.8", "+0.5 ± 6.4", "1 of 2")
+        ("DIGITS", "mobilenet", "model.padding=same", "BL", "2", "65.0 ± 7.1", "65.5 ± 7.8", "+0.5 ± 6.4", "1–0")
     ]
     (row,) = built.data.to_dict("records")
-    assert (row["difference"], row["half_width"], row["changed"]) == (0.5, 6.3531, 1)
+    assert (row["difference"], row["half_width"], row["higher"], row["lower"]) == (0.5, 6.3531, 1, 0)
 
 
 def test_one_reading_a_row_in_the_order_of_the_models_readings_and_methods(fake_store: FakeStore) -> None:
     for method in ("lw", "bl"):
-        fake_store.add("digits", "resnet50", method, 0.5)
-        fake_store.add("digits", "resnet50", method, 0.6, model__conv_bias=True)
-        fake_store.add("digits", "mobilenet", method, 0.5)
-        fake_store.add("digits", "mobilenet", method, 0.5, initializer__depthwise_fan_in="channels")
-        fake_store.add("digits", "mobilenet", method, 0.4, model__grouping="single")
+        add(fake_store, "digits", "resnet50", method, 0.5)
+        add(fake_store, "digits", "resnet50", method, 0.6, model__conv_bias=True)
+        add(fake_store, "digits", "mobilenet", method, 0.5)
+        add(fake_store, "digits", "mobilenet", method, 0.5, initializer__depthwise_fan_in="channels")
+        add(fake_store, "digits", "mobilenet", method, 0.4, model__grouping="single")
         # Two things at once are no reading; nor is a setting about which the paper is clear.
-        fake_store.add("digits", "mobilenet", method, 0.9, model__grouping="single", model__padding="same")
-        fake_store.add("digits", "mobilenet", method, 0.9, trainer__lr=0.01)
+        add(fake_store, "digits", "mobilenet", method, 0.9, model__grouping="single", model__padding="same")
+        add(fake_store, "digits", "mobilenet", method, 0.9, trainer__lr=0.01)
     assert [row[1:4] + row[7:] for row in texts(table(fake_store))] == [
-        ("mobilenet", "initializer.depthwise_fan_in=channels", "BL", "+0.0", "0 of 1"),
-        ("mobilenet", "initializer.depthwise_fan_in=channels", "LW", "+0.0", "0 of 1"),
-        ("mobilenet", "model.grouping=single", "BL", "-10.0", "1 of 1"),
-        ("mobilenet", "model.grouping=single", "LW", "-10.0", "1 of 1"),
-        ("resnet50", "model.conv_bias=true", "BL", "+10.0", "1 of 1"),
-        ("resnet50", "model.conv_bias=true", "LW", "+10.0", "1 of 1"),
+        ("mobilenet", "initializer.depthwise_fan_in=channels", "BL", "+0.0", "0–0"),
+        ("mobilenet", "initializer.depthwise_fan_in=channels", "LW", "+0.0", "0–0"),
+        ("mobilenet", "model.grouping=single", "BL", "-10.0", "0–1"),
+        ("mobilenet", "model.grouping=single", "LW", "-10.0", "0–1"),
+        ("resnet50", "model.conv_bias=true", "BL", "+10.0", "1–0"),
+        ("resnet50", "model.conv_bias=true", "LW", "+10.0", "1–0"),
     ]
 
 
 def test_a_methods_reading_is_compared_with_that_method(fake_store: FakeStore) -> None:
-    fake_store.add("digits", "scnn", "bl", 0.9)
-    fake_store.add("digits", "scnn", "lw", 0.5, method__rescale_unit="layer")
-    fake_store.add("digits", "scnn", "lw", 0.7, method__rescale_unit="block")
+    add(fake_store, "digits", "scnn", "bl", 0.9)
+    add(fake_store, "digits", "scnn", "lw", 0.5, method__rescale_unit="layer")
+    add(fake_store, "digits", "scnn", "lw", 0.7, method__rescale_unit="block")
     # No reading of the paper but an ablation, and one changed in addition.
-    fake_store.add("digits", "scnn", "lw", 0.1, method__rescale_unit="layer", method__rescale=False)
-    fake_store.add("digits", "scnn", "lw", 0.2, method__rescale_unit="block", method__rescale=False)
+    add(fake_store, "digits", "scnn", "lw", 0.1, method__rescale_unit="layer", method__rescale=False)
+    add(fake_store, "digits", "scnn", "lw", 0.2, method__rescale_unit="block", method__rescale=False)
     shown = [(row[2], row[3], row[7]) for row in texts(table(fake_store))]
     assert ("method.rescale_unit=block", "LW", "+20.0") in shown
     assert all(row[0] == "method.rescale_unit=block" for row in shown)
@@ -90,22 +95,22 @@ def test_a_methods_reading_is_compared_with_that_method(fake_store: FakeStore) -
 
 def test_settings_of_one_model_are_told_apart_and_never_paired(fake_store: FakeStore) -> None:
     for name, base in (("none", 0.5), ("mild", 0.7)):
-        fake_store.add("digits", "scnn", "bl", base, augmentation__name=name)
-        fake_store.add("digits", "scnn", "bl", base + 0.1, augmentation__name=name, model__conv_bias=False)
-    fake_store.add("digits", "scnn", "bl", 0.9, augmentation__name="mild", augmentation__enlarge_from="resized")
+        add(fake_store, "digits", "scnn", "bl", base, augmentation__name=name)
+        add(fake_store, "digits", "scnn", "bl", base + 0.1, augmentation__name=name, model__conv_bias=False)
+    add(fake_store, "digits", "scnn", "bl", 0.9, augmentation__name="mild", augmentation__enlarge_from="resized")
     assert [(row[1], row[2], row[7]) for row in texts(table(fake_store))] == [
-        ("scnn [augmentation.name=mild]", "model.conv_bias=false", "+10.0"),
-        ("scnn [augmentation.name=mild]", "augmentation.enlarge_from=resized", "+20.0"),
-        ("scnn [augmentation.name=none]", "model.conv_bias=false", "+10.0"),
+        ("scnn", "model.conv_bias=false", "+10.0"),
+        ("scnn, mild augmentation", "model.conv_bias=false", "+10.0"),
+        ("scnn, mild augmentation", "augmentation.enlarge_from=resized", "+20.0"),
     ]
 
 
 @pytest.mark.parametrize("with_default", [False, True])
 def test_a_table_without_pairs_says_how_to_get_them(fake_store: FakeStore, with_default: bool) -> None:
     if with_default:
-        fake_store.add("digits", "scnn", "bl", 0.5)
+        add(fake_store, "digits", "scnn", "bl", 0.5)
     else:
-        fake_store.add("digits", "scnn", "bl", 0.5, model__conv_bias=False)
+        add(fake_store, "digits", "scnn", "bl", 0.5, model__conv_bias=False)
     built = table(fake_store)
     assert built.rows == ()
     assert built.notes[0].endswith("start with: reinit-bench -m study=readings_digits")

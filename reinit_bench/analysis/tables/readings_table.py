@@ -15,13 +15,14 @@ from reinit_bench.analysis.tables.table import Cell, Row, Table
 
 _LEGEND = (
     "difference: test accuracy under the reading minus that under the default with the same seed, in points, ± half "
-    "its 95% t-interval over n seeds; the intervals are many and not corrected for that; changed: seeds whose test "
-    "accuracy is another; default and reading: mean ± standard deviation [%]"
+    "its 95% t-interval over n seeds; the intervals are many and not corrected for that; higher–lower: in how many "
+    "seeds it is higher and lower; default and reading: mean ± standard deviation [%]; no augmentation and no dropout "
+    "where nothing else is said"
 )
 _START = "no finished run under a reading and the default; start with: reinit-bench -m study=readings_digits"
 _FIELDS = (
     *("dataset", "model", "reading", "method", "n"),
-    *("default_mean", "default_std", "reading_mean", "reading_std", "difference", "half_width", "changed"),
+    *("default_mean", "default_std", "reading_mean", "reading_std", "difference", "half_width", "higher", "lower"),
 )
 
 
@@ -35,7 +36,7 @@ def readings_table(collection: Collection) -> Table:
         name="readings",
         caption="Readings of the paper: what each changes in test accuracy, by paired seeds",
         headings=("Dataset", "Model", "Reading", "Method", "n"),
-        columns=("default", "reading", "difference", "changed"),
+        columns=("default", "reading", "difference", "higher–lower"),
         rows=tuple(_row(one, labels[one.method]) for one in effects),
         notes=(
             _LEGEND if effects else _START,
@@ -56,7 +57,7 @@ def _row(one: ReadingEffect, method: str) -> Row:
         _score(one.default),
         _score(one.changed),
         Cell(f"{difference:+.1f}", "" if one.half is None else f"{one.half:.1f}"),
-        Cell(f"{one.other} of {one.default.n}"),
+        Cell(f"{one.higher}–{one.lower}"),
     )
     return Row((one.dataset, one.model, one.reading, method, str(one.default.n)), cells)
 
@@ -71,5 +72,5 @@ def _data(effects: Sequence[ReadingEffect]) -> Iterator[tuple[object, ...]]:
         half = None if one.half is None else round(one.half, 4)
         yield (
             *(one.dataset, one.model, one.reading, one.method, n),
-            *(*default, *changed, round(one.difference, 4), half, one.other),
+            *(*default, *changed, round(one.difference, 4), half, one.higher, one.lower),
         )
