@@ -72,5 +72,5 @@ def _data(effects: Sequence[ReadingEffect]) -> Iterator[tuple[object, ...]]:
         half = None if one.half is None else round(one.half, 4)
         yield (
             *(one.dataset, one.model, one.reading, one.method, n),
-            *(*default, *changed, round(one.difference, 4), half, one.higher, one.lower),
+            *(*default, *changed, round(one.difference, 4) + 0.0, half, one.higher, one.lower),
         )
