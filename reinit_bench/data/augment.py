@@ -28,7 +28,7 @@ class Augmentation(Settings):
 
     section: ClassVar[str] = "augmentation"
     only_moves: ClassVar[bool] = False
-    """Whether `apply` only moves pixels, so that it does not matter whether it gets them standardized or not."""
+    """Whether `apply` only moves and averages pixels, so that it may get them standardized or not."""
 
     @property
     def changes_nothing(self) -> bool:
@@ -66,6 +66,8 @@ class Mild(Augmentation):
     """Side of the enlarged image in pixels, for a crop of `crop` pixels."""
     crop: int = setting(224, least=1)
     """Side of the crop in pixels that `resize` refers to."""
+    enlarge_from: str = setting("original", choices=("original", "resized"))
+    """What is resized to the enlarged size: the original, or the image that was resized for the network before."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -73,9 +75,14 @@ class Mild(Augmentation):
             raise ConfigError(f"augmentation.resize must be at least {self.crop}, the crop; got {self.resize}")
 
     def enlarged_size(self, image_size: int) -> int | None:
+        return self._side(image_size) if self.enlarge_from == "original" else None
+
+    def _side(self, image_size: int) -> int:
         return (2 * image_size * self.resize + self.crop) // (2 * self.crop)
 
     def apply(self, images: Tensor, image_size: int, generator: torch.Generator) -> Tensor:
+        if self.enlarge_from == "resized":
+            images = resize(images.float(), self._side(image_size))
         return cropped_and_flipped(images, image_size, self.flip, generator)
 
 

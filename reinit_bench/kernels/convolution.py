@@ -30,17 +30,21 @@ def convolution(
     stride: tuple[int, ...],
     padding: tuple[int, ...],
     groups: int,
+    padding_after: tuple[int, ...] | None = None,
 ) -> Tensor:
     """Like `torch.nn.functional.conv2d`; the same function up to rounding.
 
     Args:
         x: (n, inputs, H, W).
         weight: (outputs, inputs / groups, window, window).
+        padding: rows of zeros at the top and bottom, columns at the left and right.
+        padding_after: rows at the bottom and columns at the right, where these are others.
     """
+    after = padding if padding_after is None else padding_after
     if x.is_cpu and not torch.compiler.is_compiling():
         window, channels = tuple(weight.shape[2:]), x.shape[1]
         # The convolution of most blocks: 3x3, stride 1, "same" padding, all channels together.
-        is_common = (window, stride, padding, groups) == ((3, 3), (1, 1), (1, 1), 1)
+        is_common = (window, stride, padding, after, groups) == ((3, 3), (1, 1), (1, 1), (1, 1), 1)
         if is_common and convolution_cpu.serves(x, weight):
             return convolution_cpu.convolution(x, weight, bias)
         height, width = x.shape[2:]
@@ -51,7 +55,9 @@ def convolution(
             if -(-height // across) * -(-width // down) <= _FEW_PIXELS:
                 return pointwise(x[:, :, ::across, ::down], weight)
         elif groups == channels == len(weight) and height * width <= _TAPS_PIXELS:
-            return depthwise(x, weight, stride, padding)
+            return depthwise(x, weight, stride, padding, after)
+    if after != padding:
+        x, padding = functional.pad(x, (padding[1], after[1], padding[0], after[0])), (0, 0)
     return functional.conv2d(x, weight, bias, stride, padding, 1, groups)
 
 
@@ -60,19 +66,23 @@ def pointwise(x: Tensor, weight: Tensor) -> Tensor:
     return functional.linear(x.permute(0, 2, 3, 1), weight.flatten(1)).permute(0, 3, 1, 2)
 
 
-def depthwise(x: Tensor, weight: Tensor, stride: tuple[int, ...], padding: tuple[int, ...]) -> Tensor:
+def depthwise(
+    x: Tensor, weight: Tensor, stride: tuple[int, ...], padding: tuple[int, ...], after: tuple[int, ...]
+) -> Tensor:
     """A depthwise convolution, pixel by pixel: each output is a sum of the taps that fall inside the image.
 
     Args:
         x: (n, C, H, W).
         weight: (C, 1, window, window).
+        padding: rows of zeros at the top, columns at the left.
+        after: rows at the bottom, columns at the right.
     """
     height, width = x.shape[2:]
     taps = weight[:, 0]
     rows = []
-    for top in range(-padding[0], height + padding[0] - taps.shape[1] + 1, stride[0]):
+    for top in range(-padding[0], height + after[0] - taps.shape[1] + 1, stride[0]):
         row = []
-        for left in range(-padding[1], width + padding[1] - taps.shape[2] + 1, stride[1]):
+        for left in range(-padding[1], width + after[1] - taps.shape[2] + 1, stride[1]):
             products = [
                 x[:, :, i, j] * taps[:, i - top, j - left]
                 for i in range(max(top, 0), min(top + taps.shape[1], height))

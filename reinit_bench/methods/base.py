@@ -33,7 +33,7 @@ class Context:
         seed: the run's seed, for the method's named streams.
         initializer: what the network was initialized with.
         initial: computes every parameter's value at the run's first initialization, on the parameter's device.
-        initial_norms: each kernel's Frobenius norm at initialization.
+        initial_norms: each parameter's Frobenius norm at initialization.
         examples: returns inputs and labels of a given number of random training examples, without augmentation:
             Algorithm 1's X, the same in all rounds of a run.
         batches: returns all training examples in order, without augmentation, a given number at a time.

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from reinit_bench.core.settings import setting
+from torch import nn
+
+from reinit_bench.core.settings import ConfigError, setting
 from reinit_bench.methods.base import Context, Mask, Redraw, full_mask
 from reinit_bench.methods.layerwise import fill_lambda, rescale
 from reinit_bench.models.blocknet import BlockNet
+
+_CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 def last_conv_block(net: BlockNet) -> int:
@@ -17,6 +21,20 @@ def last_conv_block(net: BlockNet) -> int:
     (Section 1).
     """
     return net.num_blocks if net.names_in_top() else 1
+
+
+def dense_names(net: BlockNet) -> tuple[str, ...]:
+    """Names of the parameters of the dense layers after the last convolution, and of their norms.
+
+    They are all above `last_conv_block`, but where convolutions are in the top, too; without any dense layer after
+    these, all above it.
+    """
+    names = net.names_above(last_conv_block(net))
+    layers = [net.get_submodule(name.rpartition(".")[0]) for name in names]
+    convolutions = [place for place, layer in enumerate(layers) if isinstance(layer, _CONVOLUTIONS)]
+    last = max(convolutions, default=-1)
+    dense = [place for place, layer in enumerate(layers) if place > last and isinstance(layer, nn.Linear)]
+    return names[dense[0] :] if convolutions and dense else names
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,13 +47,16 @@ class Fc(Redraw):
     """Also rescale the blocks below and put a lambda layer above them: FC as LW's special case K = 1."""
 
     def prepare(self, net: BlockNet, context: Context) -> None:
-        if self.layerwise and context.round.index > 1:
-            block = last_conv_block(net)
+        if not self.layerwise:
+            return
+        block = last_conv_block(net)
+        if dense_names(net) != net.names_above(block):
+            raise ConfigError("method.layerwise=true needs all convolutions in blocks; the model has some above them")
+        if context.round.index > 1:
             rescale(net, block, context.initial_norms)
             fill_lambda(net, block, context.sample(256))
 
     def select(self, net: BlockNet, context: Context) -> Mask:
         if context.round.index == 1:
             return {}
-        names = net.names_in_head() if self.extent == "head" else net.names_above(last_conv_block(net))
-        return full_mask(net, names)
+        return full_mask(net, net.names_in_head() if self.extent == "head" else dense_names(net))

@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 
-from reinit_bench.models.blocknet import BlockNet, kernel_names, modes_kept
+from reinit_bench.models.blocknet import NO_KERNELS, BlockNet, kernel_names, modes_kept
 
 _CHUNK = 32  # examples at a time: block 1 of vgg16 outputs 13 MB per image at 224x224
 _ROUNDING = 1e-12  # a variance below this share of the mean square is a constant's rounding error
 
 
 @torch.no_grad()
-def rescale(net: BlockNet, block: int, initial_norms: Mapping[str, float], unit: str = "layer") -> None:
+def rescale(
+    net: BlockNet, block: int, initial_norms: Mapping[str, float], unit: str = "layer", scope: str = "kernels"
+) -> None:
     """Algorithm 1, line 4: scale the kernels of blocks 1 to `block` back to their norm at initialization.
 
-    Biases and norm layers stay. With `unit="layer"` each kernel gets its own Frobenius norm back; with `"block"` each
-    block's kernels are scaled by one factor, to their joint norm at initialization.
+    With `unit="layer"` each kernel gets its own Frobenius norm back; with `"block"` each block's kernels are scaled by
+    one factor, to their joint norm at initialization. With `scope="kernels"` biases and norm layers stay. With `"all"`
+    a layer is a kernel with its bias, or a norm's scale with its shift, and one factor gives their joint norm back: a
+    bias or shift, which begins at 0, is scaled with its layer and not set to 0. The outputs of a layer that a norm
+    follows then stay what they were, but for the epsilon.
 
     Raises:
-        ValueError: kernels are all zero, so that no factor restores their norm.
+        ValueError: parameters are all zero, so that no factor restores their norm.
     """
     parameters = dict(net.named_parameters())
-    blocks = [kernel_names(net, net.names_in_blocks(k, k)) for k in range(1, block + 1)]
-    groups = blocks if unit == "block" else [(name,) for names in blocks for name in names]
+    blocks = [_scaled_names(net, k, scope) for k in range(1, block + 1)]
+    groups = blocks if unit == "block" else [names for among in blocks for names in _layers(among)]
     for names in filter(None, groups):
         now = math.hypot(*(frobenius(parameters[name]) for name in names))
         if now == 0.0:
@@ -36,9 +41,26 @@ def rescale(net: BlockNet, block: int, initial_norms: Mapping[str, float], unit:
             parameters[name].mul_(factor)
 
 
-def frobenius(kernel: Tensor) -> float:
+def _scaled_names(net: BlockNet, block: int, scope: str) -> tuple[str, ...]:
+    """What is rescaled in a block."""
+    names = net.names_in_blocks(block, block)
+    if scope == "kernels":
+        return kernel_names(net, names)
+    return tuple(name for name in names if name.rpartition(".")[2] not in NO_KERNELS)
+
+
+def _layers(names: Sequence[str]) -> list[tuple[str, ...]]:
+    """The parameters of each layer."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name in names:
+        layer = name.rpartition(".")[0]
+        found[layer] = (*found.get(layer, ()), name)
+    return list(found.values())
+
+
+def frobenius(parameter: Tensor) -> float:
     """The Frobenius norm, summed in double precision."""
-    return float(kernel.detach().double().norm())
+    return float(parameter.detach().double().norm())
 
 
 @torch.no_grad()

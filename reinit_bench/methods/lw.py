@@ -20,7 +20,7 @@ class Lw(Redraw):
     """
 
     rescale: bool = setting(True)
-    """Scale the kernels of blocks 1..k back to their initial norm."""
+    """Scale the layers of blocks 1..k back to their initial norm."""
     normalize: bool = setting(True)
     """Fill the lambda layer after block k."""
     reinitialize: bool = setting(True)
@@ -28,7 +28,9 @@ class Lw(Redraw):
     freeze: bool = setting(False)
     """Train only what is above block k, after round 1, which trains everything (Appendix F, "freezing")."""
     rescale_unit: str = setting("layer", choices=("layer", "block"))
-    """What gets its initial norm back: each kernel, or each block's kernels together."""
+    """What gets its initial norm back: each layer, or each block's layers together."""
+    rescale_scope: str = setting("kernels", choices=("kernels", "all"))
+    """all: a kernel is rescaled together with its bias, and a norm's scale with its shift, by one factor each."""
     lambda_on_head: bool = setting(False)
     """If the classifier head is block K (the MLP), normalize its logits too."""
     sample_examples: int = setting(256, least=1)
@@ -67,7 +69,7 @@ class Lw(Redraw):
         if k == 0:
             return
         if self.rescale:
-            rescale(net, k, context.initial_norms, self.rescale_unit)
+            rescale(net, k, context.initial_norms, self.rescale_unit, self.rescale_scope)
         if self.normalize and (self.lambda_on_head or not is_head(net, k)):
             fill_lambda(net, k, context.sample(self.sample_examples))
         if self.clear_lambdas_above:

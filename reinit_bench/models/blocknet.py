@@ -202,6 +202,15 @@ def norm_names(net: nn.Module) -> tuple[str, ...]:
     )
 
 
+def depthwise_channels(net: nn.Module) -> dict[str, int]:
+    """The names of the depthwise kernels, which convolve each channel on its own, with the numbers of channels."""
+    return {
+        f"{name}.weight": layer.groups
+        for name, layer in net.named_modules()
+        if isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Conv3d)) and layer.groups == layer.in_channels > 1
+    }
+
+
 @contextmanager
 def modes_kept(net: nn.Module) -> Iterator[None]:
     """After this block every module is in training or evaluation mode as before, each in its own."""

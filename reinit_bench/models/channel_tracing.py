@@ -94,7 +94,7 @@ class _Tracer(fx.Tracer):
     """Looks into all layers but those that are understood whole, and PyTorch's."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        whole = isinstance(m, (nn.Linear, *_CONVOLUTIONS, *NORMS, *_OTHERS_THAT_KEEP))
+        whole = isinstance(m, (nn.Linear, *_CONVOLUTIONS, *NORMS, *_POOLS, *_OTHERS_THAT_KEEP))
         return whole or super().is_leaf_module(m, module_qualified_name)
 
 

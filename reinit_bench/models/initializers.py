@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from reinit_bench.core.randomness import stream
 from reinit_bench.core.settings import Settings, setting
-from reinit_bench.models.blocknet import NO_KERNELS, is_kernel, norm_names
+from reinit_bench.models.blocknet import NO_KERNELS, depthwise_channels, is_kernel, norm_names
 
 # The standard deviation of a standard normal truncated at two standard deviations; truncation removes 4 * density /
 # mass of its variance.
@@ -63,6 +63,16 @@ class HeNormal(Initializer):
     """
 
     truncated: bool = setting(True)
+    depthwise_fan_in: str = setting("window", choices=("window", "channels"))
+    """A depthwise kernel's fan-in: the window's size, or as the authors' framework counts it, times the channels."""
+
+    def values(self, net: nn.Module, names: Iterable[str], seed: int, *purpose: str | int) -> dict[str, Tensor]:
+        values = super().values(net, names, seed, *purpose)
+        if self.depthwise_fan_in == "channels":
+            for name, channels in depthwise_channels(net).items():
+                if name in values:
+                    values[name] /= math.sqrt(channels)
+        return values
 
     def draw(self, kernel: Tensor, generator: torch.Generator) -> Tensor:
         fan_in, _ = fans(kernel)

@@ -30,6 +30,45 @@ class Conv(nn.Conv2d):
         return convolution(x, self.weight, self.bias, stride=self.stride, padding=self.padding, groups=self.groups)
 
 
+class SameConv(Conv):
+    """A convolution with TensorFlow's "same" padding, whatever its `padding`: an odd zero is at the bottom and right.
+
+    It differs from symmetric padding where a stride meets a size that it divides: 3x3 windows of stride 2 have no zeros
+    at the top and left there, and one row and column at the bottom and right.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        first, last = same_padding(x, self.kernel_size[0], self.stride[0])
+        return convolution(
+            x, self.weight, self.bias, stride=self.stride, padding=first, padding_after=last, groups=self.groups
+        )
+
+    def extra_repr(self) -> str:
+        return f"{super().extra_repr()}, padding=same"
+
+
+class SamePool(nn.MaxPool2d):
+    """Max pooling with TensorFlow's "same" padding, see `SameConv`; what is added never is the maximum."""
+
+    def __init__(self, window: int, stride: int) -> None:
+        super().__init__(window, stride)
+        self.sizes = window, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        (top, left), (bottom, right) = same_padding(x, *self.sizes)
+        padded = functional.pad(x, (left, right, top, bottom), value=-math.inf)
+        return functional.max_pool2d(padded, self.kernel_size, self.stride)
+
+
+def same_padding(x: Tensor, window: int, stride: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """TensorFlow's "same" padding of images (n, C, H, W): how many rows and columns are added first, and last.
+
+    n pixels become ceil(n / stride) with as few added pixels as that takes, the odd one last.
+    """
+    height, width = (max((-(-size // stride) - 1) * stride + window - size, 0) for size in x.shape[2:])
+    return (height // 2, width // 2), (height - height // 2, width - width // 2)
+
+
 class Norm(nn.GroupNorm):
     """The paper's layer norm: mean and variance of each example over (C, H, W) or (C,), scale and shift per channel.
 
@@ -74,20 +113,21 @@ class BatchNorm(nn.modules.batchnorm._BatchNorm):
 
 @dataclass(frozen=True)
 class Norms:
-    """Makes an architecture's norms.
+    """Makes an architecture's norms, and knows whether the convolutions before them have biases.
 
     Attributes:
         kind: group (the paper's layer norm), batch or none.
         epsilon: added to the variance.
+        conv_bias: whether convolutions have a bias; None: as usual in the architecture.
     """
 
     kind: str
     epsilon: float
+    conv_bias: bool | None = None
 
-    @property
-    def leaves_bias(self) -> bool:
-        """Whether the layers before need a bias, because no norm shifts what they give."""
-        return self.kind == "none"
+    def bias_before(self, *, usual: bool) -> bool:
+        """Whether a convolution has a bias: as chosen or usual, and always where no norm shifts what it gives."""
+        return self.kind == "none" or (usual if self.conv_bias is None else self.conv_bias)
 
     def __call__(self, channels: int, *, relu: bool = False) -> nn.Module:
         """The norm of so many channels; `relu`: whether a ReLU follows, as part of it."""
@@ -101,17 +141,46 @@ def sequence(**modules: nn.Module) -> nn.Sequential:
     return nn.Sequential(OrderedDict(modules))
 
 
-def conv(inputs: int, outputs: int, window: int, *, stride: int = 1, groups: int = 1, bias: bool = False) -> Conv:
-    """A convolution with "same" padding: n pixels become ceil(n / stride)."""
+def conv(
+    inputs: int,
+    outputs: int,
+    window: int,
+    *,
+    stride: int = 1,
+    groups: int = 1,
+    bias: bool = False,
+    padding: str = "symmetric",
+) -> Conv:
+    """A convolution of which n pixels become ceil(n / stride).
+
+    Args:
+        padding: symmetric: window // 2 zeros on all sides; same: TensorFlow's (see `SameConv`).
+    """
+    if padding == "same" and stride > 1:  # without a stride both are the same
+        return SameConv(inputs, outputs, window, stride=stride, groups=groups, bias=bias)
     return Conv(inputs, outputs, window, stride=stride, padding=window // 2, groups=groups, bias=bias)
 
 
 def conv_norm_relu(
-    inputs: int, outputs: int, window: int, norms: Norms, *, stride: int = 1, bias: bool = False
+    inputs: int,
+    outputs: int,
+    window: int,
+    norms: Norms,
+    *,
+    stride: int = 1,
+    bias: bool = False,
+    padding: str = "symmetric",
 ) -> nn.Sequential:
-    """The paper's convolutional block: convolution, norm, ReLU; a convolution without any norm has a bias."""
-    bias = bias or norms.leaves_bias
-    return sequence(conv=conv(inputs, outputs, window, stride=stride, bias=bias), norm=norms(outputs, relu=True))
+    """The paper's convolutional block: convolution, norm, ReLU.
+
+    Args:
+        bias: whether the convolution usually has one; see `Norms.bias_before`.
+        padding: see `conv`.
+    """
+    bias = norms.bias_before(usual=bias)
+    return sequence(
+        conv=conv(inputs, outputs, window, stride=stride, bias=bias, padding=padding), norm=norms(outputs, relu=True)
+    )
 
 
 def dense_norm_relu(inputs: int, outputs: int, norms: Norms, dropout_rate: float) -> nn.Sequential:
@@ -124,7 +193,7 @@ def dense_norm_relu(inputs: int, outputs: int, norms: Norms, dropout_rate: float
 
 
 def pooled_stages(inputs: int, stages: Sequence[tuple[int, int]], norms: Norms) -> list[nn.Module]:
-    """One block per 3x3 convolution (with bias, norm, ReLU), for stages of (filters, convolutions).
+    """One block per 3x3 convolution (usually with bias; norm, ReLU), for stages of (filters, convolutions).
 
     The 2x2 max pooling that ends a stage belongs to the stage's last block.
     """
@@ -210,8 +279,23 @@ class ImageArchitecture(Architecture):
     """group: the paper's layer norm, GroupNorm with one group; batch: BatchNorm; none: biases take its place."""
     norm_epsilon: float = setting(1e-3, above=0)
     """Added to each norm's variance; 1e-3 is the default of the authors' framework, 1e-5 of PyTorch."""
+    conv_bias: bool | None = None
+    """Whether convolutions have biases; null: as usual (yes in scnn and vgg16, no in mobilenet and resnet50)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.norm == "none" and self.conv_bias is False:
+            raise ConfigError("model.conv_bias=false does not go with model.norm=none: biases take the norms' place")
 
     @property
     def norms(self) -> Norms:
         """What makes the norms."""
-        return Norms(self.norm, self.norm_epsilon)
+        return Norms(self.norm, self.norm_epsilon, self.conv_bias)
+
+
+@dataclass(frozen=True, kw_only=True)
+class StridedArchitecture(ImageArchitecture):
+    """Base of the architectures that halve images by strides of overlapping windows."""
+
+    padding: str = setting("symmetric", choices=("symmetric", "same"))
+    """Zeros around strided windows; same: TensorFlow's, at even sizes one more at the bottom and right."""

@@ -8,7 +8,15 @@ from torch import Tensor, nn
 
 from reinit_bench.core.settings import setting
 from reinit_bench.models.blocknet import BlockNet
-from reinit_bench.models.layers import ImageArchitecture, Norms, conv, conv_norm_relu, pooled_head, sequence
+from reinit_bench.models.layers import (
+    Norms,
+    SamePool,
+    StridedArchitecture,
+    conv,
+    conv_norm_relu,
+    pooled_head,
+    sequence,
+)
 
 _STEM = 64
 # (filters of the inner convolutions, blocks, stride of the first block) of each stage; a block ends with 4 x filters.
@@ -31,7 +39,7 @@ class Shape:
 
 def _branch(shape: Shape, norms: Norms) -> nn.Sequential:
     """1x1, 3x3 and 1x1 convolutions with norm and ReLU between them; nothing after the last."""
-    bias = norms.leaves_bias
+    bias = norms.bias_before(usual=False)
     return sequence(
         conv1=conv(shape.inputs, shape.inner, 1, stride=shape.stride, bias=bias),
         norm1=norms(shape.inner, relu=True),
@@ -39,6 +47,11 @@ def _branch(shape: Shape, norms: Norms) -> nn.Sequential:
         norm2=norms(shape.inner, relu=True),
         conv3=conv(shape.inner, shape.outputs, 1, bias=bias),
     )
+
+
+def _projection(shape: Shape, norms: Norms) -> nn.Module:
+    """The 1x1 convolution of a shortcut."""
+    return conv(shape.inputs, shape.outputs, 1, stride=shape.stride, bias=norms.bias_before(usual=False))
 
 
 class Bottleneck(nn.Module):
@@ -51,7 +64,7 @@ class Bottleneck(nn.Module):
         self.shortcut: nn.Module = nn.Identity()
         if shape.projects:
             self.shortcut = sequence(
-                conv=conv(shape.inputs, shape.outputs, 1, stride=shape.stride, bias=norms.leaves_bias),
+                conv=_projection(shape, norms),
                 norm=norms(shape.outputs),
             )
         self.relu = nn.ReLU()
@@ -74,7 +87,7 @@ class PreactivationBottleneck(nn.Module):
         self.branch = _branch(shape, norms)
         self.projection: nn.Module | None = None
         if shape.projects:
-            self.projection = conv(shape.inputs, shape.outputs, 1, stride=shape.stride, bias=norms.leaves_bias)
+            self.projection = _projection(shape, norms)
 
     def forward(self, x: Tensor) -> Tensor:
         active = self.activation(x)
@@ -83,7 +96,7 @@ class PreactivationBottleneck(nn.Module):
 
 
 @dataclass(frozen=True, kw_only=True)
-class ResNet50(ImageArchitecture):
+class ResNet50(StridedArchitecture):
     """A 7x7 stem with a 3x3 pooling (in block 1), 16 residual blocks, global average pooling, the classifier head."""
 
     version: int = setting(1, least=1, most=2)
@@ -91,8 +104,8 @@ class ResNet50(ImageArchitecture):
 
     def build(self, input_shape: tuple[int, ...], num_classes: int, dropout_rate: float) -> BlockNet:
         channels, _, _ = self.image_shape(input_shape)
-        stem = conv_norm_relu(channels, self.channels(_STEM), 7, self.norms, stride=2)
-        stem.add_module("pool", nn.MaxPool2d(3, stride=2, padding=1))
+        stem = conv_norm_relu(channels, self.channels(_STEM), 7, self.norms, stride=2, padding=self.padding)
+        stem.add_module("pool", SamePool(3, 2) if self.padding == "same" else nn.MaxPool2d(3, stride=2, padding=1))
         shapes = self._shapes()
         blocks = self._units(shapes)
         blocks[0] = sequence(stem=stem, residual=blocks[0])

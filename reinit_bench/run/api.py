@@ -17,7 +17,7 @@ from reinit_bench.core.rounds import Round
 from reinit_bench.core.settings import ConfigError, instantiate
 from reinit_bench.methods.base import Context, Reinitializer, begin_round
 from reinit_bench.methods.layerwise import frobenius
-from reinit_bench.models.blocknet import BlockNet, kernel_names, modes_kept
+from reinit_bench.models.blocknet import BlockNet, modes_kept
 from reinit_bench.models.initializers import Initializer
 from reinit_bench.models.wrapped import WrappedNet
 
@@ -146,7 +146,7 @@ class Reinitialization:
             seed=self._seed,
             initializer=self._initializer,
             initial=self._initial_values,
-            initial_norms={name: frobenius(self._initial[name]) for name in kernel_names(self.net)},
+            initial_norms={name: frobenius(value) for name, value in self._initial.items()},
             inputs=self._first_inputs,
             examples=self._first_examples,
             batches=self._batches,

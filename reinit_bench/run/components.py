@@ -16,7 +16,7 @@ from reinit_bench.core.settings import ConfigError, instantiate
 from reinit_bench.data.task import Task
 from reinit_bench.methods.base import Context, Reinitializer
 from reinit_bench.methods.layerwise import frobenius
-from reinit_bench.models.blocknet import BlockNet, kernel_names
+from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.models.initializers import Initializer, initial_values, initialize
 from reinit_bench.models.layers import Architecture
 from reinit_bench.training.device import choose_device
@@ -57,7 +57,7 @@ class Assembly:
     task: Task
     net: BlockNet
     initial_norms: Mapping[str, float]
-    """Each kernel's Frobenius norm at initialization, which rescaling restores."""
+    """Each parameter's Frobenius norm at initialization, which rescaling restores."""
     rounds: tuple[Round, ...]
     pretrained: Mapping[str, Tensor]
     """The parameters that came with the network, as they were at initialization."""
@@ -91,7 +91,7 @@ def assemble(components: Components, experiment: Experiment, task: Task) -> Asse
     """
     net = build_network(components, experiment, task)
     parameters = dict(net.named_parameters())
-    norms = {name: frobenius(parameters[name]) for name in kernel_names(net)}
+    norms = {name: frobenius(parameter) for name, parameter in parameters.items()}
     method = components.method
     rounds = method.rounds(net.num_blocks, method.repeats, experiment.trainer.max_steps)
     if len(task.growth) > len(rounds):

@@ -149,7 +149,7 @@ def test_conditions_are_named_and_never_averaged(fake_store: Any) -> None:
 
 def test_every_field_that_may_be_absent_is_known_at_its_value_of_absence() -> None:
     absent = {f"trainer.{spec.name}": spec.metadata["absent"] for spec in fields(Trainer) if "absent" in spec.metadata}
-    for group in ("dataset", "model"):
+    for group in ("dataset", "model", "augmentation", "initializer"):
         for file in (conf_dir() / group).glob("*.yaml"):
             content = yaml.safe_load(file.read_text())
             section = content.get(group, content)

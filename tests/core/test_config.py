@@ -49,6 +49,9 @@ def test_run_ids_stay_as_they_were(overrides: tuple[str, ...], run_id: str) -> N
         ("dataset__train_examples", 100),
         ("dropout__rate", 0.25),
         ("initializer__truncated", False),
+        ("initializer__depthwise_fan_in", "channels"),
+        ("model__conv_bias", False),
+        ("method__rescale_scope", "all"),
         ("model__width", 0.5),
     ],
 )

@@ -112,3 +112,30 @@ def test_one_gather_as_on_a_gpu_gives_the_same_bits(
     together = augmentation.apply(images, 16, stream(0, "test"))
     assert together.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(together, one_by_one)
+
+
+def test_enlarging_the_resized_image_crops_another_enlargement_at_the_same_place() -> None:
+    """8 pixels enlarged to 18 at once, or to 16 and then 18; the draws are the same."""
+    images = torch.randint(256, (20, 3, 8, 8), generator=stream(0, "images"), dtype=torch.uint8)
+    original, resized = Mild(), Mild(enlarge_from="resized")
+    assert (original.enlarged_size(16), resized.enlarged_size(16)) == (18, None)
+    at_size = augment.resize(images.float(), 16)
+    found = resized.apply(at_size, 16, stream(0, "test"))
+    assert torch.equal(found, original.apply(augment.resize(at_size, 18), 16, stream(0, "test")))
+    direct = original.apply(augment.resize(images.float(), 18), 16, stream(0, "test"))
+    assert 1 < (found - direct).abs().max() < 128
+
+
+def test_enlarging_pixels_as_stored() -> None:
+    images = torch.tensor([[0, 80], [160, 240]], dtype=torch.uint8).expand(1, 1, 2, 2)
+    found = Mild(enlarge_from="resized", resize=448, flip=0.0).apply(images, 2, stream(0, "test"))
+    # Enlarged to 4x4, between pixel centres: rows of 0, 20, 60, 80 and then 40, 120, 160 more.
+    row = torch.tensor([0.0, 20.0, 60.0, 80.0])
+    whole = torch.stack([row, row + 40, row + 120, row + 160])
+    windows = [whole[top : top + 2, left : left + 2] for top in range(3) for left in range(3)]
+    assert any(torch.equal(found[0, 0], window) for window in windows)
+
+
+def test_enlarge_from_is_one_of_two_words() -> None:
+    with pytest.raises(ConfigError, match=r"^augmentation\.enlarge_from must be one of original, resized; got 'crop'$"):
+        Mild(enlarge_from="crop")

@@ -255,3 +255,25 @@ def test_small_splits_are_scaled_once_to_the_same_bits(
             assert len(scaled) > 3
         assert len(kept) == len(scaled_again)
         assert all(torch.equal(mine, other) for mine, other in zip(kept, scaled_again, strict=True))
+
+
+@pytest.mark.usefixtures("photos")
+def test_mild_augmentation_may_enlarge_the_image_of_the_networks_size(photos: Tfds, make_experiment: Make) -> None:
+    experiment = make_experiment(PHOTOS, mild=True)
+    resized = {**experiment.augmentation, "enlarge_from": "resized"}
+    task = load_task(dataclasses.replace(experiment, augmentation=resized), CPU)
+    assert task.train_enlarged is None
+    row = int(task.train.rows[4])
+    stored = torch.from_numpy(photos.load(8, None, 0).train.inputs[row]).permute(2, 0, 1).float()
+    expected = Mild().apply(resize(stored[None], 9), 8, stream(0, "augment"))
+    torch.testing.assert_close(batch(task, 4)[0], (expected - task.mean) / task.std)
+
+
+def test_small_scans_are_enlarged_twice_from_the_resized_image(make_experiment: Make) -> None:
+    """Digits are stored at 8 pixels: to 16, the network's size, and from there to 18."""
+    experiment = make_experiment(DIGITS, 16)
+    section = {"_target_": "reinit_bench.data.augment.Mild", "name": "mild", "enlarge_from": "resized"}
+    task = load_task(dataclasses.replace(experiment, augmentation=section), CPU)
+    plain = task.plain_batch(torch.tensor([0, 5]))[0]
+    expected = Mild().apply(resize(plain, 18), 16, stream(0, "augment"))
+    assert torch.equal(batch(task, 0, 5)[0], expected)

@@ -68,5 +68,23 @@ def test_small_images_take_the_fast_path(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_the_result_stays_channels_last() -> None:
     x = torch.zeros(3, 6, 2, 2).to(memory_format=torch.channels_last)
     assert convolution.pointwise(x, torch.zeros(5, 6, 1, 1)).is_contiguous(memory_format=torch.channels_last)
-    y = convolution.depthwise(x, torch.zeros(6, 1, 3, 3), (1, 1), (1, 1))
+    y = convolution.depthwise(x, torch.zeros(6, 1, 3, 3), (1, 1), (1, 1), (1, 1))
     assert y.is_contiguous(memory_format=torch.channels_last)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (2, 2), (2, 1), (4, 4), (8, 6)])
+@pytest.mark.parametrize(("groups", "with_bias"), [(6, False), (6, True), (1, False)])
+def test_other_padding_after_than_before(size: tuple[int, int], groups: int, with_bias: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randn(3, 6, *size, generator=generator).to(memory_format=torch.channels_last).requires_grad_()
+    weight = torch.randn(6, 6 // groups, 3, 3, generator=generator).requires_grad_()
+    bias = torch.randn(6, generator=generator).requires_grad_() if with_bias else None
+    # Two rows at the bottom, one column at the left, one at the right.
+    found = convolution.convolution(x, weight, bias, stride=(2, 2), padding=(0, 1), padding_after=(2, 1), groups=groups)
+    expected = functional.conv2d(functional.pad(x, (1, 1, 0, 2)), weight, bias, stride=2, groups=groups)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-5)
+    inputs = [value for value in (x, weight, bias) if value is not None]
+    seeds = torch.linspace(-1, 1, expected.numel()).view_as(expected)
+    pairs = [torch.autograd.grad((y * seeds).sum(), inputs) for y in (found, expected)]
+    for ours, torchs in zip(*pairs, strict=True):
+        torch.testing.assert_close(ours, torchs, rtol=1e-5, atol=1e-5)

@@ -13,7 +13,7 @@ from reinit_bench.core.randomness import stream
 from reinit_bench.core.rounds import Round
 from reinit_bench.methods.base import Context, Mask, Reinitializer, begin_round
 from reinit_bench.methods.layerwise import frobenius
-from reinit_bench.models.blocknet import BlockNet, kernel_names, norm_names
+from reinit_bench.models.blocknet import BlockNet, norm_names
 from reinit_bench.models.initializers import HeNormal, initialize
 from reinit_bench.models.layers import conv
 from reinit_bench.models.mlp import Mlp
@@ -47,7 +47,7 @@ class FakeRun:
         self.net = build(model, dropout_rate)
         initialize(self.net, HeNormal(), seed, "initialize")
         self.initial = {name: value.detach().clone() for name, value in self.parameters.items()}
-        self.norms = {name: frobenius(self.parameters[name]) for name in kernel_names(self.net)}
+        self.norms = {name: frobenius(value) for name, value in self.parameters.items()}
         self.inputs = torch.randn(70, *SHAPES[model], generator=stream(seed, "inputs"))
         self.labels = torch.randint(3, (70,), generator=stream(seed, "labels"))
         self.micro_batch: int | None = None

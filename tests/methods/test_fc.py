@@ -7,6 +7,7 @@ import torch
 from bits import changed_names
 from fake_training import FakeRun
 
+from reinit_bench.core.settings import ConfigError
 from reinit_bench.methods.fc import Fc, last_conv_block
 from reinit_bench.methods.layerwise import frobenius
 from reinit_bench.models.blocknet import BlockNet, kernel_names
@@ -62,8 +63,10 @@ def tiny(architecture: Architecture) -> BlockNet:
         (Vgg16(width=1 / 32), {"hidden1.dense", "hidden1.norm", "hidden2.dense", "hidden2.norm", "head"}),
         (MobileNet(width=1 / 32), {"head"}),
         (ResNet50(width=1 / 32), {"head"}),
+        # Two layers of convolutions are in the top.
+        (MobileNet(width=1 / 32, grouping="single"), {"head"}),
     ],
-    ids=["vgg16", "mobilenet", "resnet50"],
+    ids=["vgg16", "mobilenet", "resnet50", "mobilenet single"],
 )
 def test_the_dense_layers_of_the_other_architectures(architecture: Architecture, layers: set[str]) -> None:
     net = tiny(architecture)
@@ -89,3 +92,9 @@ def test_layerwise_rescales_below_and_normalizes_above_the_last_block(model: str
     output = run.net.lambda_of(block)(run.net.block_output(run.inputs, block)).double()
     assert output.mean().item() == pytest.approx(0.0, abs=1e-5)
     assert output.std(correction=0).item() == pytest.approx(1.0, rel=1e-5)
+
+
+def test_layerwise_is_refused_where_convolutions_are_above_the_blocks() -> None:
+    net = tiny(MobileNet(width=1 / 32, grouping="single"))
+    with pytest.raises(ConfigError, match=r"^method\.layerwise=true needs all convolutions in blocks; the model has "):
+        Fc(layerwise=True).prepare(net, FakeRun().context(1))

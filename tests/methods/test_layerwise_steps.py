@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 
 import pytest
 import torch
@@ -85,6 +86,72 @@ def test_an_all_zero_kernel_cannot_be_rescaled(unit: str) -> None:
         run.parameters["blocks.1.conv.weight"].zero_()
     with pytest.raises(ValueError, match=r"^blocks\.1\.conv\.weight is all zero and cannot be rescaled$"):
         rescale(run.net, 3, run.norms, unit)
+
+
+def layers_of(net: BlockNet, block: int) -> dict[str, list[str]]:
+    """The parameters of blocks 1 to `block` by layer."""
+    found: dict[str, list[str]] = {}
+    for name in net.names_in_blocks(1, block):
+        found.setdefault(name.rpartition(".")[0], []).append(name)
+    return found
+
+
+@pytest.mark.parametrize(("model", "block"), [("scnn", 2), ("mlp", 3), ("mobilenet", 7)])
+def test_scope_all_gives_each_layer_its_joint_norm_back_by_one_factor(model: str, block: int) -> None:
+    run = FakeRun(model)
+    run.train()
+    before = copy_state(run.net)
+    rescale(run.net, block, run.norms, scope="all")
+    layers = layers_of(run.net, block)
+    assert changed_names(before, run.net) == {name for names in layers.values() for name in names}
+    for names in layers.values():
+        wanted = math.hypot(*(run.norms[name] for name in names))
+        assert math.hypot(*(frobenius(run.parameters[name]) for name in names)) == pytest.approx(wanted, rel=1e-6)
+        factor = wanted / math.hypot(*(frobenius(before[name]) for name in names))
+        for name in names:
+            torch.testing.assert_close(run.parameters[name].detach(), before[name] * factor, rtol=1e-6, atol=0.0)
+    norms = [names for names in layers.values() if len(names) == 2 and run.parameters[names[0]].dim() == 1]
+    for scale, shift in norms:
+        # At initialization: scales of 1, shifts of 0.
+        joint = math.hypot(frobenius(run.parameters[scale]), frobenius(run.parameters[shift]))
+        assert joint == pytest.approx(len(run.parameters[scale]) ** 0.5, rel=1e-6)
+        assert run.parameters[shift].abs().max() > 0
+
+
+@torch.no_grad()
+def test_scope_all_leaves_what_a_norm_follows_as_it_was() -> None:
+    run = FakeRun("scnn")
+    run.train()
+    conv, norm = run.net.blocks[0].conv, run.net.blocks[0].norm
+    norm.eps = 0.0
+    before = norm(conv(run.inputs)).clone()
+    conv_only = copy.deepcopy(run.net)
+    rescale(run.net, 1, run.norms, scope="all")
+    factor = (run.net.blocks[0].norm.weight / conv_only.blocks[0].norm.weight)[0]
+    torch.testing.assert_close(norm(conv(run.inputs)), before * factor, rtol=1e-4, atol=1e-5)
+
+
+def test_scope_all_by_block_is_one_factor_for_all_of_it() -> None:
+    run = FakeRun("mobilenet")
+    run.train()
+    before = copy_state(run.net)
+    rescale(run.net, 2, run.norms, "block", "all")
+    for block in (1, 2):
+        names = run.net.names_in_blocks(block, block)
+        wanted = math.hypot(*(run.norms[name] for name in names))
+        factor = wanted / math.hypot(*(frobenius(before[name]) for name in names))
+        for name in names:
+            torch.testing.assert_close(run.parameters[name].detach(), before[name] * factor, rtol=1e-6, atol=0.0)
+
+
+def test_scope_all_leaves_tokens_and_positions() -> None:
+    run = FakeRun("vit_tiny")
+    run.train()
+    before = copy_state(run.net)
+    rescale(run.net, 1, run.norms, scope="all")
+    stays = {name for name in run.net.names_in_blocks(1, 1) if name.endswith(("class_token", "pos_embedding"))}
+    assert len(stays) == 2
+    assert changed_names(before, run.net) == set(run.net.names_in_blocks(1, 1)) - stays
 
 
 @pytest.mark.parametrize(("model", "block"), [("scnn", 1), ("scnn", 3), ("mlp", 1), ("mlp", 3)])

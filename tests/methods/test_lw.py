@@ -233,3 +233,12 @@ def test_a_dead_block_is_refused() -> None:
         run.parameters["blocks.0.dense.bias"].fill_(-1e6)  # no ReLU of it is ever active
     with pytest.raises(ValueError, match="a lambda layer needs a finite mean and a positive std; got 0 and 0"):
         run.begin(Lw(), 2, block=1)
+
+
+@pytest.mark.parametrize("scope", ["kernels", "all"])
+def test_rescale_scope_chooses_what_is_rescaled(scope: str) -> None:
+    run = FakeRun("mobilenet")
+    run.train()
+    before, _ = run.begin(Lw(rescale_scope=scope, reinitialize=False, normalize=False), 2, block=2)
+    below = run.net.names_in_blocks(1, 2)
+    assert changed_names(before, run.net) == set(kernel_names(run.net, below) if scope == "kernels" else below)

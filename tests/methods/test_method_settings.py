@@ -40,6 +40,7 @@ BLOCKS = "method.schedule must hold block numbers from 1; got "
         (Fc, {"layerwise": 1}, "method.layerwise must be true or false; got 1"),
         (Lw, {"rescale": "yes"}, "method.rescale must be true or false; got 'yes'"),
         (Lw, {"rescale_unit": "net"}, "method.rescale_unit must be one of layer, block; got 'net'"),
+        (Lw, {"rescale_scope": "norms"}, "method.rescale_scope must be one of kernels, all; got 'norms'"),
         (Lw, {"sample_examples": 0}, "method.sample_examples must be a whole number of at least 1; got 0"),
         (Lw, {"first_round": "extra"}, "method.first_round must be one of layerwise, plain; got 'extra'"),
         (Lw, {"schedule": []}, SCHEDULE + "[]"),

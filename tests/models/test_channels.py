@@ -16,7 +16,8 @@ from reinit_bench.core.settings import instantiate
 from reinit_bench.models.blocknet import BlockNet, Dropout, Lambda, kernel_names
 from reinit_bench.models.channel_tracing import NotFollowed, channels_of
 from reinit_bench.models.channels import Channels, Kernel
-from reinit_bench.models.layers import GlobalAveragePool, Norm, conv
+from reinit_bench.models.layers import Architecture, GlobalAveragePool, Norm, conv
+from reinit_bench.models.mobilenet import MobileNet
 from reinit_bench.models.resnet50 import ResNet50
 
 MODELS = sorted((conf_dir() / "model").glob("*.yaml"))
@@ -317,3 +318,21 @@ def test_what_cannot_be_followed_is_named_in_one_line(net: nn.Module, reason: st
     assert "\n" not in message
     assert f"through {reason}" in message
     assert net.training
+
+
+@pytest.mark.parametrize(
+    "architecture",
+    [
+        MobileNet(width=0.1, padding="same", grouping="single", conv_bias=True),
+        ResNet50(width=0.1, padding="same", conv_bias=True),
+        ResNet50(width=0.1, padding="same", version=2),
+    ],
+    ids=["mobilenet", "resnet50", "resnet50v2"],
+)
+def test_one_sided_padding_is_seen_through(architecture: Architecture) -> None:
+    net = architecture.build((3, 16, 16), 5, 0.0).eval()
+    channels = assert_consistent(net, 3, 5)
+    x, seen = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0)), {}
+    with torch.no_grad():
+        channels.run(net, x, lambda kernel, active: seen.update({kernel.name: active.clone()}))
+        assert torch.equal(seen["top.head.weight"][:, :, 0], net(x))

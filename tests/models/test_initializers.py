@@ -12,6 +12,7 @@ from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.settings import ConfigError, instantiate
 from reinit_bench.models.blocknet import BlockNet, is_kernel
 from reinit_bench.models.initializers import HeNormal, Initializer, XavierUniform, fans, initial_values, initialize
+from reinit_bench.models.mobilenet import MobileNet
 from reinit_bench.models.scnn import Scnn
 
 YAMLS = sorted((conf_dir() / "initializer").glob("*.yaml"))
@@ -139,3 +140,37 @@ def test_both_initializers_of_the_paper_have_a_yaml() -> None:
 def test_truncated_is_true_or_false() -> None:
     with pytest.raises(ConfigError, match=r"^initializer\.truncated must be true or false; got 1$"):
         HeNormal(truncated=1)
+
+
+@pytest.mark.parametrize("truncated", [True, False])
+def test_a_depthwise_kernels_fan_in_is_its_window_or_that_times_the_channels(truncated: bool) -> None:
+    net = MobileNet().build((1, 8, 8), 5, 0.0)
+    names = [name for name, _ in net.named_parameters()]
+    counted = {
+        choice: initial_values(net, HeNormal(truncated=truncated, depthwise_fan_in=choice), names, 0)
+        for choice in ("window", "channels")
+    }
+    name = "blocks.6.separable2.depthwise.weight"
+    assert counted["window"][name].shape == (1024, 1, 3, 3)
+    assert counted["window"][name].std().item() == pytest.approx(math.sqrt(2 / 9), rel=0.03)
+    assert counted["channels"][name].std().item() == pytest.approx(math.sqrt(2 / (9 * 1024)), rel=0.03)
+    for name in names:
+        expected = counted["window"][name]
+        if name.endswith("depthwise.weight"):
+            expected = expected / math.sqrt(len(expected))
+        torch.testing.assert_close(counted["channels"][name], expected, rtol=1e-6, atol=0.0)
+    # The stem's kernel for gray images has a depthwise kernel's shape, and is none.
+    stem = "blocks.0.stem.conv.weight"
+    assert counted["window"][stem].shape == (32, 1, 3, 3)
+    assert torch.equal(counted["channels"][stem], counted["window"][stem])
+
+
+def test_the_framework_counts_fans_of_a_depthwise_kernel_the_other_way_round() -> None:
+    """So that Xavier's sum of both is the same."""
+    channels = 7
+    assert sum(fans(torch.empty(channels, 1, 3, 3))) == 9 * channels + 9
+
+
+def test_depthwise_fan_in_is_one_of_two_words() -> None:
+    with pytest.raises(ConfigError, match=r"^initializer\.depthwise_fan_in must be one of window, channels; got 9$"):
+        HeNormal(depthwise_fan_in=9)

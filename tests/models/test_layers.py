@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+import torch.nn.functional as F  # noqa: N812
 
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.models.layers import (
@@ -10,6 +11,7 @@ from reinit_bench.models.layers import (
     GlobalAveragePool,
     Norm,
     Norms,
+    SamePool,
     conv,
     conv_norm_relu,
     pooled_stages,
@@ -100,3 +102,63 @@ def test_width_rounds_half_up_and_keeps_one(width: float, expected: list[int]) -
 def test_width_must_be_a_number_above_zero(width: object) -> None:
     with pytest.raises(ConfigError, match=r"^model\.width must be a number above 0; got"):
         Architecture(width=width)
+
+
+@pytest.mark.parametrize(
+    ("window", "pixels", "sides"),
+    [
+        (3, 4, (0, 1)),
+        (3, 5, (1, 1)),
+        (3, 2, (0, 1)),
+        (3, 1, (1, 1)),
+        (7, 8, (2, 3)),
+        (7, 9, (3, 3)),
+        (1, 8, (0, 0)),
+        (1, 9, (0, 0)),
+    ],
+)
+@pytest.mark.parametrize("groups", [1, 2])
+def test_same_padding_is_tensorflows(window: int, pixels: int, sides: tuple[int, int], groups: int) -> None:
+    """Its rule: (ceil(n / stride) - 1) * stride + window - n pixels in all, the odd one at the end."""
+    layer = conv(2, 2, window, stride=2, groups=groups, padding="same")
+    x = torch.randn(3, 2, pixels, pixels, generator=torch.Generator().manual_seed(0))
+    expected = F.conv2d(F.pad(x, sides * 2), layer.weight, stride=2, groups=groups)
+    assert expected.shape[2:] == (-(-pixels // 2),) * 2
+    torch.testing.assert_close(layer(x), expected)
+
+
+def test_same_padding_treats_each_side_of_an_image_on_its_own() -> None:
+    layer = conv(1, 1, 3, stride=2, padding="same")
+    x = torch.randn(1, 1, 4, 5, generator=torch.Generator().manual_seed(0))
+    torch.testing.assert_close(layer(x), F.conv2d(F.pad(x, (1, 1, 0, 1)), layer.weight, stride=2))
+
+
+def test_without_a_stride_the_paddings_are_one() -> None:
+    assert type(conv(1, 1, 3, padding="same")) is type(conv(1, 1, 3))
+
+
+@torch.no_grad()
+def test_same_pooling_takes_no_maximum_outside_the_image() -> None:
+    x = -1 - torch.arange(16.0).reshape(1, 1, 4, 4)
+    assert SamePool(3, 2)(x).tolist() == [[[[-1, -3], [-9, -11]]]]
+    odd = torch.randn(2, 3, 5, 5, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(SamePool(3, 2)(odd), F.max_pool2d(odd, 3, 2, 1))
+
+
+@pytest.mark.parametrize(
+    ("kind", "chosen", "expected"),
+    [
+        ("group", None, (False, True)),
+        ("group", True, (True, True)),
+        ("batch", False, (False, False)),
+        ("none", None, (True, True)),
+        ("none", True, (True, True)),
+    ],
+)
+def test_a_convolution_has_a_bias_as_chosen_as_usual_or_without_a_norm(
+    kind: str, chosen: bool | None, expected: tuple[bool, bool]
+) -> None:
+    norms = Norms(kind, 1e-3, chosen)
+    assert (
+        tuple(conv_norm_relu(3, 4, 3, norms, bias=usual).conv.bias is not None for usual in (False, True)) == expected
+    )

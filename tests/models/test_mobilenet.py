@@ -90,3 +90,78 @@ def test_an_empty_image_is_refused() -> None:
     with pytest.raises(ConfigError) as caught:
         MobileNet().build((3, 0, 0), 10, 0.0)
     assert str(caught.value) == "mobilenet needs image_size of at least 1; got 0"
+
+
+def test_single_blocks_are_the_stem_and_six_layers_with_two_above(meta, block_shapes) -> None:
+    net = meta(MobileNet(grouping="single"), (3, 224, 224))
+    assert net.num_blocks == 7
+    places = {"0.stem": "blocks.0", "0.separable": "blocks.1"}
+    places |= {str(k): f"blocks.{k + 1}" for k in range(1, 6)}
+    places |= {f"6.separable{n}": f"top.separable{n}" for n in (1, 2)}
+    expected = {name for name in PARAMETERS if name.startswith("top.")}
+    for name in PARAMETERS - expected:
+        place = next(place for place in places if name.startswith(f"blocks.{place}."))
+        expected.add(name.replace(f"blocks.{place}.", f"{places[place]}."))
+    assert {name for name, _ in net.named_parameters()} == expected
+    assert {name for name in net.names_in_top() if name.endswith("pointwise.weight")} == {
+        "top.separable1.pointwise.weight",
+        "top.separable2.pointwise.weight",
+    }
+    shapes = [(32, 112, 112), (64, 112, 112), (128, 56, 56), (128, 56, 56), (256, 28, 28), (256, 28, 28), (512, 14, 14)]
+    assert block_shapes(net, (3, 224, 224)) == [*shapes, (1000,)]
+
+
+@torch.no_grad()
+def test_the_grouping_does_not_change_the_function() -> None:
+    joined, single = (MobileNet(width=0.125, grouping=name).build((1, 16, 16), 5, 0.0) for name in ("joined", "single"))
+    for ours, theirs in zip(single.parameters(), joined.parameters(), strict=True):
+        ours.copy_(theirs)
+    x = torch.randn(2, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    assert torch.equal(single(x), joined(x))
+
+
+@torch.no_grad()
+def test_same_padding_by_hand() -> None:
+    net = MobileNet(width=0.125, padding="same").build((3, 16, 16), 5, 0.0).double()
+    images = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    x = F.relu(
+        F.group_norm(F.conv2d(F.pad(images, (0, 1, 0, 1)), net.blocks[0].stem.conv.weight, stride=2), 1, eps=1e-3)
+    )
+    named = dict(net.named_parameters())
+    # 16 pixels become 8, 8, 4, 4, 2, 2, 1: always (0, 1) where a stride meets an even size.
+    for layer, stride in zip(LAYERS, (1, 2, 1, 2, 1, 2, 2, 1), strict=True):
+        sides = (0, 1, 0, 1) if stride == 2 and x.shape[2] % 2 == 0 else (1, 1, 1, 1)
+        depthwise = named[f"blocks.{layer}.depthwise.weight"]
+        x = F.conv2d(F.pad(x, sides), depthwise, stride=stride, groups=x.shape[1])
+        x = F.relu(F.group_norm(x, 1, eps=1e-3))
+        x = F.relu(F.group_norm(F.conv2d(x, named[f"blocks.{layer}.pointwise.weight"]), 1, eps=1e-3))
+    torch.testing.assert_close(net.block_output(images, 7), x)
+
+
+def test_conv_bias(meta) -> None:
+    net = meta(MobileNet(conv_bias=True), (3, 32, 32))
+    biases = {
+        name.replace("norm1", "depthwise").replace("norm2", "pointwise").replace("stem.norm", "stem.conv")
+        for name in PARAMETERS
+        if "norm" in name and name.endswith(".bias")
+    }
+    assert {name for name, _ in net.named_parameters()} == PARAMETERS | biases
+    assert {name for name, _ in meta(MobileNet(conv_bias=False), (3, 32, 32)).named_parameters()} == PARAMETERS
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"grouping": "pairs"}, "model.grouping must be one of joined, single; got 'pairs'"),
+        ({"padding": "valid"}, "model.padding must be one of symmetric, same; got 'valid'"),
+        ({"conv_bias": "yes"}, "model.conv_bias must be true or false (or null); got 'yes'"),
+        (
+            {"conv_bias": False, "norm": "none"},
+            "model.conv_bias=false does not go with model.norm=none: biases take the norms' place",
+        ),
+    ],
+)
+def test_bad_values_are_refused_in_one_line(setting: dict, message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        MobileNet(**setting)
+    assert str(caught.value) == message

@@ -157,3 +157,26 @@ def test_dropout_precedes_the_head(meta, top_order, version: int) -> None:
 def test_there_are_two_versions(version: object) -> None:
     with pytest.raises(ConfigError, match=r"^model\.version must be a whole number of at least 1 and at most 2; got"):
         ResNet50(version=version)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_conv_bias_gives_every_convolution_a_bias(meta, version: int) -> None:
+    plain, biased = (meta(ResNet50(version=version, conv_bias=chosen), (3, 32, 32)) for chosen in (None, True))
+    added = {name for name, _ in biased.named_parameters()} - {name for name, _ in plain.named_parameters()}
+    convolutions = {name for name, layer in plain.named_modules() if isinstance(layer, nn.Conv2d)}
+    assert len(convolutions) == 53
+    assert added == {f"{name}.bias" for name in convolutions}
+    # The trainable parameters of the authors' framework's version 1, which has these biases, for 1000 classes.
+    if version == 1:
+        assert sum(value.numel() for value in biased.parameters()) == 25_583_592
+
+
+@torch.no_grad()
+def test_same_padding_is_of_the_stem_and_its_pooling() -> None:
+    net = ResNet50(width=0.125, padding="same").build((3, 32, 32), 5, 0.0).double()
+    images = torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
+    layer = parameters_under(net, "blocks.0.stem")
+    x = F.relu(layer(layer(F.pad(images, (2, 3, 2, 3)), "conv", 2), "norm"))
+    torch.testing.assert_close(net.blocks[0].stem(images), F.max_pool2d(F.pad(x, (0, 1, 0, 1)), 3, 2))
+    others = [m for name, m in net.named_modules() if isinstance(m, nn.Conv2d) and "stem" not in name]
+    assert {m.kernel_size for m in others if m.stride == (2, 2)} == {(1, 1)}

@@ -61,3 +61,10 @@ def test_vectors_are_refused() -> None:
 def test_norm_epsilon_must_be_above_zero() -> None:
     with pytest.raises(ConfigError, match=r"^model\.norm_epsilon must be a number above 0; got 0$"):
         Scnn(norm_epsilon=0)
+
+
+def test_conv_bias_false_leaves_biases_to_the_dense_layers(meta) -> None:
+    net = meta(Scnn(conv_bias=False), (3, 32, 32))
+    usual = {name for name, _ in meta(Scnn(), (3, 32, 32)).named_parameters()}
+    gone = usual - {name for name, _ in net.named_parameters()}
+    assert gone == {f"blocks.{k}.conv.bias" for k in range(net.num_blocks)}

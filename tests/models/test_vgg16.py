@@ -61,3 +61,10 @@ def test_too_small_an_image_is_refused() -> None:
     with pytest.raises(ConfigError) as caught:
         Vgg16().build((3, 224, 31), 10, 0.0)
     assert str(caught.value) == "vgg16 needs image_size of at least 32 (5 2x2 poolings); got 31"
+
+
+def test_conv_bias_false_leaves_biases_to_the_dense_layers(meta) -> None:
+    net = meta(Vgg16(conv_bias=False), (3, 32, 32))
+    usual = {name for name, _ in meta(Vgg16(), (3, 32, 32)).named_parameters()}
+    gone = usual - {name for name, _ in net.named_parameters()}
+    assert gone == {f"blocks.{k}.conv.bias" for k in range(net.num_blocks)}

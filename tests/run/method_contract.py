@@ -34,6 +34,7 @@ OTHERS = (
     *sorted({path.stem for path in (conf_dir() / "model").glob("*.yaml")} - set(OWN)),
     "scnn model.norm=batch",
     "mobilenet model.norm=none",
+    "mobilenet model.grouping=single model.padding=same model.conv_bias=true",
 )
 """All other networks, each with further settings, if any."""
 

@@ -37,6 +37,7 @@ COUNTS = {
     "digits": 216,
     "digits_budgets": 90,
     "ablation_digits": 72,
+    "readings_digits": 235,
     "demo": 18,
 }
 

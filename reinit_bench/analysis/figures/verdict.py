@@ -21,7 +21,7 @@ from reinit_bench.analysis.figures.style import (
 from reinit_bench.analysis.runs.collect import Collection
 from reinit_bench.analysis.runs.tuned import TunedRuns, tuned_runs
 from reinit_bench.analysis.stats.paired_gains import BASELINE, arm_gains, groups_of_settings, pairs, sensitivity
-from reinit_bench.analysis.stats.summary import mean_and_half
+from reinit_bench.analysis.stats.summary import half_width
 
 _COMMAND = "reinit-bench -m study=verdict_fraction"
 
@@ -170,10 +170,10 @@ def _everywhere(gained: pd.DataFrame, method: str, column: str) -> bool:
 
 def _curve(axes: Axes, rows: pd.DataFrame, column: str, value: str, style: Any, *, band: bool = False) -> Any:
     places = sorted(rows[column].astype(float).unique())
-    found = [mean_and_half(rows[rows[column].astype(float) == place][value]) for place in places]
-    means = [mean for mean, _ in found]
+    found = [rows[rows[column].astype(float) == place][value] for place in places]
+    means = [float(values.mean()) for values in found]
     if band:
-        halves = [half or 0.0 for _, half in found]
+        halves = [half_width(values) or 0.0 for values in found]
         lows = [mean - half for mean, half in zip(means, halves, strict=True)]
         highs = [mean + half for mean, half in zip(means, halves, strict=True)]
         axes.fill_between(places, lows, highs, color=style.color, alpha=0.2, linewidth=0)

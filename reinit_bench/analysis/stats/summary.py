@@ -75,14 +75,13 @@ def interval(differences: pd.Series, datasets: pd.Series) -> Interval:
     means = differences.groupby(datasets).mean()
     unit: Unit = "dataset" if len(means) > 1 else "setting"
     values = means if unit == "dataset" else differences
-    return Interval(unit, len(values), *mean_and_half(values))
+    return Interval(unit, len(values), float(values.mean()), half_width(values))
 
 
-def mean_and_half(values: pd.Series) -> tuple[float, float | None]:
-    """The mean of one or more values with half the width of its 95% t-interval, None for one of them."""
+def half_width(values: pd.Series) -> float | None:
+    """Half the width of the 95% t-interval of the values' mean; None for one value."""
     n = len(values)
-    half = _t_quantile(n - 1) * float(values.std()) / math.sqrt(n) if n > 1 else None
-    return float(values.mean()), half
+    return _t_quantile(n - 1) * float(values.std()) / math.sqrt(n) if n > 1 else None
 
 
 @cache
