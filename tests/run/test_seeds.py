@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from factories import METHOD_FILES, make_config
 from run_files import read_jsonl, without_times
 
@@ -95,6 +96,21 @@ def test_a_carried_optimizer_and_frozen_parameters_are_refused_as_in_a_single_ru
         run_experiment(chosen[0], Execution(results_dir=tmp_path / "alone"))
     assert [str(endings.by_seed[seed]) for seed in range(2)] == [str(alone.value)] * 2
     assert str(alone.value).startswith("trainer.optimizer_between_rounds=carry cannot be used with a method that")
+
+
+def test_one_thread_trains_them_whatever_the_worker_has(tmp_path: Path) -> None:
+    seen, before = [], torch.get_num_threads()
+    torch.set_num_threads(3)
+    try:
+        run_seeds(
+            experiments("method=bl", seeds=1),
+            Execution(results_dir=tmp_path),
+            Endings(),
+            round_begins=lambda index, rounds: seen.append(torch.get_num_threads()),
+        )
+        assert (seen, torch.get_num_threads()) == ([1], 3)
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_finished_runs_are_not_run_again_and_held_ones_are_skipped(tmp_path: Path) -> None:
