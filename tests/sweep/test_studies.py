@@ -30,7 +30,7 @@ COUNTS = {
     "figure8": 3,
     "ablation": 18,
     "batchnorm": 288,
-    "batchnorm_digits": 288,
+    "batchnorm_digits": 72,
     "verdict": 8424,  # trials; the rest waits for them
     "verdict_fraction": 444,
     "ablation_synthetic": 600,
