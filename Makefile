@@ -21,9 +21,9 @@ $(STAMP): pyproject.toml constraints.txt hatch_build.py $(wildcard reinit_bench/
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[dev]'
 	@touch $@
 
-demo: setup ## Run the main job on the embedded digits (about two minutes) and print the table
+demo: setup ## Run the main job on the embedded digits (about three minutes) and print the table
 	$(BIN)/reinit-bench -m study=demo
-	$(BIN)/reinit-bench tables 2
+	$(BIN)/reinit-bench tables 6
 
 test: setup ## Run all tests that need no system packages, but the longest (under 8 minutes)
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slurm and not prepare and not long"

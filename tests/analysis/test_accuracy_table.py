@@ -298,3 +298,15 @@ def test_a_store_without_runs_of_this_condition_says_so(fake_store: Any) -> None
     assert table(fake_store, 7).notes[0] == (
         "no finished run with augmentation and dropout 0.25; 1 run finished under other conditions"
     )
+
+
+def test_a_table_of_one_row_says_what_each_method_gains_in_pairs(fake_store: Any) -> None:
+    for seed, (bl, lw) in enumerate(((0.50, 0.52), (0.60, 0.61), (0.70, 0.73))):
+        fake_store.add("digits", "scnn", "bl", bl, seed=seed)
+        fake_store.add("digits", "scnn", "lw", lw, seed=seed)
+    fake_store.add("digits", "scnn", "fc", 0.9)  # one seed has no interval
+    said = "difference from BL in points, paired by seed, with half the width of its 95% t-interval: "
+    # Gains of 2, 1 and 3: the quantile 4.3027 of two degrees of freedom over the root of three.
+    assert f"{said}LW +2.0 ± 2.5 (n = 3)" in build_tables(collect(fake_store.results_dir), [2])["2"].notes
+    fake_store.add("digits", "vgg16", "lw", 0.9)
+    assert not any(note.startswith(said) for note in build_tables(collect(fake_store.results_dir), [2])["2"].notes)

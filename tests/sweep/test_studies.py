@@ -38,7 +38,7 @@ COUNTS = {
     "digits_budgets": 90,
     "ablation_digits": 72,
     "readings_digits": 235,
-    "demo": 18,
+    "demo": 30,
 }
 
 

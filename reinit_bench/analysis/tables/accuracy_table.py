@@ -12,6 +12,7 @@ from reinit_bench.analysis.runs import notes, paper
 from reinit_bench.analysis.runs.collect import Collection
 from reinit_bench.analysis.runs.families import ordered_methods
 from reinit_bench.analysis.runs.labelling import condition_label
+from reinit_bench.analysis.stats.summary import half_width
 from reinit_bench.analysis.stats.table_rows import TableRow, table_rows
 from reinit_bench.analysis.tables.table import Cell, Row, Table, mark_best, most_runs, score_cells
 
@@ -40,6 +41,7 @@ def accuracy_table(collection: Collection, number: int) -> Table:
         best="the best of its row as printed, where there are two or more",
         notes=(
             *(_legend(shown, runs, methods) if shown else notes.no_runs(collection, condition.words)),
+            *(_paired(runs) if len(shown) == 1 else []),
             *notes.settings_unlike_paper(runs),
             *_paper_means(shown, published),
             notes.missing_cells(_missing(shown, published), len(published)),
@@ -74,6 +76,21 @@ def _legend(shown: Sequence[TableRow], runs: pd.DataFrame, methods: Mapping[str,
     headings = [paper.LEGEND, *(f"{heading}: {label}" for heading, label in others if heading != label)]
     legend = f"{', '.join(headings)}; {_CELLS}"
     return [legend, _PAPER_ROWS] if any(row.in_paper for row in shown) else [legend]
+
+
+def _paired(runs: pd.DataFrame) -> list[str]:
+    """What each method gains over BL, paired by seed; said where one row is all that there is."""
+    accuracies = runs.pivot_table(index="seed", columns="method", values="test_accuracy") * 100
+    if "bl" not in accuracies:
+        return []
+    labels, found = dict(zip(runs["method"], runs["method_label"], strict=True)), []
+    for method in ordered_methods(set(accuracies) - {"bl"}):
+        gains = (accuracies[method] - accuracies["bl"]).dropna()
+        half = half_width(gains)
+        if half is not None:
+            found.append(f"{labels[method]} {gains.mean():+.1f} ± {half:.1f} (n = {len(gains)})")
+    words = "difference from BL in points, paired by seed, with half the width of its 95% t-interval"
+    return [f"{words}: {', '.join(found)}"] if found else []
 
 
 def _paper_means(shown: Sequence[TableRow], published: Published) -> list[str]:
