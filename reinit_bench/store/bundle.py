@@ -1,9 +1,9 @@
 """Bundles: finished runs as one archive, the same bytes from the same runs, and read without trusting who made it.
 
-A bundle is a gzipped tar archive. It holds `manifest.json`, which lists all other members in their order with sizes and
-SHA-256, and `runs/<run id>/<file>` for each file of each run, sorted. Every member has the same owner, mode and time. It
-is read from front to back, and nothing is accepted but what `pack` writes: a header must be, to the byte, the header
-that belongs to the manifest's next line. So there can be no links, no devices, no paths of another's choice, no
+A bundle is a gzipped tar archive. It holds `manifest.json`, which lists all other members in their order with sizes
+and SHA-256, and `runs/<run id>/<file>` for each file of each run, sorted. Every member has the same owner, mode and
+time. It is read from front to back, and nothing is accepted but what `pack` writes: a header must be, to the byte, the
+header that belongs to the manifest's next line. So there can be no links, no devices, no paths of another's choice, no
 repeated members and none that the manifest does not know; and all sizes are known before anything is unpacked.
 """
 
@@ -18,7 +18,7 @@ import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import BinaryIO, NamedTuple
@@ -223,7 +223,7 @@ def _read_manifest(source: _Unpacker, packed_size: int) -> list[Member]:
         raise ValueError(why)
     _check_ratio(sum(member.size for member in members), packed_size)
     names = [member.name for member in members]
-    for before, name in zip(names, names[1:], strict=False):
+    for before, name in pairwise(names):
         if name <= before:
             raise ValueError(f"its manifest lists {name} {'twice' if name == before else 'out of order'}")
     runs = {member.run_id for member in members}
@@ -302,11 +302,10 @@ def _entry(name: str, content: bytes) -> bytes:
 
 def _header(name: str, size: int) -> bytes:
     """A plain file's header, as POSIX has it (ustar): readable by all, owned by nobody in particular, of 1970."""
-    zero = b"0000000"
-    mode, kind, magic = b"0000644", b"0", (b"ustar", b"00")
+    zero, owner = b"0000000", (b"", b"")
 
     def packed(checksum: bytes) -> bytes:
-        times = b"%011o" % size, b"%011o" % 0
-        return _USTAR.pack(name.encode(), mode, zero, zero, *times, checksum, kind, b"", *magic, b"", b"", zero, zero, b"")
+        numbers = b"0000644", zero, zero, b"%011o" % size, b"%011o" % 0, checksum
+        return _USTAR.pack(name.encode(), *numbers, b"0", b"", b"ustar", b"00", *owner, zero, zero, b"")
 
     return packed(b"%06o\0 " % sum(packed(b" " * 8)))
