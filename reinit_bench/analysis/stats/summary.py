@@ -76,12 +76,13 @@ def interval(differences: pd.Series, datasets: pd.Series) -> Interval:
     unit: Unit = "dataset" if len(means) > 1 else "setting"
     values = means if unit == "dataset" else differences
     n = len(values)
-    half = _t_quantile(n - 1) * float(values.std()) / math.sqrt(n) if n > 1 else None
+    half = t_quantile(n - 1) * float(values.std()) / math.sqrt(n) if n > 1 else None
     return Interval(unit, n, float(values.mean()), half)
 
 
 @cache
-def _t_quantile(degrees: int) -> float:
+def t_quantile(degrees: float) -> float:
+    """How many standard errors a 95% t-interval with so many degrees of freedom reaches to each side."""
     from scipy.stats import t
 
     return float(t.ppf(0.5 + CONFIDENCE / 2, degrees))
