@@ -82,7 +82,7 @@ def measured_panels(collection: Collection, figure: str, what: str, needed: Sequ
     if known.empty:
         unmeasured = f" ({len(runs)} finished without diagnostics)" if len(runs) else ""
         raise NothingToDraw(
-            f"{figure}: no finished run in {collection.results_dir} has its {what} measured{unmeasured}; "
+            f"{figure}: no finished run in {collection.place} has its {what} measured{unmeasured}; "
             "reinit-bench -m study=table2 dataset=oxford_iiit_pet, or study=digits"
         )
     return panels(collection, known)
