@@ -25,7 +25,7 @@ import yaml
 
 from reinit_bench.core.config import Experiment
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.store.files import Fence, StoreError, write_arrays, write_json, write_lines, write_text
+from reinit_bench.store.files import Fence, StoreError, write_arrays, write_bytes, write_json, write_lines, write_text
 from reinit_bench.store.seal import broken_seal, file_sha256, is_sealed, sealed
 
 CONFIG, ROUNDS, HISTORY, DIAGNOSTICS = "config.yaml", "rounds.jsonl", "history.jsonl", "diagnostics.npz"
@@ -170,6 +170,31 @@ class RunFolder:
             raise StoreError(f"{self.path / name} {what}; delete result.json there to run the experiment again")
         return content
 
+    def finished_files(self) -> dict[str, bytes] | None:
+        """The content of a finished run's files by name, the result last; None if it is not done.
+
+        Raises:
+            CorruptResult: `result.json` exists but does not validate.
+            StoreError: another file is missing, has changed since the run was done, or cannot be read.
+        """
+        result = self.result()
+        if result is None:
+            return None
+        names = [name for name in BELONGING if name in result.get("files", BELONGING)]
+        found = {name: self.read(name) for name in (*names, RESULT)}
+        return {name: content for name, content in found.items() if content is not None}
+
+    def write_finished_files(self, files: Mapping[str, bytes]) -> None:
+        """Write the files of a run that was finished elsewhere, the result last; those of an earlier attempt go."""
+        for name in BELONGING:
+            if name in files:
+                write_bytes(self.path / name, files[name], self.fence)
+            else:
+                with self.fence():
+                    (self.path / name).unlink(missing_ok=True)
+        write_bytes(self.path / RESULT, files[RESULT], self.fence)
+        self.tidy()
+
     def diagnostics(self) -> dict[str, Any] | None:
         """What was measured at the run's end, as numpy arrays by name; None if nothing was.
 
@@ -237,32 +262,41 @@ def validated_result(content: bytes, run_id: str, path: object) -> dict[str, Any
         CorruptResult: it does not validate; the message names the file, what is wrong and what to do.
     """
 
-    def corrupt(why: str) -> CorruptResult:
-        return CorruptResult(f"{path} is corrupt: {why}; delete it and run the experiment again")
+    try:
+        return parsed_result(content, run_id)
+    except ValueError as error:
+        raise CorruptResult(f"{path} is corrupt: {error}; delete it and run the experiment again") from error
 
+
+def parsed_result(content: bytes, run_id: str) -> dict[str, Any]:
+    """Like `validated_result`, wherever the content is from.
+
+    Raises:
+        ValueError: it does not validate; the message says what is wrong, and no more.
+    """
     if broken_seal(content):
-        raise corrupt("its checksum does not match")
+        raise ValueError("its checksum does not match")
     try:
         result = json.loads(content)
     except ValueError as error:
-        raise corrupt(f"not JSON ({error})") from error
+        raise ValueError(f"not JSON ({error})") from error
     if not isinstance(result, dict):
-        raise corrupt("not an object")
+        raise ValueError("not an object")
     if "files" in result and not is_sealed(content):
-        raise corrupt("its checksum is gone")
+        raise ValueError("its checksum is gone")
     missing = [key for key in RESULT_KEYS if key not in result]
     if missing:
-        raise corrupt(f"no {missing[0]!r}")
+        raise ValueError(f"no {missing[0]!r}")
     if result["run_id"] != run_id:
-        raise corrupt(f"it belongs to run {result['run_id']}")
+        raise ValueError(f"it belongs to run {result['run_id']}")
     for key in ("test_accuracy", "train_accuracy", "validation_accuracy"):
         value = result[key]
         if value is None and key == "validation_accuracy":
             continue
         if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value <= 1.0:
-            raise corrupt(f"{key} is {value!r}, not a fraction")
+            raise ValueError(f"{key} is {value!r}, not a fraction")
     if not isinstance(result["config"], dict):
-        raise corrupt("config is not an object")
+        raise ValueError("config is not an object")
     return result
 
 

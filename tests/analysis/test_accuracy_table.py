@@ -285,7 +285,7 @@ def test_an_empty_store_says_how_to_begin(fake_store: Any) -> None:
     built = table(fake_store)
     assert built.rows == ()
     assert built.notes == (
-        f"no finished runs in {fake_store.results_dir}; start with: reinit-bench -m study=demo",
+        "no finished runs; start with: reinit-bench -m study=demo",
         "288 of 288 published cells have no run yet",
     )
     assert len(built.data) == 288

@@ -169,13 +169,5 @@ def test_the_gains_table() -> None:
 
 
 def test_an_empty_store_says_how_to_fill_it() -> None:
-    assert (
-        ranks_table(collection_of([]))
-        .notes[0]
-        .startswith("no setting in results in which all methods finished; start with:")
-    )
-    assert (
-        gains_table(collection_of([]))
-        .notes[0]
-        .startswith("no setting in results with BL and another method; start with:")
-    )
+    assert ranks_table(collection_of([])).notes[0].startswith("no setting in which all methods finished; start with:")
+    assert gains_table(collection_of([])).notes[0].startswith("no setting with BL and another method; start with:")

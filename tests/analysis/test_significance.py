@@ -148,12 +148,11 @@ def test_an_architecture_and_a_method_of_ones_own_stand_with_the_papers() -> Non
 
 def test_an_empty_store_says_how_to_fill_it() -> None:
     assert significance_table(collection_of([])).notes == (
-        "no setting in results in which two methods have finished; "
-        "start with: reinit-bench -m study=table3, or study=digits",
+        "no setting in which two methods have finished; start with: reinit-bench -m study=table3, or study=digits",
     )
     alone = significance_table(collection_of([fake_run("CIFAR10", "scnn", "lw", 50.0)]))
     assert alone.rows == ()
-    assert "no setting in results" in alone.notes[0]
+    assert "no setting in which" in alone.notes[0]
 
 
 def test_architectures_with_too_few_settings_for_a_verdict_are_named_and_not_compared_with_the_paper() -> None:

@@ -133,6 +133,4 @@ def test_the_trees_table() -> None:
     ]
     assert list(table.data.columns) == ["leaf", "n", "gini", "top", "bl", "lw"]
     assert any("in datasets (one left out) not fitted to: 100.0%" in note for note in table.notes)
-    assert tree_table(collection_of([])).notes == (
-        "fewer than 14 settings in results in which all methods have finished",
-    )
+    assert tree_table(collection_of([])).notes == ("fewer than 14 settings in which all methods have finished",)

@@ -69,7 +69,7 @@ def method_panels(collection: Collection, figure: str) -> list[Panel]:
     found = panels(collection, default_image_runs(collection), usable=partial(_has_rounds, collection))
     if not found:
         raise NothingToDraw(
-            f"{figure}: no finished run of several rounds in {collection.results_dir}; reinit-bench -m study=demo"
+            f"{figure}: no finished run of several rounds in {collection.place}; reinit-bench -m study=demo"
         )
     return found
 
@@ -93,7 +93,7 @@ def part_panels(collection: Collection, figure: str) -> list[Panel]:
             found.append(replace(panel, model=panel.model + suffix))
     if not any(_has_rounds(collection, panel.runs) for panel in found):
         raise NothingToDraw(
-            f"{figure}: no finished run of LW without one of its parts in {collection.results_dir}; "
+            f"{figure}: no finished run of LW without one of its parts in {collection.place}; "
             "reinit-bench -m study=ablation_digits"
         )
     return sorted(found, key=_place)

@@ -31,8 +31,7 @@ def draw(collection: Collection) -> Figure:
     frame = scores_by_setting(collection, every_setting=True).frame
     if not {"bl", "lw"} <= set(frame.columns) or frame.dropna(subset=["bl", "lw"]).empty:
         raise NothingToDraw(
-            f"figure2: no setting in {collection.results_dir} in which both BL and LW finished; "
-            "reinit-bench -m study=figure2"
+            f"figure2: no setting in {collection.place} in which both BL and LW finished; reinit-bench -m study=figure2"
         )
     both = frame.dropna(subset=["bl", "lw"])
     paper = both[both["dataset"].isin(DATASETS) & both["model"].isin(MODELS)]

@@ -62,7 +62,7 @@ def draw(collection: Collection) -> Figure:
     tree = fit(scores)
     if tree is None:
         raise NothingToDraw(
-            f"figure3: {_there(scores)} in {collection.results_dir}, and {2 * MIN_LEAF} settings with several methods "
+            f"figure3: {_there(scores)} in {collection.place}, and {2 * MIN_LEAF} settings with several methods "
             "on datasets of known size are needed; reinit-bench -m study=table3, "
             "or study=digits initializer=he_normal,xavier_uniform"
         )

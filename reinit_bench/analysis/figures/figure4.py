@@ -43,7 +43,7 @@ def budgeted(collection: Collection, figure: str) -> list[Panel]:
     several = panels(collection, default_image_runs(collection), free=(BUDGET,), usable=_has_several)
     if not several:
         raise NothingToDraw(
-            f"{figure}: no method with finished runs at two step budgets or more in {collection.results_dir}; "
+            f"{figure}: no method with finished runs at two step budgets or more in {collection.place}; "
             f"reinit-bench -m study={figure}, or study=digits_budgets"
         )
     return several

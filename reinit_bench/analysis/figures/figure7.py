@@ -28,7 +28,7 @@ def draw(collection: Collection) -> Figure:
     densities = gaussians(pairs)
     if densities.empty:
         raise NothingToDraw(
-            f"figure7: {len(pairs)} finished runs in {collection.results_dir} have their weights measured and a "
+            f"figure7: {len(pairs)} finished runs in {collection.place} have their weights measured and a "
             "baseline of the same setting and seed, and a method needs two; reinit-bench -m study=digits"
         )
     legend_lines = (len(densities) + 1) // 2

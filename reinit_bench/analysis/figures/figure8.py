@@ -41,7 +41,7 @@ def draw(collection: Collection) -> Figure:
     data = accuracy_by_epoch(collection, found)
     if data.empty:
         raise NothingToDraw(
-            f"figure8: no finished run of LW with a curve in {collection.results_dir}; reinit-bench -m study=figure8"
+            f"figure8: no finished run of LW with a curve in {collection.place}; reinit-bench -m study=figure8"
         )
     lw = together(found)
     note = footnote(lw)

@@ -35,7 +35,7 @@ def draw(collection: Collection) -> Figure:
     groups = mean_gains(scores)
     if not groups:
         raise NothingToDraw(
-            f"gains: no setting in {collection.results_dir} with BL and another method; "
+            f"gains: no setting in {collection.place} with BL and another method; "
             "reinit-bench -m study=digits, or study=table3"
         )
     methods = {name: label for name, label in scores.methods.items() if name != "bl"}

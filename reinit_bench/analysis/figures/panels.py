@@ -86,7 +86,7 @@ def measured_panels(collection: Collection, figure: str, what: str, needed: Sequ
         shown = " dataset=oxford_iiit_pet" if figure in OF_ONE_DATASET else ""
         unmeasured = f" ({len(runs)} finished without diagnostics)" if len(runs) else ""
         raise NothingToDraw(
-            f"{figure}: no finished run in {collection.results_dir} has its {what} measured{unmeasured}; "
+            f"{figure}: no finished run in {collection.place} has its {what} measured{unmeasured}; "
             f"reinit-bench -m study=table2{shown}, or study=digits"
         )
     return panels(collection, known)

@@ -30,7 +30,7 @@ def draw(collection: Collection) -> Figure:
     shown = to_show(rankings(scores))
     if not shown:
         raise NothingToDraw(
-            f"ranks: no setting in {collection.results_dir} in which all methods finished; "
+            f"ranks: no setting in {collection.place} in which all methods finished; "
             "reinit-bench -m study=digits, or study=table3"
         )
     figure, panels = panels_in_columns(len(shown), (len(scores.methods) // 2 + 3.2) * _STEP)

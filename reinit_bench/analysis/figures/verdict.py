@@ -119,7 +119,7 @@ def _needed(collection: Collection, figure: str) -> tuple[TunedRuns, pd.DataFram
     gained = pairs(runs)
     if gained.empty:
         raise NothingToDraw(
-            f"{figure}: no run of a tuned study with BL and another arm in {collection.results_dir}; {_COMMAND}"
+            f"{figure}: no run of a tuned study with BL and another arm in {collection.place}; {_COMMAND}"
         )
     return runs, gained
 

@@ -33,7 +33,7 @@ def build_page(
     """
     runs = described(collection)
     return Page(
-        results_dir=str(collection.results_dir),
+        results_dir=str(collection.place),
         runs=len(runs),
         verdict=verdict(collection),
         filters=filters(runs),

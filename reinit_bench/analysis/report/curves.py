@@ -38,7 +38,7 @@ def curve(folder: RunFolder) -> Mapping[str, Any] | None:
     except StoreError as error:
         warnings.warn(str(error), stacklevel=2)
         return None
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, OverflowError, KeyError, TypeError, AttributeError):
         return None
     return {"x": x, "t": train, "v": validation, "r": list(zip(ends, tests, strict=True))} if x else None
 

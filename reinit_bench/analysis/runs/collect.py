@@ -52,6 +52,7 @@ class Collection:
         unfinished: how many runs have a folder and no result yet.
         corrupt: one line for each result that cannot be used: the file, what is wrong, what to do.
         source: where the rows are from, if they are the paper's published numbers rather than runs.
+        bundle: the file that the runs are from, if not from a results folder; `results_dir` is then a temporary one.
     """
 
     results_dir: Path
@@ -60,6 +61,12 @@ class Collection:
     unfinished: int
     corrupt: tuple[str, ...]
     source: str | None = None
+    bundle: Path | None = None
+
+    @property
+    def place(self) -> Path:
+        """What the user has given: the bundle or the results folder."""
+        return self.bundle or self.results_dir
 
     @property
     def shared_settings(self) -> list[str]:

@@ -1,4 +1,7 @@
-"""The sentences under a table: what was left out, and what a reader must know before comparing."""
+"""The sentences under a table: what was left out, and what a reader must know before comparing.
+
+None names the results folder: the same runs make the same table, wherever they are.
+"""
 
 from __future__ import annotations
 
@@ -22,13 +25,13 @@ def no_runs(collection: Collection, where: str) -> list[str]:
     """Why a table has no row: the store is empty, or none of its runs is of this table's kind (`where`)."""
     finished = len(collection.frame)
     if not finished:
-        return [f"no finished runs in {collection.results_dir}; start with: {START}"]
+        return [f"no finished runs; start with: {START}"]
     return [f"no finished run {where}; {plural(finished, 'run')} finished under other conditions"]
 
 
-def no_settings(collection: Collection, which: str) -> str:
+def no_settings(which: str) -> str:
     """Why a table of settings has no row; `which` says what a setting would need."""
-    return f"no setting in {collection.results_dir} {which}; start with: {START_SETTINGS}"
+    return f"no setting {which}; start with: {START_SETTINGS}"
 
 
 def settings_unlike_paper(runs: pd.DataFrame) -> list[str]:

@@ -81,11 +81,12 @@ def interval(differences: pd.Series, datasets: pd.Series) -> Interval:
 def half_width(values: pd.Series) -> float | None:
     """Half the width of the 95% t-interval of the values' mean; None for one value."""
     n = len(values)
-    return _t_quantile(n - 1) * float(values.std()) / math.sqrt(n) if n > 1 else None
+    return t_quantile(n - 1) * float(values.std()) / math.sqrt(n) if n > 1 else None
 
 
 @cache
-def _t_quantile(degrees: int) -> float:
+def t_quantile(degrees: float) -> float:
+    """How many standard errors a 95% t-interval with so many degrees of freedom reaches to each side."""
     from scipy.stats import t
 
     return float(t.ppf(0.5 + CONFIDENCE / 2, degrees))

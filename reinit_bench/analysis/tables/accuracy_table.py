@@ -84,7 +84,7 @@ def _paired(runs: pd.DataFrame) -> list[str]:
     if "bl" not in accuracies:
         return []
     labels, found = dict(zip(runs["method"], runs["method_label"], strict=True)), []
-    for method in ordered_methods(set(accuracies) - {"bl"}):
+    for method in ordered_methods({str(name) for name in accuracies} - {"bl"}):
         gains = (accuracies[method] - accuracies["bl"]).dropna()
         half = half_width(gains)
         if half is not None:

@@ -37,7 +37,7 @@ def gains_table(collection: Collection) -> Table:
         rows=tuple(_row(group, methods) for group in groups),
         best="the largest of its row",
         notes=(
-            _LEGEND if groups else notes.no_settings(collection, "with BL and another method"),
+            _LEGEND if groups else notes.no_settings("with BL and another method"),
             *([f"left out: {unknown} settings whose training-set size is not known"] if unknown else []),
             *scores.left_out,
             *notes.left_out(collection),

@@ -34,7 +34,7 @@ def ranks_table(collection: Collection) -> Table:
         rows=tuple(_row(one, scores.methods) for one in ranked),
         best="the best of its row",
         notes=(
-            *(_NOTES if ranked else [notes.no_settings(collection, "in which all methods finished")]),
+            *(_NOTES if ranked else [notes.no_settings("in which all methods finished")]),
             *_incomplete(scores),
             *scores.left_out,
             *notes.left_out(collection),

@@ -45,7 +45,7 @@ def significance_table(collection: Collection, test: ExactTest | None = None) ->
         columns=tuple(scores.methods.values()),
         rows=tuple(_rows(pairs, scores.methods, marks)),
         notes=(
-            *([_LEGEND, _UNIT] if pairs else [notes.no_settings(collection, "in which two methods have finished")]),
+            *([_LEGEND, _UNIT] if pairs else [notes.no_settings("in which two methods have finished")]),
             *_settings(scores),
             *_missing(pairs),
             *_too_few(pairs, test),

@@ -29,7 +29,7 @@ def tree_table(collection: Collection) -> Table:
         columns=(*methods.values(), "Gini"),
         rows=tuple(Row((", ".join(path) or "all settings", str(leaf.n)), _cells(leaf)) for path, leaf in leaves),
         best=f"the best method; where Gini > {IMPURE}, those that together are the best in more than half",
-        notes=(*(_trust(tree) if tree else _too_few(collection)), *scores.left_out),
+        notes=(*(_trust(tree) if tree else _too_few()), *scores.left_out),
         data=pd.DataFrame(records, columns=["leaf", "n", "gini", "top", *methods]),
     )
 
@@ -60,5 +60,5 @@ def _trust(tree: Tree) -> list[str]:
     return words
 
 
-def _too_few(collection: Collection) -> list[str]:
-    return [f"fewer than {2 * MIN_LEAF} settings in {collection.results_dir} in which all methods have finished"]
+def _too_few() -> list[str]:
+    return [f"fewer than {2 * MIN_LEAF} settings in which all methods have finished"]

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,44 +21,84 @@ Source = Annotated[
     typer.Option(
         "--from",
         metavar="SOURCE",
-        help="runs: the finished runs; paper: the published Tables 2, 6 and 7 as if they were runs",
+        help="runs: the finished runs; paper: the published Tables 2, 6 and 7 as if they were runs; FILE: a bundle",
     ),
+]
+RunsSource = Annotated[
+    str, typer.Option("--from", metavar="SOURCE", help="runs: the finished runs; FILE: a bundle that export wrote")
 ]
 Reconstructed = Annotated[
     bool,
-    typer.Option("--reconstructed", help="With --from paper: also the damaged cells whose value is certain."),
+    typer.Option("--reconstructed", help="With the published tables: also the damaged cells whose value is certain."),
 ]
 Out = Annotated[
     Path | None, typer.Option("--out", metavar="FOLDER", help="Write the files there instead of RESULTS_DIR.")
 ]
 
 PAPER_FOLDER = "paper_conclusions"
+BUNDLES_FOLDER = "bundles"
 
 
-def collection_of(source: str, results_dir: Path, *, reconstructed: bool = False) -> Collection:
-    """The runs to read; those that cannot be used are named on standard error.
+@contextmanager
+def collection_of(source: str, results_dir: Path, *, reconstructed: bool = False) -> Iterator[Collection]:
+    """The runs to read, as long as the block lasts; those that cannot be used are named on standard error.
 
     Raises:
         ConfigError: there is no such source, or no such results folder.
+        BundleError: the bundle cannot be used.
     """
+    if reconstructed and source != "paper":
+        raise ConfigError("--reconstructed is about the published tables: add --from paper")
     if source == "paper":
         from reinit_bench.analysis.runs.published_runs import published_runs
 
-        return published_runs(reconstructed=reconstructed)
-    if reconstructed:
-        raise ConfigError("--reconstructed is about the published tables: add --from paper")
-    if source != "runs":
-        raise ConfigError(f"--from must be runs (finished runs) or paper (the published tables); got {source!r}")
+        yield published_runs(reconstructed=reconstructed)
+    elif source == "runs":
+        check_exists(results_dir)
+        yield _collected(results_dir)
+    elif Path(source).is_file():
+        from reinit_bench.store.bundle import unpacked
+
+        with unpacked(Path(source)) as store:
+            yield replace(_collected(store.results_dir), bundle=Path(source))
+    else:
+        raise ConfigError(
+            f"--from must be runs (finished runs), paper (the published tables) or a bundle's file; got {source!r}"
+        )
+
+
+@contextmanager
+def side_of(source: str, *, reconstructed: bool) -> Iterator[Collection]:
+    """One side of a comparison: like `collection_of`, and a results folder by its path.
+
+    Raises:
+        ConfigError: there is no such source.
+        BundleError: the bundle cannot be used.
+    """
+    if source == "paper":
+        with collection_of(source, Path(), reconstructed=reconstructed) as collection:
+            yield collection
+    elif Path(source).is_file():
+        with collection_of(source, Path()) as collection:
+            yield collection
+    elif (Path(source) / "runs").is_dir():
+        yield _collected(Path(source))
+    else:
+        why = "has no folder runs" if Path(source).is_dir() else "is not there"
+        raise ConfigError(f"--compare takes two of: a results folder, a bundle's file, paper; {source} {why}")
+
+
+def check_exists(results_dir: Path) -> None:
+    """Raise ConfigError if there is no such results folder."""
     if not results_dir.exists():
         raise ConfigError(f"there is no results folder {results_dir}; start with: reinit-bench -m study=demo")
+
+
+def _collected(results_dir: Path) -> Collection:
     from reinit_bench.analysis.runs.collect import collect
 
     collection = collect(results_dir)
-    for problem in collection.corrupt:
-        print(f"left out: {problem}", file=sys.stderr)
-    if collection.corrupt:
-        count = len(collection.corrupt)
-        print(f"{count} result{'s' if count != 1 else ''} left out; all others are used", file=sys.stderr)
+    tell_left_out(collection.corrupt)
     return collection
 
 
@@ -67,9 +110,26 @@ def check_finished(collection: Collection) -> None:
 
     begun = len(Store(collection.results_dir).run_ids())
     what = f"{begun} not finished: reinit-bench status" if begun else "start with: reinit-bench -m study=demo"
-    raise ConfigError(f"there are no finished runs in {collection.results_dir}; {what}")
+    raise ConfigError(f"there are no finished runs in {collection.place}; {what}")
+
+
+def tell_left_out(problems: tuple[str, ...]) -> None:
+    """Name the results that cannot be used on standard error."""
+    for problem in problems:
+        print(f"left out: {problem}", file=sys.stderr)
+    if problems:
+        count = len(problems)
+        print(f"{count} result{'s' if count != 1 else ''} left out; all others are used", file=sys.stderr)
 
 
 def folder_of(source: str, results_dir: Path, usual: str, out: Path | None) -> Path:
-    """Where the files go: what the paper's numbers say never overwrites what the runs say."""
-    return out or results_dir / (PAPER_FOLDER if source == "paper" else usual)
+    """Where the files go: what the paper or a bundle says never overwrites what the runs say."""
+    if out is not None:
+        return out
+    if source == "paper":
+        return results_dir / PAPER_FOLDER
+    if source == "runs":
+        return results_dir / usual
+    from reinit_bench.store.bundle import ENDING
+
+    return results_dir / BUNDLES_FOLDER / Path(source).name.removesuffix(ENDING) / usual

@@ -21,16 +21,16 @@ def command(
     results_dir, given = split_results_dir(words)
     names = [f"figure{name}" if name.isdigit() else name for name in given]
     chosen = known_figures(names or None, from_paper=source == "paper")
-    collection = collection_of(source, results_dir, reconstructed=reconstructed)
-    if not names:
-        check_finished(collection)
-    for name, known in chosen.items():
-        try:
-            figure = known.draw(collection)
-        except NothingToDraw as missing:
-            if names:
-                raise
-            print(missing)  # the others can still be drawn
-            continue
-        for path in write_figure(figure, name, folder_of(source, results_dir, "figures", out)):
-            print(path)
+    with collection_of(source, results_dir, reconstructed=reconstructed) as collection:
+        if not names:
+            check_finished(collection)
+        for name, known in chosen.items():
+            try:
+                figure = known.draw(collection)
+            except NothingToDraw as missing:
+                if names:
+                    raise
+                print(missing)  # the others can still be drawn
+                continue
+            for path in write_figure(figure, name, folder_of(source, results_dir, "figures", out)):
+                print(path)

@@ -10,28 +10,40 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reinit_bench.cli.commands._source import Out, check_finished, collection_of
+from reinit_bench.cli.commands._source import Out, RunsSource, check_finished, collection_of, folder_of
 from reinit_bench.cli.commands._words import only_results_dir
+from reinit_bench.core.settings import ConfigError
 
 if TYPE_CHECKING:
-    from reinit_bench.analysis.report.page import Progress
+    from reinit_bench.analysis.report.page import Page, Progress
+    from reinit_bench.analysis.runs.collect import Collection
     from reinit_bench.sweep.plan import Plan
 
 Words = Annotated[list[str] | None, typer.Argument(metavar="[results_dir=DIR]", help="Where the runs are")]
 
 
-def command(words: Words = None, out: Out = None) -> None:
+def command(words: Words = None, source: RunsSource = "runs", out: Out = None) -> None:
     """Write RESULTS_DIR/report.html: the verdict, all tables, figures and runs, and what is missing."""
     results_dir = only_results_dir("report", words)
-    collection = collection_of("runs", results_dir)
-    # Only now: these import scipy, which takes a second.
+    if source == "paper":
+        raise ConfigError("report is about runs: --from must be runs or a bundle's file")
+    with collection_of(source, results_dir) as collection:
+        # Only now: this imports scipy, which takes a second.
+        from reinit_bench.analysis.report.page_html import write_report
+
+        page = _page(collection)
+        path = write_report(page, folder_of(source, results_dir, "", out))
+    print(page.verdict.sentence)
+    print(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+
+
+def _page(collection: Collection) -> Page:
     from reinit_bench.analysis.report.build import build_page
     from reinit_bench.analysis.report.page import Trouble
-    from reinit_bench.analysis.report.page_html import write_report
     from reinit_bench.sweep.status import cause, stored_plan
 
     done = set(collection.frame["run_id"])
-    unfinished = stored_plan(results_dir, but=done)
+    unfinished = stored_plan(collection.results_dir, but=done)
     if not unfinished.runs:
         check_finished(collection)  # otherwise the page says what became of those that have begun
     troubles = [
@@ -39,10 +51,7 @@ def command(words: Words = None, out: Out = None) -> None:
         for run in sorted(unfinished.runs, key=lambda run: run.state)
     ]
     studies = sorted(_studies(done, unfinished), key=lambda one: (not one.begun, one.study))
-    page = build_page(collection, studies=studies, troubles=troubles)
-    path = write_report(page, out or results_dir)
-    print(page.verdict.sentence)
-    print(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
+    return build_page(collection, studies=studies, troubles=troubles)
 
 
 def _studies(done: set[str], unfinished: Plan) -> Iterator[Progress]:

@@ -2,19 +2,39 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reinit_bench.cli.commands._source import Out, Reconstructed, Source, check_finished, collection_of, folder_of
+from reinit_bench.cli.commands._source import (
+    Out,
+    Reconstructed,
+    Source,
+    check_finished,
+    collection_of,
+    folder_of,
+    side_of,
+)
 from reinit_bench.cli.commands._words import split_results_dir
+from reinit_bench.core.settings import ConfigError
+
+if TYPE_CHECKING:
+    from reinit_bench.analysis.tables.table import Table
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which tables; results_dir=DIR")]
+Compare = Annotated[
+    tuple[str, str] | None,
+    typer.Option(
+        metavar="A B", help="The table compare alone: A and B, each a results folder, a bundle or paper, side by side."
+    ),
+]
 
 
 def command(
     words: Names = None,
     source: Source = "runs",
+    compare: Compare = None,
     reconstructed: Reconstructed = False,
     out: Out = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Write the files and print nothing.")] = False,
@@ -24,23 +44,44 @@ def command(
     from reinit_bench.analysis.tables import build_tables, check_names, write_table
 
     results_dir, names = split_results_dir(words)
-    check_names(names)  # a typo is told before thousands of runs are read
-    collection = collection_of(source, results_dir, reconstructed=reconstructed)
-    if not names:
-        check_finished(collection)  # a named table is shown all the same, with the published values
-    tables = list(build_tables(collection, names or None).values())
+    closing: list[str] = []
+    if compare is not None:
+        if names or source != "runs":
+            raise ConfigError("--compare A B makes one table: leave out names of tables and --from")
+        tables = [_compared(*compare, reconstructed=reconstructed)]
+    else:
+        check_names(names)  # a typo is told before thousands of runs are read
+        with collection_of(source, results_dir, reconstructed=reconstructed) as collection:
+            if not names:
+                check_finished(collection)  # a named table is shown all the same, with the published values
+            tables = list(build_tables(collection, names or None).values())
+            if not quiet and collection.source is None:
+                from reinit_bench.analysis.report.verdict import verdict
+
+                found = verdict(collection)
+                then = [f"next: {found.command or 'reinit-bench report'}"] if source == "runs" else []
+                closing = [found.sentence, *then]
     if not quiet:
-        from rich.console import Console
-
-        from reinit_bench.analysis.tables.render.terminal import show
-
-        console = Console()
-        show(tables, console)
-        if source == "runs":
-            from reinit_bench.analysis.report.verdict import verdict
-
-            found = verdict(collection)
-            console.print(found.sentence, highlight=False)
-            console.print(f"next: {found.command or 'reinit-bench report'}", highlight=False)
+        _show(tables, closing)
     for table in () if only_print else tables:
         write_table(table, folder_of(source, results_dir, "tables", out))
+
+
+def _compared(first: str, second: str, *, reconstructed: bool) -> Table:
+    from reinit_bench.analysis.tables.compare import compare_table
+
+    if reconstructed and "paper" not in (first, second):
+        raise ConfigError("--reconstructed is about the published tables: compare with paper")
+    with side_of(first, reconstructed=reconstructed) as one, side_of(second, reconstructed=reconstructed) as other:
+        return compare_table(one, other, (first, second))
+
+
+def _show(tables: Sequence[Table], closing: Sequence[str]) -> None:
+    from rich.console import Console
+
+    from reinit_bench.analysis.tables.render.terminal import show
+
+    console = Console()
+    show(tables, console)
+    for line in closing:
+        console.print(line, highlight=False)
