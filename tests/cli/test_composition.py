@@ -235,9 +235,9 @@ def test_the_command_line_narrows_and_widens_a_study(compose: Composer) -> None:
     assert {run.execution.study for run in plan.runs} == {"demo"}
 
 
-def test_the_demo_is_six_methods_by_three_seeds(compose: Composer) -> None:
+def test_the_demo_is_six_methods_by_five_seeds(compose: Composer) -> None:
     plan = make_plan(compose.planned(compose.jobs(["study=demo"])), queued_runs)
-    assert len({(run.experiment.method["name"], run.experiment.seed) for run in plan.runs}) == len(plan.runs) == 18
+    assert len({(run.experiment.method["name"], run.experiment.seed) for run in plan.runs}) == len(plan.runs) == 30
     assert {run.experiment.dataset["train_examples"] for run in plan.runs} == {200}
 
 
