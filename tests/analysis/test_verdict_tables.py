@@ -105,6 +105,7 @@ def test_a_stratum_weighs_as_much_as_any_other_whatever_its_size() -> None:
     assert mean_of_means([np.array([1.0])]).low is None
 
 
+@pytest.mark.slow
 def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
     generator = np.random.default_rng(1)
     hits = 0

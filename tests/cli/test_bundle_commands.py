@@ -55,6 +55,7 @@ def same_files(first: Path, second: Path) -> bool:
     return filecmp.cmpfiles(first, second, names, shallow=False) == (names, [], [])
 
 
+@pytest.mark.slow
 def test_tables_are_the_same_on_another_machine(say: Say, here: Path, tmp_path: Path) -> None:
     file, there = tmp_path / "runs.tar.gz", tmp_path / "b"
     first, second = say("export", str(file), cwd=here).splitlines()

@@ -109,6 +109,7 @@ def test_without_finished_runs_one_line_says_what_to_run(
     assert capfd.readouterr() == (f"no runs in results; {start}\n", "")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_process")
 def test_with_unfinished_runs_alone_the_report_says_what_became_of_them(
     tmp_path: Path, capfd: pytest.CaptureFixture[str]
@@ -141,6 +142,7 @@ def last_lines(capfd: pytest.CaptureFixture[str]) -> list[str]:
 MODELLED = "the rest estimated by the model in reinit_bench/sweep/cost.py"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_process")
 def test_plan_tells_a_machine_without_gpus_its_own_time(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
@@ -166,6 +168,7 @@ def test_plan_tells_a_machine_without_gpus_its_own_time(
     assert cluster == "on a cluster with GPUs: reinit-bench plan study=table2 dataset=cifar10 hydra/launcher=slurm"
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("in_process")
 def test_plan_counts_gpu_hours_where_gpus_will_run_it(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]

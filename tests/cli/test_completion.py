@@ -41,6 +41,7 @@ OFFERED = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
 def test_bash_completes() -> None:
     script = 'eval "$(reinit-bench -sc install=bash)"\n'

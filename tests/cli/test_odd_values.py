@@ -102,6 +102,7 @@ def test_the_name_of_a_dataset(name: str, hydra_composer: Composer) -> None:
     assert len({run.run_id for run in runs}) == 2
 
 
+@pytest.mark.slow
 def test_plan_reads_what_a_sweep_reads(capsys: pytest.CaptureFixture[str]) -> None:
     words = [
         "dataset=digits",
@@ -134,6 +135,7 @@ def test_a_variable_that_is_a_number(hydra_composer: Composer, monkeypatch: pyte
         list(hydra_composer.planned([["trainer.lr=${oc.env:LR}"]]))
 
 
+@pytest.mark.slow
 def test_every_command_uses_the_users_own_configuration(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     conf = tmp_path / "conf"
     (conf / "study").mkdir(parents=True)

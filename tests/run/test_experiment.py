@@ -129,6 +129,7 @@ def uninterrupted(
     return experiment, run_files(results_dir, experiment.run_id)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("steps", [1, 3, 4, 9, 17, 31])
 def test_an_interrupted_run_ends_bit_equal(
     tmp_path: Path, uninterrupted: tuple[Experiment, dict[str, Any]], steps: int

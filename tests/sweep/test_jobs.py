@@ -51,6 +51,7 @@ def test_what_trains_side_by_side_uses_the_cpu_and_needs_no_gpu(
     assert local.processes(plan_of(*SMALL, "device=cuda").runs, workers=3) == (3, ["0"])
 
 
+@pytest.mark.slow
 def test_a_pool_ends_every_run_of_a_job(plan_of: Callable[..., Plan], tmp_path: Path) -> None:
     sweep = (*SMALL, "method=lw", "seed=0,1,2", f"results_dir={tmp_path}", "device=cpu")
     plan, heard = plan_of(*sweep), []

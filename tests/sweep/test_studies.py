@@ -51,7 +51,10 @@ def study(**section: Any) -> Study:
     return Study.from_dict({"name": "mine", **section}, others.__getitem__)
 
 
-@pytest.mark.parametrize(("name", "count"), COUNTS.items())
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [pytest.param(*item, marks=pytest.mark.slow if item[1] > 5000 else []) for item in COUNTS.items()],
+)
 def test_a_study_has_the_stated_number_of_distinct_runs(plan_of, name, count):
     assert len(plan_of(f"study={name}").runs) == count
 
