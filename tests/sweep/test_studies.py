@@ -23,6 +23,7 @@ COUNTS = {
     "table7": 288,
     "table3": 1728,
     "figure2": 768,
+    "core": 552,
     "paper": 2448,
     "figure4": 144,
     "figure9": 1728,
