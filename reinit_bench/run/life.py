@@ -152,5 +152,8 @@ def _round_end(rows: Sequence[Mapping[str, Any]], rounds: int) -> RoundEnd:
 
 
 def _last_lines(error: BaseException, count: int = 15) -> str:
+    """The end of the traceback; of what the user can mend, such as a wrong setting, the message alone."""
+    if isinstance(error, ConfigError):
+        return str(error)
     lines = "".join(traceback.format_exception(error)).splitlines()
     return "\n".join(lines[-count:])

@@ -82,6 +82,14 @@ def test_a_corrupt_result_is_set_aside_and_the_run_repeated(tmp_path: Path) -> N
     assert [path.read_text() for path in folder.glob("result.corrupt-*.json")] == ['{"run_id": "torn']
 
 
+def test_of_a_wrong_setting_the_status_has_the_message_and_no_traceback(tmp_path: Path) -> None:
+    experiment = tiny_experiment("dataset.validation_examples=5000")
+    with pytest.raises(ConfigError) as error:
+        run_experiment(experiment, Execution(results_dir=tmp_path))
+    status = json.loads((tmp_path / "runs" / experiment.run_id / "status.json").read_text())
+    assert (status["state"], status["error_kind"], status["error"]) == ("failed", "ConfigError", str(error.value))
+
+
 def test_a_diverging_run_fails_and_keeps_its_history(tmp_path: Path) -> None:
     experiment, execution = tiny_experiment("trainer.lr=1e8"), Execution(results_dir=tmp_path)
     with pytest.raises(Diverged, match=r"the loss became nan in round 1 at step \d") as error:
