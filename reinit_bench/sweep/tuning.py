@@ -59,11 +59,14 @@ def tuned(points: Iterable[Point], accuracy_of: AccuracyOf) -> Tuned:
             continue
         arm = repr(sorted((axis, repr(value)) for axis, value in point.items() if axis != SEED))
         if arm not in choices:
-            combinations = list(_combinations(axes))
             seeds = next(iter(axes.values())).seeds
-            own = [{**point, **values, SEED: seed} for values in combinations for seed in seeds]
-            trials += [trial for trial in own if accuracy_of(trial) != DIVERGED]
-            choices[arm] = _best(point, combinations, seeds, accuracy_of)
+            tried: list[tuple[Point, list[float | None]]] = []
+            for values in _combinations(axes):
+                own = [{**point, **values, SEED: seed} for seed in seeds]
+                found = [accuracy_of(trial) for trial in own]
+                trials += [trial for trial, accuracy in zip(own, found, strict=True) if accuracy != DIVERGED]
+                tried.append((values, found))
+            choices[arm] = _best(tried)
         chosen = choices[arm]
         if chosen is None:
             waiting += 1
@@ -77,14 +80,14 @@ def _combinations(axes: dict[str, Candidates]) -> Iterator[Point]:
         yield dict(zip(axes, values, strict=True))
 
 
-def _best(point: Point, combinations: Sequence[Point], seeds: Sequence[int], accuracy_of: AccuracyOf) -> Point | None:
+def _best(tried: Sequence[tuple[Point, Sequence[float | None]]]) -> Point | None:
     """The combination with the highest mean accuracy, of equal ones the earliest; None: a trial has not ended."""
     best: tuple[float, Point] | None = None
-    for values in combinations:
-        found = [accuracy_of({**point, **values, SEED: seed}) for seed in seeds]
-        if None in found:
+    for values, found in tried:
+        ended = [accuracy for accuracy in found if accuracy is not None]
+        if len(ended) < len(found):
             return None
-        mean = sum(one for one in found if one is not None) / len(found)
+        mean = sum(ended) / len(ended)
         if best is None or mean > best[0]:
             best = mean, values
     return None if best is None else best[1]

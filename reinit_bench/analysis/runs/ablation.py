@@ -44,7 +44,7 @@ def ablation_runs(collection: Collection) -> tuple[pd.DataFrame, int]:
     keys = pd.Series(list(runs[row_settings(collection)].astype(str).itertuples(index=False, name=None)), runs.index)
     changed = runs["variant"] != runs["method"]
     wanted = runs["method"].isin(["bl", "lw", *runs["method"][changed]]) & keys.astype(object).isin(set(keys[changed]))
-    return runs.assign(method=runs["variant"], norm=_norms(runs))[wanted], elsewhere
+    return runs.assign(method=runs["variant"], norm=norms_of(runs))[wanted], elsewhere
 
 
 def row_settings(collection: Collection) -> list[str]:
@@ -52,7 +52,7 @@ def row_settings(collection: Collection) -> list[str]:
     return [*collection.shared_settings, *(name for name in collection.settings if name == REPEATS)]
 
 
-def _norms(runs: pd.DataFrame) -> pd.Series:
-    """A run without the setting has the paper's."""
+def norms_of(runs: pd.DataFrame) -> pd.Series:
+    """Each row's `model.norm`; a run without the setting has the paper's."""
     usual = str(paper.SETTINGS["model.norm"])
     return runs["model.norm"].fillna(usual) if "model.norm" in runs else pd.Series(usual, index=runs.index)

@@ -6,7 +6,7 @@ runs are reported. An arm is a method at its defaults; a setting is all that the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -14,8 +14,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from reinit_bench.analysis.runs import paper
-from reinit_bench.analysis.runs.ablation import NORMS
+from reinit_bench.analysis.runs.ablation import NORMS, norms_of
 from reinit_bench.analysis.runs.collect import SHORT_NAMES, Collection
 from reinit_bench.analysis.runs.distance import default_image_runs
 from reinit_bench.analysis.runs.families import ordered_methods
@@ -59,18 +58,22 @@ def tuned_runs(collection: Collection) -> TunedRuns:
     """The runs whose study tunes; those of an arm whose trials have not ended, or have other values, are left out."""
     frame = default_image_runs(collection)
     tunings = {name: tuning for name in frame["study"].dropna().unique() if (tuning := _tuning(str(name)))}
-    parts = [_one_study(collection, frame[frame["study"] == name], tuning) for name, tuning in tunings.items()]
-    keys = [*SETTING, "method"]
-    trials = pd.concat([trial for trial, _, _ in parts] or [pd.DataFrame(columns=[*keys, *_TRIAL])], ignore_index=True)
-    reported = pd.concat([run for _, run, _ in parts] or [pd.DataFrame(columns=[*keys, "seed", "accuracy"])])
-    other = sum(count for _, _, count in parts)
+    trials, reported, other = pd.DataFrame(columns=_TRIALS), pd.DataFrame(columns=_REPORTED), 0
+    parts = [
+        part for name, tuning in tunings.items() for part in _arms(collection, frame[frame["study"] == name], tuning)
+    ]
+    if parts:
+        trials = pd.concat([part for part, _, _ in parts], ignore_index=True)
+        reported = pd.concat([part for _, part, _ in parts], ignore_index=True)
+        other = sum(count for _, _, count in parts)
     labels = dict(zip(frame["method"], frame["method_label"], strict=True))
     methods = {name: labels[name] for name in ordered_methods(reported["method"])}
     notes = (f"left out: {other} runs whose settings their arm's trials did not choose",) if other else ()
-    return TunedRuns(trials=trials, reported=reported.reset_index(drop=True), methods=methods, left_out=notes)
+    return TunedRuns(trials=trials, reported=reported, methods=methods, left_out=notes)
 
 
-_TRIAL = ("values", "validation", "test", "chosen")
+_TRIALS = (*SETTING, "method", "values", "validation", "test", "chosen")
+_REPORTED = (*SETTING, "method", "seed", "accuracy")
 
 
 def _tuning(study: str) -> _Tuning | None:
@@ -89,40 +92,30 @@ def _tuning(study: str) -> _Tuning | None:
     return _Tuning(frozenset(seeds), axes)
 
 
-def _one_study(collection: Collection, runs: pd.DataFrame, tuning: _Tuning) -> tuple[pd.DataFrame, pd.DataFrame, int]:
-    """Trials, reported runs, and how many runs have values that were not chosen."""
+def _arms(
+    collection: Collection, runs: pd.DataFrame, tuning: _Tuning
+) -> Iterator[tuple[pd.DataFrame, pd.DataFrame, int]]:
+    """Of each arm of a study: its trials, its reported runs, and how many runs have values that were not chosen."""
     axes = list(tuning.axes)
     shared = [name for name in collection.shared_settings if name not in axes]
     runs = runs.assign(**_setting(runs, shared))
     # Runs that differ in anything shared are different settings, even if no column tells.
     varying = [name for name in shared if runs[name].nunique(dropna=False) > 1]
     keys = pd.Series(list(runs[[*varying, "method"]].astype(str).itertuples(index=False, name=None)), runs.index)
-    trials, reported, other = [], [], 0
     for _, arm in runs.groupby(keys, sort=False):
         is_trial = arm["seed"].isin(tuning.seeds)
-        found = _trials(arm[is_trial], tuning)
-        rest = arm[~is_trial]
-        if found.empty:
-            other += len(rest)
-            continue
-        trials.append(found)
-        right = pd.Series([_values(run, axes) for run in rest.to_dict("records")], rest.index, dtype=object)
-        matching = right == found["values"][found["chosen"]].iloc[0]
-        other += int((~matching).sum())
-        own = rest[matching.astype(bool)]
-        reported.append(own[[*SETTING, "method", "seed"]].assign(accuracy=100 * own["test_accuracy"]))
-    columns = [*SETTING, "method"]
-    return (
-        pd.concat(trials) if trials else pd.DataFrame(columns=[*columns, *_TRIAL]),
-        pd.concat(reported) if reported else pd.DataFrame(columns=[*columns, "seed", "accuracy"]),
-        other,
-    )
+        trials, rest = _trials(arm[is_trial], tuning), arm[~is_trial]
+        chosen = set(trials["values"][trials["chosen"].astype(bool)])
+        matching = [_values(run, axes) in chosen for run in rest.to_dict("records")]
+        own = rest[pd.Series(matching, rest.index, dtype=bool)]
+        reported = own[[*SETTING, "method", "seed"]].assign(accuracy=100 * own["test_accuracy"])
+        yield trials, reported, len(rest) - len(own)
 
 
 def _trials(arm: pd.DataFrame, tuning: _Tuning) -> pd.DataFrame:
     """A row for each combination of values, in the order in which a tie is decided."""
     if arm.empty:
-        return pd.DataFrame()
+        return pd.DataFrame(columns=_TRIALS)
     axes = list(tuning.axes)
     combinations: dict[tuple[int, ...], list[dict[Any, Any]]] = {}
     for run in arm.to_dict("records"):
@@ -152,9 +145,7 @@ def _values(run: Mapping[Any, Any], axes: list[str]) -> str:
 def _setting(runs: pd.DataFrame, shared: list[str]) -> dict[str, Any]:
     """The columns of SETTING."""
     noise = runs["dataset.label_noise"] if "dataset.label_noise" in runs else pd.Series(0.0, runs.index)
-    norms = runs["model.norm"] if "model.norm" in runs else pd.Series(dtype=object)
-    usual = str(paper.SETTINGS["model.norm"])
-    suffixes = norms.reindex(runs.index).fillna(usual).map(NORMS)
+    suffixes = norms_of(runs).map(NORMS)
     told = ["dataset", "train_examples", "augmentation", "dataset.label_noise", "model", "model.norm"]
     # Schedule and augmentation go together; how many steps a round has goes with the number of blocks.
     settings = [name for name in shared if name not in (*told, "trainer.schedule", "trainer.max_steps")]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -33,6 +33,7 @@ _HOW = (
     "each arm's learning rate and weight decay are those of the highest validation accuracy among its own trials, of "
     "which every arm has as many; reported are fresh seeds, paired with BL by seed"
 )
+_SETTING_HEADINGS = ("Dataset", "Network", "Images", "Wrong labels", "Regularized")
 _INTERVALS = "in brackets: 95% bootstrap intervals, stratified by setting; they are not corrected for being many"
 
 
@@ -79,7 +80,7 @@ def settings_table(collection: Collection) -> Table:
     return Table(
         name="verdict-settings",
         caption="Gain over BL in test accuracy [points], mean and half the width of its 95% interval, by setting",
-        headings=("Dataset", "Network", "Images", "Wrong labels", "Regularized"),
+        headings=_SETTING_HEADINGS,
         columns=("BL [%]", *(runs.methods[name] for name in methods)),
         rows=tuple(rows),
         best="the largest gain of its row",
@@ -95,15 +96,13 @@ def sensitivity_table(collection: Collection) -> Table:
     runs = tuned_runs(collection)
     spread = sensitivity(runs)
     methods = [name for name in runs.methods if name in set(spread["method"])]
-    rows = []
-    for setting, part in by_setting(spread):
-        own = {row["method"]: _spread_cell(row) for row in part.to_dict("records")}
-        cells = [own.get(name, Cell()) for name in methods]
-        rows.append(Row(_headings(setting), mark_best(cells, min)))
+    rows = [
+        Row(headings, mark_best(cells, min)) for headings, cells in _cells_by_setting(spread, methods, _spread_cell)
+    ]
     return Table(
         name="verdict-sensitivity",
         caption="Spread of test accuracy [points] over each arm's trials, from the best to the worst, by setting",
-        headings=("Dataset", "Network", "Images", "Wrong labels", "Regularized"),
+        headings=_SETTING_HEADINGS,
         columns=tuple(runs.methods[name] for name in methods),
         rows=tuple(rows),
         best="the smallest of its row",
@@ -117,15 +116,12 @@ def choices_table(collection: Collection) -> Table:
     runs = tuned_runs(collection)
     chosen = runs.trials[runs.trials["chosen"].astype(bool)] if len(runs.trials) else runs.trials
     methods = [name for name in runs.methods if name in set(chosen["method"])]
-    rows = []
-    for setting, part in by_setting(chosen):
-        own = part.set_index("method")["values"]
-        cells = [Cell(str(own[name])) if name in own.index else Cell() for name in methods]
-        rows.append(Row(_headings(setting), tuple(cells)))
+    found = _cells_by_setting(chosen, methods, lambda row: Cell(str(row["values"])))
+    rows = [Row(headings, tuple(cells)) for headings, cells in found]
     return Table(
         name="verdict-choices",
         caption="The settings that each arm's trials chose by validation accuracy",
-        headings=("Dataset", "Network", "Images", "Wrong labels", "Regularized"),
+        headings=_SETTING_HEADINGS,
         columns=tuple(runs.methods[name] for name in methods),
         rows=tuple(rows),
         notes=() if rows else (_START,),
@@ -193,6 +189,15 @@ def _gain_cell(one: Estimate) -> Cell:
 
 def _spread_cell(row: Mapping[Any, Any]) -> Cell:
     return Cell(f"{row['spread']:.1f}") if not row["missing"] else Cell()
+
+
+def _cells_by_setting(
+    frame: pd.DataFrame, methods: Sequence[str], cell: Callable[[Mapping[Any, Any]], Cell]
+) -> Iterator[tuple[tuple[str, ...], list[Cell]]]:
+    """The headings of each setting, and the cell of each method's row there; an empty one where it has none."""
+    for setting, part in by_setting(frame):
+        own = {row["method"]: cell(row) for row in part.to_dict("records")}
+        yield _headings(setting), [own.get(name, Cell()) for name in methods]
 
 
 def _headings(setting: Mapping[str, Any]) -> tuple[str, ...]:
