@@ -8,47 +8,18 @@ prints one JSON line per crash point: what was about to happen, and the run's en
 from __future__ import annotations
 
 import json
-import os
-import signal
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
+sys.path.append(str(Path(__file__).parents[1]))  # a program's own folder alone is on the path
+from killed_lives import live
+
 from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.run.experiment import run_experiment
-
-CHANGES = {"open", "os.rename", "os.remove", "os.mkdir", "os.rmdir", "os.truncate", "os.link", "os.utime"}
-
-
-def live(experiment: Experiment, results: Path, kill_before: int) -> tuple[int, str]:
-    """One life in a process of its own; how it ended, and before which change it was killed."""
-    reader, writer = os.pipe()
-    child = os.fork()
-    if child:
-        os.close(writer)
-        with os.fdopen(reader) as pipe:
-            said = pipe.read()
-        return os.waitpid(child, 0)[1], said
-    os.close(reader)
-    count = 0
-
-    def watch(event: str, details: tuple[Any, ...]) -> None:
-        nonlocal count
-        if event not in CHANGES or not any(str(detail).startswith(str(results)) for detail in details[:2]):
-            return
-        if event == "open" and not details[2] & (os.O_WRONLY | os.O_RDWR):
-            return
-        count += 1
-        if count == kill_before:
-            name = Path(str(details[0])).relative_to(results.parent)
-            os.write(writer, f"{event} {name}".encode())
-            os.kill(os.getpid(), signal.SIGKILL)
-
-    sys.addaudithook(watch)
-    run_experiment(experiment, Execution(results_dir=results, device="cpu"))
-    os._exit(0)
 
 
 def end_of(experiment: Experiment, results: Path) -> dict[str, Any]:
@@ -76,10 +47,11 @@ def main(folder: Path, configuration: Path) -> None:
     while True:
         number += 1
         results = folder / f"point{number}"
-        ended, before = live(experiment, results, number)
+        work = partial(run_experiment, experiment, Execution(results_dir=results, device="cpu"))
+        ended, before = live(work, results, number)
         if ended == 0:
             return
-        again, _ = live(experiment, results, 0)
+        again, _ = live(work, results, 0)
         if again:
             raise SystemExit(f"killed before {before!r}, the next life ended with {again}")
         print(json.dumps({"killed": before, "end": end_of(experiment, results)}), flush=True)

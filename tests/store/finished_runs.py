@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from factories import tiny_experiment
 
 from reinit_bench.core.config import Experiment
 from reinit_bench.store.store import Store
+
+RESULT: dict[str, Any] = {
+    "run_id": "0123456789abcdef",
+    "config": {},
+    "test_accuracy": 0.9,
+    "validation_accuracy": None,
+    "train_accuracy": 1.0,
+    "rounds": 4,
+    "steps": 80,
+    "wall_seconds": 1.5,
+    "versions": {},
+    "git_commit": None,
+    "device": "cpu",
+}
+"""What a result must have, as it is written."""
 
 
 def finish(results_dir: Path, experiment: Experiment, accuracy: float = 0.9) -> None:
@@ -19,17 +35,10 @@ def finish(results_dir: Path, experiment: Experiment, accuracy: float = 0.9) -> 
     folder.write_diagnostics({"weights.size": [1.0, 2.0]})
     folder.write_result(
         {
+            **RESULT,
             "run_id": experiment.run_id,
             "config": experiment.to_dict(),
             "test_accuracy": accuracy,
-            "validation_accuracy": None,
-            "train_accuracy": 1.0,
-            "rounds": 4,
-            "steps": 80,
-            "wall_seconds": 1.5,
-            "versions": {},
-            "git_commit": None,
-            "device": "cpu",
         }
     )
 

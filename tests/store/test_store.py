@@ -8,24 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from finished_runs import RESULT
 
 from reinit_bench.store.files import StoreError, write_atomically, write_json
 from reinit_bench.store.store import CorruptResult, RunFolder, Store, validated_result
 
-RUN_ID = "0123456789abcdef"
-RESULT = {
-    "run_id": RUN_ID,
-    "config": {},
-    "test_accuracy": 0.9,
-    "validation_accuracy": None,
-    "train_accuracy": 1.0,
-    "rounds": 4,
-    "steps": 80,
-    "wall_seconds": 1.5,
-    "versions": {},
-    "git_commit": None,
-    "device": "cpu",
-}
+RUN_ID = RESULT["run_id"]
 
 
 @pytest.fixture
