@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+import json
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import scipy.stats
 from fake_store import FakeStore
 
 from reinit_bench.analysis.figures import NothingToDraw, known_figures
@@ -18,15 +20,18 @@ from reinit_bench.analysis.stats.claims import SMALLEST, Claim, claims
 from reinit_bench.analysis.stats.paired_gains import (
     Estimate,
     arm_gains,
+    bootstrap_interval,
     mean_of_means,
     pairs,
     ranking,
     sensitivity,
     sign_flip_p,
 )
+from reinit_bench.analysis.stats.scores import scores_by_setting
 from reinit_bench.analysis.tables.render.text import markdown
 from reinit_bench.analysis.tables.verdict_table import (
     choices_table,
+    rounds_table,
     sensitivity_table,
     settings_table,
     verdict_table,
@@ -93,7 +98,7 @@ def test_gains_are_paired_by_seed(tuned: TunedStore) -> None:
     assert found["lw"].gain.value == pytest.approx((1 + 3 + 0) / 3)
     assert (found["lw"].gain.n, found["fc"].gain.n) == (3, 2)
     # Of nine pairs of runs, LW's 61 beats one, 65 all three, 64 two and ties with one.
-    assert found["lw"].improvement.value == pytest.approx((1 + 3 + 2.5) / 9)
+    assert found["lw"].improvement == pytest.approx((1 + 3 + 2.5) / 9)
 
 
 def test_a_stratum_weighs_as_much_as_any_other_whatever_its_size() -> None:
@@ -101,20 +106,37 @@ def test_a_stratum_weighs_as_much_as_any_other_whatever_its_size() -> None:
     found = mean_of_means(strata)
     assert (found.value, found.n) == (6.0, 52)
     # Resampling two values of 1 and 3 gives means of 1, 2 and 3: the limits are those of the first stratum.
-    assert (found.low, found.high) == (5.5, 6.5)
+    assert bootstrap_interval(strata) == (5.5, 6.5)
     assert mean_of_means([np.array([1.0])]).low is None
+    assert bootstrap_interval([np.array([1.0])]) is None
+
+
+def test_the_t_interval_of_one_setting_is_students_and_of_several_welchs() -> None:
+    gains = np.array([1.21, 0.83, 0.02, 0.83, 0.39])
+    alone = mean_of_means([gains])
+    assert alone.low is not None
+    assert alone.high is not None
+    student = scipy.stats.ttest_1samp(gains, 0.0).confidence_interval(0.95)
+    assert (alone.low, alone.high) == pytest.approx((student.low, student.high))
+    # Half the difference of two means is a mean of means of one of them and the other with its sign turned.
+    other = np.array([0.2, -0.4, 1.1])
+    both = mean_of_means([gains, -other])
+    welch = scipy.stats.ttest_ind(gains, other, equal_var=False).confidence_interval(0.95)
+    assert (both.low, both.high) == pytest.approx((welch.low / 2, welch.high / 2))
+    assert mean_of_means([np.array([0.5, 0.5]), np.array([0.5, 0.5])]) == Estimate(0.5, 0.5, 0.5, 4)
 
 
 @pytest.mark.slow
-def test_the_interval_covers_the_truth_about_as_often_as_it_says() -> None:
+@pytest.mark.parametrize(("settings", "seeds"), [(1, 5), (12, 5)])
+def test_the_interval_covers_the_truth_about_as_often_as_it_says(settings: int, seeds: int) -> None:
     generator = np.random.default_rng(1)
     hits = 0
-    for _ in range(200):
-        found = mean_of_means([generator.normal(0.3, 1.0, 10) for _ in range(6)])
+    for _ in range(400):
+        found = mean_of_means([generator.normal(0.3, 1.0, seeds) for _ in range(settings)])
         assert found.low is not None
         assert found.high is not None
         hits += found.low <= 0.3 <= found.high
-    assert 0.87 <= hits / 200 <= 0.99
+    assert 0.925 <= hits / 400 <= 0.98
 
 
 def test_signs_are_flipped_in_every_way() -> None:
@@ -168,7 +190,7 @@ def test_a_claims_gain_is_one_number_for_each_baseline_run(tuned: TunedStore) ->
     paper, helps, *others = claims(tuned.runs())
     assert helps.estimate is not None
     assert (round(helps.estimate.value, 6), helps.estimate.n, helps.settings, helps.verdict) == (1.0, 5, 1, "shown")
-    assert str(paper).endswith("in points: +2.00 (95% interval +2.00 to +2.00), n = 5 in 1 setting")
+    assert str(paper).endswith("in points: +2.00 (95% t-interval +2.00 to +2.00), n = 5 in 1 setting")
     assert [str(one).endswith("cannot be told: no runs") for one in others] == [True] * 3
 
 
@@ -179,18 +201,18 @@ def test_the_table_has_each_arm_by_block(tuned: TunedStore) -> None:
     collection = collect(tuned.store.results_dir)
     table = verdict_table(collection)
     assert markdown(table).splitlines()[2:8] == [
-        "| Settings | Arm | settings | gain | interval | interquartile mean | P(better) | p (Holm) | mean rank |",
+        "| Settings | Arm | settings | gain | bootstrap | interquartile mean | P(better) | p (Holm) | mean rank |",
         "| :-- | :-- | --: | --: | --: | --: | --: | --: | --: |",
-        "| all settings | LW | 2 | +1.33 | +0.33 to +2.33 | +1.25 | 0.72 | 0.125 | 1.00 |",
-        "| right labels, not regularized | LW | 1 | +1.33 | +0.00 to +3.00 | +1.33 | 0.72 | 0.500 |  |",
-        "| right labels, regularized | LW | 1 | +1.33 | +0.00 to +3.00 | +1.33 | 0.72 | 0.500 |  |",
+        "| all settings | LW | 2 | +1.33 ± 1.73 | +0.33 to +2.33 | +1.25 | 0.72 | 0.125 | 1.00 |",
+        "| right labels, not regularized | LW | 1 | +1.33 ± 3.79 | +0.00 to +3.00 | +1.33 | 0.72 | 0.500 |  |",
+        "| right labels, regularized | LW | 1 | +1.33 ± 3.79 | +0.00 to +3.00 | +1.33 | 0.72 | 0.500 |  |",
         "",
     ]
     assert table.data["method"].tolist() == ["lw"] * 3
     shown = [[*row.headings, *map(str, row.cells)] for row in settings_table(collection).rows]
     assert shown == [
-        ["DIGITS", "scnn", "1,000", "0%", "no", "62.0", "+1.3 ± 1.5"],
-        ["DIGITS", "scnn", "1,000", "0%", "yes", "62.0", "+1.3 ± 1.5"],
+        ["DIGITS", "scnn", "1,000", "0%", "no", "62.0", "+1.3 ± 3.8"],
+        ["DIGITS", "scnn", "1,000", "0%", "yes", "62.0", "+1.3 ± 3.8"],
     ]
     assert [str(cell) for cell in choices_table(collection).rows[0].cells] == ["lr=0.01 weight_decay=0"] * 2
 
@@ -203,9 +225,51 @@ def test_networks_and_sizes_are_settings_of_their_own(tuned: TunedStore) -> None
     assert headings == [("scnn", "100"), ("scnn", "300"), ("scnn with BatchNorm", "100")]
 
 
+def test_trials_choose_and_are_no_results(tuned: TunedStore) -> None:
+    """Other tables must not take the seed with which rates were chosen for a run of that rate."""
+    tuned.arm("bl", [0.60, 0.62])
+    tuned.arm("lw", [0.61, 0.65])
+    collection = collect(tuned.store.results_dir)
+    assert sorted(collection.frame["seed"]) == [0, 0, 1, 1]
+    assert set(collection.trials["seed"]) == {TRIAL_SEED}
+    assert len(collection.trials) == 6
+    scores = scores_by_setting(collection).frame
+    assert scores[["bl", "lw"]].to_numpy().tolist() == [[61.0, 63.0]]
+    assert "left out: 6 trials, with which tuned studies chose settings" in verdict_table(collection).notes
+
+
+def test_one_tuned_study_goes_on_where_another_of_the_same_values_was_cut(tuned: TunedStore) -> None:
+    tuned.arm("bl", [0.60, 0.62])
+    settings = {"dataset__train_examples": 1000, "augmentation__name": "none", "model__norm": "group"}
+    run = {"seed": 2, "trainer__lr": 0.01, "trainer__weight_decay": 0.0}
+    tuned.store.add("digits", "scnn", "bl", 0.7, study="verdict_fraction", **run, **settings)
+    assert sorted(tuned.runs().reported["seed"]) == [0, 1, 2]
+
+
+def test_how_rounds_ended_is_told_by_arm(tuned: TunedStore) -> None:
+    tuned.arm("bl", [0.60, 0.62])
+    tuned.arm("lw", [0.61, 0.65])
+    reported = tuned.runs().reported
+    for run_id, method in zip(reported["run_id"], reported["method"], strict=True):
+        rounds = [
+            {"index": 1, "train_accuracy": 0.875, "test_accuracy": 0.5, "converged": False},
+            {"index": 2, "train_accuracy": 1.0, "test_accuracy": 0.5, "converged": True},
+        ]
+        lines = rounds if method == "lw" else rounds[1:]
+        path = tuned.store.results_dir / "runs" / run_id / "rounds.jsonl"
+        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    table = rounds_table(collect(tuned.store.results_dir))
+    assert [str(cell) for cell in table.rows[0].cells] == ["100.0", "87.5"]
+    assert table.notes[0].startswith("of 6 rounds 4 ended by the rule of trainer.patience_epochs")
+    assert sorted(table.data[["method", "rounds", "converged", "lowest"]].to_numpy().tolist()) == [
+        ["bl", 2, 2, 100.0],
+        ["lw", 4, 2, 87.5],
+    ]
+
+
 def test_a_store_without_a_tuned_study_says_how_to_start(fake_store: FakeStore) -> None:
     fake_store.add("digits", "scnn", "lw", 0.9, study="demo")
-    for build in (verdict_table, settings_table, sensitivity_table, choices_table):
+    for build in (verdict_table, settings_table, sensitivity_table, choices_table, rounds_table):
         table = build(collect(fake_store.results_dir))
         assert table.rows == ()
         assert table.notes[0].endswith("start with: reinit-bench -m study=verdict_fraction")

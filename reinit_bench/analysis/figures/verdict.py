@@ -28,7 +28,7 @@ _COMMAND = "reinit-bench -m study=verdict_fraction"
 
 @styled
 def draw(collection: Collection) -> Figure:
-    """A panel for each group of settings; dots: mean gains, bars: 95% bootstrap intervals stratified by setting.
+    """A panel for each group of settings; dots: mean gains, bars: 95% t-intervals.
 
     Raises:
         NothingToDraw: no arm of a tuned study has runs beside BL's.
@@ -49,7 +49,9 @@ def draw(collection: Collection) -> Figure:
         axes.set_ylim(-0.7, len(methods) - 0.3)
         most = max((one.settings for one in found.values()), default=0)
         axes.set_title(f"{name} (at most {most})")
-    figure.supxlabel("gain over BL in test accuracy [points]; in brackets: how many settings", fontsize=8)
+    figure.supxlabel(
+        "gain over BL in test accuracy [points], 95% t-intervals; in brackets: how many settings", fontsize=8
+    )
     return figure
 
 

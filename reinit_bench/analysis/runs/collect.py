@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from reinit_bench.analysis.runs.tunings import are_trials
 from reinit_bench.core.config import Experiment
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.store import CorruptResult, Store, no_garbage_collection
@@ -29,7 +30,7 @@ SHORT_NAMES: Mapping[str, str] = {
 
 _LONG_NAMES = {short: long for long, short in SHORT_NAMES.items()}
 
-_ACCURACIES = ("test_accuracy", "validation_accuracy", "train_accuracy")
+_ACCURACIES = ("test_accuracy", "validation_accuracy", "train_accuracy", "clean_train_accuracy")
 _FROM_RESULT = ("run_id", *_ACCURACIES, "rounds", "steps", "wall_seconds", "git_commit", "device", "study", "attempts")
 _DESCRIPTIONS = ("dataset_label", "method_label", "method_letter", "version", "software", "title")
 _FIRST = (*_FROM_RESULT, *_DESCRIPTIONS, *SHORT_NAMES.values(), "seed", "image_size", "precision")
@@ -42,8 +43,9 @@ class Collection:
 
     Attributes:
         results_dir: the folder, as it was given.
-        frame: one row per finished run. Accuracies are fractions. `dataset`, `model`, `method`, `augmentation`,
-            `dropout` and `initializer` are names; `dataset_label` and `method_label` are the names for tables,
+        frame: one row per finished run but for trials. Accuracies are fractions; `clean_train_accuracy` is that on the
+            right labels, where a run has wrong ones. `dataset`, `model`, `method`, `augmentation`, `dropout` and
+            `initializer` are names; `dataset_label` and `method_label` are the names for tables,
             `method_letter` heads the method's column; `version` is reinit-bench's, `software` lists all versions in
             one text; `title` describes the run in a few words. All further settings are columns named as users type
             them (`trainer.lr`), NaN where a run has no such setting or has it at null.
@@ -53,6 +55,7 @@ class Collection:
         corrupt: one line for each result that cannot be used: the file, what is wrong, what to do.
         source: where the rows are from, if they are the paper's published numbers rather than runs.
         bundle: the file that the runs are from, if not from a results folder; `results_dir` is then a temporary one.
+        trials: rows like those of `frame` for the runs with which tuned studies chose settings: they are no results.
     """
 
     results_dir: Path
@@ -62,6 +65,7 @@ class Collection:
     corrupt: tuple[str, ...]
     source: str | None = None
     bundle: Path | None = None
+    trials: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
     def place(self) -> Path:
@@ -101,7 +105,15 @@ def collect(results_dir: Path | str) -> Collection:
                 why = f"cannot be used: {error}; delete it and run the experiment again"
                 corrupt.append(f"{store.run(run_id).path / 'result.json'} {why}")
         frame, settings = _frame(rows)
-    return Collection(store.results_dir, frame, settings, unfinished, tuple(corrupt))
+    tried = are_trials(frame)
+    return Collection(
+        store.results_dir,
+        frame[~tried].reset_index(drop=True),
+        settings,
+        unfinished,
+        tuple(corrupt),
+        trials=frame[tried].reset_index(drop=True),
+    )
 
 
 def setting_name(column: str) -> str:

@@ -59,6 +59,8 @@ def left_out(collection: Collection) -> list[str]:
     found = []
     if collection.unfinished:
         found.append(f"left out: {plural(collection.unfinished, 'run')} not finished (reinit-bench status says why)")
+    if len(collection.trials):
+        found.append(f"left out: {plural(len(collection.trials), 'trial')}, with which tuned studies chose settings")
     return found + [f"left out: {line}" for line in collection.corrupt]
 
 

@@ -7,24 +7,22 @@ runs are reported. An arm is a method at its defaults; a setting is all that the
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from reinit_bench.analysis.runs.ablation import NORMS, norms_of
 from reinit_bench.analysis.runs.collect import SHORT_NAMES, Collection
 from reinit_bench.analysis.runs.distance import default_image_runs
 from reinit_bench.analysis.runs.families import ordered_methods
 from reinit_bench.analysis.runs.labelling import distinguishing_settings
-from reinit_bench.core.conf_dir import option_file
+from reinit_bench.analysis.runs.measurements import rounds_of
+from reinit_bench.analysis.runs.tunings import Tuning, tuning_of
 
 SETTING = ("dataset", "examples", "network", "noise", "regularized")
 """What tells settings apart: dataset, training images, network, share of wrong labels, whether it is regularized."""
-
-_TUNE = "tune"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,7 +32,7 @@ class TunedRuns:
     Attributes:
         trials: a row for each setting, method and combination of tuned values: `validation` and `test` accuracy in
             percent, means over the tuning seeds; `values` as typed; whether it is `chosen`.
-        reported: a row for each setting, method and seed: `accuracy` on the test set, in percent.
+        reported: a row for each setting, method and seed: `accuracy` on the test set, in percent, and the `run_id`.
         methods: names and labels, in the order of `families`.
         left_out: sentences on runs that are no part of this.
     """
@@ -45,22 +43,15 @@ class TunedRuns:
     left_out: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class _Tuning:
-    """What a study tunes: its seeds, and the values of each axis in order, by column of a collection's frame."""
-
-    seeds: frozenset[int]
-    axes: Mapping[str, list[Any]]
-
-
 @lru_cache(maxsize=4)  # several tables and figures ask for the same
 def tuned_runs(collection: Collection) -> TunedRuns:
     """The runs whose study tunes; those of an arm whose trials have not ended, or have other values, are left out."""
-    frame = default_image_runs(collection)
-    tunings = {name: tuning for name in frame["study"].dropna().unique() if (tuning := _tuning(str(name)))}
+    frame = default_image_runs(_with_trials(collection))
     trials, reported, other = pd.DataFrame(columns=_TRIALS), pd.DataFrame(columns=_REPORTED), 0
     parts = [
-        part for name, tuning in tunings.items() for part in _arms(collection, frame[frame["study"] == name], tuning)
+        part
+        for studies, tuning in _tunings(frame)
+        for part in _arms(collection, frame[frame["study"].isin(studies)], tuning)
     ]
     if parts:
         trials = pd.concat([part for part, _, _ in parts], ignore_index=True)
@@ -73,30 +64,49 @@ def tuned_runs(collection: Collection) -> TunedRuns:
 
 
 _TRIALS = (*SETTING, "method", "values", "validation", "test", "chosen")
-_REPORTED = (*SETTING, "method", "seed", "accuracy")
+_REPORTED = (*SETTING, "method", "seed", "accuracy", "run_id")
 
 
-def _tuning(study: str) -> _Tuning | None:
-    """What the study's file says; None if there is no such file, or it tunes nothing."""
-    path = option_file("study", study)
-    content: dict[str, Any] = (yaml.safe_load(path.read_text(encoding="utf-8")) if path else None) or {}
-    seeds = content.get("tuning_seeds")
-    if not isinstance(seeds, list):
-        return None
-    axes: dict[str, list[Any]] = {}
-    for grid in content.get("grids") or []:
-        for axis, values in grid.items():
-            if isinstance(values, Mapping) and _TUNE in values:
-                column = SHORT_NAMES.get(axis, axis)
-                axes[column] = list(dict.fromkeys([*axes.get(column, []), *values[_TUNE]]))
-    return _Tuning(frozenset(seeds), axes)
+def round_ends(collection: Collection, runs: TunedRuns) -> pd.DataFrame:
+    """How the rounds of the reported runs ended: a row for each setting and method whose runs have their rounds.
+
+    `rounds` is how many there are, `converged` how many ended by the rule of `trainer.patience_epochs`; `lowest` is the
+    least training accuracy, in percent, with which one ended, by the labels that it was trained on.
+    """
+    rows = []
+    for values, own in runs.reported.groupby([*SETTING, "method"], sort=False, dropna=False):
+        found = [rounds for run_id in own["run_id"] if not (rounds := rounds_of(collection, run_id)).empty]
+        if found:
+            rounds = pd.concat(found)
+            converged = int(rounds["converged"].sum()) if "converged" in rounds else 0
+            rows.append((*values, len(rounds), converged, 100 * rounds["train_accuracy"].min()))
+    return pd.DataFrame(rows, columns=[*SETTING, "method", "rounds", "converged", "lowest"])
+
+
+def _with_trials(collection: Collection) -> Collection:
+    if collection.trials.empty:
+        return collection
+    return replace(collection, frame=pd.concat([collection.frame, collection.trials], ignore_index=True))
+
+
+def _tunings(frame: pd.DataFrame) -> Iterator[tuple[list[str], Tuning]]:
+    """The tuned studies, those that tune alike together: one may have begun an arm that the other went on with."""
+    found: list[tuple[list[str], Tuning]] = []
+    for name in frame["study"].dropna().unique():
+        tuning = tuning_of(str(name))
+        same = next((studies for studies, other in found if other == tuning), None)
+        if same is not None:
+            same.append(name)
+        elif tuning is not None:
+            found.append(([name], tuning))
+    yield from found
 
 
 def _arms(
-    collection: Collection, runs: pd.DataFrame, tuning: _Tuning
+    collection: Collection, runs: pd.DataFrame, tuning: Tuning
 ) -> Iterator[tuple[pd.DataFrame, pd.DataFrame, int]]:
     """Of each arm of a study: its trials, its reported runs, and how many runs have values that were not chosen."""
-    axes = list(tuning.axes)
+    axes = _columns(tuning)
     shared = [name for name in collection.shared_settings if name not in axes]
     runs = runs.assign(**_setting(runs, shared))
     # Runs that differ in anything shared are different settings, even if no column tells.
@@ -108,18 +118,18 @@ def _arms(
         chosen = set(trials["values"][trials["chosen"].astype(bool)])
         matching = [_values(run, axes) in chosen for run in rest.to_dict("records")]
         own = rest[pd.Series(matching, rest.index, dtype=bool)]
-        reported = own[[*SETTING, "method", "seed"]].assign(accuracy=100 * own["test_accuracy"])
+        reported = own[[*SETTING, "method", "seed", "run_id"]].assign(accuracy=100 * own["test_accuracy"])
         yield trials, reported, len(rest) - len(own)
 
 
-def _trials(arm: pd.DataFrame, tuning: _Tuning) -> pd.DataFrame:
+def _trials(arm: pd.DataFrame, tuning: Tuning) -> pd.DataFrame:
     """A row for each combination of values, in the order in which a tie is decided."""
     if arm.empty:
         return pd.DataFrame(columns=_TRIALS)
-    axes = list(tuning.axes)
+    axes = _columns(tuning)
     combinations: dict[tuple[int, ...], list[dict[Any, Any]]] = {}
     for run in arm.to_dict("records"):
-        place = tuple(_place(run[name], tuning.axes[name]) for name in axes)
+        place = tuple(_place(run[name], values) for name, values in zip(axes, tuning.axes.values(), strict=True))
         combinations.setdefault(place, []).append(run)
     rows = [
         {
@@ -132,6 +142,10 @@ def _trials(arm: pd.DataFrame, tuning: _Tuning) -> pd.DataFrame:
     ]
     table = pd.DataFrame(rows)
     return table.assign(chosen=table.index == table["validation"].idxmax())
+
+
+def _columns(tuning: Tuning) -> list[str]:
+    return [SHORT_NAMES.get(axis, axis) for axis in tuning.axes]
 
 
 def _place(value: Any, values: list[Any]) -> int:

@@ -2,7 +2,8 @@
 
 The claims are the paper's (Section 5) and the three of Zaidi et al. 2022. The rule was set before any run: a claim that
 something is larger than nothing is *shown* where the 95% interval lies above 0; *not shown* where it lies below the
-smallest difference worth having; otherwise it *cannot be told*.
+smallest difference worth having; otherwise it *cannot be told*. The interval was a bootstrap's until one setting had
+run; since then it is the t-interval, which is wider where seeds are few, so that less is shown.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Claim:
         one = self.estimate
         if one is None:
             return f"{self.said}: {NOTHING}"
-        interval = "" if one.low is None else f" (95% interval {one.low:+.2f} to {one.high:+.2f})"
+        interval = "" if one.low is None else f" (95% t-interval {one.low:+.2f} to {one.high:+.2f})"
         where = f"{self.settings} setting{'s' if self.settings != 1 else ''}"
         return f"{self.said}: {self.verdict}. {self.measured}: {one.value:+.2f}{interval}, n = {one.n} in {where}"
 

@@ -1,11 +1,13 @@
-"""What each arm of a tuned comparison gains over the baseline: pairs by seed, bootstrap intervals, Holm's correction.
+"""What each arm of a tuned comparison gains over the baseline: pairs by seed, intervals, Holm's correction.
 
 The statistics are those of Agarwal et al. 2021 (stratified bootstrap, interquartile mean, probability of improvement),
-the strata being the settings. All gains are in percentage points of test accuracy.
+the strata being the settings. Beside the bootstrap interval stands a t-interval: with one setting of five pairs the
+bootstrap's covers the truth in some 86 of 100 cases rather than 95. All gains are in percentage points of test accuracy.
 """
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +19,7 @@ import pandas as pd
 from reinit_bench.analysis.runs.tuned import SETTING, TunedRuns
 from reinit_bench.analysis.stats.mean_ranks import Ranking, rank
 from reinit_bench.analysis.stats.significance import holm
+from reinit_bench.analysis.stats.summary import t_quantile
 
 BASELINE = "bl"
 ALL_SETTINGS = "all settings"
@@ -36,7 +39,7 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number with its 95% interval, from `n` pairs of runs; the limits are None for a single pair."""
+    """A number with its 95% t-interval, from `n` pairs of runs; the limits are None where a setting has one pair."""
 
     value: float
     low: float | None
@@ -50,18 +53,20 @@ class ArmGain:
 
     Attributes:
         settings: in how many settings both have runs.
-        gain: mean over settings of the mean over pairs; bootstrap stratified by setting.
+        gain: mean over settings of the mean over pairs.
+        bootstrap: the limits of its 95% bootstrap interval, stratified by setting; None where a setting has one pair.
         interquartile_mean: of all pairs' gains.
         improvement: the probability that a run of the arm is better than one of the baseline of the same setting, ties
-            counting half; mean over settings, bootstrap stratified by setting.
+            counting half; mean over settings.
         p: of a permutation test that flips the signs of pairs' gains.
         p_holm: after Holm's correction over the arms.
     """
 
     settings: int
     gain: Estimate
+    bootstrap: tuple[float, float] | None
     interquartile_mean: float
-    improvement: Estimate
+    improvement: float
     p: float
     p_holm: float = 1.0
 
@@ -94,59 +99,45 @@ def _arm(own: pd.DataFrame) -> ArmGain:
     return ArmGain(
         settings=len(strata),
         gain=mean_of_means(gains),
+        bootstrap=bootstrap_interval(gains),
         interquartile_mean=float(trim_mean(own["gain"], 0.25)),
-        improvement=_improvement(strata),
+        # Arm and baseline apart: the probability is of two runs, not of two with one seed.
+        improvement=float(
+            np.mean([_better(part["accuracy"].to_numpy(), part["baseline"].to_numpy()) for part in strata])
+        ),
         p=sign_flip_p(gains),
     )
 
 
-def mean_of_means(strata: Sequence[np.ndarray], sign: Sequence[float] | None = None) -> Estimate:
-    """The mean over strata of their means, with a 95% bootstrap interval that resamples within each stratum.
-
-    Args:
-        sign: weights of the strata in place of equal ones; they need not add up to 1.
-    """
-    weights = np.full(len(strata), 1 / len(strata)) if sign is None else np.asarray(sign, dtype=float)
-
-    def statistic(*samples: np.ndarray, axis: int = -1) -> Any:
-        return sum(weight * sample.mean(axis=axis) for weight, sample in zip(weights, samples, strict=True))
-
-    value, n = float(statistic(*strata)), sum(map(len, strata))
-    low, high = _bootstrap(strata, statistic)
-    return Estimate(value, low, high, n)
-
-
-def _improvement(strata: Sequence[pd.DataFrame]) -> Estimate:
-    """Arm and baseline are resampled apart: the probability is of two runs, not of two with one seed."""
-    arms = [part["accuracy"].to_numpy() for part in strata]
-    baselines = [part["baseline"].to_numpy() for part in strata]
-
-    def statistic(*samples: np.ndarray, axis: int = -1) -> Any:
-        ours, theirs = samples[: len(arms)], samples[len(arms) :]
-        won = [_better(one, other) for one, other in zip(ours, theirs, strict=True)]
-        return np.mean(won, axis=0)
-
-    value = float(statistic(*arms, *baselines))
-    low, high = _bootstrap([*arms, *baselines], statistic)
-    return Estimate(value, low, high, sum(map(len, arms)))
+def mean_of_means(strata: Sequence[np.ndarray]) -> Estimate:
+    """The mean over strata of their means, with a 95% t-interval; degrees of freedom by Welch and Satterthwaite."""
+    value, n = float(np.mean([values.mean() for values in strata])), sum(map(len, strata))
+    if any(len(values) < 2 for values in strata):
+        return Estimate(value, None, None, n)
+    parts = np.array([values.var(ddof=1) / len(values) for values in strata]) / len(strata) ** 2
+    half = 0.0
+    if parts.any():
+        degrees = parts.sum() ** 2 / sum(
+            part**2 / (len(values) - 1) for part, values in zip(parts, strata, strict=True)
+        )
+        half = t_quantile(degrees) * math.sqrt(parts.sum())
+    return Estimate(value, value - half, value + half, n)
 
 
-def _better(ours: np.ndarray, theirs: np.ndarray) -> np.ndarray:
-    """The share of pairs, one of each, in which ours is better; the last axis is that of the runs."""
-    one, other = ours[..., :, None], theirs[..., None, :]
-    share: np.ndarray = ((one > other) + 0.5 * (one == other)).mean((-1, -2))
-    return share
-
-
-def _bootstrap(samples: Sequence[np.ndarray], statistic: Any) -> tuple[float | None, float | None]:
+def bootstrap_interval(strata: Sequence[np.ndarray]) -> tuple[float, float] | None:
+    """The 95% percentile interval of the mean over strata of their means, each stratum resampled within itself."""
     from scipy.stats import bootstrap
 
-    if any(len(sample) < 2 for sample in samples):
-        return None, None
+    if any(len(values) < 2 for values in strata):
+        return None
+
+    def statistic(*samples: np.ndarray, axis: int = -1) -> Any:
+        return np.mean([sample.mean(axis=axis) for sample in samples], axis=0)
+
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # scipy warns where all resamples agree: the interval is then a point
         found = bootstrap(
-            samples,
+            strata,
             statistic,
             n_resamples=RESAMPLES,
             method="percentile",
@@ -155,6 +146,12 @@ def _bootstrap(samples: Sequence[np.ndarray], statistic: Any) -> tuple[float | N
             rng=np.random.default_rng(SEED),
         ).confidence_interval
     return float(found.low), float(found.high)
+
+
+def _better(ours: np.ndarray, theirs: np.ndarray) -> float:
+    """The share of pairs, one of each, in which ours is better."""
+    one, other = ours[:, None], theirs[None, :]
+    return float(((one > other) + 0.5 * (one == other)).mean())
 
 
 def sign_flip_p(strata: Sequence[np.ndarray]) -> float:

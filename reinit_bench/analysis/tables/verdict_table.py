@@ -1,4 +1,4 @@
-"""Does resetting help? Arms tuned alike: gains over BL by arm and by setting, sensitivity, and what was chosen."""
+"""Does resetting help? Arms tuned alike: gains over BL by arm and setting, sensitivity, choices, ends of rounds."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pandas as pd
 
 from reinit_bench.analysis.runs import notes
 from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.runs.tuned import SETTING, TunedRuns, tuned_runs
+from reinit_bench.analysis.runs.tuned import SETTING, TunedRuns, round_ends, tuned_runs
 from reinit_bench.analysis.stats.claims import claims
 from reinit_bench.analysis.stats.mean_ranks import Ranking
 from reinit_bench.analysis.stats.paired_gains import (
@@ -34,7 +34,10 @@ _HOW = (
     "which every arm has as many; reported are fresh seeds, paired with BL by seed"
 )
 _SETTING_HEADINGS = ("Dataset", "Network", "Images", "Wrong labels", "Regularized")
-_INTERVALS = "in brackets: 95% bootstrap intervals, stratified by setting; they are not corrected for being many"
+_INTERVALS = (
+    "gain: mean and half the width of its 95% t-interval; bootstrap: 95% interval, stratified by setting, too narrow "
+    "where a setting has few seeds; neither is corrected for being many"
+)
 
 
 def verdict_table(collection: Collection) -> Table:
@@ -47,7 +50,7 @@ def verdict_table(collection: Collection) -> Table:
         name="verdict",
         caption="Gain over BL in test accuracy [points] of arms tuned alike",
         headings=("Settings", "Arm"),
-        columns=("settings", "gain", "interval", "interquartile mean", "P(better)", "p (Holm)", "mean rank"),
+        columns=("settings", "gain", "bootstrap", "interquartile mean", "P(better)", "p (Holm)", "mean rank"),
         rows=tuple(
             Row((group, runs.methods[method]), tuple(_cells(arm, _rank(ranked, group, method))))
             for group, method, arm in found
@@ -79,7 +82,7 @@ def settings_table(collection: Collection) -> Table:
             data.append((*setting.values(), name, round(baseline.mean(), 4), *_numbers(one.gain)))
     return Table(
         name="verdict-settings",
-        caption="Gain over BL in test accuracy [points], mean and half the width of its 95% interval, by setting",
+        caption="Gain over BL in test accuracy [points], mean and half the width of its 95% t-interval, by setting",
         headings=_SETTING_HEADINGS,
         columns=("BL [%]", *(runs.methods[name] for name in methods)),
         rows=tuple(rows),
@@ -111,6 +114,29 @@ def sensitivity_table(collection: Collection) -> Table:
     )
 
 
+def rounds_table(collection: Collection) -> Table:
+    """With what training accuracy each arm's rounds ended."""
+    runs = tuned_runs(collection)
+    ends = round_ends(collection, runs)
+    methods = [name for name in runs.methods if name in set(ends["method"])]
+    found = _cells_by_setting(ends, methods, lambda row: Cell(f"{row['lowest']:.1f}"))
+    rows = [Row(headings, tuple(cells)) for headings, cells in found]
+    rounds, converged = ends["rounds"].sum(), ends["converged"].sum()
+    note = (
+        f"of {rounds} rounds {converged} ended by the rule of trainer.patience_epochs, the others at "
+        "trainer.max_steps; accuracy is by the labels that were trained on, wrong ones too"
+    )
+    return Table(
+        name="verdict-rounds",
+        caption="The least training accuracy [%] with which any round of an arm ended, by setting",
+        headings=_SETTING_HEADINGS,
+        columns=tuple(runs.methods[name] for name in methods),
+        rows=tuple(rows),
+        notes=(note, *runs.left_out) if rows else (_START,),
+        data=ends,
+    )
+
+
 def choices_table(collection: Collection) -> Table:
     """What each arm's trials chose."""
     runs = tuned_runs(collection)
@@ -134,6 +160,7 @@ BY_NAME = {
     "verdict-settings": settings_table,
     "verdict-sensitivity": sensitivity_table,
     "verdict-choices": choices_table,
+    "verdict-rounds": rounds_table,
 }
 
 _LEGEND = (
@@ -141,7 +168,10 @@ _LEGEND = (
     "; p: permutation test over pairs, Holm's correction over the arms of a block"
 )
 _ESTIMATE = ("gain", "low", "high", "n")
-_FIELDS = ("group", "method", "settings", *_ESTIMATE, "interquartile_mean", "improvement", "p", "p_holm")
+_FIELDS = (
+    *("group", "method", "settings", *_ESTIMATE, "bootstrap_low", "bootstrap_high"),
+    *("interquartile_mean", "improvement", "p", "p_holm"),
+)
 
 
 def _groups(runs: TunedRuns, gained: pd.DataFrame) -> Iterator[tuple[str, str, ArmGain]]:
@@ -174,17 +204,20 @@ def _rank_note(ranked: Ranking) -> str:
 def _cells(arm: ArmGain, mean_rank: str) -> Iterator[Cell]:
     gain = arm.gain
     yield Cell(str(arm.settings))
-    yield Cell(f"{gain.value:+.2f}")
-    yield Cell("" if gain.low is None else f"{gain.low:+.2f} to {gain.high:+.2f}")
+    yield Cell(f"{gain.value:+.2f}", _half(gain, 2))
+    yield Cell("" if arm.bootstrap is None else "{:+.2f} to {:+.2f}".format(*arm.bootstrap))
     yield Cell(f"{arm.interquartile_mean:+.2f}")
-    yield Cell(f"{arm.improvement.value:.2f}")
+    yield Cell(f"{arm.improvement:.2f}")
     yield Cell(f"{arm.p_holm:.3f}")
     yield Cell(mean_rank)
 
 
 def _gain_cell(one: Estimate) -> Cell:
-    spread = "" if one.low is None or one.high is None else f"{(one.high - one.low) / 2:.1f}"
-    return Cell(f"{round(one.value, 1) + 0.0:+.1f}", spread)
+    return Cell(f"{round(one.value, 1) + 0.0:+.1f}", _half(one, 1))
+
+
+def _half(one: Estimate, digits: int) -> str:
+    return "" if one.low is None or one.high is None else f"{(one.high - one.low) / 2:.{digits}f}"
 
 
 def _spread_cell(row: Mapping[Any, Any]) -> Cell:
@@ -213,5 +246,7 @@ def _numbers(one: Estimate) -> tuple[float | int | None, ...]:
 
 def _data(found: Sequence[tuple[str, str, ArmGain]]) -> Iterator[tuple[object, ...]]:
     for group, method, arm in found:
-        rest = arm.interquartile_mean, arm.improvement.value, arm.p, arm.p_holm
-        yield group, method, arm.settings, *_numbers(arm.gain), *(round(number, 4) for number in rest)
+        bootstrap = arm.bootstrap or (None, None)
+        rest = *bootstrap, arm.interquartile_mean, arm.improvement, arm.p, arm.p_holm
+        numbers = (None if number is None else round(number, 4) for number in rest)
+        yield group, method, arm.settings, *_numbers(arm.gain), *numbers

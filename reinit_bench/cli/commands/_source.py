@@ -104,7 +104,7 @@ def _collected(results_dir: Path) -> Collection:
 
 def check_finished(collection: Collection) -> None:
     """Raise ConfigError, which says what to run, if no run has finished."""
-    if not collection.frame.empty:
+    if len(collection.frame) or len(collection.trials):
         return
     from reinit_bench.store.store import Store
 

@@ -1,0 +1,47 @@
+"""What tuned studies tune, read from their files: which runs of a store are trials, and of what."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from reinit_bench.core.conf_dir import option_file
+
+_TUNE = "tune"
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """The seeds of a study's trials, and the values that may be chosen, in order, by axis as typed."""
+
+    seeds: frozenset[int]
+    axes: Mapping[str, list[Any]]
+
+
+def tuning_of(study: str) -> Tuning | None:
+    """What the study's file says; None if there is no such file, or it tunes nothing."""
+    path = option_file("study", study)
+    content: dict[str, Any] = (yaml.safe_load(path.read_text(encoding="utf-8")) if path else None) or {}
+    seeds = content.get("tuning_seeds")
+    if not isinstance(seeds, list):
+        return None
+    axes: dict[str, list[Any]] = {}
+    for grid in content.get("grids") or []:
+        for axis, values in grid.items():
+            if isinstance(values, Mapping) and _TUNE in values:
+                axes[axis] = list(dict.fromkeys([*axes.get(axis, []), *values[_TUNE]]))
+    return Tuning(frozenset(seeds), axes)
+
+
+def are_trials(runs: pd.DataFrame) -> pd.Series:
+    """For each row, by its `study` and `seed`, whether it was run to choose settings."""
+    found = pd.Series(False, index=runs.index)
+    for study in runs["study"].dropna().unique():
+        tuning = tuning_of(str(study))
+        if tuning is not None:
+            found |= (runs["study"] == study) & runs["seed"].isin(tuning.seeds)
+    return found
