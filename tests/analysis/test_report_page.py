@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from fake_runs import fake_grid
+from tuned_store import TunedStore
 
 from reinit_bench.analysis.figures import KnownFigure, NothingToDraw
 from reinit_bench.analysis.report.build import build_page
@@ -192,6 +193,21 @@ def test_a_verdict_can_go_against_the_paper() -> None:
     )
     assert (against.first, against.second) == ("disagrees", "disagrees")
     assert "does not hold in these runs: BL is; it is not the most often best" in against.sentence
+
+
+def test_what_tuned_studies_say_stands_first(fake_store: Any) -> None:
+    assert "Does resetting help?" not in html(page_of(fake_store.results_dir))
+    tuned = TunedStore(fake_store)
+    tuned.arm("bl", [0.60, 0.61, 0.62])
+    tuned.arm("lw", [0.62, 0.63, 0.64])
+    page = page_of(fake_store.results_dir)
+    assert [claim.verdict for claim in page.claims] == ["shown", "cannot be told", "shown", *["cannot be told"] * 3]
+    text = html(page)
+    first = '<p class="verdict agrees"><b>shown:</b> LW is better than training once on small sets'
+    assert text.index(first) < text.index("The paper's claim over its settings")
+    assert "in points: +2.00 (95% t-interval +2.00 to +2.00), n = 3 in 1 setting.</p>" in text
+    assert text.index('id="verdict-settings"') < text.index('id="table6"')
+    assert read(text).wrong == []
 
 
 def test_a_figure_that_cannot_be_drawn_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

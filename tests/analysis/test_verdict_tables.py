@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import itertools
 import json
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
 from fake_store import FakeStore
+from tuned_store import TRIAL_SEED, TunedStore
 
 from reinit_bench.analysis.figures import NothingToDraw, known_figures
 from reinit_bench.analysis.figures.verdict import by_noise, by_size, draw, spread
 from reinit_bench.analysis.runs.collect import collect
-from reinit_bench.analysis.runs.tuned import TunedRuns, tuned_runs
 from reinit_bench.analysis.stats.claims import SMALLEST, Claim, claims
 from reinit_bench.analysis.stats.paired_gains import (
     Estimate,
@@ -36,32 +35,6 @@ from reinit_bench.analysis.tables.verdict_table import (
     settings_table,
     verdict_table,
 )
-
-TRIAL_SEED = 100
-RATES = (0.003, 0.01, 0.03)
-
-
-class TunedStore:
-    """Fills a fake store as study=verdict does: three trials with seed 100, then seeds at one rate."""
-
-    def __init__(self, store: FakeStore) -> None:
-        self.store = store
-
-    def arm(
-        self, method: str, accuracies: list[float], *, validation: tuple[float, ...] = (0.5, 0.7, 0.6), **changes: Any
-    ) -> None:
-        settings = {"dataset__train_examples": 1000, "augmentation__name": "none", "model__norm": "group", **changes}
-        decay = {"trainer__weight_decay": 0.0}
-        for rate, value in zip(RATES, validation, strict=True):
-            trial = {"seed": TRIAL_SEED, "trainer__lr": rate, "validation": value}
-            self.store.add("digits", "scnn", method, value + 0.1, study="verdict", **trial, **settings, **decay)
-        best = RATES[validation.index(max(validation))]
-        for seed, accuracy in enumerate(accuracies):
-            run = {"seed": seed, "trainer__lr": best, "validation": 0.5}
-            self.store.add("digits", "scnn", method, accuracy, study="verdict", **run, **settings, **decay)
-
-    def runs(self) -> TunedRuns:
-        return tuned_runs(collect(self.store.results_dir))
 
 
 @pytest.fixture
@@ -187,11 +160,20 @@ def test_a_claims_gain_is_one_number_for_each_baseline_run(tuned: TunedStore) ->
     tuned.arm("bl", [0.60, 0.61, 0.62, 0.63, 0.64])
     for method, more in (("lw", 0.02), ("fc", 0.01), ("llf", 0.01), ("sp", 0.0)):
         tuned.arm(method, [0.60 + more, 0.61 + more, 0.62 + more, 0.63 + more, 0.64 + more])
-    paper, helps, *others = claims(tuned.runs())
+    paper, control, helps, *others = claims(tuned.runs())
     assert helps.estimate is not None
     assert (round(helps.estimate.value, 6), helps.estimate.n, helps.settings, helps.verdict) == (1.0, 5, 1, "shown")
     assert str(paper).endswith("in points: +2.00 (95% t-interval +2.00 to +2.00), n = 5 in 1 setting")
-    assert [str(one).endswith("cannot be told: no runs") for one in others] == [True] * 3
+    assert [str(one).endswith("cannot be told. No runs") for one in (control, *others)] == [True] * 4
+
+
+def test_lw_is_held_against_the_control_by_seed(tuned: TunedStore) -> None:
+    tuned.arm("bl", [0.60, 0.61, 0.62])
+    tuned.arm("lw", [0.62, 0.62, 0.66])
+    tuned.arm("restart", [0.61, 0.62])
+    _, control, *_ = claims(tuned.runs())
+    assert control.estimate is not None
+    assert (round(control.estimate.value, 6), control.estimate.n, control.verdict) == (0.5, 2, "cannot be told")
 
 
 def test_the_table_has_each_arm_by_block(tuned: TunedStore) -> None:

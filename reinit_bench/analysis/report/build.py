@@ -13,7 +13,9 @@ from reinit_bench.analysis.report.page import Code, Page, Picture, Progress, Tro
 from reinit_bench.analysis.report.pictures import pictures
 from reinit_bench.analysis.report.verdict import verdict
 from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.tables import build_tables
+from reinit_bench.analysis.runs.tuned import tuned_runs
+from reinit_bench.analysis.stats.claims import claims
+from reinit_bench.analysis.tables import build_tables, verdict_table
 from reinit_bench.store.store import Store
 
 
@@ -32,10 +34,14 @@ def build_page(
         draw: makes the figures, which take most of the time.
     """
     runs = described(collection)
+    tuned = build_tables(collection, list(verdict_table.BY_NAME))
+    has_tuned = bool(tuned["verdict"].rows)
     return Page(
         results_dir=str(collection.place),
         runs=len(runs),
         verdict=verdict(collection),
+        claims=claims(tuned_runs(collection)) if has_tuned else (),
+        tuned=tuned if has_tuned else {},
         filters=filters(runs),
         tables=build_tables(collection),
         results=results_table(runs),

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from reinit_bench.analysis.stats.claims import Claim
 from reinit_bench.analysis.stats.significance import Pair
 from reinit_bench.analysis.stats.summary import Interval
 from reinit_bench.analysis.tables.table import Table
@@ -124,6 +125,10 @@ class Page:
     results_dir: str
     runs: int
     verdict: Verdict
+    claims: Sequence[Claim]
+    """What is claimed of resetting, and what tuned studies say of it; none where no tuned study has runs."""
+    tuned: Mapping[str, Table]
+    """The tables of tuned studies, by the name that users type; none where no tuned study has runs."""
     filters: Mapping[str, Sequence[str]]
     """What can be chosen in each filter: datasets, models, conditions."""
     tables: Mapping[str, Table]

@@ -2,7 +2,7 @@
 
 The statistics are those of Agarwal et al. 2021 (stratified bootstrap, interquartile mean, probability of improvement),
 the strata being the settings. Beside the bootstrap interval stands a t-interval: with one setting of five pairs the
-bootstrap's covers the truth in some 86 of 100 cases rather than 95. All gains are in percentage points of test accuracy.
+bootstrap's covers the truth in some 86 of 100 cases rather than 95. All gains are in points of test accuracy.
 """
 
 from __future__ import annotations

@@ -33,6 +33,8 @@ def command(words: Words = None, source: RunsSource = "runs", out: Out = None) -
 
         page = _page(collection)
         path = write_report(page, folder_of(source, results_dir, "", out))
+    for claim in page.claims:
+        print(claim)
     print(page.verdict.sentence)
     print(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
 
@@ -42,7 +44,7 @@ def _page(collection: Collection) -> Page:
     from reinit_bench.analysis.report.page import Trouble
     from reinit_bench.sweep.status import cause, stored_plan
 
-    done = set(collection.frame["run_id"])
+    done = {*collection.frame["run_id"], *(collection.trials["run_id"] if len(collection.trials) else ())}
     unfinished = stored_plan(collection.results_dir, but=done)
     if not unfinished.runs:
         check_finished(collection)  # otherwise the page says what became of those that have begun
