@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import sys
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import reinit_bench
 from reinit_bench.cli.completion import answer_shell, is_query
@@ -19,6 +20,8 @@ from reinit_bench.core.errors import choose_from, in_one_line
 from reinit_bench.core.settings import ConfigError
 
 if TYPE_CHECKING:
+    from types import FrameType
+
     from omegaconf import DictConfig
 
     from reinit_bench.core.config import Execution, Experiment
@@ -30,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code.
 
     0: success; 1: an error, reported in one line; 2: the command line could not be read; 75: interrupted with a
-    checkpoint written, from which the same command resumes; 130: interrupted outside training.
+    checkpoint written, from which the same command resumes; 130 and 143: interrupted or terminated outside training.
     """
     words = list(sys.argv[1:] if arguments is None else arguments)
     warnings.showwarning = _one_line_warning
@@ -163,6 +166,8 @@ def _guarded(run: Callable[[], int | None]) -> int:
     """
     wants_traceback = os.environ.get(FULL_ERROR, "0") not in ("", "0")
     os.environ[FULL_ERROR] = "1"
+    # Like Ctrl-C, so that temporary folders are cleared away; runs and sweeps have handlers of their own.
+    before = signal.signal(signal.SIGTERM, _terminated)
     try:
         return run() or 0
     except KeyboardInterrupt:
@@ -178,8 +183,14 @@ def _guarded(run: Callable[[], int | None]) -> int:
         print(f"error: {one_line(error)}", file=sys.stderr)
         return 1
     finally:
+        signal.signal(signal.SIGTERM, before)
         if not wants_traceback:
             os.environ.pop(FULL_ERROR, None)
+
+
+def _terminated(number: int, frame: FrameType | None) -> NoReturn:
+    print("terminated", file=sys.stderr)
+    sys.exit(128 + number)
 
 
 def one_line(error: Exception) -> str:

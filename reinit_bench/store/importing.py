@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from reinit_bench.core.config import Experiment
@@ -23,7 +24,17 @@ class Imported:
     kept: int
 
 
-def import_runs(source: Store, target: Store, *, keep: bool = False) -> Imported:
+Runs = list[tuple[RunFolder, RunFolder]]
+"""What is to be written: theirs, and where to."""
+
+
+def import_runs(
+    source: Store,
+    target: Store,
+    *,
+    keep: bool = False,
+    track: Callable[[Runs], Iterable[tuple[RunFolder, RunFolder]]] = iter,
+) -> Imported:
     """Copy the finished runs of `source`, which are known to be whole, into `target`.
 
     A run that is in `target` with the same result, byte for byte, is passed over. All runs are compared before the
@@ -32,12 +43,14 @@ def import_runs(source: Store, target: Store, *, keep: bool = False) -> Imported
 
     Args:
         keep: leave a run as it is that has another result in `target`, or is being trained there.
+        track: goes through the runs that are written, as a progress bar does.
 
     Raises:
         ImportConflict: there is such a run, and not `keep`; nothing was written.
         StoreError: `target` cannot be read or written.
     """
-    new, conflicts, already = [], [], 0
+    new: Runs = []
+    conflicts, already = [], 0
     for run_id in source.run_ids():
         theirs, ours = source.run(run_id), target.run(run_id)
         conflict = _conflict(theirs, ours)
@@ -50,7 +63,7 @@ def import_runs(source: Store, target: Store, *, keep: bool = False) -> Imported
     if conflicts and not keep:
         more = f" (and {len(conflicts) - 1} more)" if len(conflicts) > 1 else ""
         raise ImportConflict(f"{conflicts[0]}{more}; nothing was imported; --keep leaves such runs as they are here")
-    for theirs, ours in new:
+    for theirs, ours in track(new):
         _take(theirs, ours)
     return Imported(len(new), already, len(conflicts))
 

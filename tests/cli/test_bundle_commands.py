@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import filecmp
 import os
+import subprocess
+import sys
 import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -53,6 +56,24 @@ def same_files(first: Path, second: Path) -> bool:
     assert names
     assert names == sorted(path.name for path in second.iterdir())
     return filecmp.cmpfiles(first, second, names, shallow=False) == (names, [], [])
+
+
+@pytest.mark.slow
+def test_a_kill_leaves_no_unpacked_bundle(say: Say, here: Path, tmp_path: Path) -> None:
+    file, temporary = tmp_path / "runs.tar.gz", tmp_path / "unpacked"
+    say("export", str(file), cwd=here)
+    temporary.mkdir()
+    words = [sys.executable, "-m", "reinit_bench", "report", "--from", str(file)]
+    process = subprocess.Popen(
+        words, cwd=tmp_path, env={**os.environ, "TMPDIR": str(temporary)}, stderr=subprocess.PIPE
+    )
+    while not list(temporary.glob("*/runs")):
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.terminate()
+    assert process.communicate()[1] == b"terminated\n"
+    assert process.returncode == 143
+    assert os.listdir(temporary) == []
 
 
 @pytest.mark.slow
