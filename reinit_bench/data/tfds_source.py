@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from reinit_bench.core.settings import ConfigError, setting
 from reinit_bench.data.cache import CorruptCache
@@ -107,6 +108,11 @@ class CachedTfds(Source):
         raise TypeError(f"{type(self).__name__} does not define _not_prepared")
 
 
+_WHY_NOT: dict[tuple[Path, ...], str] = {}
+"""By caches: why this process could not prepare them. Without a network an attempt takes half a minute, which each run
+of a sweep would spend again."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Tfds(CachedTfds):
     """A builder at a pinned version; the corrupted variants may take their training split from another builder."""
@@ -200,7 +206,13 @@ class Tfds(CachedTfds):
 
         from reinit_bench.data.preparing.environment import run_jobs
 
-        outcomes = run_jobs(self.distinct_jobs, Console(stderr=True))
-        if problems := [error for error in outcomes.values() if error is not None]:
+        jobs = self.distinct_jobs
+        key = tuple(job.cache.path for job in jobs)
+        if key not in _WHY_NOT:
+            outcomes = run_jobs(jobs, Console(stderr=True))
+            problems = [error for error in outcomes.values() if error is not None]
+            if not problems:
+                return
             lines = [line.strip() for problem in problems for line in problem.splitlines()]
-            raise ConfigError("; ".join(lines))
+            _WHY_NOT[key] = "; ".join(lines)
+        raise ConfigError(_WHY_NOT[key])

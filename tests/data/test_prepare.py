@@ -125,12 +125,20 @@ def test_auto_prepares_at_the_first_run(data_folder: Path, monkeypatch: pytest.M
 def test_an_automatic_prepare_that_fails_says_why(data_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     auto: Tfds = instantiate({**PHOTOS, "prepare": "auto"}, "dataset")
     told = "photos 1.0.0: photos.zip cannot be downloaded from there (no network)\n  put it elsewhere"
-    monkeypatch.setattr(prepare_env, "run_jobs", lambda jobs, console: {jobs[0].title: told})
-    with pytest.raises(ConfigError) as caught:
-        auto.load(8, None, 0)
-    assert str(caught.value) == (
-        "photos 1.0.0: photos.zip cannot be downloaded from there (no network); put it elsewhere"
-    )
+    asked = []
+
+    def run(jobs: list[Job], console: Console) -> dict[str, str | None]:
+        asked.extend(jobs)
+        return {jobs[0].title: told}
+
+    monkeypatch.setattr(prepare_env, "run_jobs", run)
+    for _ in range(2):  # the next run of a sweep does not wait for the network again
+        with pytest.raises(ConfigError) as caught:
+            auto.load(8, None, 0)
+        assert str(caught.value) == (
+            "photos 1.0.0: photos.zip cannot be downloaded from there (no network); put it elsewhere"
+        )
+    assert len(asked) == 1
 
 
 @pytest.fixture
