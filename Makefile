@@ -72,6 +72,7 @@ fashion-mnist: ## Install the real Fashion-MNIST that Debian and Ubuntu ship (ne
 
 bench: setup ## Measure speed on the CPU beside plain baselines (under 10 minutes)
 	$(BIN)/python benchmarks/step.py --pairs 2 --epochs 1
+	$(BIN)/python benchmarks/compiled_layers.py --models scnn,mobilenet --steps 3
 	$(BIN)/python benchmarks/round.py
 	$(BIN)/python benchmarks/hooks.py --rounds 6
 	$(BIN)/python benchmarks/conditions.py --steps 8 --rounds 2

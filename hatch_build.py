@@ -9,6 +9,7 @@ import os
 import platform
 import shlex
 import subprocess
+import sysconfig
 from pathlib import Path
 from typing import Any
 
@@ -16,22 +17,26 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 KERNELS = Path("reinit_bench", "kernels")
 SOURCES, LIBRARY = (KERNELS / "convolution_cpu.c", KERNELS / "norm_cpu.c"), KERNELS / "libcompiled.so"
-# Not -march=native: a cluster's nodes share one installation. Not -ffast-math: a loss that is NaN must stay so.
-FLAGS = ("-O3", "-mavx2", "-mfma", "-shared", "-fPIC")
+# Not -ffast-math: a loss that is NaN must stay so.
+FLAGS = ("-O3", "-shared", "-fPIC")
+# Not -march=native: a cluster's nodes share one installation. What is named here, `kernels.choice.NEEDED` must ask for
+# before the library is loaded; other processors get what all of their kind have (of ARM's, NEON).
+PROCESSOR_FLAGS = {"x86_64": ("-mavx2", "-mfma")}
 
 
 class CustomBuildHook(BuildHookInterface[Any]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         """Compile into the source tree and put the result into the wheel."""
         library = Path(self.root, LIBRARY)
-        if platform.system() != "Linux" or platform.machine() != "x86_64":
-            self.app.display_warning("layers on the CPU are torch's own: ours need Linux and x86-64")
+        if platform.system() != "Linux":
+            self.app.display_warning("layers on the CPU are torch's own: ours need Linux")
             return
         # A temporary name until it is complete: a running process may have the old one open.
         made = library.with_suffix(f".{os.getpid()}")
         compiler = shlex.split(os.environ.get("CC", "cc"))
         try:
-            words = [*compiler, *FLAGS, "-o", made, *SOURCES, "-lm"]
+            flags = FLAGS + PROCESSOR_FLAGS.get(platform.machine(), ())
+            words = [*compiler, *flags, "-o", made, *SOURCES, "-lm"]
             subprocess.run(words, check=True, stdout=subprocess.DEVNULL, cwd=self.root)
         except (OSError, subprocess.CalledProcessError) as error:
             made.unlink(missing_ok=True)
@@ -40,4 +45,4 @@ class CustomBuildHook(BuildHookInterface[Any]):
         made.replace(library)
         build_data["artifacts"].append(LIBRARY.as_posix())
         build_data["pure_python"] = False
-        build_data["tag"] = "py3-none-linux_x86_64"
+        build_data["tag"] = f"py3-none-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import reinit_bench
 from reinit_bench.core.conf_dir import conf_dir
-from reinit_bench.core.provenance import COMPILED
+from reinit_bench.kernels.choice import MARGIN, Choice, choice_here
 
 PACKAGES = ("torch", "hydra-core", "submitit", "wandb", "numpy", "pandas", "scikit-learn")
 
@@ -56,9 +56,18 @@ def _gpu() -> Finding:
 
 
 def _compiled() -> Finding:
-    if not COMPILED.exists():
-        return Finding(False, "compiled", "no layers for the CPU; installing them needs Linux, x86-64 and a C compiler")
-    return Finding(True, "compiled", "convolutions and norms for the CPU, used if it has AVX2 and no AVX512")
+    choice = choice_here()
+    if choice.obstacle is not None:
+        return Finding(False, "compiled", f"layers on the CPU are torch's: {choice.obstacle}")
+    layers = "; ".join(_layer(choice, kind) for kind in choice.seconds)
+    kept = f"kept in {choice.path}" if choice.path else "measured by every process: the cache folder is not writable"
+    return Finding(True, "compiled", f"{layers}; ours are used from {MARGIN}x on; {kept}")
+
+
+def _layer(choice: Choice, kind: str) -> str:
+    ours, torchs = (1000 * seconds for seconds in choice.seconds[kind])
+    winner = "ours" if kind in choice.kinds else "torch's"
+    return f"{kind}: {winner} (ours {ours:.1f} ms, torch's {torchs:.1f} ms, {choice.ratio(kind):.2f}x)"
 
 
 def _slurm() -> Finding:

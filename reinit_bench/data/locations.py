@@ -1,4 +1,4 @@
-"""Where datasets are stored on disk."""
+"""Where datasets, and what else is kept between runs, are stored on disk."""
 
 from __future__ import annotations
 
@@ -17,6 +17,11 @@ def data_dir(chosen: str | None = None) -> Path:
     given = chosen or os.environ.get(VARIABLE)
     if given:
         return Path(given).expanduser().absolute()
+    return cache_dir()
+
+
+def cache_dir() -> Path:
+    """The user's cache folder for this package."""
     base = os.environ.get("XDG_CACHE_HOME")
     return (Path(base) if base else Path.home() / ".cache") / "reinit-bench"
 

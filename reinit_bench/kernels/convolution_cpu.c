@@ -12,7 +12,8 @@
 
 #include "vector.h"
 
-#define PANEL 16 /* columns that one pass of the matrix product works on: two vectors */
+#define PANEL 16 /* columns that one pass of the matrix product works on */
+#define VECTORS (PANEL / LANES)
 #define POINTS 16 /* of a transformed 4x4 tile */
 
 typedef struct {
@@ -37,27 +38,28 @@ typedef struct {
 
 INLINE void rows_by_panel(const int rows, left a, const float *b, i64 b_row, i64 depth, float *c, i64 c_row,
                           const int add) {
-    vector sums[6][2]; /* with two vectors of B, as many as 16 registers hold */
+    vector sums[6][VECTORS]; /* with a row of B's panel, as many as 16 registers hold (of NEON, 32) */
 #pragma GCC unroll 6
-    for (int i = 0; i < rows; i++) {
-        sums[i][0] = add ? LOAD(c + i * c_row) : (unaligned){0};
-        sums[i][1] = add ? LOAD(c + i * c_row + LANES) : (unaligned){0};
-    }
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 4
+        for (int j = 0; j < VECTORS; j++)
+            sums[i][j] = add ? LOAD(c + i * c_row + j * LANES) : (unaligned){0};
     for (i64 k = 0; k < depth; k++, a.data += a.column, b += b_row) {
-        vector b0 = LOAD(b), b1 = LOAD(b + LANES);
+        vector panel[VECTORS];
+#pragma GCC unroll 4
+        for (int j = 0; j < VECTORS; j++)
+            panel[j] = LOAD(b + j * LANES);
 #pragma GCC unroll 6
-        for (int i = 0; i < rows; i++) {
-            float s = a.data[i * a.row];
-            vector value = {s, s, s, s, s, s, s, s};
-            sums[i][0] += value * b0;
-            sums[i][1] += value * b1;
-        }
+        for (int i = 0; i < rows; i++)
+#pragma GCC unroll 4
+            for (int j = 0; j < VECTORS; j++)
+                sums[i][j] += a.data[i * a.row] * panel[j];
     }
 #pragma GCC unroll 6
-    for (int i = 0; i < rows; i++) {
-        STORE(c + i * c_row, sums[i][0]);
-        STORE(c + i * c_row + LANES, sums[i][1]);
-    }
+    for (int i = 0; i < rows; i++)
+#pragma GCC unroll 4
+        for (int j = 0; j < VECTORS; j++)
+            STORE(c + i * c_row + j * LANES, sums[i][j]);
 }
 
 /* Columns are a multiple of 16. */

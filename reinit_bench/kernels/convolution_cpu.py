@@ -1,7 +1,7 @@
 """3x3 convolutions of stride 1 on the CPU, compiled from `convolution_cpu.c`.
 
-On processors with AVX2, torch's convolutions reach four fifths of a matrix product's rate in the forward pass and half
-of it in the kernel's gradient; Winograd's algorithm needs 2.25 times fewer multiplications.
+torch's convolutions reach four fifths of a matrix product's rate in the forward pass and half of it in the kernel's
+gradient (with AVX2); Winograd's algorithm needs 2.25 times fewer multiplications.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def serves(x: Tensor, weight: Tensor) -> bool:
     if min(channels) < _MANY_CHANNELS or any(count % PANEL for count in channels) or min(height, width) < _LARGE_SIDE:
         return False
     tiles = len(x) * -(-height // 2) * -(-width // 2)
-    return tiles >= _MANY_TILES and not torch.is_autocast_enabled("cpu") and takes(x, weight)
+    return tiles >= _MANY_TILES and not torch.is_autocast_enabled("cpu") and takes("convolution", x, weight)
 
 
 def convolution(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:

@@ -1,7 +1,7 @@
 """The functions in C that the installation compiles (`hatch_build.py`), for layers where torch is slow on the CPU.
 
-If the library is missing (no compiler at installation), or nothing was measured for the processor, torch's own
-functions are used: the same up to rounding.
+Where there is no library (no compiler at installation), or torch's own functions were measured to be faster
+(`choice`), these are used: the same up to rounding.
 """
 
 from __future__ import annotations
@@ -9,36 +9,53 @@ from __future__ import annotations
 import ctypes
 import functools
 import itertools
-import platform
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor
 
 from reinit_bench.core.provenance import COMPILED
+from reinit_bench.kernels.choice import choice_here, obstacle
 
 PANEL = 16
 """The functions need numbers of channels that are multiples of this: two vectors of the processor."""
 
 
+_used: frozenset[str] | None = None
+
+
 @functools.cache
 def library() -> ctypes.CDLL | None:
     """The compiled functions; None if there are none for this processor."""
-    if torch.backends.cpu.get_cpu_capability() != "AVX2" or platform.machine() not in ("x86_64", "AMD64"):
-        return None  # with AVX-512, torch's own use vectors of twice the length, which ours would not
-    try:
-        return ctypes.CDLL(str(COMPILED))
-    except OSError:
-        return None
+    return ctypes.CDLL(str(COMPILED)) if obstacle() is None else None
 
 
-def takes(x: Tensor, weight: Tensor) -> bool:
-    """Whether there is a library and these tensors can be handed to it: on the CPU, in fp32."""
+def use(kinds: Collection[str] | None) -> None:
+    """Compute these kinds of layers (of `choice.KINDS`) here from now on; None: those that were measured to be faster.
+
+    Since the two differ by rounding, a run calls this when it begins, and with what it began with when it resumes.
+    """
+    global _used
+    _used = None if kinds is None else frozenset(kinds)
+
+
+def used() -> list[str] | None:
+    """The kinds that are computed here; None if that is open, because no layer has asked since `use(None)`."""
+    return None if _used is None else sorted(_used)
+
+
+def takes(kind: str, x: Tensor, weight: Tensor) -> bool:
+    """Whether this kind of layer is computed here, and these tensors can be handed over: on the CPU, in fp32."""
     # A tensor of another type (a fake one, a wrapped one) has no memory to hand out.
     if type(x) is not Tensor or not x.is_cpu or x.dtype is not torch.float32 or weight.dtype is not torch.float32:
         return False
-    return library() is not None
+    if library() is None:
+        return False
+    if _used is None:
+        use(choice_here().kinds)
+        assert _used is not None
+    return kind in _used
 
 
 def call(name: str, *arguments: Tensor | float | None) -> None:

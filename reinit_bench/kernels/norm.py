@@ -64,9 +64,8 @@ def uses_triton(x: Tensor) -> bool:
 
 def uses_compiled(x: Tensor, weight: Tensor) -> bool:
     """Whether the compiled CPU functions compute the norm of `x`."""
-    if torch.compiler.is_compiling() or not norm_cpu.serves(x, weight):
-        return False
-    return _forced == "cpu" or (_forced == "auto" and x.numel() >= _MANY_VALUES)
+    wanted = _forced == "cpu" or (_forced == "auto" and x.numel() >= _MANY_VALUES)
+    return wanted and not torch.compiler.is_compiling() and norm_cpu.serves(x, weight)
 
 
 @functools.cache

@@ -7,16 +7,19 @@
 
 #include "vector.h"
 
-typedef int32_t mask __attribute__((vector_size(32)));
+typedef int32_t mask __attribute__((vector_size(4 * LANES)));
 
 #define RUN 1024 /* floats that are summed in single precision before they go into a double */
 
 INLINE vector all(float s) {
-    return (vector){s, s, s, s, s, s, s, s};
+    return s - (vector){0};
 }
 
 INLINE double total(vector v) {
-    return ((double)v[0] + v[1]) + ((double)v[2] + v[3]) + (((double)v[4] + v[5]) + ((double)v[6] + v[7]));
+    double sum = ((double)v[0] + v[1]) + ((double)v[2] + v[3]);
+    for (int i = 4; i < LANES; i += 4)
+        sum += ((double)v[i] + v[i + 1]) + ((double)v[i + 2] + v[i + 3]);
+    return sum;
 }
 
 /* The mean of (x - shift), or of its square. */

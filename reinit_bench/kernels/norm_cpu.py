@@ -19,7 +19,7 @@ def serves(x: Tensor, weight: Tensor) -> bool:
     """Whether the norm of `x`, (n, C, H, W), is computed here."""
     if x.dim() != 4 or x.shape[1] % PANEL or not x.is_contiguous(memory_format=torch.channels_last):
         return False
-    return x.numel() > 0 and takes(x, weight)
+    return x.numel() > 0 and takes("norm", x, weight)
 
 
 def group_norm(x: Tensor, weight: Tensor, bias: Tensor, epsilon: float, relu: bool) -> Tensor:

@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 
+from reinit_bench.kernels import choice, library
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.store.store import RunFolder
 from reinit_bench.training.background import BackgroundWriter, snapshot
@@ -32,7 +33,7 @@ class Recorder:
         self.optimizer: dict[str, Any] | None = None
         """The optimizer's state at the end of the last round."""
         self.problems: list[str] = []
-        """One message for each checkpoint that could not be read."""
+        """One message for each checkpoint that could not be read, and one if the run cannot go on as it began."""
         self._writer = BackgroundWriter()
         self._seconds_before = 0.0
         self._started = time.perf_counter()
@@ -52,8 +53,8 @@ class Recorder:
 
         The clock starts here: what came before does not count towards the run's time.
 
-        Also sets the number of threads that the run began with: on the CPU it decides the order of summation, and thus
-        the last bits of every result.
+        Also sets what decides the last bits of every result on the CPU, as the run began: the number of threads, which
+        is the order of summation, and which layers are computed by the functions in C.
         """
         self._started = time.perf_counter()
         checkpoint, self.problems = latest_checkpoint(self.folder.path, device)
@@ -64,7 +65,18 @@ class Recorder:
         self.optimizer = checkpoint["last_optimizer"]
         self._seconds_before = checkpoint["seconds"]
         torch.set_num_threads(checkpoint["threads"])
+        self._use_layers(checkpoint["compiled_layers"] if "compiled_layers" in checkpoint else _by_processor())
         return RoundState(**checkpoint["round"])
+
+    def _use_layers(self, compiled: list[str] | None) -> None:
+        reason = choice.obstacle() if compiled else None
+        if reason is not None:
+            self.problems.append(
+                f"this run began with compiled layers ({', '.join(compiled or ())}), and goes on with torch's, which "
+                f"are equal up to rounding: {reason}"
+            )
+            compiled = []
+        library.use(compiled)
 
     def save(self, net: BlockNet, state: RoundState) -> None:
         """Write a checkpoint and then the curve up to that point, both in the background.
@@ -81,6 +93,7 @@ class Recorder:
                 "last_optimizer": self.optimizer,
                 "seconds": self.seconds,
                 "threads": torch.get_num_threads(),
+                "compiled_layers": library.used(),
             }
         )
 
@@ -125,3 +138,9 @@ class Recorder:
         self.wait()
         with self.folder.fence():
             self.folder.tidy()
+
+
+def _by_processor() -> list[str]:
+    """The compiled layers of a run from before checkpoints named them: all, with AVX2 and without AVX512."""
+    has_avx2 = torch.backends.cpu.get_cpu_capability() == "AVX2" and choice.obstacle() is None
+    return list(choice.KINDS) if has_avx2 else []

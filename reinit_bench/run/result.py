@@ -12,6 +12,7 @@ import torch
 
 from reinit_bench.core.config import Execution
 from reinit_bench.core.provenance import git_commit, versions
+from reinit_bench.kernels import library
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.run.components import Assembly
 from reinit_bench.training.evaluate import evaluate
@@ -50,6 +51,7 @@ def run_result(
         "attempts": attempts,
         "weights_sha256": weights_sha256(run.net),
         "device": device_name(run.components.device),
+        "compiled_layers": library.used(),
         "study": execution.study,
         "versions": versions(),
         "git_commit": git_commit(),

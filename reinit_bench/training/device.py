@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
 
 import torch
 
+from reinit_bench.core.machine import keep_freed_memory
 from reinit_bench.core.settings import ConfigError
-
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
-_LARGEST = 2**30
+from reinit_bench.kernels import library
 
 
 def choose_device(name: str) -> torch.device:
@@ -31,8 +29,10 @@ def choose_device(name: str) -> torch.device:
 def set_up_arithmetic(device: torch.device) -> None:
     """Make results repeatable on this machine, so that a resumed run ends bit-equal to an uncut one.
 
-    fp32 means fp32: no TF32. On a GPU, cuDNN and cuBLAS are restricted to deterministic algorithms.
+    fp32 means fp32: no TF32. On a GPU, cuDNN and cuBLAS are restricted to deterministic algorithms. What an earlier run
+    of this process has chosen of the compiled layers is forgotten.
     """
+    library.use(None)
     torch.set_float32_matmul_precision("highest")
     if device.type != "cuda":
         keep_freed_memory()
@@ -59,20 +59,6 @@ def one_thread() -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
-
-
-def keep_freed_memory() -> None:
-    """Let glibc keep freed memory for the next step instead of returning it to the system.
-
-    A step allocates the same activations again and again; each of more than a few MB would be mapped and faulted in
-    every time, which costs a third of a step's time on a CPU. Without glibc, nothing happens.
-    """
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (OSError, AttributeError, TypeError):
-        return
-    mallopt(_M_MMAP_THRESHOLD, _LARGEST)
-    mallopt(_M_TRIM_THRESHOLD, _LARGEST)
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[None]:
