@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from reinit_bench.core.machine import gpu_workers
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.models.blocknet import Dropout
 from reinit_bench.training import replay
@@ -168,6 +169,7 @@ def memory_explained(device: torch.device, shape: tuple[int, ...], precision: st
         remedies = [f"trainer.micro_batch={max(1, at_once // 2)}"] if at_once > 1 else []
         remedies += ["a smaller image_size"] if len(shape) == 3 else []
         remedies += ["precision=bf16"] if precision == "fp32" else []
+        remedies += ["fewer hydra.launcher.workers_per_gpu"] if gpu_workers() > 1 else []
         examples = "example" if at_once == 1 else "examples"
         raise OutOfMemory(
             f"{where} does not have enough memory for {at_once} {examples} of {size} at once in {precision}; try "
