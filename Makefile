@@ -83,8 +83,9 @@ bench: setup ## Measure speed on the CPU beside plain baselines (under 10 minute
 	$(BIN)/python benchmarks/augment.py --pairs 2
 	@$(BIN)/python benchmarks/latest.py
 
-bench-gpu: setup ## Measure speed on a GPU beside plain baselines
+bench-gpu: setup ## Measure speed on a GPU: steps beside plain baselines, small runs several at once
 	@$(BIN)/python benchmarks/gpu_step.py
+	@$(BIN)/python benchmarks/gpu_runs.py
 
 clean: ## Remove the environment and caches; results stay
 	rm -rf $(VENV) .venv-prepare .pytest_cache .mypy_cache .ruff_cache build dist

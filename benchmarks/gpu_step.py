@@ -11,6 +11,7 @@ Each variant takes the same steps (forward, backward, SGD with momentum) on batc
 - compiled: ours as experiments run it (`compile=auto`): inductor, with inductor's norm.
 - compiled+triton: inductor around our Triton norm.
 - graph: compiled, replayed as CUDA graphs.
+- replayed: not compiled, replayed as one CUDA graph (`compile=graph`).
 
 Every variant is timed in `--pairs` turns and medians are quoted, with the time that the first step took. Flops are
 counted by torch (forward and backward); `bandwidth` is the share of the GPU's that the activations of convolutions and
@@ -77,6 +78,7 @@ def variants(net: BlockNet, batch: int) -> dict[str, tuple[str, bool, Callable[[
         "compiled": ("auto", True, lambda: of(net, "inductor")),
         "compiled+triton": ("triton", True, lambda: of(net, "inductor")),
         "graph": ("auto", True, lambda: (net, Graphed(net, batch))),
+        "replayed": ("auto", True, lambda: of(net, "graph" if torch.cuda.is_available() else None)),
     }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import shutil
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
@@ -13,6 +12,7 @@ from pathlib import Path
 
 import reinit_bench
 from reinit_bench.core.conf_dir import conf_dir
+from reinit_bench.core.machine import mps_runs, said
 from reinit_bench.kernels.choice import MARGIN, Choice, choice_here
 
 PACKAGES = ("torch", "hydra-core", "submitit", "wandb", "numpy", "pandas", "scikit-learn")
@@ -33,7 +33,10 @@ def findings(results_dir: Path) -> Iterator[Finding]:
     yield Finding(True, "python", platform.python_version())
     for name in PACKAGES:
         yield _package(name)
-    yield _gpu()
+    gpu = _gpu()
+    yield gpu
+    if gpu.fine:
+        yield _shared_gpu()
     yield _compiled()
     yield _slurm()
     yield _wandb()
@@ -49,10 +52,19 @@ def _package(name: str) -> Finding:
 
 
 def _gpu() -> Finding:
-    answer = _output("nvidia-smi", "--query-gpu=name,memory.total", "--format=csv,noheader")
+    answer = said("nvidia-smi", "--query-gpu=name,memory.total,compute_mode", "--format=csv,noheader")
     if not answer:
         return Finding(False, "GPU", "none found; runs use the CPU (device=auto)")
     return Finding(True, "GPU", "; ".join(answer.splitlines()))
+
+
+def _shared_gpu() -> Finding:
+    if mps_runs():
+        return Finding(
+            True, "MPS", "running: several workers on a GPU (hydra.launcher.workers_per_gpu) compute at once"
+        )
+    text = "not running: several workers on a GPU take turns, or are refused in mode Exclusive_Process"
+    return Finding(False, "MPS", f"{text}; nvidia-cuda-mps-control -d starts it")
 
 
 def _compiled() -> Finding:
@@ -73,7 +85,7 @@ def _layer(choice: Choice, kind: str) -> str:
 def _slurm() -> Finding:
     if shutil.which("sbatch") is None:
         return Finding(False, "SLURM", "no sbatch on this machine; sweeps run here (hydra/launcher=local)")
-    nodes = _output("sinfo", "--noheader", "--format=%D nodes %P")
+    nodes = said("sinfo", "--noheader", "--format=%D nodes %P")
     if not nodes:
         return Finding(False, "SLURM", "sbatch is installed, but sinfo gets no answer from the controller")
     return Finding(True, "SLURM", "; ".join(nodes.splitlines()))
@@ -108,13 +120,3 @@ def _datasets() -> Finding:
     text = "; ".join(f"{state}: {', '.join(names)}" for state, names in sorted(states.items()))
     fine = set(states) == {"ready"}
     return Finding(fine, "datasets", text if fine else f"{text} (reinit-bench prepare dataset=NAME)")
-
-
-def _output(*words: str) -> str:
-    """What a command prints; empty if it is missing, fails or hangs."""
-    if shutil.which(words[0]) is None:
-        return ""
-    try:
-        return subprocess.run(words, capture_output=True, text=True, check=True, timeout=10).stdout.strip()
-    except (OSError, subprocess.SubprocessError):
-        return ""

@@ -210,8 +210,9 @@ class Execution:
 
     results_dir: Path = Path("results")
     device: str = setting("auto", choices=("auto", "cpu", "cuda"))
-    compile: str = setting("auto", choices=("auto", "none", "inductor", "aot_eager", "eager"))
-    """What compiles the step: auto is inductor on a GPU, none on the CPU; the last two are for debugging."""
+    compile: str = setting("auto", choices=("auto", "none", "inductor", "graph", "aot_eager", "eager"))
+    """What makes the step fast: auto is inductor on a GPU, none on the CPU; graph compiles nothing and replays the step
+    as a CUDA graph, for small networks; the last two are for debugging."""
     logger: Mapping[str, Any] = field(default_factory=lambda: {"name": "none"})
     study: str | None = None
     diagnostics: bool = True

@@ -1,4 +1,4 @@
-"""What this machine has: its cores, its processor, its GPUs and its memory, without importing torch."""
+"""What this machine has, found without importing torch: cores, processor, GPUs, memory; and this process's share."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
@@ -14,6 +16,8 @@ _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _LARGEST = 2**30
 
 _OF_THE_MODEL = {"vendor_id", "cpu family", "model", "model name", "stepping", "cache size", "flags", "Features"}
+
+_gpu_workers = 1
 
 
 def cores() -> int:
@@ -42,12 +46,7 @@ def visible_gpus() -> list[str]:
         numbers = [number.strip() for number in chosen.split(",")]
         # As CUDA reads it: what follows the first invalid one (-1, NoDevFiles) does not count.
         return list(takewhile(re.compile(r"\d+|(GPU|MIG)-\S+").fullmatch, numbers))
-    if shutil.which("nvidia-smi") is None:
-        return []
-    try:
-        listed = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, check=True, timeout=30).stdout
-    except (OSError, subprocess.SubprocessError):
-        return []
+    listed = said("nvidia-smi", "-L") or ""
     return [str(number) for number, line in enumerate(filter(None, listed.splitlines())) if line.startswith("GPU")]
 
 
@@ -63,3 +62,57 @@ def keep_freed_memory() -> None:
         return
     mallopt(_M_MMAP_THRESHOLD, _LARGEST)
     mallopt(_M_TRIM_THRESHOLD, _LARGEST)
+
+
+@dataclass(frozen=True)
+class GpuState:
+    """What nvidia-smi says of a GPU.
+
+    Attributes:
+        gpu: its id, as in `visible_gpus`.
+        mode: its compute mode, e.g. Default or Exclusive_Process.
+        free_gib: memory that is free; None: not said.
+    """
+
+    gpu: str
+    mode: str
+    free_gib: float | None
+
+
+def gpu_states(gpus: Sequence[str]) -> list[GpuState]:
+    """The states of these GPUs, as far as nvidia-smi tells them; nothing is known of a part of one (MIG)."""
+    query = "--query-gpu=index,uuid,compute_mode,memory.free"
+    found = []
+    for line in (said("nvidia-smi", query, "--format=csv,noheader,nounits") or "").splitlines():
+        index, uuid, mode, free = ([word.strip() for word in line.split(",")] + [""] * 4)[:4]
+        gpu = next((gpu for gpu in gpus if gpu == index or (gpu.startswith("GPU-") and uuid.startswith(gpu))), None)
+        if gpu is not None:
+            found.append(GpuState(gpu, mode, float(free) / 1024 if free.isdigit() else None))
+    return found
+
+
+def mps_runs() -> bool:
+    """Whether CUDA's Multi-Process Service answers: then the kernels of several processes run on a GPU at once."""
+    answer = said("nvidia-cuda-mps-control", given="get_server_list\n")
+    return answer is not None and "cannot find" not in answer.lower()
+
+
+def share_gpu(workers: int) -> None:
+    """Note that so many processes of a sweep, this one included, use this process's GPU."""
+    global _gpu_workers
+    _gpu_workers = workers
+
+
+def gpu_workers() -> int:
+    """How many processes of a sweep use this process's GPU."""
+    return _gpu_workers
+
+
+def said(*words: str, given: str | None = None) -> str | None:
+    """What a command prints, `given` that on its standard input; None if it is missing, fails or hangs."""
+    if shutil.which(words[0]) is None:
+        return None
+    try:
+        return subprocess.run(words, input=given, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return None

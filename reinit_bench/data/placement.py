@@ -12,10 +12,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from reinit_bench.core.machine import gpu_workers
 from reinit_bench.data.source import Examples
 
 RESIDENT_SHARE = 0.3
-"""Share of a GPU's free memory that data may take; the rest is for the network and its activations."""
+"""Share of a GPU's free memory that data may take; the rest is for the network and its activations.
+
+Processes that share a GPU each keep data of their own, and divide this among them."""
 
 
 @dataclass(frozen=True)
@@ -90,4 +93,4 @@ def fits(examples: Sequence[Examples | None], device: torch.device) -> bool:
     if device.type != "cuda":
         return False
     free, _ = torch.cuda.mem_get_info(device)
-    return sum(split.inputs.nbytes for split in examples if split is not None) <= RESIDENT_SHARE * free
+    return sum(split.inputs.nbytes for split in examples if split is not None) <= RESIDENT_SHARE * free / gpu_workers()

@@ -49,6 +49,11 @@ class Lambda(nn.Module):
         self.std.fill_(1.0)
         self._look()
 
+    @property
+    def is_identity(self) -> bool:
+        """Whether it puts out what comes in."""
+        return self._is_identity
+
     def _look(self) -> None:
         self._is_identity = bool(self.mean == 0) and bool(self.std == 1)
 
@@ -71,6 +76,7 @@ class Dropout(nn.Module):
         generator: what masks are drawn from; None: torch's default generator.
         part: if a minibatch goes through the network in parts, the part's first example and the minibatch's number of
             examples: one mask is drawn for the whole minibatch, at its first part. None: it goes through whole.
+        drawn: masks that were drawn before, one for each call; None: they are drawn when they are needed.
     """
 
     def __init__(self, rate: float) -> None:
@@ -78,6 +84,7 @@ class Dropout(nn.Module):
         self.rate = rate
         self.generator: torch.Generator | None = None
         self.part: tuple[int, int] | None = None
+        self.drawn: Iterator[Tensor] | None = None
         self._whole = torch.empty(0)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -88,6 +95,8 @@ class Dropout(nn.Module):
 
     def mask(self, x: Tensor, keep: float) -> Tensor:
         """Ones with probability `keep`, else zeros, in the shape of `x`."""
+        if self.drawn is not None:
+            return next(self.drawn)
         if self.part is None:
             return torch.empty_like(x).bernoulli_(keep, generator=self.generator)
         start, count = self.part
@@ -97,6 +106,10 @@ class Dropout(nn.Module):
             self._whole = torch.empty((count, *x.shape[1:]), dtype=x.dtype, device=x.device, memory_format=layout)
             self._whole.bernoulli_(keep, generator=self.generator)
         return self._whole[start : start + len(x)]
+
+    def draw(self, mask: Tensor) -> None:
+        """Fill `mask` with what the next call of `mask` would return."""
+        mask.bernoulli_(1.0 - self.rate, generator=self.generator)
 
 
 class BlockNet(nn.Module):

@@ -4,15 +4,15 @@ The model: a round converges after 100 epochs or at its step limit (without vali
 takes all its steps); a step costs three forward passes of the batch (SAM's six) and an overhead. On a GPU: 60 TFLOP/s
 (ResNet50's published training rate on an A100 in mixed precision), 3 ms a step. In a process on a CPU core: 60 GFLOP/s
 and, for each block, 1 ms (0.5 ms in a perceptron), which fit the processor time of parts of `study=table1`, `demo` and
-`digits` on one machine (docs/explanation/scale.md). It is meant for packing runs and for deciding whether to start,
-not for reporting.
+`digits` on one machine (docs/explanation/scale.md). Runs that share a GPU take turns at its arithmetic; one's overhead
+passes while others compute. It is meant for packing runs and for deciding whether to start, not for reporting.
 """
 
 from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +35,13 @@ EXAMPLES = 10_000
 """Assumed for a dataset that states none."""
 
 _Setting = tuple[Any, ...]
+Sharing = Callable[[Experiment], int]
+"""How many runs share a GPU while this one trains."""
+
+
+def alone(experiment: Experiment) -> int:
+    """Each run has a GPU to itself."""
+    return 1
 
 
 @dataclass(frozen=True)
@@ -69,16 +76,23 @@ class Rates:
         measured = {key: seconds[key] / count for key, count in steps.items() if count}
         return cls(measured, {key: sum(counts) / len(counts) for key, counts in per_run.items()})
 
-    def seconds(self, experiment: Experiment, on: str = GPU, side_by_side: int = 1) -> float:
-        """The expected seconds of a run on one GPU, or in one process on a CPU; its share if several train together."""
+    def seconds(self, experiment: Experiment, on: str = GPU, side_by_side: int = 1, sharing: int = 1) -> float:
+        """The expected seconds of a run in one process, on a GPU or CPU; its share if several train together.
+
+        Args:
+            side_by_side: how many runs the process trains at once.
+            sharing: how many processes use the GPU. A measured step time is taken as it was measured.
+        """
         steps = self.steps.get(_length_setting(experiment), modelled_steps(experiment))
         start = 0.0 if self.is_measured(experiment, on, side_by_side) else START_SECONDS[on] / side_by_side
-        return start + steps * self.seconds_of_a_step(experiment, on, side_by_side)
+        return start + steps * self.seconds_of_a_step(experiment, on, side_by_side, sharing)
 
-    def seconds_of_a_step(self, experiment: Experiment, on: str = GPU, side_by_side: int = 1) -> float:
+    def seconds_of_a_step(
+        self, experiment: Experiment, on: str = GPU, side_by_side: int = 1, sharing: int = 1
+    ) -> float:
         """The expected time of one training step; a measured one has its share of everything that its run did."""
         step = self.step_seconds.get(_step_setting(experiment, on, side_by_side))
-        return modelled_step_seconds(experiment, on, side_by_side) if step is None else step
+        return modelled_step_seconds(experiment, on, side_by_side, sharing) if step is None else step
 
     def is_measured(self, experiment: Experiment, on: str = GPU, side_by_side: int = 1) -> bool:
         """Whether the step time is known from a finished run that trained alone, or with others, as this one will."""
@@ -112,14 +126,20 @@ def first_round_steps(experiment: Experiment, limit: float) -> float:
     return min(limit, EPOCHS_OF_A_ROUND * max(1.0, examples * (1 - held_out) / trainer.batch_size))
 
 
-def modelled_step_seconds(experiment: Experiment, on: str, side_by_side: int = 1) -> float:
+def modelled_step_seconds(experiment: Experiment, on: str, side_by_side: int = 1, sharing: int = 1) -> float:
     """Seconds of one training step, from the model alone; runs that train together share the overhead."""
+    arithmetic = arithmetic_seconds(experiment, on)
+    step = overhead_seconds(experiment, on) / side_by_side + arithmetic
+    return max(step, sharing * arithmetic) if on == GPU else step
+
+
+def arithmetic_seconds(experiment: Experiment, on: str) -> float:
+    """The part of a step for which the device computes."""
     stated = experiment.model.get("_giga_macs_")
     macs = (GIGA_MACS if stated is None else float(stated)) * 1e9
     macs *= ((experiment.image_size or 224) / 224) ** 2 * float(experiment.model.get("width") or 1.0) ** 2
     passes = 2 if experiment.trainer.optimizer == "sam" else 1
-    flops = passes * experiment.trainer.batch_size * 3 * 2 * macs
-    return overhead_seconds(experiment, on) / side_by_side + flops / FLOPS_PER_SECOND[on]
+    return passes * experiment.trainer.batch_size * 3 * 2 * macs / FLOPS_PER_SECOND[on]
 
 
 def overhead_seconds(experiment: Experiment, on: str) -> float:
@@ -178,7 +198,11 @@ class Cost:
 
 
 def cost_of(
-    jobs: Iterable[Sequence[tuple[Experiment, str]]], rates: Rates, auto: str = GPU, processes: int = 1
+    jobs: Iterable[Sequence[tuple[Experiment, str]]],
+    rates: Rates,
+    auto: str = GPU,
+    processes: int = 1,
+    sharing: Sharing = alone,
 ) -> Cost:
     """The expected time of these jobs, each of runs that train side by side.
 
@@ -186,6 +210,7 @@ def cost_of(
         jobs: in order; each run with its `device` field.
         auto: what runs with `device=auto` will use.
         processes: how many work at once, each taking the next job when it has ended one.
+        sharing: how many of them share a GPU.
     """
     hours: defaultdict[str, float] = defaultdict(float)
     busy_until = [0.0] * processes
@@ -194,8 +219,9 @@ def cost_of(
         ends = busy_until[0]
         for experiment, device in job:
             on = place_of(device, auto)
-            seconds = rates.seconds(experiment, on, len(job))
-            hours[on] += seconds / 3600
+            together = sharing(experiment) if on == GPU else 1
+            seconds = rates.seconds(experiment, on, len(job), together)
+            hours[on] += seconds / together / 3600
             ends += seconds / 3600
             measured += rates.is_measured(experiment, on, len(job))
             count += 1

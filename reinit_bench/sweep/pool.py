@@ -20,6 +20,7 @@ from typing import Any, cast
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.lease import record_death
 from reinit_bench.store.store import Store
+from reinit_bench.sweep.gpu_sharing import check_shareable
 from reinit_bench.sweep.jobs import Job, execution_of, jobs_of
 from reinit_bench.sweep.plan import PlannedRun
 from reinit_bench.sweep.worker import work
@@ -71,15 +72,25 @@ class Pool:
 
     def __init__(self, workers: int, threads: int | None, gpus: Sequence[str] = ()) -> None:
         self.count, self.threads, self.gpus = workers, threads, list(gpus)
+        self.gpu_workers = 1
+        """How many workers share a GPU."""
         self.stopping = False
         self._workers: list[_Worker] = []
         self._crashes: dict[str, int] = {}
 
     def run(self, runs: Sequence[PlannedRun], notify: Notify) -> Outcome:
-        """Run all of `runs`; returns when all have ended or, after an interrupt, when all have written a checkpoint."""
+        """Run all of `runs`; returns when all have ended or, after an interrupt, when all have written a checkpoint.
+
+        Raises:
+            ConfigError: several workers are to share a GPU that takes only one process.
+            PoolError: a worker cannot start.
+        """
         waiting, outcome = deque(jobs_of(runs)), Outcome()
+        count = min(self.count, len(waiting))
+        self.gpu_workers = -(-count // len(self.gpus)) if self.gpus else 1
+        check_shareable(self.gpus, self.gpu_workers)
         with self._forwarding_signals():
-            for number in range(min(self.count, len(waiting))):
+            for number in range(count):
                 self._start(self.gpus[number % len(self.gpus)] if self.gpus else None)
             while self._workers:
                 for ready in wait([worker.connection for worker in self._workers]):
@@ -91,7 +102,9 @@ class Pool:
     def _start(self, gpu: str | None) -> None:
         context = multiprocessing.get_context("spawn")
         ours, theirs = context.Pipe()
-        process = context.Process(target=work, args=(theirs, self.threads, gpu), name="reinit-bench worker")
+        process = context.Process(
+            target=work, args=(theirs, self.threads, gpu, self.gpu_workers), name="reinit-bench worker"
+        )
         # No signal may kill a worker before its handlers are in place: the pool receives them too and sends SIGTERM.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:

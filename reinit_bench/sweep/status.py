@@ -14,7 +14,7 @@ from rich.table import Table
 from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.store import Store
-from reinit_bench.sweep.cost import GPU, NAMES, Cost, Rates, cost_of, rounded
+from reinit_bench.sweep.cost import GPU, NAMES, Cost, Rates, Sharing, alone, cost_of, rounded
 from reinit_bench.sweep.grouping import grouped
 from reinit_bench.sweep.jobs import execution_of, jobs_of
 from reinit_bench.sweep.plan import STATES, Plan, PlannedRun, state_of
@@ -23,11 +23,11 @@ from reinit_bench.sweep.slurm.queue import active_tasks
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C loader is ten times as fast, if available
 
 
-def plan_table(plan: Plan, title: str, rates: Rates | None = None, auto: str = GPU) -> Table:
+def plan_table(plan: Plan, title: str, rates: Rates | None = None, auto: str = GPU, sharing: Sharing = alone) -> Table:
     """Counts by state for each dataset, model and conditions, and their sums; with `rates` also the GPU- or CPU-hours.
 
     Args:
-        auto: what runs with `device=auto` will use (`cost.cost_of`).
+        auto, sharing: what runs with `device=auto` will use, and how many share a GPU (`cost.cost_of`).
     """
     noun = "run" if len(plan.runs) == 1 else "runs"
     table = Table(title=f"{title}: {len(plan.runs):,} {noun}", title_justify="left")
@@ -35,33 +35,42 @@ def plan_table(plan: Plan, title: str, rates: Rates | None = None, auto: str = G
     for name in names:
         table.add_column(name)
     shown = [state for state in STATES if plan.counts[state]]
-    kinds = list(cost_left(plan.runs, rates, auto).hours) if rates else []
+    kinds = list(cost_left(plan.runs, rates, auto, sharing=sharing).hours) if rates else []
     hours = f"{NAMES[kinds[0]] if len(kinds) == 1 else 'hours'} left"
     for column in (*shown, "all", *([hours] if rates else [])):
         table.add_column(column, justify="right")
     for key, runs in groups.items():
-        table.add_row(*key, *_cells(runs, shown, rates, auto))
+        table.add_row(*key, *_cells(runs, shown, rates, auto, sharing))
     table.add_section()
-    table.add_row("all", *[""] * (len(names) - 1), *_cells(plan.runs, shown, rates, auto))
+    table.add_row("all", *[""] * (len(names) - 1), *_cells(plan.runs, shown, rates, auto, sharing))
     return table
 
 
-def _cells(runs: Sequence[PlannedRun], shown: Sequence[str], rates: Rates | None, auto: str) -> list[str]:
+def _cells(
+    runs: Sequence[PlannedRun], shown: Sequence[str], rates: Rates | None, auto: str, sharing: Sharing
+) -> list[str]:
     counts = Counter(run.state for run in runs)
     cells = [f"{counts[state]:,}" if counts[state] else "" for state in shown]
-    hours = [rounded(sum(cost_left(runs, rates, auto).hours.values()))] if rates else []
+    hours = [rounded(sum(cost_left(runs, rates, auto, sharing=sharing).hours.values()))] if rates else []
     return [*cells, f"{len(runs):,}", *hours]
 
 
-def cost_left(runs: Iterable[PlannedRun], rates: Rates, auto: str = GPU, processes: int = 1) -> Cost:
+def cost_left(
+    runs: Iterable[PlannedRun], rates: Rates, auto: str = GPU, processes: int = 1, sharing: Sharing = alone
+) -> Cost:
     """The expected time of the runs that are not done, each counted from its beginning; arguments as in `cost_of`."""
     jobs = jobs_of(run for run in runs if run.state != "done")
-    return cost_of(
-        ([(run.experiment, execution_of(run).device) for run in job] for job in jobs), rates, auto, processes
-    )
+    timed = ([(run.experiment, execution_of(run).device) for run in job] for job in jobs)
+    return cost_of(timed, rates, auto, processes, sharing)
 
 
-def plan_json(plan: Plan, rates: Rates | None = None, auto: str = GPU, processes: int | None = None) -> str:
+def plan_json(
+    plan: Plan,
+    rates: Rates | None = None,
+    auto: str = GPU,
+    processes: int | None = None,
+    sharing: Sharing = alone,
+) -> str:
     """The plan as JSON: counts, in all and by group, and each run with its id, title, state and error.
 
     With `rates` also the hours that are left; with `processes` also how long these take together.
@@ -71,11 +80,11 @@ def plan_json(plan: Plan, rates: Rates | None = None, auto: str = GPU, processes
     for key, members in members_of.items():
         counts = Counter(run.state for run in members)
         states = {state: counts[state] for state in STATES}
-        hours = {"hours_left": cost_left(members, rates, auto).hours} if rates else {}
+        hours = {"hours_left": cost_left(members, rates, auto, sharing=sharing).hours} if rates else {}
         groups.append({**dict(zip(names, key, strict=True)), **states, **hours})
     whole: dict[str, Any] = {"runs": len(plan.runs), "states": plan.counts, "waiting": plan.waiting}
     if rates:
-        cost = cost_left(plan.runs, rates, auto, processes or 1)
+        cost = cost_left(plan.runs, rates, auto, processes or 1, sharing)
         whole |= {"hours_left": cost.hours, "runs_with_measured_step_time": cost.measured}
         whole |= {"wall_hours_left": cost.wall_hours} if processes else {}
     return json.dumps({**whole, "groups": groups, "each": [_run_json(run) for run in plan.runs]}, indent=1)

@@ -18,6 +18,7 @@ from dataclasses import asdict
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from reinit_bench.core.machine import share_gpu
 from reinit_bench.training.observer import EpochEnd, Observer, RoundEnd, RunStart
 
 if TYPE_CHECKING:
@@ -74,11 +75,17 @@ class TaskCache:
         return self._task
 
 
-def work(connection: Connection, threads: int | None, gpu: str | None) -> None:
+def work(connection: Connection, threads: int | None, gpu: str | None, gpu_workers: int = 1) -> None:
     """Do the jobs that arrive on `connection` until None does; the body of a worker process.
 
     Sends "ready" before it takes a job, and "done", "failed", "interrupted" or "held" for each run when it has ended.
+
+    Args:
+        threads: CPU threads; None: torch's default.
+        gpu: the id of the GPU that it uses; None: whatever torch finds.
+        gpu_workers: how many workers share that GPU.
     """
+    share_gpu(gpu_workers)
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     sys.path.append(os.getcwd())  # a user's own method or model may be in the working directory

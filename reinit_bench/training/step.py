@@ -1,8 +1,9 @@
-"""Forward and backward pass over one minibatch: whole or in parts, eager or compiled.
+"""Forward and backward pass over one minibatch: whole or in parts, eager, compiled or replayed.
 
 There is one compiled function per process. What it has compiled for one network serves every network of the same
 architecture, shapes and precision, since weights and lambdas are its inputs: new rounds, reinitializations, filled
-lambdas and further runs compile nothing. Batches of another size (an epoch's last) run eagerly.
+lambdas and further runs compile nothing. Batches of another size (an epoch's last) run eagerly. A replayed step is
+recorded anew in each round, see `replay`.
 """
 
 from __future__ import annotations
@@ -16,11 +17,16 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from reinit_bench.core.machine import gpu_workers
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.models.blocknet import Dropout
+from reinit_bench.training import replay
 from reinit_bench.training.device import autocast
 
 Forward = Callable[[nn.Module, Tensor, Tensor, str], tuple[Tensor, Tensor]]
+
+GRAPH = "graph"
+"""The setting of `compile` that replays steps as CUDA graphs."""
 
 _VARIANTS = 64
 """How many variants (network, shape, precision) a process may compile; torch's own limit is 8, then it gives up."""
@@ -39,7 +45,8 @@ class TrainingStep:
         micro_batch: examples that go through the network at once; the gradients of the parts are summed. This is exact
             up to rounding, since there are no batch statistics and dropout draws one mask for the whole minibatch.
             None: all of them.
-        backend: what compiles the forward pass; None: nothing does.
+        backend: what compiles the forward pass; `graph`: whole minibatches are replayed (`replay`), and nothing is
+            compiled; None: nothing is compiled.
     """
 
     def __init__(
@@ -53,7 +60,8 @@ class TrainingStep:
         self.net, self.precision, self.micro_batch = net, precision, micro_batch
         self.dropouts = [module for module in net.modules() if isinstance(module, Dropout) and module.rate > 0]
         self._full = min(batch_size, micro_batch or batch_size)
-        self._compiled = None if backend is None else compiled_forward(backend)
+        self._compiled = None if backend in (None, GRAPH) else compiled_forward(backend)
+        self._replayed = replay.ReplayedStep(net, self._gradients, replay.CudaStepRecorder) if backend == GRAPH else None
 
     def __call__(self, inputs: Tensor, labels: Tensor, targets: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Add to the parameters' gradients; returns the loss and the number of correct answers, both on the device.
@@ -66,9 +74,9 @@ class TrainingStep:
         count = len(labels)
         size = self.micro_batch or count
         if size >= count:
-            loss, logits = self._forward(inputs, targets)
-            loss.backward()
-            return loss.detach(), _right(logits, labels)
+            if self._replayed is not None and count == self._full:
+                return self._replayed(inputs, labels, targets)
+            return self._gradients(inputs, labels, targets)
         loss, right = torch.zeros((), device=labels.device), torch.zeros((), dtype=torch.int64, device=labels.device)
         for start in range(0, count, size):
             for dropout in self.dropouts:
@@ -82,6 +90,12 @@ class TrainingStep:
         for dropout in self.dropouts:
             dropout.part = None
         return loss, right
+
+    def _gradients(self, inputs: Tensor, labels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+        """A step with all examples at once."""
+        loss, logits = self._forward(inputs, targets)
+        loss.backward()
+        return loss.detach(), _right(logits, labels)
 
     def _forward(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         if self._compiled is None or len(targets) != self._full:
@@ -122,8 +136,12 @@ def compiled_forward(backend: str) -> Forward:
 def backend_of(compile_: str, device: torch.device) -> str | None:
     """The backend for this setting of `compile`: with auto, inductor on a GPU and nothing on the CPU.
 
-    On the CPU, compiling was measured to gain nothing and to cost 9 to 15 seconds.
+    On the CPU, compiling was measured to gain nothing and to cost 9 to 15 seconds. There is nothing to replay there: a
+    warning says so.
     """
+    if compile_ == GRAPH and device.type != "cuda":
+        warnings.warn("compile=graph is for GPUs; on the CPU it is compile=none", stacklevel=2)
+        return None
     if compile_ == "auto":
         return "inductor" if device.type == "cuda" else None
     return None if compile_ == "none" else compile_
@@ -151,6 +169,7 @@ def memory_explained(device: torch.device, shape: tuple[int, ...], precision: st
         remedies = [f"trainer.micro_batch={max(1, at_once // 2)}"] if at_once > 1 else []
         remedies += ["a smaller image_size"] if len(shape) == 3 else []
         remedies += ["precision=bf16"] if precision == "fp32" else []
+        remedies += ["fewer hydra.launcher.workers_per_gpu"] if gpu_workers() > 1 else []
         examples = "example" if at_once == 1 else "examples"
         raise OutOfMemory(
             f"{where} does not have enough memory for {at_once} {examples} of {size} at once in {precision}; try "

@@ -244,6 +244,11 @@ def test_each_class_of_resources_is_an_array(cluster: SimulatedCluster, configs:
     assert by_size == {2, 4}
 
 
+def test_a_task_is_told_how_many_share_a_gpu(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:
+    submit(configs, workers_per_gpu="auto", cpus=6)
+    assert [(batch.workers, batch.workers_per_gpu) for batch in batches(cluster.results_dir)] == [(None, 6)]
+
+
 @pytest.mark.parametrize(
     ("fields", "line"),
     [

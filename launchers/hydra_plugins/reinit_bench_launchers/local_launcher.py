@@ -1,4 +1,4 @@
-"""The local launcher: runs a sweep on this machine in worker processes, one per GPU or per CPU core."""
+"""The local launcher: runs a sweep on this machine in worker processes, some per GPU or one per CPU core."""
 
 from __future__ import annotations
 
@@ -16,13 +16,20 @@ class LocalLauncher(Launcher):
     """A pool of worker processes (`reinit_bench.sweep.pool`).
 
     Args:
-        workers: how many processes; null: one per GPU, or one per CPU core.
+        workers: how many processes; null: workers_per_gpu for each GPU, or one per CPU core.
+        workers_per_gpu: how many processes share a GPU: a number, auto, or null for one; not with workers.
         threads: CPU threads of each; null: the cores divided among the workers.
         retry: which failed runs to run again: all, none, or kinds of error as `status` names them.
     """
 
-    def __init__(self, workers: int | None = None, threads: int | None = None, retry: Any = "all") -> None:
-        self.workers, self.threads, self.retry = workers, threads, retry
+    def __init__(
+        self,
+        workers: int | None = None,
+        workers_per_gpu: int | str | None = None,
+        threads: int | None = None,
+        retry: Any = "all",
+    ) -> None:
+        self.workers, self.workers_per_gpu, self.threads, self.retry = workers, workers_per_gpu, threads, retry
         self.hydra_context: HydraContext | None = None
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
@@ -35,7 +42,8 @@ class LocalLauncher(Launcher):
 
         assert self.hydra_context is not None
         composer = Composer(self.hydra_context.config_loader, config_name())
-        run_locally(list(composer.planned(job_overrides)), self.workers, self.threads, retry=self.retry)
+        planned = list(composer.planned(job_overrides))
+        run_locally(planned, self.workers, self.threads, retry=self.retry, workers_per_gpu=self.workers_per_gpu)
         return []
 
 
@@ -45,6 +53,7 @@ ConfigStore.instance().store(
     node={
         "_target_": "hydra_plugins.reinit_bench_launchers.local_launcher.LocalLauncher",
         "workers": None,
+        "workers_per_gpu": None,
         "threads": None,
         "retry": "all",
     },

@@ -10,6 +10,7 @@ import typer
 from reinit_bench.cli.commands._words import Words, plan_of, split_results_dir
 
 if TYPE_CHECKING:
+    from reinit_bench.sweep.cost import Sharing
     from reinit_bench.sweep.plan import Plan
 
 LONG_HOURS = 48.0
@@ -26,31 +27,35 @@ def command(words: Words = None, json: Annotated[bool, typer.Option("--json", he
     from reinit_bench.sweep.status import cost_left, plan_json, plan_table
 
     plan, rates = plan_of(words), Rates.of(Store(split_results_dir(words)[0]))
-    auto, processes = _where(words, plan)
+    auto, processes, sharing = _where(words, plan)
     if json:
-        print(plan_json(plan, rates, auto, processes))
+        print(plan_json(plan, rates, auto, processes, sharing))
         return
     console = Console()
-    console.print(plan_table(plan, "Plan", rates, auto))
+    console.print(plan_table(plan, "Plan", rates, auto, sharing))
     if plan.waiting:
         console.out(waiting_line(plan.waiting), highlight=False)
-    cost = cost_left(plan.runs, rates, auto, processes or 1)
+    cost = cost_left(plan.runs, rates, auto, processes or 1, sharing)
     console.out(cost_line(cost, processes), highlight=False)
     if processes and auto == CPU and cost.wall_hours > LONG_HOURS:
         there = shlex.join(["reinit-bench", "plan", *(words or []), "hydra/launcher=slurm"])
         console.out(f"on a cluster with GPUs: {there}", highlight=False)
 
 
-def _where(words: Words, plan: Plan) -> tuple[str, int | None]:
-    """What `device=auto` means where the launcher runs the sweep, and this machine's processes; None on SLURM."""
+def _where(words: Words, plan: Plan) -> tuple[str, int | None, Sharing]:
+    """What `device=auto` means where the launcher runs the sweep, this machine's processes (None on SLURM), sharing."""
     from reinit_bench.cli.compose import composer
     from reinit_bench.sweep.cost import CPU, GPU
+    from reinit_bench.sweep.gpu_sharing import checked_sharing
     from reinit_bench.sweep.local import checked_count, processes
     from reinit_bench.sweep.slurm.options import Options
 
     with composer() as compose:
         fields = compose.launcher(words or [])
     if fields.pop("_target_").endswith("SlurmLauncher"):
-        return (GPU if Options.from_fields(fields).uses_gpu else CPU), None
-    count, gpus = processes(plan.to_run(), checked_count("workers", fields["workers"]))
-    return (GPU if gpus else CPU), count
+        options = Options.from_fields(fields)
+        return (GPU if options.uses_gpu else CPU), None, options.sharing
+    workers = checked_count("workers", fields["workers"])
+    count, gpus = processes(plan.to_run(), workers, checked_sharing(fields["workers_per_gpu"], workers))
+    together = -(-count // len(gpus)) if gpus else 1
+    return (GPU if gpus else CPU), count, lambda experiment: together

@@ -71,7 +71,7 @@ class TaskRunner:
 
     def _pool(self) -> Pool:
         gpus = visible_gpus()
-        workers = self.batch.workers or len(gpus) or 1
+        workers = self.batch.workers or len(gpus) * (self.batch.workers_per_gpu or 1) or 1
         return Pool(workers, self.batch.threads or max(1, self.batch.cpus // workers), gpus)
 
     def _is_ours(self, run: PlannedRun) -> bool:

@@ -38,6 +38,7 @@ class Batch:
         tasks: the run ids of each array task.
         job: SLURM's id of the array; None until sbatch has answered.
         workers, threads: worker processes of a task and CPU threads of each; None: chosen in the task.
+        workers_per_gpu: how many workers each of the task's GPUs has, without `workers`; None: one.
         cpus: CPU cores of a task.
         max_requeues: how often a task may be requeued.
     """
@@ -48,6 +49,7 @@ class Batch:
     cpus: int
     workers: int | None = None
     threads: int | None = None
+    workers_per_gpu: int | None = None
     max_requeues: int = 50
     job: str | None = None
 

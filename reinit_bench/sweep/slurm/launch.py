@@ -61,7 +61,7 @@ def submit(todo: Sequence[PlannedRun], options: Options, results_dir: Path, cons
 
     def seconds_of(run: PlannedRun, resources: Resources) -> float:
         on = place_of(execution_of(run).device, GPU if resources.uses_gpu else CPU)
-        return rates.seconds(run.experiment, on, together[run.run_id])
+        return rates.seconds(run.experiment, on, together[run.run_id], options.sharing(run.experiment))
 
     classes = plan_tasks(todo, options, seconds_of)
     for resources, tasks in classes:
@@ -103,6 +103,7 @@ def _submit_array(
         tasks=[[run.run_id for run in task.runs] for task in tasks],
         cpus=resources.cpus,
         workers=options.workers,
+        workers_per_gpu=None if options.workers else tasks[0].sharing,
         threads=options.threads,
         max_requeues=options.max_requeues,
     )
@@ -165,7 +166,7 @@ def _only_results_dir(runs: Sequence[PlannedRun]) -> Path:
 
 
 def _line(batch: Batch, tasks: Sequence[TaskPlan]) -> str:
-    runs, hours = sum(len(task.runs) for task in tasks), sum(task.seconds for task in tasks) / 3600
+    runs, hours = sum(len(task.runs) for task in tasks), sum(task.seconds / task.sharing for task in tasks) / 3600
     counts = ", ".join(f"{count} {noun}{'s' * (count != 1)}" for count, noun in ((len(tasks), "task"), (runs, "run")))
     return f"submitted job {batch.job}: {counts}, about {hours:.3g} hours of computing"
 

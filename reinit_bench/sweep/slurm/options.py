@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from reinit_bench.core.config import Experiment
 from reinit_bench.core.settings import ConfigError, Settings, setting
+from reinit_bench.sweep.gpu_sharing import AUTO, checked_sharing, sharing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +24,7 @@ class Resources(Settings):
     gres: str | None = None
     """As sbatch accepts it, e.g. gpu:a100:1; replaces `gpus`."""
     gpus: int = setting(1, least=0)
-    """GPUs of a task, with a worker process for each; 0: the runs use the CPU."""
+    """GPUs of a task; 0: the runs use the CPU."""
     cpus: int = setting(8, least=1)
     """CPU cores of a task."""
     mem_gb: float | None = setting(32.0, above=0)
@@ -53,7 +54,9 @@ class Options(Resources):
     max_requeues: int = setting(50, least=0)
     """How often a task may be requeued; after that, it is left for the same command to resume."""
     workers: int | None = setting(None, least=1)
-    """Worker processes of a task; null: one per GPU, or one."""
+    """Worker processes of a task; null: `workers_per_gpu` for each GPU, or one."""
+    workers_per_gpu: int | str | None = setting(None, least=1, choices=(AUTO,))
+    """How many of them share a GPU: a number; auto: as many as fill it by the cost model, and fit; null: one."""
     threads: int | None = setting(None, least=1)
     """CPU threads of each; null: the task's cores divided among the workers."""
     wait: bool = False
@@ -80,6 +83,7 @@ class Options(Resources):
             raise ConfigError(f"hydra.launcher.setup must be a list of shell lines; got {self.setup!r}")
         if not isinstance(self.extra, Mapping):
             raise ConfigError(f"hydra.launcher.extra must map sbatch options to values; got {self.extra!r}")
+        checked_sharing(self.workers_per_gpu, self.workers)
         for item in self.classes:
             _check_class(item)
 
@@ -95,6 +99,17 @@ class Options(Resources):
         if unknown:
             raise ConfigError(f"hydra.launcher has no field {unknown[0]!r}; its fields are {', '.join(known)}")
         return cls(**given)
+
+    def sharing(self, experiment: Experiment) -> int:
+        """How many worker processes share a GPU in the task of such a run."""
+        resources = self.resources(experiment)
+        if not resources.uses_gpu:
+            return 1
+        gpus = max(1, resources.gpus)
+        if self.workers is not None:
+            return -(-self.workers // gpus)
+        host = None if resources.mem_gb is None else resources.mem_gb / gpus
+        return sharing(self.workers_per_gpu, [experiment], resources.cpus / gpus, host)
 
     def lead_seconds(self, resources: Resources) -> int:
         """How long before its limit a task is told to stop: `signal_seconds`, but at most a quarter of the limit."""
