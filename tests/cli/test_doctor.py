@@ -38,6 +38,6 @@ def test_compiled_layers(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, choice: Choice, fine: bool, text: str
 ) -> None:
     monkeypatch.setattr(doctor, "choice_here", lambda: choice)
-    monkeypatch.setattr(doctor, "_output", lambda *words: "")
+    monkeypatch.setattr(doctor, "said", lambda *words: "")
     (found,) = [finding for finding in doctor.findings(tmp_path) if finding.subject == "compiled"]
     assert (found.fine, found.text) == (fine, text)
