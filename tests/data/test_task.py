@@ -12,6 +12,7 @@ from fake_photos import PHOTOS
 from reinit_bench.core.config import Experiment
 from reinit_bench.core.randomness import stream
 from reinit_bench.core.settings import ConfigError
+from reinit_bench.data import task as task_module
 from reinit_bench.data.augment import Augmentation, Mild, Standard, resize
 from reinit_bench.data.cache import CacheWriter
 from reinit_bench.data.placement import RESIDENT_SHARE, fits
@@ -54,6 +55,17 @@ def test_a_tenth_is_held_out_stratified_and_nothing_is_in_two_splits(make_experi
     train, validation = set(task.train.rows.tolist()), set(task.validation.rows.tolist())
     assert not train & validation
     assert len(train | validation) == 1297
+
+
+def test_statistics_do_not_depend_on_how_many_images_are_counted_at_a_time(
+    photos: Tfds, make_experiment: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = load_task(make_experiment(PHOTOS), CPU)
+    for images_at_a_time in (0, 1, 7):
+        monkeypatch.setattr(task_module, "COUNTED_BYTES", images_at_a_time * 8 * 8 * 3)
+        task = load_task(make_experiment(PHOTOS), CPU)
+        assert torch.equal(task.mean, whole.mean)
+        assert torch.equal(task.std, whole.std)
 
 
 def test_inputs_are_standardized_with_the_training_splits_statistics(photos: Tfds, make_experiment: Make) -> None:
