@@ -14,7 +14,7 @@ help: ## Show this list
 
 setup: $(STAMP) ## Make .venv and install the project in it
 
-$(STAMP): pyproject.toml constraints.txt hatch_build.py $(wildcard reinit_bench/kernels/*.[ch])
+$(STAMP): pyproject.toml constraints.txt hatch_build.py $(wildcard reinit_bench/*/*.[ch])
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' || { \
 		echo "error: Python 3.11, 3.12 or 3.13 is needed; name one with: make $(or $(MAKECMDGOALS),setup) PYTHON=python3.12" >&2; exit 1; }
 	$(PYTHON) -m venv $(VENV)

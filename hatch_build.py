@@ -1,4 +1,4 @@
-"""Compiles the layers written in C when the package is installed or built, if there is a compiler.
+"""Compiles what is written in C when the package is installed or built, if there is a compiler.
 
 Hatchling finds this file by the name that pyproject.toml gives.
 """
@@ -10,39 +10,50 @@ import platform
 import shlex
 import subprocess
 import sysconfig
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
-KERNELS = Path("reinit_bench", "kernels")
-SOURCES, LIBRARY = (KERNELS / "convolution_cpu.c", KERNELS / "norm_cpu.c"), KERNELS / "libcompiled.so"
-# Not -ffast-math: a loss that is NaN must stay so.
-FLAGS = ("-O3", "-shared", "-fPIC")
+PACKAGE = Path("reinit_bench")
+LAYERS = tuple(PACKAGE / "kernels" / name for name in ("convolution_cpu.c", "norm_cpu.c"))
 # Not -march=native: a cluster's nodes share one installation. What is named here, `kernels.choice.NEEDED` must ask for
 # before the library is loaded; other processors get what all of their kind have (of ARM's, NEON).
 PROCESSOR_FLAGS = {"x86_64": ("-mavx2", "-mfma")}
+# Not -ffast-math: a loss that is NaN must stay so.
+LIBRARIES = {
+    PACKAGE / "kernels" / "libcompiled.so": ("-O3", *PROCESSOR_FLAGS.get(platform.machine(), ()), *LAYERS),
+    # For any processor, and never fused: the resized pixels are numpy's to the bit.
+    PACKAGE / "data" / "libresize.so": ("-O3", "-ffp-contract=off", PACKAGE / "data" / "resize.c"),
+}
 
 
 class CustomBuildHook(BuildHookInterface[Any]):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile into the source tree and put the result into the wheel."""
-        library = Path(self.root, LIBRARY)
+        """Compile into the source tree and put the results into the wheel."""
         if platform.system() != "Linux":
-            self.app.display_warning("layers on the CPU are torch's own: ours need Linux")
+            self._do_without("ours need Linux")
             return
-        # A temporary name until it is complete: a running process may have the old one open.
-        made = library.with_suffix(f".{os.getpid()}")
-        compiler = shlex.split(os.environ.get("CC", "cc"))
         try:
-            flags = FLAGS + PROCESSOR_FLAGS.get(platform.machine(), ())
-            words = [*compiler, *flags, "-o", made, *SOURCES, "-lm"]
-            subprocess.run(words, check=True, stdout=subprocess.DEVNULL, cwd=self.root)
+            for library, words in LIBRARIES.items():
+                self._compile(Path(self.root, library), words)
         except (OSError, subprocess.CalledProcessError) as error:
-            made.unlink(missing_ok=True)
-            self.app.display_warning(f"layers on the CPU are torch's own: {error}")
+            self._do_without(error)
             return
-        made.replace(library)
-        build_data["artifacts"].append(LIBRARY.as_posix())
+        build_data["artifacts"] += [library.as_posix() for library in LIBRARIES]
         build_data["pure_python"] = False
         build_data["tag"] = f"py3-none-{sysconfig.get_platform().replace('-', '_').replace('.', '_')}"
+
+    def _compile(self, library: Path, words: Sequence[str | Path]) -> None:
+        # A temporary name until it is complete: a running process may have the old one open.
+        made = library.with_suffix(f".{os.getpid()}")
+        command = [*shlex.split(os.environ.get("CC", "cc")), "-shared", "-fPIC", "-o", made, *words, "-lm"]
+        try:
+            subprocess.run(command, check=True, stdout=subprocess.DEVNULL, cwd=self.root)
+            made.replace(library)
+        finally:
+            made.unlink(missing_ok=True)
+
+    def _do_without(self, reason: object) -> None:
+        self.app.display_warning(f"layers on the CPU are torch's own, photos are resized in numpy: {reason}")

@@ -12,11 +12,13 @@ import os
 import shutil
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from reinit_bench.core.machine import cores
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.source import Examples
 from reinit_bench.store.seal import file_sha256
@@ -154,15 +156,17 @@ class CacheWriter:
         Args:
             about: what the manifest says besides the arrays: where the images come from and how they were resized.
         """
-        for array in self._filled:
-            array.flush()
+        with ThreadPoolExecutor(cores()) as pool:
+            list(pool.map(np.memmap.flush, self._filled))
+            arrays = sorted(self.partial.glob("*.npy"))
+            entries = dict(zip((path.name for path in arrays), pool.map(_entry, arrays), strict=True))
         splits = {path.name.removesuffix("_labels.npy"): np.load(path) for path in self.partial.glob("*_labels.npy")}
         manifest = {
             "format": FORMAT,
             **about,
             "counts": {split: len(labels) for split, labels in splits.items()},
             "label_histogram": {split: _histogram(labels) for split, labels in splits.items()},
-            "arrays": {path.name: _entry(path) for path in sorted(self.partial.glob("*.npy"))},
+            "arrays": entries,
             "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
         stamps = {name: stamp(self.partial / name, entry["sha256"]) for name, entry in manifest["arrays"].items()}

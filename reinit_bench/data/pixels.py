@@ -1,4 +1,4 @@
-"""From an encoded image to uint8 pixels at the size that is stored: the one decoder and resizer of every photo."""
+"""From an encoded image to uint8 pixels: the one decoder of every photo."""
 
 from __future__ import annotations
 
@@ -44,9 +44,13 @@ def decode(content: bytes | Path, decoding: Decoding = Decoding()) -> np.ndarray
         with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Unreadable(f"{image.width}x{image.height} pixels are more than {MAX_PIXELS:,}")
-            turned = ImageOps.exif_transpose(image) if decoding.upright else image
+            if decoding.upright:
+                ImageOps.exif_transpose(image, in_place=True)
             mode = "RGB" if decoding.channels == 3 else "L"
-            pixels = np.asarray(_eight_bits(turned, decoding.white).convert(mode))
+            narrow = _eight_bits(image, decoding.white)
+            narrow.load()
+            # `convert` would copy an image that has the mode already.
+            pixels = np.asarray(narrow if narrow.mode == mode else narrow.convert(mode))
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise Unreadable(str(error) or type(error).__name__) from error
     return pixels.reshape(*pixels.shape[:2], decoding.channels)
@@ -67,33 +71,3 @@ def _eight_bits(image: Image.Image, white: int | None) -> Image.Image:
     if image.mode == "P" and "transparency" in image.info:
         return image.convert("RGBA")
     return image
-
-
-def resize(image: np.ndarray, side: int) -> np.ndarray:
-    """Resize uint8 pixels (height, width, channels) to (side, side, channels), rounded to whole numbers.
-
-    Bilinear between pixel centres without antialiasing: the values of `tf.image.resize` by default.
-    """
-    height, width, _ = image.shape
-    if (height, width) == (side, side):
-        return image
-    above, below, down = _neighbours(height, side)
-    left, right, across = _neighbours(width, side)
-    across = across[:, None]
-
-    def row_blend(rows: np.ndarray) -> np.ndarray:
-        picked = image.take(rows, axis=0)
-        first = picked.take(left, axis=1).astype(np.float32)
-        return first + (picked.take(right, axis=1) - first) * across
-
-    top = row_blend(above)
-    return np.rint(top + (row_blend(below) - top) * down[:, None, None]).astype(np.uint8)
-
-
-def _neighbours(length: int, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """For each of `side` outputs: its lower and upper input pixel, and the upper one's weight (float32)."""
-    centres = (np.arange(side, dtype=np.float32) + np.float32(0.5)) * np.float32(length / side) - np.float32(0.5)
-    lower = np.floor(centres)
-    weight = (centres - lower).astype(np.float32)
-    last = length - 1
-    return np.clip(lower, 0, last).astype(np.intp), np.clip(lower + 1, 0, last).astype(np.intp), weight

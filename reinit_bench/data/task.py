@@ -22,6 +22,8 @@ from reinit_bench.data.tfds_source import NotPrepared
 
 EVALUATION_BATCH = 1000
 SMALL_IMAGE = 64
+SUMMED_BYTES = 2**16
+"""Stored bytes that are summed at a time: they stay in the processor's cache, and 2^16 squares fit into 32 bits."""
 KEPT_BYTES = 64 * 2**20
 """Up to this size, a split's inputs are kept as evaluation sees them instead of being recomputed for every batch."""
 SPLITS = ("train", "validation", "test")
@@ -184,7 +186,7 @@ def load_task(experiment: Experiment, device: torch.device, *, resident: bool | 
     held_out = 0 if has_own else _validation_size(len(used), fraction)
     validation, train = stratified(labels, held_out, stream(source.split_seed, "validation"))
     _check_classes(labels, train, fraction)
-    mean, std = _statistics(dataset.train.inputs, used, device)
+    mean, std = statistics(dataset.train.inputs, used, device)
     if resident is None:
         resident = fits((dataset.train, dataset.train_enlarged, dataset.validation, dataset.test), device)
     kept = place(dataset.train, used, device, resident)
@@ -272,22 +274,24 @@ def _check_classes(labels: np.ndarray, train: np.ndarray, fraction: float) -> No
         )
 
 
-def _statistics(inputs: np.ndarray, used: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:
+def statistics(inputs: np.ndarray, used: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each channel over the training split, shape (channels, 1, 1), in 0..255.
 
     Summed as integers, so they do not depend on the order of summation; a constant channel's deviation is set to 1.
     """
     if inputs.ndim != 4:
         return torch.zeros((), device=device), torch.ones((), device=device)
-    counts = np.zeros((inputs.shape[-1], 256), np.int64)
-    for start in range(0, len(used), EVALUATION_BATCH):
-        part = inputs[used[start : start + EVALUATION_BATCH]]
-        for channel in range(inputs.shape[-1]):
-            counts[channel] += np.bincount(part[..., channel].ravel(), minlength=256)
-    values = np.arange(256)
-    total = counts.sum(1)
-    mean = counts @ values / total
-    std = np.sqrt(np.maximum(counts @ values**2 / total - mean**2, 0.0))
+    _, height, width, channels = inputs.shape
+    total, squares = np.zeros((2, channels), np.int64)
+    step = max(1, SUMMED_BYTES // (height * width * channels))
+    for start in range(0, len(used), step):
+        rows = inputs[used[start : start + step]].reshape(-1, width * channels)
+        total += rows.sum(0, dtype=np.uint32).reshape(width, channels).sum(0, dtype=np.int64)
+        squared = np.square(rows, dtype=np.uint16)
+        squares += squared.sum(0, dtype=np.uint32).reshape(width, channels).sum(0, dtype=np.int64)
+    pixels = len(used) * height * width
+    mean = total / pixels
+    std = np.sqrt(np.maximum(squares / pixels - mean**2, 0.0))
     std[std == 0] = 1.0
     as_tensor = [torch.tensor(x, dtype=torch.float32, device=device).reshape(-1, 1, 1) for x in (mean, std)]
     return as_tensor[0], as_tensor[1]

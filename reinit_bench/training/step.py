@@ -61,7 +61,9 @@ class TrainingStep:
         self.dropouts = [module for module in net.modules() if isinstance(module, Dropout) and module.rate > 0]
         self._full = min(batch_size, micro_batch or batch_size)
         self._compiled = None if backend in (None, GRAPH) else compiled_forward(backend)
-        self._replayed = replay.ReplayedStep(net, self._gradients, replay.CudaStepRecorder) if backend == GRAPH else None
+        self._replayed = (
+            replay.ReplayedStep(net, self._gradients, replay.CudaStepRecorder) if backend == GRAPH else None
+        )
 
     def __call__(self, inputs: Tensor, labels: Tensor, targets: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Add to the parameters' gradients; returns the loss and the number of correct answers, both on the device.

@@ -14,9 +14,10 @@ from filelock import FileLock
 from miniature_archives import Truth
 from rich.console import Console
 
-from reinit_bench.data.pixels import Decoding, decode, resize
+from reinit_bench.data.pixels import Decoding, decode
 from reinit_bench.data.preparing.environment import VARIABLE, run_jobs
 from reinit_bench.data.preparing.job import Job
+from reinit_bench.data.resize import resize
 
 BLOCKED = {"http_proxy": "http://127.0.0.1:9", "https_proxy": "http://127.0.0.1:9"}
 """Variables with which no download can reach anything."""

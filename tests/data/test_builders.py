@@ -27,10 +27,11 @@ from real_builders import BLOCKED, fingerprints, made_once, run, same, truth
 
 from reinit_bench.cli.compose import composer
 from reinit_bench.core.config import Execution, Experiment
-from reinit_bench.data.pixels import decode, resize
+from reinit_bench.data.pixels import decode
 from reinit_bench.data.preparing.command import prepare, source
 from reinit_bench.data.preparing.draw import draw_per_class
 from reinit_bench.data.preparing.environment import VARIABLE, worker_command
+from reinit_bench.data.resize import resize
 from reinit_bench.data.task import load_task
 from reinit_bench.data.tfds_source import Tfds
 from reinit_bench.run.experiment import run_experiment

@@ -2,6 +2,9 @@ from __future__ import annotations
 
 import hashlib
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,9 +18,11 @@ from PIL import Image
 from reinit_bench.cli.compose import composer
 from reinit_bench.core.config import Experiment
 from reinit_bench.core.settings import ConfigError
+from reinit_bench.data.cache import Cache
 from reinit_bench.data.folder_scan import folder_content, scan
 from reinit_bench.data.image_folder import ImageFolder
-from reinit_bench.data.pixels import decode, resize
+from reinit_bench.data.pixels import decode
+from reinit_bench.data.resize import resize
 from reinit_bench.data.source import Dataset
 from reinit_bench.data.task import load_task
 
@@ -93,6 +98,36 @@ def test_a_corrupt_cache_is_made_again(tree: Path, data_folder: Path, capsys: py
     (cache / "train_16.npy").write_bytes(b"")
     np.testing.assert_array_equal(load(tree).train.inputs, expected)
     assert "rebuilding it" in capsys.readouterr().err
+
+
+KILLED = """
+import os, signal, sys
+from reinit_bench.data.image_folder import ImageFolder
+from reinit_bench.data.preparing import fill
+
+def dying(*arguments, decode=fill.decode, lived=[]):
+    lived.append(1)
+    if len(lived) > 20:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return decode(*arguments)
+
+fill.decode = dying
+ImageFolder(path=sys.argv[1]).load(16, None, 0)
+"""
+
+
+def test_a_kill_while_images_are_decoded_leaves_no_cache_and_stands_in_nobodys_way(
+    tree: Path, data_folder: Path
+) -> None:
+    died = subprocess.run([sys.executable, "-c", KILLED, str(tree)], capture_output=True)
+    assert died.returncode == -signal.SIGKILL, died.stderr
+    (half_made,) = (data_folder / "cache").iterdir()
+    assert half_made.name.endswith(".partial")
+    data = load(tree)
+    (cache,) = (data_folder / "cache").iterdir()
+    Cache(cache).check(hashes=True)
+    assert len(data.train) == 24
+    assert data.train.inputs.min((1, 2, 3)).any()
 
 
 def test_unreadable_files_are_named_and_refused_or_skipped(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:

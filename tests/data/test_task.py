@@ -12,12 +12,13 @@ from fake_photos import PHOTOS
 from reinit_bench.core.config import Experiment
 from reinit_bench.core.randomness import stream
 from reinit_bench.core.settings import ConfigError
+from reinit_bench.data import task as task_module
 from reinit_bench.data.augment import Augmentation, Mild, Standard, resize
 from reinit_bench.data.cache import CacheWriter
 from reinit_bench.data.placement import RESIDENT_SHARE, fits
 from reinit_bench.data.randaugment import RandAugment
 from reinit_bench.data.source import Examples
-from reinit_bench.data.task import Task, load_task
+from reinit_bench.data.task import Task, load_task, statistics
 from reinit_bench.data.tfds_source import Tfds
 
 CPU = torch.device("cpu")
@@ -54,6 +55,27 @@ def test_a_tenth_is_held_out_stratified_and_nothing_is_in_two_splits(make_experi
     train, validation = set(task.train.rows.tolist()), set(task.validation.rows.tolist())
     assert not train & validation
     assert len(train | validation) == 1297
+
+
+def test_statistics_do_not_depend_on_how_many_images_are_summed_at_a_time(
+    photos: Tfds, make_experiment: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = load_task(make_experiment(PHOTOS), CPU)
+    for images_at_a_time in (0, 1, 7):
+        monkeypatch.setattr(task_module, "SUMMED_BYTES", images_at_a_time * 8 * 8 * 3)
+        task = load_task(make_experiment(PHOTOS), CPU)
+        assert torch.equal(task.mean, whole.mean)
+        assert torch.equal(task.std, whole.std)
+
+
+@pytest.mark.parametrize("shape", [(3, 300, 5, 3), (70_000, 1, 1, 1), (2, 66_000, 1, 1)])
+def test_statistics_of_white_images_do_not_overflow(shape: tuple[int, ...]) -> None:
+    white = np.full(shape, 255, np.uint8)
+    white[0] = 251
+    mean, std = statistics(white, np.arange(len(white)), CPU)
+    exact = white.astype(np.float64)
+    torch.testing.assert_close(mean.flatten(), torch.from_numpy(exact.mean((0, 1, 2))).float())
+    torch.testing.assert_close(std.flatten(), torch.from_numpy(exact.std((0, 1, 2))).float(), rtol=1e-4, atol=1e-4)
 
 
 def test_inputs_are_standardized_with_the_training_splits_statistics(photos: Tfds, make_experiment: Make) -> None:

@@ -144,8 +144,14 @@ def test_every_flipped_byte_and_every_cut_is_noticed(packed: bytes, tmp_path: Pa
         (b"", "it is empty or cut short"),
         (b"PK\x03\x04 a zip archive", "it is no gzip archive, or a damaged one"),
         (gzip.compress(b"text", mtime=0), "it is empty or cut short"),
-        (gzip.compress(b"text" * 1000, mtime=0), "it is not a bundle of reinit-bench: it does not begin with manifest.json"),
-        (gzip.compress(bytes(1024), mtime=0), "it is not a bundle of reinit-bench: it does not begin with manifest.json"),
+        (
+            gzip.compress(b"text" * 1000, mtime=0),
+            "it is not a bundle of reinit-bench: it does not begin with manifest.json",
+        ),
+        (
+            gzip.compress(bytes(1024), mtime=0),
+            "it is not a bundle of reinit-bench: it does not begin with manifest.json",
+        ),
     ],
 )
 def test_what_is_no_bundle_is_refused(content: bytes, why: str, tmp_path: Path) -> None:

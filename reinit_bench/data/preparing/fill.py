@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from reinit_bench.core.machine import cores
-from reinit_bench.data.pixels import Decoding, Unreadable, decode, resize
+from reinit_bench.data.pixels import Decoding, Unreadable, decode
+from reinit_bench.data.resize import resize
 
-CHUNK = 1024
-"""Images whose encoded bytes are held at a time."""
-BLOCK = 32
+BLOCK = 8
 """Images that a thread takes at a time: decoding a tiny image costs less than handing it over."""
+AHEAD = 8
+"""Blocks for each core that are read before they are decoded: their encoded bytes are held in memory."""
 
 
 def fill(arrays: Mapping[int | None, np.ndarray], images: Iterable[bytes | Path], decoding: Decoding) -> dict[int, str]:
@@ -41,7 +43,12 @@ def fill(arrays: Mapping[int | None, np.ndarray], images: Iterable[bytes | Path]
                 array[row] = image if side is None else resize(image, side)
 
     rows = enumerate(images)
+    waiting: deque[Future[None]] = deque()
     with ThreadPoolExecutor(cores()) as pool:
-        while chunk := list(itertools.islice(rows, CHUNK)):
-            list(pool.map(work, (chunk[start : start + BLOCK] for start in range(0, len(chunk), BLOCK))))
+        while block := list(itertools.islice(rows, BLOCK)):
+            waiting.append(pool.submit(work, block))
+            if len(waiting) > AHEAD * cores():
+                waiting.popleft().result()
+        for future in waiting:
+            future.result()
     return unreadable
