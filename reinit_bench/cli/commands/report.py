@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from itertools import takewhile
+from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from reinit_bench.cli.commands._source import Out, RunsSource, check_finished, collection_of, folder_of
 from reinit_bench.cli.commands._words import only_results_dir
+from reinit_bench.core.conf_dir import OwnConfig, option_file, options, own_config, own_configs
 from reinit_bench.core.settings import ConfigError
 
 if TYPE_CHECKING:
     from reinit_bench.analysis.report.page import Page, Progress
     from reinit_bench.analysis.runs.collect import Collection
+    from reinit_bench.cli.compose import Composer
     from reinit_bench.sweep.plan import Plan
 
 Words = Annotated[list[str] | None, typer.Argument(metavar="[results_dir=DIR]", help="Where the runs are")]
@@ -27,7 +34,9 @@ def command(words: Words = None, source: RunsSource = "runs", out: Out = None) -
     results_dir = only_results_dir("report", words)
     if source == "paper":
         raise ConfigError("report is about runs: --from must be runs or a bundle's file")
-    with collection_of(source, results_dir) as collection:
+    from reinit_bench.store.store import no_garbage_collection
+
+    with no_garbage_collection(), collection_of(source, results_dir) as collection:
         # Only now: this imports scipy, which takes a second.
         from reinit_bench.analysis.report.page_html import write_report
 
@@ -38,39 +47,86 @@ def command(words: Words = None, source: RunsSource = "runs", out: Out = None) -
 
 
 def _page(collection: Collection) -> Page:
-    from reinit_bench.analysis.report.build import build_page
-    from reinit_bench.analysis.report.page import Trouble
     from reinit_bench.sweep.status import cause, stored_plan
 
     done = set(collection.frame["run_id"])
     unfinished = stored_plan(collection.results_dir, but=done)
     if not unfinished.runs:
         check_finished(collection)  # otherwise the page says what became of those that have begun
-    troubles = [
-        Trouble(run_id=run.run_id, title=run.experiment.title, state=run.state, cause=cause(run))
-        for run in sorted(unfinished.runs, key=lambda run: run.state)
-    ]
-    studies = sorted(_studies(done, unfinished), key=lambda one: (not one.begun, one.study))
-    return build_page(collection, studies=studies, troubles=troubles)
+    with _studies_elsewhere() as known:
+        # Only now: these import matplotlib and scipy.
+        from reinit_bench.analysis.report.build import build_page
+        from reinit_bench.analysis.report.page import Trouble
+
+        troubles = [
+            Trouble(run_id=run.run_id, title=run.experiment.title, state=run.state, cause=cause(run))
+            for run in sorted(unfinished.runs, key=lambda run: run.state)
+        ]
+        page = build_page(collection, troubles=troubles)
+        studies = sorted(_progress(known(), done, unfinished), key=lambda one: (not one.begun, one.study))
+    return replace(page, studies=studies)
 
 
-def _studies(done: set[str], unfinished: Plan) -> Iterator[Progress]:
-    """For each study, the user's own too, how many of its distinct runs are in each state."""
-    from reinit_bench.analysis.report.page import Progress
+class _Study(NamedTuple):
+    """A study that is many runs: its name, the first sentence of its file, and the ids of its distinct runs."""
+
+    name: str
+    about: str
+    run_ids: frozenset[str]
+
+
+@contextmanager
+def _studies_elsewhere() -> Iterator[Callable[[], list[_Study]]]:
+    """Expand all studies in another process; gives a function that waits for them.
+
+    They have some thirty thousand runs, which take nearly as long as all the rest of the page.
+    """
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_ignore_interrupts) as pool:
+        yield pool.submit(_known_studies, own_configs()).result
+
+
+def _ignore_interrupts() -> None:
+    """Ctrl-C reaches both processes; the first one tells the user."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _known_studies(own: Sequence[OwnConfig]) -> list[_Study]:
+    """Every study, the user's own too.
+
+    Raises:
+        ConfigError: one of them is not valid.
+    """
     from reinit_bench.cli.compose import composer
-    from reinit_bench.core.conf_dir import option_file, options
+    from reinit_bench.cli.main import one_line
+    from reinit_bench.store.store import no_garbage_collection
+
+    with no_garbage_collection(), ExitStack() as stack:
+        for folder, name in own:
+            stack.enter_context(own_config(folder, name))
+        try:
+            return list(_expanded(stack.enter_context(composer())))
+        except Exception as error:  # Hydra's cannot be sent to another process
+            raise ConfigError(one_line(error)) from error
+
+
+def _expanded(compose: Composer) -> Iterator[_Study]:
+    for name in options("study"):
+        if compose.study_of([f"study={name}"]).is_one_run:
+            continue
+        file = option_file("study", name)
+        runs = frozenset(run.run_id for run in compose.planned(compose.jobs([f"study={name}"])))
+        yield _Study(name, _about(file) if file else "", runs)
+
+
+def _progress(studies: Iterable[_Study], done: set[str], unfinished: Plan) -> Iterator[Progress]:
+    """For each study, how many of its distinct runs are in each state."""
+    from reinit_bench.analysis.report.page import Progress
     from reinit_bench.sweep.plan import STATES
 
     states = {**{run.run_id: run.state for run in unfinished.runs}, **dict.fromkeys(done, "done")}
-    with composer() as compose:
-        for name in options("study"):
-            if compose.study_of([f"study={name}"]).is_one_run:
-                continue
-            runs = {run.run_id for run in compose.planned(compose.jobs([f"study={name}"]))}
-            found = Counter(states.get(run_id, "missing") for run_id in runs)
-            file = option_file("study", name)
-            about = _about(file) if file else ""
-            yield Progress(study=name, about=about, counts={state: found[state] for state in STATES})
+    for study in studies:
+        found = Counter(states.get(run_id, "missing") for run_id in study.run_ids)
+        yield Progress(study=study.name, about=study.about, counts={state: found[state] for state in STATES})
 
 
 def _about(path: Path) -> str:
