@@ -21,7 +21,6 @@ from omegaconf import OmegaConf
 from reinit_bench.core.conf_dir import CONFIG_NAME, conf_dir, conf_dirs, config_name
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.folder_scan import folder_content
-from reinit_bench.data.tfds_by_name import prepared_content
 from reinit_bench.store.store import CorruptResult, Store
 from reinit_bench.sweep.plan import PlannedRun
 from reinit_bench.sweep.studies import Study, overrides_of
@@ -30,7 +29,14 @@ from reinit_bench.sweep.tuning import DIVERGED, Point, tuned
 # A folder of images is identified by its content, which conf/dataset/image_folder.yaml asks for.
 OmegaConf.register_new_resolver("folder_content", folder_content, replace=True)
 # Data that TensorFlow Datasets prepared too, for conf/dataset/tfds.yaml: `_parent_` is the section.
-OmegaConf.register_new_resolver("tfds_content", lambda _parent_: prepared_content(_parent_), replace=True)
+OmegaConf.register_new_resolver("tfds_content", lambda _parent_: _prepared_content(_parent_), replace=True)
+
+
+def _prepared_content(section: Mapping[str, Any]) -> str | None:
+    from reinit_bench.data.tfds_by_name import prepared_content  # loads numpy, which nothing else here needs
+
+    return prepared_content(section)
+
 
 LAUNCHER = ("hydra/launcher=", "hydra.launcher.")
 """How words begin that say where a sweep runs, not what it runs."""
