@@ -24,7 +24,7 @@ from pathlib import Path
 
 import latest
 
-TARGET = 1.0
+TARGET = 2.0
 TOGETHER = 2
 RUN = ("dataset.train_examples=200", "image_size=16", "model.width=0.25", "trainer=quick", "method=lw")
 CHOSEN = ("logger=none", "device=cpu", f"hydra.launcher.workers={TOGETHER}", "hydra.launcher.threads=1")
