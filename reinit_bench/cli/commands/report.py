@@ -5,11 +5,11 @@ from __future__ import annotations
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import takewhile
-from multiprocessing import get_context
+from multiprocessing import get_context, resource_tracker
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
 
@@ -81,13 +81,44 @@ def _studies_elsewhere() -> Iterator[Callable[[], list[_Study]]]:
 
     They have some thirty thousand runs, which take nearly as long as all the rest of the page.
     """
-    with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_ignore_interrupts) as pool:
-        yield pool.submit(_known_studies, own_configs()).result
+    context = get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_send_studies, args=(theirs, own_configs()), daemon=True)
+
+    def wait() -> list[_Study]:
+        try:
+            found: list[_Study] | ConfigError = ours.recv()
+        except EOFError:
+            process.join()
+            why = f"the process that expands the studies ended with code {process.exitcode}"
+            raise ConfigError(f"{why} (out of memory, or killed by hand); type the command again") from None
+        if isinstance(found, ConfigError):
+            raise found
+        return found
+
+    # Ctrl-C reaches both processes, and only this one tells the user: the other inherits that it is blocked.
+    resource_tracker.ensure_running()  # multiprocessing's own; starting it later would unblock the signal
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()
+        yield wait
+    finally:
+        if process.pid is not None:
+            process.terminate()
+            process.join()
+        ours.close()
 
 
-def _ignore_interrupts() -> None:
-    """Ctrl-C reaches both processes; the first one tells the user."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _send_studies(connection: Connection, own: Sequence[OwnConfig]) -> None:
+    """The body of the other process: sends the studies, or the error that they end with."""
+    try:
+        connection.send(_known_studies(own))
+    except ConfigError as error:
+        connection.send(ConfigError(str(error)))
 
 
 def _known_studies(own: Sequence[OwnConfig]) -> list[_Study]:
