@@ -143,6 +143,21 @@ def test_commands_that_answer_at_once_load_nothing_slow(tmp_path: Path, commands
     assert told == [f"LOADED BY {words[0]} [] 0" for words in commands]
 
 
+@pytest.mark.slow
+def test_a_run_loads_neither_the_compiler_nor_what_it_does_not_use(tmp_path: Path) -> None:
+    script = """
+import sys
+from reinit_bench.cli.main import main
+
+assert main(sys.argv[1:]) == 0
+print("LOADED", sorted({"torch._dynamo", "sklearn", "scipy", "pandas", "matplotlib", "wandb"} & set(sys.modules)))
+"""
+    size = ["dataset.train_examples=20", "image_size=16", "model.width=0.125"]
+    words = [*size, "trainer.max_steps=2", "method=lw", "logger=none", "device=cpu"]
+    done = subprocess.run([sys.executable, "-c", script, *words], capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout.splitlines()[-1:] == ["LOADED []"], done.stdout + done.stderr
+
+
 def test_help_does_not_even_load_hydra() -> None:
     script = "import sys; from reinit_bench.cli.main import main; main(['--help']); print('hydra' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

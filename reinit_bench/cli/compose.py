@@ -21,7 +21,6 @@ from omegaconf import OmegaConf
 from reinit_bench.core.conf_dir import CONFIG_NAME, conf_dir, conf_dirs, config_name
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.folder_scan import folder_content
-from reinit_bench.data.tfds_by_name import prepared_content
 from reinit_bench.store.store import CorruptResult, Store
 from reinit_bench.sweep.plan import PlannedRun
 from reinit_bench.sweep.studies import Study, overrides_of
@@ -30,7 +29,14 @@ from reinit_bench.sweep.tuning import DIVERGED, Point, tuned
 # A folder of images is identified by its content, which conf/dataset/image_folder.yaml asks for.
 OmegaConf.register_new_resolver("folder_content", folder_content, replace=True)
 # Data that TensorFlow Datasets prepared too, for conf/dataset/tfds.yaml: `_parent_` is the section.
-OmegaConf.register_new_resolver("tfds_content", lambda _parent_: prepared_content(_parent_), replace=True)
+OmegaConf.register_new_resolver("tfds_content", lambda _parent_: _prepared_content(_parent_), replace=True)
+
+
+def _prepared_content(section: Mapping[str, Any]) -> str | None:
+    from reinit_bench.data.tfds_by_name import prepared_content  # loads numpy, which nothing else here needs
+
+    return prepared_content(section)
+
 
 LAUNCHER = ("hydra/launcher=", "hydra.launcher.")
 """How words begin that say where a sweep runs, not what it runs."""
@@ -44,6 +50,13 @@ def parsed(text: str) -> Override:
     """One override, parsed by Hydra's grammar."""
     override: Override = OverridesParser.create().parse_overrides([text])[0]
     return override
+
+
+@cache
+def _assignment(text: str) -> tuple[str, Any, bool]:
+    """The key and the value of one override, and whether it says no more than these."""
+    override = parsed(text)
+    return str(override.key_or_group), override.value(), _is_plain(override)
 
 
 class Jobs(list[list[str]]):
@@ -75,6 +88,7 @@ class Composer:
         self._by_hydra: dict[tuple[str, ...], dict[str, Any]] = {}
         self._files: dict[tuple[str, str], _File | None] = {}
         self._bases: dict[tuple[str, ...], dict[str, Any]] = {}
+        self._trials: dict[tuple[str, ...], PlannedRun] = {}
 
     def compose(self, overrides: Sequence[str]) -> dict[str, Any]:
         """The resolved configuration, without Hydra's own node, as plain dicts; read-only, since sections are shared.
@@ -82,7 +96,7 @@ class Composer:
         Raises:
             hydra.errors.HydraException: an override names no group, option or field.
         """
-        plain = self._assembled([parsed(text) for text in overrides])
+        plain = self._assembled(overrides)
         return self.by_hydra(overrides) if plain is None else plain
 
     def planned(self, jobs: Iterable[Sequence[str]]) -> Iterator[PlannedRun]:
@@ -91,7 +105,9 @@ class Composer:
         Raises:
             ConfigError: a configuration is not valid.
         """
-        return (PlannedRun.from_dict(self.compose(overrides)) for overrides in jobs)
+        for overrides in jobs:
+            trial = self._trials.pop(tuple(overrides), None)
+            yield trial or PlannedRun.from_dict(self.compose(overrides))
 
     def jobs(self, overrides: Sequence[str]) -> Jobs:
         """The overrides of every run of a sweep: the study's points, with the overrides' axes in place of the study's.
@@ -116,26 +132,16 @@ class Composer:
         def words(points: Iterable[Point]) -> list[list[str]]:
             return [[*study_choice, *texts, *as_typed] for texts in overrides_of(points)]
 
-        found = tuned(study.points(axes), lambda trial: self._validation_accuracy(words([trial])[0]))
-        return Jobs(words(found.points), found.waiting)
+        begun = cache(lambda results_dir: frozenset(Store(results_dir).run_ids()))
 
-    def _validation_accuracy(self, overrides: Sequence[str]) -> float | None:
-        """As `tuning.AccuracyOf`."""
-        (run,) = self.planned([overrides])
-        folder = Store(run.execution.results_dir).run(run.run_id)
-        try:
-            result = folder.result()
-        except CorruptResult:
-            return None
-        if result is None:
-            status = folder.status()
-            return DIVERGED if (status.get("state"), status.get("error_kind")) == ("failed", "Diverged") else None
-        if result["validation_accuracy"] is None:
-            raise ConfigError(
-                f"settings are tuned by validation accuracy, and {run.experiment.title} has no validation split; "
-                "set trainer.validation_fraction or dataset.validation_examples"
-            )
-        return float(result["validation_accuracy"])
+        def accuracy_of(trial: Point) -> float | None:
+            (trial_words,) = words([trial])
+            (run,) = self.planned([trial_words])
+            self._trials[tuple(trial_words)] = run  # `planned` is asked for it again, with all others
+            return _validation_accuracy(run) if run.run_id in begun(run.execution.results_dir) else None
+
+        found = tuned(study.points(axes), accuracy_of)
+        return Jobs(words(found.points), found.waiting)
 
     def _parsed(self, text: str) -> Override:
         """As `parsed`, and it knows which options `glob(*)` is about."""
@@ -181,14 +187,14 @@ class Composer:
             return section
         return file.content
 
-    def _assembled(self, overrides: Sequence[Override]) -> dict[str, Any] | None:
+    def _assembled(self, overrides: Sequence[str]) -> dict[str, Any] | None:
         """The configuration put together from files; None if that would not be exact."""
         choices: dict[str, str] = {}
         values: list[tuple[str, Any]] = []
-        for override in overrides:
-            if not _is_plain(override):
+        for text in overrides:
+            key, value, is_plain = _assignment(text)
+            if not is_plain:
                 return None
-            key, value = override.key_or_group, override.value()
             if key in self.groups:
                 if not isinstance(value, str):
                     return None
@@ -259,6 +265,24 @@ class Composer:
                 package = found.header.get("package")
                 return None if _interpolates(content) else _File(cast(dict[str, Any], content), package)
         return None
+
+
+def _validation_accuracy(run: PlannedRun) -> float | None:
+    """As `tuning.AccuracyOf`."""
+    folder = Store(run.execution.results_dir).run(run.run_id)
+    try:
+        result = folder.result()
+    except CorruptResult:
+        return None
+    if result is None:
+        status = folder.status()
+        return DIVERGED if (status.get("state"), status.get("error_kind")) == ("failed", "Diverged") else None
+    if result["validation_accuracy"] is None:
+        raise ConfigError(
+            f"settings are tuned by validation accuracy, and {run.experiment.title} has no validation split; "
+            "set trainer.validation_fraction or dataset.validation_examples"
+        )
+    return float(result["validation_accuracy"])
 
 
 class _File:

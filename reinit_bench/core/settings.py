@@ -8,6 +8,7 @@ one line what was wrong and what is allowed.
 from __future__ import annotations
 
 import math
+import operator
 import types
 import typing
 from collections.abc import Mapping, Sequence
@@ -74,16 +75,24 @@ class Settings:
             object.__setattr__(self, spec.name, value)
 
 
+_LIMITS = {"above": operator.gt, "least": operator.ge, "below": operator.lt, "most": operator.le}
+
+
 @cache
 def _hints(kind: Any) -> dict[str, Any]:
     """The types of a class's fields, computed once: a plan of thousands of runs needs them thousands of times."""
     return typing.get_type_hints(kind)
 
 
+@cache
+def _kinds(hint: Any) -> tuple[Any, ...]:
+    """The types that a hint allows."""
+    return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+
+
 def checked(label: str, value: Any, hint: Any, metadata: Mapping[str, Any]) -> Any:
     """Return `value` as the type `hint` names, or raise `ConfigError` with one clear line."""
-    origin = typing.get_origin(hint)
-    kinds = typing.get_args(hint) if origin in (typing.Union, types.UnionType) else (hint,)
+    kinds = _kinds(hint)
     if value is None and type(None) in kinds:
         return None
     kind = next(k for k in kinds if k is not type(None))
@@ -123,13 +132,7 @@ def _converted(value: Any, kind: type) -> Any:
 
 
 def _within(value: Any, limits: Mapping[str, float]) -> bool:
-    tests = {
-        "above": lambda bound: value > bound,
-        "least": lambda bound: value >= bound,
-        "below": lambda bound: value < bound,
-        "most": lambda bound: value <= bound,
-    }
-    return all(tests[name](bound) for name, bound in limits.items())
+    return all(_LIMITS[name](value, bound) for name, bound in limits.items())
 
 
 def _describe(kind: type, limits: Mapping[str, float]) -> str:

@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
@@ -106,6 +107,7 @@ class Pool:
             target=work, args=(theirs, self.threads, gpu, self.gpu_workers), name="reinit-bench worker"
         )
         # No signal may kill a worker before its handlers are in place: the pool receives them too and sends SIGTERM.
+        resource_tracker.ensure_running()  # multiprocessing's own; starting it later would unblock the signals
         before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             process.start()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Set
+from typing import TypeVar
 
 import torch
 from torch import nn
@@ -10,6 +12,8 @@ from torch import nn
 from reinit_bench.core.config import Trainer
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.models.blocknet import is_kernel
+
+T = TypeVar("T", bound=torch.optim.Optimizer)
 
 
 def make_optimizer(net: nn.Module, trainer: Trainer, frozen: Set[str] = frozenset()) -> torch.optim.Optimizer:
@@ -30,11 +34,22 @@ def make_optimizer(net: nn.Module, trainer: Trainer, frozen: Set[str] = frozense
     # On a GPU one fused kernel does the whole step; on the CPU fusing gains nothing.
     on_gpu = bool(trained) and all(p.is_cuda for p in trained.values())
     if trainer.optimizer in ("adam", "adamw"):
-        kind = torch.optim.AdamW if trainer.optimizer == "adamw" else torch.optim.Adam
+        kind = _light(torch.optim.AdamW if trainer.optimizer == "adamw" else torch.optim.Adam)
         return kind(groups, lr=trainer.lr, fused=on_gpu, foreach=not on_gpu)
     if trainer.optimizer == "rmsprop":
-        return torch.optim.RMSprop(groups, lr=trainer.lr, foreach=True)
-    return torch.optim.SGD(groups, lr=trainer.lr, momentum=trainer.momentum, fused=on_gpu, foreach=not on_gpu)
+        return _light(torch.optim.RMSprop)(groups, lr=trainer.lr, foreach=True)
+    return _light(torch.optim.SGD)(groups, lr=trainer.lr, momentum=trainer.momentum, fused=on_gpu, foreach=not on_gpu)
+
+
+def _light(kind: type[T]) -> type[T]:
+    """The same optimizer, which does not load torch's compiler.
+
+    torch wraps these methods so that its compiler leaves them alone, and their first call imports it: 1.6 s for every
+    process. Here they are never compiled, only the network's passes are.
+    """
+    wrapped = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
+    methods = {name: inspect.unwrap(getattr(kind, name)) for name in wrapped}
+    return type(kind.__name__, (kind,), {**methods, "step": torch.no_grad()(inspect.unwrap(kind.step))})
 
 
 def gradient_decay(trainer: Trainer) -> float:

@@ -172,14 +172,16 @@ def own_study(folder: Path) -> Path:
 
 @pytest.mark.slow
 def test_the_report_counts_the_runs_of_a_study_of_own_code(folder: Path, own_study: Path) -> None:
-    from reinit_bench.cli.commands.report import _studies
+    from reinit_bench.cli.commands.report import _progress, _studies_elsewhere
     from reinit_bench.cli.compose import composer
     from reinit_bench.sweep.plan import Plan
 
     with own_config(own_study, None):
         with composer() as compose:
             done = {run.run_id for run in compose.planned(compose.jobs(["study=mine"]))}
-        (mine,) = (progress for progress in _studies(done, Plan(runs=())) if progress.study == "mine")
+        with _studies_elsewhere(folder) as known:
+            (own,) = (study for study in known() if study.name == "mine")
+        (mine,) = _progress([own], done, Plan(runs=()))
     assert (len(done), mine.counts["done"], mine.total) == (2, 2, 2)
 
 

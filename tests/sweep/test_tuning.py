@@ -12,6 +12,8 @@ import pytest
 import yaml
 from sweep_command import SweepCommand
 
+from reinit_bench.cli.commands.report import _studies_elsewhere
+from reinit_bench.core.conf_dir import own_config
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.sweep.studies import Study
 from reinit_bench.sweep.tuning import DIVERGED, Point, Tuned, tuned
@@ -146,3 +148,6 @@ def test_one_command_tunes_and_goes_on_and_a_diverged_trial_is_never_chosen(conf
     ]
     assert "more run" not in mine.subcommand("plan")
     assert "6 runs: 6 done" in mine.run()
+    with own_config(conf, None), _studies_elsewhere(tmp_path / "results") as known:
+        (study,) = (study for study in known() if study.name == "mine")
+    assert len(study.run_ids) == 6  # the report counts them: it reads the trials of the folder that it is about

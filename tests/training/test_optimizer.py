@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 import torch
@@ -141,3 +142,32 @@ def test_a_lowered_learning_rate_is_carried_over_or_not(
     result, _ = train(net, task, trainer, steps=2, index=2, carried=optimizer if carry else None, observer=observer)
     assert tuple(event.lr for event in observer.epochs) == rates
     assert result.lr == rates[-1]
+
+
+TORCHS = {
+    "sgd": partial(torch.optim.SGD, momentum=TRAINER.momentum),
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "rmsprop": torch.optim.RMSprop,
+}
+
+
+@pytest.mark.parametrize("name", TORCHS)
+def test_every_optimizer_steps_as_torchs_own_and_restores_and_calls_hooks(name: str) -> None:
+    trainer = replace(TRAINER, optimizer=name, weight_decay=0.0)
+    nets = [nn.Linear(3, 2, bias=False) for _ in range(2)]
+    nets[1].load_state_dict(nets[0].state_dict())
+    ours = make_optimizer(nets[0], trainer)
+    theirs = TORCHS[name](nets[1].parameters(), lr=trainer.lr, weight_decay=0.0, foreach=True)
+    called: list[bool] = []
+    for step in range(4):
+        if step == 2:  # as a resumed run does
+            saved, ours = ours.state_dict(), make_optimizer(nets[0], trainer)
+            ours.load_state_dict(saved)
+            ours.register_step_post_hook(lambda *_: called.append(True))
+        for net, optimizer in zip(nets, (ours, theirs), strict=True):
+            optimizer.zero_grad()
+            (net.weight**2).sum().backward()
+            optimizer.step()
+        assert torch.equal(nets[0].weight, nets[1].weight)
+    assert called == [True, True]

@@ -86,9 +86,18 @@ def image(figure: Figure, ending: str, dpi: int) -> bytes:
     content = io.BytesIO()
     # Type 42 keeps text as text: searchable, and editable by a journal.
     with matplotlib.rc_context({**RC, "pdf.fonttype": 42}):
+        _lay_out(figure, dpi)
         figure.savefig(content, format=ending, dpi=dpi)
-    figure.set_layout_engine("none")  # it is laid out: doing it again for the next format would take as long
     return content.getvalue()
+
+
+def _lay_out(figure: Figure, dpi: int) -> None:
+    """Place the figure's parts, once: `savefig` would draw the figure twice each time to do it."""
+    engine = figure.get_layout_engine()
+    if engine is not None:
+        figure.set_dpi(dpi)
+        engine.execute(figure)
+        figure.set_layout_engine(None)
 
 
 def write_figure(figure: Figure, name: str, folder: Path) -> tuple[Path, ...]:

@@ -66,7 +66,8 @@ def method_panels(collection: Collection, figure: str) -> list[Panel]:
     Raises:
         NothingToDraw: there is none with several rounds.
     """
-    found = panels(collection, default_image_runs(collection), usable=partial(_has_rounds, collection))
+    runs = default_image_runs(collection)
+    found = panels(collection, runs, usable=partial(_has_rounds, collection), asks=("run_id", "rounds"))
     if not found:
         raise NothingToDraw(
             f"{figure}: no finished run of several rounds in {collection.place}; reinit-bench -m study=demo"

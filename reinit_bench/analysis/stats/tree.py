@@ -163,7 +163,7 @@ def _node(
 def _right(classifier: DecisionTreeClassifier, features: pd.DataFrame, best: pd.DataFrame) -> float:
     """For what share of these settings the tree names a best method."""
     named = classifier.predict(features.to_numpy())
-    return float(np.mean([best.loc[index, name] for index, name in zip(best.index, named, strict=True)]))
+    return float(np.mean(best.to_numpy()[np.arange(len(best)), best.columns.get_indexer(named)]))
 
 
 def _by_setting(features: pd.DataFrame, best: pd.DataFrame) -> Iterator[tuple[float, float, int]]:

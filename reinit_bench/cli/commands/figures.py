@@ -17,11 +17,12 @@ def command(
 ) -> None:
     """Draw figures to RESULTS_DIR/figures as PNG and PDF."""
     from reinit_bench.analysis.figures import NothingToDraw, known_figures, write_figure
+    from reinit_bench.store.store import no_garbage_collection
 
     results_dir, given = split_results_dir(words)
     names = [f"figure{name}" if name.isdigit() else name for name in given]
     chosen = known_figures(names or None, from_paper=source == "paper")
-    with collection_of(source, results_dir, reconstructed=reconstructed) as collection:
+    with no_garbage_collection(), collection_of(source, results_dir, reconstructed=reconstructed) as collection:
         if not names:
             check_finished(collection)
         for name, known in chosen.items():

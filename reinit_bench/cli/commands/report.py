@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from itertools import takewhile
+from multiprocessing import get_context, resource_tracker
+from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
 from reinit_bench.cli.commands._source import Out, RunsSource, check_finished, collection_of, folder_of
 from reinit_bench.cli.commands._words import only_results_dir
+from reinit_bench.core.conf_dir import OwnConfig, option_file, options, own_config, own_configs
 from reinit_bench.core.settings import ConfigError
 
 if TYPE_CHECKING:
     from reinit_bench.analysis.report.page import Page, Progress
     from reinit_bench.analysis.runs.collect import Collection
+    from reinit_bench.cli.compose import Composer
     from reinit_bench.sweep.plan import Plan
 
 Words = Annotated[list[str] | None, typer.Argument(metavar="[results_dir=DIR]", help="Where the runs are")]
@@ -27,7 +34,9 @@ def command(words: Words = None, source: RunsSource = "runs", out: Out = None) -
     results_dir = only_results_dir("report", words)
     if source == "paper":
         raise ConfigError("report is about runs: --from must be runs or a bundle's file")
-    with collection_of(source, results_dir) as collection:
+    from reinit_bench.store.store import no_garbage_collection
+
+    with no_garbage_collection(), collection_of(source, results_dir) as collection:
         # Only now: this imports scipy, which takes a second.
         from reinit_bench.analysis.report.page_html import write_report
 
@@ -40,39 +49,120 @@ def command(words: Words = None, source: RunsSource = "runs", out: Out = None) -
 
 
 def _page(collection: Collection) -> Page:
-    from reinit_bench.analysis.report.build import build_page
-    from reinit_bench.analysis.report.page import Trouble
     from reinit_bench.sweep.status import cause, stored_plan
 
     done = {*collection.frame["run_id"], *(collection.trials["run_id"] if len(collection.trials) else ())}
     unfinished = stored_plan(collection.results_dir, but=done)
     if not unfinished.runs:
         check_finished(collection)  # otherwise the page says what became of those that have begun
-    troubles = [
-        Trouble(run_id=run.run_id, title=run.experiment.title, state=run.state, cause=cause(run))
-        for run in sorted(unfinished.runs, key=lambda run: run.state)
-    ]
-    studies = sorted(_studies(done, unfinished), key=lambda one: (not one.begun, one.study))
-    return build_page(collection, studies=studies, troubles=troubles)
+    with _studies_elsewhere(collection.results_dir) as known:
+        # Only now: these import matplotlib and scipy.
+        from reinit_bench.analysis.report.build import build_page
+        from reinit_bench.analysis.report.page import Trouble
+
+        troubles = [
+            Trouble(run_id=run.run_id, title=run.experiment.title, state=run.state, cause=cause(run))
+            for run in sorted(unfinished.runs, key=lambda run: run.state)
+        ]
+        page = build_page(collection, troubles=troubles)
+        studies = sorted(_progress(known(), done, unfinished), key=lambda one: (not one.begun, one.study))
+    return replace(page, studies=studies)
 
 
-def _studies(done: set[str], unfinished: Plan) -> Iterator[Progress]:
-    """For each study, the user's own too, how many of its distinct runs are in each state."""
-    from reinit_bench.analysis.report.page import Progress
+class _Study(NamedTuple):
+    """A study that is many runs: its name, the first sentence of its file, and the ids of its distinct runs."""
+
+    name: str
+    about: str
+    run_ids: frozenset[str]
+
+
+@contextmanager
+def _studies_elsewhere(results_dir: Path) -> Iterator[Callable[[], list[_Study]]]:
+    """Expand all studies in another process; gives a function that waits for them.
+
+    Which runs a tuned study has depends on the trials in the results folder.
+
+    They have some thirty thousand runs, which take nearly as long as all the rest of the page.
+    """
+    context = get_context("spawn")
+    ours, theirs = context.Pipe(duplex=False)
+    process = context.Process(target=_send_studies, args=(theirs, own_configs(), results_dir), daemon=True)
+
+    def wait() -> list[_Study]:
+        try:
+            found: list[_Study] | ConfigError = ours.recv()
+        except EOFError:
+            process.join()
+            why = f"the process that expands the studies ended with code {process.exitcode}"
+            raise ConfigError(f"{why} (out of memory, or killed by hand); type the command again") from None
+        if isinstance(found, ConfigError):
+            raise found
+        return found
+
+    # Ctrl-C reaches both processes, and only this one tells the user: the other inherits that it is blocked.
+    resource_tracker.ensure_running()  # multiprocessing's own; starting it later would unblock the signal
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        try:
+            process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        theirs.close()
+        yield wait
+    finally:
+        if process.pid is not None:
+            process.terminate()
+            process.join()
+        ours.close()
+
+
+def _send_studies(connection: Connection, own: Sequence[OwnConfig], results_dir: Path) -> None:
+    """The body of the other process: sends the studies, or the error that they end with."""
+    try:
+        connection.send(_known_studies(own, results_dir))
+    except ConfigError as error:
+        connection.send(ConfigError(str(error)))
+
+
+def _known_studies(own: Sequence[OwnConfig], results_dir: Path) -> list[_Study]:
+    """Every study, the user's own too.
+
+    Raises:
+        ConfigError: one of them is not valid.
+    """
     from reinit_bench.cli.compose import composer
-    from reinit_bench.core.conf_dir import option_file, options
+    from reinit_bench.cli.main import one_line
+    from reinit_bench.cli.words import readable
+    from reinit_bench.store.store import no_garbage_collection
+
+    with no_garbage_collection(), ExitStack() as stack:
+        for folder, name in own:
+            stack.enter_context(own_config(folder, name))
+        try:
+            return list(_expanded(stack.enter_context(composer()), readable([f"results_dir={results_dir.absolute()}"])))
+        except Exception as error:  # Hydra's cannot be sent to another process
+            raise ConfigError(one_line(error)) from error
+
+
+def _expanded(compose: Composer, more: Sequence[str]) -> Iterator[_Study]:
+    for name in options("study"):
+        if compose.study_of([f"study={name}"]).is_one_run:
+            continue
+        file = option_file("study", name)
+        runs = frozenset(run.run_id for run in compose.planned(compose.jobs([f"study={name}", *more])))
+        yield _Study(name, _about(file) if file else "", runs)
+
+
+def _progress(studies: Iterable[_Study], done: set[str], unfinished: Plan) -> Iterator[Progress]:
+    """For each study, how many of its distinct runs are in each state."""
+    from reinit_bench.analysis.report.page import Progress
     from reinit_bench.sweep.plan import STATES
 
     states = {**{run.run_id: run.state for run in unfinished.runs}, **dict.fromkeys(done, "done")}
-    with composer() as compose:
-        for name in options("study"):
-            if compose.study_of([f"study={name}"]).is_one_run:
-                continue
-            runs = {run.run_id for run in compose.planned(compose.jobs([f"study={name}"]))}
-            found = Counter(states.get(run_id, "missing") for run_id in runs)
-            file = option_file("study", name)
-            about = _about(file) if file else ""
-            yield Progress(study=name, about=about, counts={state: found[state] for state in STATES})
+    for study in studies:
+        found = Counter(states.get(run_id, "missing") for run_id in study.run_ids)
+        yield Progress(study=study.name, about=study.about, counts={state: found[state] for state in STATES})
 
 
 def _about(path: Path) -> str:
