@@ -117,11 +117,11 @@ def write_run(folder: Path, run_id: str, experiment: Experiment, draw: random.Ra
         "weights_sha256": f"{draw.getrandbits(256):064x}",
         "study": "paper",
     }
-    line = json.dumps({"round": 1, "steps": 10_000, "train_accuracy": 1.0, "test_accuracy": accuracy})
+    ended = {"steps": 10_000, "train_accuracy": 1.0, "test_accuracy": accuracy}
     epoch = {"round": 1, "train_accuracy": accuracy, "validation_accuracy": accuracy}
     epochs = "".join(json.dumps({**epoch, "total_step": 650 * number}) + "\n" for number in range(1, 201))
     (folder / "config.yaml").write_text(json.dumps(result["config"], indent=1))
-    (folder / "rounds.jsonl").write_text(f"{line}\n" * 13)
+    (folder / "rounds.jsonl").write_text("".join(json.dumps({"index": n, **ended}) + "\n" for n in range(1, 14)))
     (folder / "history.jsonl").write_text(epochs)
     (folder / "status.json").write_text(json.dumps({"state": "done"}))
     (folder / "result.json").write_text(json.dumps(result, indent=1))
