@@ -207,6 +207,18 @@ def test_networks_and_sizes_are_settings_of_their_own(tuned: TunedStore) -> None
     assert headings == [("scnn", "100"), ("scnn", "300"), ("scnn with BatchNorm", "100")]
 
 
+def test_an_augmentation_with_fields_of_its_own_is_no_other_network(tuned: TunedStore) -> None:
+    standard = {"augmentation__name": "standard", "augmentation__flip": 0.5, "augmentation__padding": 4}
+    for augmentation in ({}, standard):
+        tuned.arm("bl", [0.6, 0.61], **augmentation)
+        tuned.arm("lw", [0.6, 0.62], **augmentation)
+    assert set(tuned.runs().reported["network"]) == {"scnn"}
+    tuned.arm("bl", [0.6], augmentation__name="mild")
+    found = tuned.runs().reported.groupby("regularized")["network"].unique()
+    assert list(found[False]) == ["scnn"]
+    assert len(found[True]) == 2
+
+
 def test_trials_choose_and_are_no_results(tuned: TunedStore) -> None:
     """Other tables must not take the seed with which rates were chosen for a run of that rate."""
     tuned.arm("bl", [0.60, 0.62])

@@ -163,11 +163,19 @@ def _setting(runs: pd.DataFrame, shared: list[str]) -> dict[str, Any]:
     told = ["dataset", "train_examples", "augmentation", "dataset.label_noise", "model", "model.norm"]
     # Schedule and augmentation go together; how many steps a round has goes with the number of blocks.
     settings = [name for name in shared if name not in (*told, "trainer.schedule", "trainer.max_steps")]
-    more = [f" [{words}]" if words else "" for words in distinguishing_settings(runs, settings)]
+    regularized = runs["augmentation"] != "none"
+    more: dict[Any, str] = {}
+    # Apart, since an augmentation's own fields say no more than that there is one; several are told apart.
+    for rows, names in (
+        (runs[regularized], ["augmentation", *settings]),
+        (runs[~regularized], [name for name in settings if not name.startswith("augmentation.")]),
+    ):
+        words = distinguishing_settings(rows, names)
+        more.update(zip(rows.index, (f" [{one}]" if one else "" for one in words), strict=True))
     return {
         "dataset": runs["dataset_label"],
         "examples": runs["train_examples"],
-        "network": runs["model"] + suffixes + more,
+        "network": runs["model"] + suffixes + pd.Series(more, runs.index, dtype=object),
         "noise": noise.fillna(0.0),
-        "regularized": runs["augmentation"] != "none",
+        "regularized": regularized,
     }
