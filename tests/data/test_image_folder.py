@@ -116,6 +116,7 @@ ImageFolder(path=sys.argv[1]).load(16, None, 0)
 """
 
 
+@pytest.mark.slow
 def test_a_kill_while_images_are_decoded_leaves_no_cache_and_stands_in_nobodys_way(
     tree: Path, data_folder: Path
 ) -> None:

@@ -319,6 +319,7 @@ def train(net: BlockNet, resume: Any = None, observer: RecordingObserver | None 
     return replace(result, seconds=0.0)
 
 
+@pytest.mark.slow
 def test_a_round_resumed_at_any_step_ends_bit_equal() -> None:
     net = mlp(0.25)
     uncut = RecordingObserver(net)

@@ -56,6 +56,7 @@ def cut(folder: Path) -> None:
         run_experiment(EXPERIMENT, execution, observer=stop, interrupt=stop.interrupt)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("begun", "later"), [(FASTER, SLOWER), (SLOWER, FASTER)])
 def test_a_resumed_run_keeps_its_choice_and_its_bits(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: Counter[str], begun: Choice, later: Choice

@@ -171,6 +171,7 @@ def test_a_pool_counts_the_workers_of_a_gpu_by_the_runs_that_there_are(
         started.clear()
 
 
+@pytest.mark.slow
 def test_a_worker_knows_its_gpu_and_how_many_share_it() -> None:
     code = """
 import os

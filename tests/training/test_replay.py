@@ -125,6 +125,7 @@ def outcome(folder: Path, compile_: str, experiment: Experiment) -> tuple[list[l
     return observer.epochs, {name: result[name] for name in ("weights_sha256", "test_accuracy", "test_loss", "steps")}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "overrides",
     [
@@ -152,6 +153,7 @@ def test_a_replayed_run_has_the_bits_of_a_plain_one(overrides: tuple[str, ...], 
     assert Recorder.recorded > 0
 
 
+@pytest.mark.slow
 def test_a_run_that_is_cut_within_a_round_resumes_to_the_same_bits(tmp_path: Path) -> None:
     experiment = tiny_experiment("trainer.max_steps=14", "method=lw", "dropout=p25")
     expected = outcome(tmp_path / "plain", "none", experiment)[1]
