@@ -12,7 +12,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
@@ -25,7 +24,7 @@ from reinit_bench.sweep.gpu_sharing import check_shareable
 from reinit_bench.sweep.jobs import Job, execution_of, jobs_of
 from reinit_bench.sweep.plan import PlannedRun
 from reinit_bench.sweep.worker import work
-from reinit_bench.training.interrupt import SIGNALS, handling_signals
+from reinit_bench.training.interrupt import SIGNALS, blocked_in_new_processes, handling_signals
 
 Notify = Callable[[PlannedRun, str, Mapping[str, Any]], None]
 """Called with a run, the kind of its event (started, epoch, round, done, failed, ...) and the event's values."""
@@ -107,12 +106,8 @@ class Pool:
             target=work, args=(theirs, self.threads, gpu, self.gpu_workers), name="reinit-bench worker"
         )
         # No signal may kill a worker before its handlers are in place: the pool receives them too and sends SIGTERM.
-        resource_tracker.ensure_running()  # multiprocessing's own; starting it later would unblock the signals
-        before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
-        try:
+        with blocked_in_new_processes(SIGNALS):
             process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         self._workers.append(_Worker(process, ours, gpu))
 

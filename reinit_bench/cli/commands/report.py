@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import takewhile
-from multiprocessing import get_context, resource_tracker
+from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -19,6 +19,7 @@ from reinit_bench.cli.commands._source import Out, RunsSource, check_finished, c
 from reinit_bench.cli.commands._words import only_results_dir
 from reinit_bench.core.conf_dir import OwnConfig, option_file, options, own_config, own_configs
 from reinit_bench.core.settings import ConfigError
+from reinit_bench.training.interrupt import blocked_in_new_processes
 
 if TYPE_CHECKING:
     from reinit_bench.analysis.report.page import Page, Progress
@@ -81,9 +82,8 @@ class _Study(NamedTuple):
 def _studies_elsewhere(results_dir: Path) -> Iterator[Callable[[], list[_Study]]]:
     """Expand all studies in another process; gives a function that waits for them.
 
-    Which runs a tuned study has depends on the trials in the results folder.
-
-    They have some thirty thousand runs, which take nearly as long as all the rest of the page.
+    They have some thirty thousand runs, which take nearly as long as all the rest of the page. Which runs a tuned study
+    has depends on the trials in the results folder.
     """
     context = get_context("spawn")
     ours, theirs = context.Pipe(duplex=False)
@@ -101,13 +101,9 @@ def _studies_elsewhere(results_dir: Path) -> Iterator[Callable[[], list[_Study]]
         return found
 
     # Ctrl-C reaches both processes, and only this one tells the user: the other inherits that it is blocked.
-    resource_tracker.ensure_running()  # multiprocessing's own; starting it later would unblock the signal
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
-        try:
+        with blocked_in_new_processes({signal.SIGINT}):
             process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         yield wait
     finally:
