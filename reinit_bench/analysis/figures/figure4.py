@@ -11,11 +11,9 @@ from matplotlib.figure import Figure
 
 from reinit_bench.analysis.figures import NothingToDraw
 from reinit_bench.analysis.figures.panel_grid import PanelGrid, draw_curves
-from reinit_bench.analysis.figures.panels import Panel, panels
+from reinit_bench.analysis.figures.panels import BUDGET, Panel, panels
 from reinit_bench.analysis.runs.collect import Collection
 from reinit_bench.analysis.runs.distance import default_image_runs
-
-BUDGET = "trainer.max_steps"
 
 
 def draw(collection: Collection) -> Figure:

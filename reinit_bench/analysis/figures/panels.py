@@ -30,7 +30,7 @@ OF_ONE_DATASET = ("figure5", "figure6")
 MAIN = paper.CONDITIONS[2].settings
 """Table 2's condition, preferred where the paper does not say what a figure shows."""
 
-_BUDGET = "trainer.max_steps"
+BUDGET = "trainer.max_steps"
 
 
 @dataclass(frozen=True)
@@ -133,11 +133,11 @@ class _Distances:
 
     def __init__(self, runs: pd.DataFrame, wanted: Mapping[str, Any], free: Sequence[str]) -> None:
         self.wanted, self.free = wanted, free
-        compared = [name for name in runs if name in wanted or name in PAPER or name == _BUDGET]
+        compared = [name for name in runs if name in wanted or name in PAPER or name == BUDGET]
         self.runs = records(runs[compared])
 
     def of(self, rows: Sequence[int]) -> tuple[float, ...]:
         """The distance of the setting that the runs at these places have."""
         first = self.runs[rows[0]]
-        most_steps = float(first.get(_BUDGET) or 0)
+        most_steps = float(first.get(BUDGET) or 0)
         return len(different(first, self.wanted)), from_paper(first, but=self.free), -len(rows), -most_steps

@@ -55,7 +55,7 @@ def command(
             if not names:
                 check_finished(collection)  # a named table is shown all the same, with the published values
             tables = list(build_tables(collection, names or None).values())
-            if not quiet and collection.source is None and not _say_what_follows(names):
+            if not quiet and collection.source is None and not _conclude_themselves(names):
                 from reinit_bench.analysis.report.verdict import verdict
 
                 found = verdict(collection)
@@ -67,7 +67,7 @@ def command(
         write_table(table, folder_of(source, results_dir, "tables", out))
 
 
-def _say_what_follows(names: Sequence[str]) -> bool:
+def _conclude_themselves(names: Sequence[str]) -> bool:
     """Whether only tables were named that end with conclusions of their own."""
     from reinit_bench.analysis.tables import verdict_table
 
