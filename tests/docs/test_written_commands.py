@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import fields
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 from factories import tiny_experiment, write_result
 from reference_pages import click_command
-from written import DOCS, PAGES, commands, place, refusals
+from written import DOCS, PAGES, REPOSITORY, commands, place, refusals
 
 from reinit_bench.cli.commands import summaries
 from reinit_bench.cli.compose import Composer
@@ -81,6 +82,10 @@ def folder_with_two_runs(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path
         write_result(folder / "results", experiment)
     store = Store(folder / "results")
     (folder / "demo.tar.gz").write_bytes(pack(store, store.run_ids()).content)
+    for bundle in REPOSITORY.glob("results/*/*.tar.gz"):
+        copy = folder / bundle.relative_to(REPOSITORY)
+        copy.parent.mkdir()
+        shutil.copy(bundle, copy)
     return folder, [experiment.run_id for experiment in experiments]
 
 

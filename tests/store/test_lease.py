@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from factories import tiny_experiment
+from filelock import FileLock
 
 from reinit_bench.core.config import Execution
 from reinit_bench.run.experiment import run_experiment
@@ -293,10 +294,11 @@ def test_a_suspended_process_that_wakes_after_a_takeover_leaves_the_winners_file
     os.mkfifo(gate)
     command = python(TRAIN, json.dumps(experiment.to_dict()), str(tmp_path / "results"), str(gate))
     sleeper = started(in_a_container(*command))
-    kill_all(sleeper, signal.SIGSTOP)
+    folder = tmp_path / "results" / "runs" / experiment.run_id
+    with FileLock(folder / ".lock"):  # it is not stopped within a write: then it would hold the lock for good
+        kill_all(sleeper, signal.SIGSTOP)
     result = run_experiment(experiment, Execution(results_dir=tmp_path / "results"))
     assert result["attempts"] == 2
-    folder = tmp_path / "results" / "runs" / experiment.run_id
     whole = {path.name: path.read_bytes() for path in folder.iterdir()}
     kill_all(sleeper, signal.SIGCONT)
     gate.write_text("go on")
