@@ -14,6 +14,9 @@ from reinit_bench.analysis.stats.scores import Scores, is_best
 if TYPE_CHECKING:
     from sklearn.tree import DecisionTreeClassifier
 
+Matrix = np.ndarray[Any, np.dtype[np.float64]]
+"""Features, or which methods are best (1.0 or 0.0), a row for each setting."""
+
 MIN_LEAF = 7
 MAX_DEPTH = 4
 """The paper's settings."""
@@ -105,14 +108,15 @@ def fit(scores: Scores) -> Tree | None:
     if len(frame) < 2 * MIN_LEAF or len(scores.methods) < 2:
         return None
     features, best = _features(frame), is_best(frame, list(scores.methods)).astype(float)
-    classifier = _fitted(features, best)
+    values, is_a_best = features.to_numpy(), best[sorted(best)].to_numpy()  # of equal methods the first is named
+    classifier = _fitted(values, is_a_best)
     return Tree(
         root=_node(classifier, [str(name) for name in features], best, features),
         n=len(frame),
         ties=int((best.sum(axis=1) > 1).sum()),
-        fitted=_right(classifier, features, best),
-        by_setting=_mean(_by_setting(features, best)),
-        by_dataset=_mean(_by_dataset(features, best, frame["dataset"])),
+        fitted=_right(classifier, values, is_a_best),
+        by_setting=_mean(_by_setting(values, is_a_best)),
+        by_dataset=_mean(_by_dataset(values, is_a_best, frame["dataset"])),
     )
 
 
@@ -127,18 +131,21 @@ def _features(frame: pd.DataFrame) -> pd.DataFrame:
     return table[[name for name in table if table[name].nunique() > 1]]
 
 
-def _fitted(features: pd.DataFrame, best: pd.DataFrame) -> DecisionTreeClassifier:
-    """scikit-learn's tree; a setting with several best methods enters with each, at an equal share of its weight."""
+def _fitted(features: Matrix, best: Matrix) -> DecisionTreeClassifier:
+    """scikit-learn's tree, whose classes are columns of `best`.
+
+    A setting with several best methods enters with each, at an equal share of its weight.
+    """
     from sklearn.tree import DecisionTreeClassifier
 
-    rows, columns = np.nonzero(best.to_numpy())
-    weights = 1 / best.sum(axis=1).to_numpy()[rows]
+    rows, columns = np.nonzero(best)
+    weights = 1 / best.sum(axis=1)[rows]
     # The size of a leaf is counted in settings, not in the entries of tied ones; the margin is for rounding.
     least = min(0.5, (MIN_LEAF - 1e-6) / len(best))
     classifier = DecisionTreeClassifier(
         min_samples_leaf=MIN_LEAF, min_weight_fraction_leaf=least, max_depth=MAX_DEPTH, random_state=0
     )
-    return classifier.fit(features.to_numpy()[rows], best.columns.to_numpy()[columns], sample_weight=weights)
+    return classifier.fit(features[rows], columns, sample_weight=weights)
 
 
 def _node(
@@ -160,13 +167,12 @@ def _node(
     return Node(shares=shares, n=len(best), question=question, yes=yes, no=no)
 
 
-def _right(classifier: DecisionTreeClassifier, features: pd.DataFrame, best: pd.DataFrame) -> float:
+def _right(classifier: DecisionTreeClassifier, features: Matrix, best: Matrix) -> float:
     """For what share of these settings the tree names a best method."""
-    named = classifier.predict(features.to_numpy())
-    return float(np.mean(best.to_numpy()[np.arange(len(best)), best.columns.get_indexer(named)]))
+    return float(np.mean(best[np.arange(len(best)), classifier.predict(features)]))
 
 
-def _by_setting(features: pd.DataFrame, best: pd.DataFrame) -> Iterator[tuple[float, float, int]]:
+def _by_setting(features: Matrix, best: Matrix) -> Iterator[tuple[float, float, int]]:
     from sklearn.model_selection import RepeatedKFold
 
     splits = RepeatedKFold(n_splits=FOLDS, n_repeats=REPEATS, random_state=0)
@@ -174,19 +180,19 @@ def _by_setting(features: pd.DataFrame, best: pd.DataFrame) -> Iterator[tuple[fl
         yield _held_out(features, best, fitted, held_out)
 
 
-def _by_dataset(features: pd.DataFrame, best: pd.DataFrame, datasets: pd.Series) -> Iterator[tuple[float, float, int]]:
+def _by_dataset(features: Matrix, best: Matrix, datasets: pd.Series) -> Iterator[tuple[float, float, int]]:
     for dataset in datasets.unique() if datasets.nunique() > 1 else []:
         inside = (datasets == dataset).to_numpy()
         if (~inside).sum() >= 2 * MIN_LEAF:
             yield _held_out(features, best, np.nonzero(~inside)[0], np.nonzero(inside)[0])
 
 
-def _held_out(features: pd.DataFrame, best: pd.DataFrame, fitted: Any, held_out: Any) -> tuple[float, float, int]:
+def _held_out(features: Matrix, best: Matrix, fitted: Any, held_out: Any) -> tuple[float, float, int]:
     """Accuracy of the tree, that of the fitted part's most frequent best method, and the size of the held-out part."""
-    classifier = _fitted(features.iloc[fitted], best.iloc[fitted])
-    usual = best.iloc[fitted].div(best.iloc[fitted].sum(axis=1), axis=0).sum().idxmax()
-    right = _right(classifier, features.iloc[held_out], best.iloc[held_out])
-    return right, float(best.iloc[held_out][usual].mean()), len(held_out)
+    known, unknown = best[fitted], best[held_out]
+    classifier = _fitted(features[fitted], known)
+    usual = (known / known.sum(axis=1, keepdims=True)).sum(axis=0).argmax()
+    return _right(classifier, features[held_out], unknown), float(unknown[:, usual].mean()), len(held_out)
 
 
 def _mean(found: Iterator[tuple[float, float, int]]) -> tuple[float, float] | None:
