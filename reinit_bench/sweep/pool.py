@@ -17,6 +17,7 @@ from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any, cast
 
+from reinit_bench.core.processes import blocked_in_new_processes
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.lease import record_death
 from reinit_bench.store.store import Store
@@ -24,7 +25,7 @@ from reinit_bench.sweep.gpu_sharing import check_shareable
 from reinit_bench.sweep.jobs import Job, execution_of, jobs_of
 from reinit_bench.sweep.plan import PlannedRun
 from reinit_bench.sweep.worker import work
-from reinit_bench.training.interrupt import SIGNALS, blocked_in_new_processes, handling_signals
+from reinit_bench.training.interrupt import SIGNALS, handling_signals
 
 Notify = Callable[[PlannedRun, str, Mapping[str, Any]], None]
 """Called with a run, the kind of its event (started, epoch, round, done, failed, ...) and the event's values."""

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import signal
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from multiprocessing import resource_tracker
 from types import FrameType
 
 EXIT_INTERRUPTED = 75
@@ -48,17 +47,6 @@ def handling_signals(handle: Callable[[int, FrameType | None], None]) -> Iterato
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def blocked_in_new_processes(signals: Collection[signal.Signals]) -> Iterator[None]:
-    """Within the block these signals wait, and a process that is started there inherits that they do."""
-    resource_tracker.ensure_running()  # multiprocessing's own; starting it later would unblock the signals
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @contextmanager

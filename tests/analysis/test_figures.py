@@ -69,7 +69,7 @@ def test_ours_and_the_papers_values_stand_where_they_belong(tmp_path: Path, monk
     assert (by_method["LW"], by_method["BL"]) == (73.0, 52.0)
     assert pd.isna(by_method["FC"])
     assert published.get_ydata()[5] == 72.3
-    paths = write_figure(figure, "table1", tmp_path / "figures")
+    paths = write_figure(tmp_path / "figures", "table1", figure)
     assert [path.read_bytes()[:4] for path in paths] == [b"\x89PNG", b"%PDF"]
     assert {path.name for path in (tmp_path / "figures").iterdir()} == {
         f"table1.{ending}" for ending in figures.FORMATS

@@ -100,7 +100,7 @@ def _lay_out(figure: Figure, dpi: int) -> None:
         figure.set_layout_engine(None)
 
 
-def write_figure(figure: Figure, name: str, folder: Path) -> tuple[Path, ...]:
+def write_figure(folder: Path, name: str, figure: Figure) -> tuple[Path, ...]:
     """Write the figure as PNG and PDF, each file in one step; returns their paths.
 
     Raises:

@@ -108,7 +108,10 @@ def fit(scores: Scores) -> Tree | None:
     if len(frame) < 2 * MIN_LEAF or len(scores.methods) < 2:
         return None
     features, best = _features(frame), is_best(frame, list(scores.methods)).astype(float)
-    values, is_a_best = features.to_numpy(), best[sorted(best)].to_numpy()  # of equal methods the first is named
+    values, is_a_best = (
+        features.to_numpy(),
+        best[sorted(map(str, best))].to_numpy(),
+    )  # of equal methods the first is named
     classifier = _fitted(values, is_a_best)
     return Tree(
         root=_node(classifier, [str(name) for name in features], best, features),

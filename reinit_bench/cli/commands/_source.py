@@ -53,14 +53,27 @@ def collection_of(source: str, results_dir: Path, *, reconstructed: bool = False
         from reinit_bench.analysis.runs.published_runs import published_runs
 
         yield published_runs(reconstructed=reconstructed)
-    elif source == "runs":
+    else:
+        with runs_folder(source, results_dir) as folder:
+            yield collected(source, folder)
+
+
+@contextmanager
+def runs_folder(source: str, results_dir: Path) -> Iterator[Path]:
+    """Where the runs are: the results folder, or for a bundle a temporary one, as long as the block lasts.
+
+    Raises:
+        ConfigError: there is no such source, or no such results folder.
+        BundleError: the bundle cannot be used.
+    """
+    if source == "runs":
         check_exists(results_dir)
-        yield _collected(results_dir)
+        yield results_dir
     elif Path(source).is_file():
         from reinit_bench.store.bundle import unpacked
 
         with unpacked(Path(source)) as store:
-            yield replace(_collected(store.results_dir), bundle=Path(source))
+            yield store.results_dir
     else:
         raise ConfigError(
             f"--from must be runs (finished runs), paper (the published tables) or a bundle's file; got {source!r}"
@@ -82,7 +95,7 @@ def side_of(source: str, *, reconstructed: bool) -> Iterator[Collection]:
         with collection_of(source, Path()) as collection:
             yield collection
     elif (Path(source) / "runs").is_dir():
-        yield _collected(Path(source))
+        yield collected("runs", Path(source))
     else:
         why = "has no folder runs" if Path(source).is_dir() else "is not there"
         raise ConfigError(f"--compare takes two of: a results folder, a bundle's file, paper; {source} {why}")
@@ -94,12 +107,13 @@ def check_exists(results_dir: Path) -> None:
         raise ConfigError(f"there is no results folder {results_dir}; start with: reinit-bench -m study=demo")
 
 
-def _collected(results_dir: Path) -> Collection:
+def collected(source: str, folder: Path) -> Collection:
+    """The runs of `runs_folder`; those that cannot be used are named on standard error."""
     from reinit_bench.analysis.runs.collect import collect
 
-    collection = collect(results_dir)
+    collection = collect(folder)
     tell_left_out(collection.corrupt)
-    return collection
+    return collection if source == "runs" else replace(collection, bundle=Path(source))
 
 
 def check_finished(collection: Collection) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Annotated
 
 import typer
 
 from reinit_bench.cli.commands._source import Out, Reconstructed, Source, check_finished, collection_of, folder_of
 from reinit_bench.cli.commands._words import split_results_dir
+from reinit_bench.core.settings import ConfigError
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which figures; results_dir=DIR")]
 
@@ -17,6 +19,7 @@ def command(
 ) -> None:
     """Draw figures to RESULTS_DIR/figures as PNG and PDF."""
     from reinit_bench.analysis.figures import NothingToDraw, known_figures, write_figure
+    from reinit_bench.analysis.figures.in_processes import drawn
     from reinit_bench.store.store import no_garbage_collection
 
     results_dir, given = split_results_dir(words)
@@ -25,13 +28,11 @@ def command(
     with no_garbage_collection(), collection_of(source, results_dir, reconstructed=reconstructed) as collection:
         if not names:
             check_finished(collection)
-        for name, known in chosen.items():
-            try:
-                figure = known.draw(collection)
-            except NothingToDraw as missing:
-                if names:
-                    raise
-                print(missing)  # the others can still be drawn
-                continue
-            for path in write_figure(figure, name, folder_of(source, results_dir, "figures", out)):
-                print(path)
+        folder = folder_of(source, results_dir, "figures", out)
+        for _, made in drawn(chosen, collection, partial(write_figure, folder)):
+            if isinstance(made, NothingToDraw) and not names:
+                print(made)  # the others can still be drawn
+            elif isinstance(made, ConfigError):
+                raise made
+            else:
+                print(*made, sep="\n")

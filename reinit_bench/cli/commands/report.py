@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from reinit_bench.cli.commands._source import Out, RunsSource, check_finished, collection_of, folder_of
+from reinit_bench.cli.commands._source import Out, RunsSource, check_finished, collected, folder_of, runs_folder
 from reinit_bench.cli.commands._words import only_results_dir
 from reinit_bench.core.conf_dir import OwnConfig, option_file, options, own_config, own_configs
+from reinit_bench.core.processes import blocked_in_new_processes
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.training.interrupt import blocked_in_new_processes
 
 if TYPE_CHECKING:
     from reinit_bench.analysis.report.page import Page, Progress
@@ -37,11 +37,15 @@ def command(words: Words = None, source: RunsSource = "runs", out: Out = None) -
         raise ConfigError("report is about runs: --from must be runs or a bundle's file")
     from reinit_bench.store.store import no_garbage_collection
 
-    with no_garbage_collection(), collection_of(source, results_dir) as collection:
+    with (
+        no_garbage_collection(),
+        runs_folder(source, results_dir) as folder,
+        _studies_elsewhere(folder) as known,
+    ):
+        page = _page(collected(source, folder), known)
         # Only now: this imports scipy, which takes a second.
         from reinit_bench.analysis.report.page_html import write_report
 
-        page = _page(collection)
         path = write_report(page, folder_of(source, results_dir, "", out))
     for claim in page.claims:
         print(claim)
@@ -49,24 +53,23 @@ def command(words: Words = None, source: RunsSource = "runs", out: Out = None) -
     print(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
 
 
-def _page(collection: Collection) -> Page:
+def _page(collection: Collection, known: Callable[[], list[_Study]]) -> Page:
     from reinit_bench.sweep.status import cause, stored_plan
 
     done = {*collection.frame["run_id"], *(collection.trials["run_id"] if len(collection.trials) else ())}
     unfinished = stored_plan(collection.results_dir, but=done)
     if not unfinished.runs:
         check_finished(collection)  # otherwise the page says what became of those that have begun
-    with _studies_elsewhere(collection.results_dir) as known:
-        # Only now: these import matplotlib and scipy.
-        from reinit_bench.analysis.report.build import build_page
-        from reinit_bench.analysis.report.page import Trouble
+    # Only now: these import matplotlib and scipy.
+    from reinit_bench.analysis.report.build import build_page
+    from reinit_bench.analysis.report.page import Trouble
 
-        troubles = [
-            Trouble(run_id=run.run_id, title=run.experiment.title, state=run.state, cause=cause(run))
-            for run in sorted(unfinished.runs, key=lambda run: run.state)
-        ]
-        page = build_page(collection, troubles=troubles)
-        studies = sorted(_progress(known(), done, unfinished), key=lambda one: (not one.begun, one.study))
+    troubles = [
+        Trouble(run_id=run.run_id, title=run.experiment.title, state=run.state, cause=cause(run))
+        for run in sorted(unfinished.runs, key=lambda run: run.state)
+    ]
+    page = build_page(collection, troubles=troubles)
+    studies = sorted(_progress(known(), done, unfinished), key=lambda one: (not one.begun, one.study))
     return replace(page, studies=studies)
 
 
