@@ -63,7 +63,8 @@ def reading_effects(collection: Collection) -> list[ReadingEffect]:
         setting=pd.Series(settings, runs.index, object),
         words=list(map(_label, runs["model"], runs["augmentation"], runs["dropout_rate"], others)),
     )
-    found = [one for _, same in runs.groupby("setting", sort=False) for one in _effects(same)]
+    compared = runs[runs.groupby("setting")["reading"].transform("nunique") > 1]  # few of some thousand settings are
+    found = [one for _, same in compared.groupby("setting", sort=False) for one in _effects(same)]
     methods = ordered_methods({one.method for one in found})
     return sorted(found, key=lambda one: _place(one, methods))
 
