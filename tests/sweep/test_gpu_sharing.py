@@ -253,10 +253,29 @@ def test_a_slurm_task_is_packed_for_all_of_its_workers(plan_of: Callable[..., Pl
     assert tasks_of(plan, target_minutes=5) == [(3, 1)] * 4
     assert tasks_of(plan, target_minutes=5, workers_per_gpu=2) == [(6, 2)] * 2
     assert tasks_of(plan, target_minutes=5, workers_per_gpu=2, gpus=2) == [(12, 2)]
+    assert tasks_of(plan, target_minutes=5, workers_per_gpu=2, gres="gpu:a100:2") == [(12, 2)]
     assert tasks_of(plan, target_minutes=5, workers_per_gpu="auto", cpus=3) == [(9, 3), (3, 3)]
     assert tasks_of(plan, target_minutes=5, workers_per_gpu="auto", mem_gb=8) == [(6, 2)] * 2
     assert tasks_of(plan, target_minutes=5, workers=3) == [(9, 3), (3, 3)]
     assert tasks_of(plan, target_minutes=5, workers_per_gpu=2, gpus=0) == [(3, 1)] * 4
+
+
+@pytest.mark.parametrize(
+    ("gres", "count"),
+    [
+        (None, 4),
+        ("gpu", 1),
+        ("gpu:2", 2),
+        ("gpu:a100:2", 2),
+        ("gpu:a100", 1),
+        ("gres/gpu:v100:1,nvme:1", 1),
+        ("gpu:a100:1,gpu:v100:2", 3),
+        ("shard:8", 1),
+        ("nvme:1", 0),
+    ],
+)
+def test_the_gpus_of_a_task_are_those_that_gres_names(gres: str | None, count: int) -> None:
+    assert Options(gres=gres, gpus=4).gpu_count == count
 
 
 def test_large_and_small_networks_are_in_arrays_of_their_own(plan_of: Callable[..., Plan]) -> None:

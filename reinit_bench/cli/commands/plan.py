@@ -54,7 +54,7 @@ def _where(words: Words, plan: Plan) -> tuple[str, int | None, Sharing]:
         fields = compose.launcher(words or [])
     if fields.pop("_target_").endswith("SlurmLauncher"):
         options = Options.from_fields(fields)
-        return (GPU if options.uses_gpu else CPU), None, options.sharing
+        return (GPU if options.gpu_count else CPU), None, options.sharing
     workers = checked_count("workers", fields["workers"])
     count, gpus = processes(plan.to_run(), workers, checked_sharing(fields["workers_per_gpu"], workers))
     together = -(-count // len(gpus)) if gpus else 1

@@ -60,7 +60,7 @@ def submit(todo: Sequence[PlannedRun], options: Options, results_dir: Path, cons
     together = {run.run_id: len(job) for job in jobs_of(todo) for run in job}
 
     def seconds_of(run: PlannedRun, resources: Resources) -> float:
-        on = place_of(execution_of(run).device, GPU if resources.uses_gpu else CPU)
+        on = place_of(execution_of(run).device, GPU if resources.gpu_count else CPU)
         return rates.seconds(run.experiment, on, together[run.run_id], options.sharing(run.experiment))
 
     classes = plan_tasks(todo, options, seconds_of)
@@ -78,7 +78,7 @@ def submit(todo: Sequence[PlannedRun], options: Options, results_dir: Path, cons
 
 def _check_limit(resources: Resources, tasks: Sequence[TaskPlan], options: Options, rates: Rates) -> None:
     """Raise ConfigError if a task's time limit ends it before it can have taken a step and saved it."""
-    on = GPU if resources.uses_gpu else CPU
+    on = GPU if resources.gpu_count else CPU
     usable = 60 * resources.minutes - options.lead_seconds(resources)
     for run in (run for task in tasks for run in task.runs):
         needed = START_SECONDS[on] + rates.seconds_of_a_step(run.experiment, on)

@@ -33,8 +33,18 @@ class Resources(Settings):
     """Time limit of a task. A task that reaches it writes checkpoints and is requeued."""
 
     @property
-    def uses_gpu(self) -> bool:
-        return self.gpus > 0 or bool(self.gres and "gpu" in self.gres)
+    def gpu_count(self) -> int:
+        """GPUs that a task sees: those that `gres` names (`gpu:a100:2,nvme:1` are two; a share of one is one)."""
+        if not self.gres:
+            return self.gpus
+        count = 0
+        for part in self.gres.split(","):
+            words = part.strip().removeprefix("gres:").removeprefix("gres/").split(":")
+            if words[0] == "gpu":
+                count += int(words[-1]) if words[-1].isdecimal() else 1
+            elif words[0] in ("mps", "shard"):
+                count += 1
+        return count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,9 +113,9 @@ class Options(Resources):
     def sharing(self, experiment: Experiment) -> int:
         """How many worker processes share a GPU in the task of such a run."""
         resources = self.resources(experiment)
-        if not resources.uses_gpu:
+        gpus = resources.gpu_count
+        if not gpus:
             return 1
-        gpus = max(1, resources.gpus)
         if self.workers is not None:
             return -(-self.workers // gpus)
         host = None if resources.mem_gb is None else resources.mem_gb / gpus

@@ -42,7 +42,7 @@ def plan_tasks(
         groups.setdefault(key, (resources, sharing, []))[2].append((run, seconds_of(run, resources)))
     classes: dict[tuple[Resources, int], list[TaskPlan]] = {}
     for resources, sharing, timed in groups.values():
-        workers = options.workers or max(resources.gpus, 1) * sharing
+        workers = options.workers or max(resources.gpu_count, 1) * sharing
         filled = _filled(timed, options.target_minutes * 60.0 * workers)
         classes.setdefault((resources, sharing), []).extend(replace(task, sharing=sharing) for task in filled)
     return [(each, sorted(tasks, key=lambda task: -task.seconds)) for (each, _), tasks in classes.items()]
