@@ -34,7 +34,7 @@ COUNTS = {
     "batchnorm_digits": 72,
     "verdict": 8424,  # trials; the rest waits for them
     "verdict_fraction": 444,
-    "verdict_rounds": 33,
+    "verdict_rounds": 57,
     "ablation_synthetic": 600,
     "digits": 216,
     "digits_budgets": 90,
