@@ -6,7 +6,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
@@ -86,12 +86,13 @@ def _process(made: Callable[[str], object], names: Sequence[str]) -> Iterator[Co
 def _send(connection: Connection, made: Callable[[str], object], names: Sequence[str]) -> None:
     """The body of such a process: sends each figure with its warnings, for the first one to give, and at last None."""
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())  # in silence, but no file is left half-written
-    for name in names:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            found = made(name)
-        connection.send((name, found, [str(one.message) for one in caught]))
-    connection.send(None)
+    with suppress(BrokenPipeError):  # the first process was killed
+        for name in names:
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                found = made(name)
+            connection.send((name, found, [str(one.message) for one in caught]))
+        connection.send(None)
 
 
 def _received(connection: Connection) -> tuple[str, Any, list[str]] | None:

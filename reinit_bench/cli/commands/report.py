@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from itertools import takewhile
 from multiprocessing import get_context
@@ -118,10 +118,11 @@ def _studies_elsewhere(results_dir: Path) -> Iterator[Callable[[], list[_Study]]
 
 def _send_studies(connection: Connection, own: Sequence[OwnConfig], results_dir: Path) -> None:
     """The body of the other process: sends the studies, or the error that they end with."""
-    try:
-        connection.send(_known_studies(own, results_dir))
-    except ConfigError as error:
-        connection.send(ConfigError(str(error)))
+    with suppress(BrokenPipeError):  # the first process was killed
+        try:
+            connection.send(_known_studies(own, results_dir))
+        except ConfigError as error:
+            connection.send(ConfigError(str(error)))
 
 
 def _known_studies(own: Sequence[OwnConfig], results_dir: Path) -> list[_Study]:
