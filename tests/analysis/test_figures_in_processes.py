@@ -98,3 +98,28 @@ def test_ctrl_c_stops_them_without_a_word_of_theirs(tmp_path: Path) -> None:
         timeout=60,
     )
     assert (done.stdout, done.stderr) == ("stopped\n", "")
+
+
+KILLED = """
+import os, signal, sys, time
+from pathlib import Path
+from matplotlib.figure import Figure
+from reinit_bench.analysis.figures import KnownFigure, in_processes
+from reinit_bench.analysis.runs.collect import collect
+
+in_processes.cores = lambda: 2
+known = KnownFigure(lambda collection: Figure(), caption="", from_paper=False)
+def make(name, figure):
+    os.write(1, b"%d\\n" % os.getpid())
+    return bytes(2**20)  # more than a pipe holds
+
+for name, made in in_processes.drawn({str(n): known for n in range(40)}, collect(Path(sys.argv[1])), make):
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def test_nobody_is_left_when_the_first_process_is_killed(tmp_path: Path) -> None:
+    # Its output ends when the last process that could write to it has ended.
+    done = subprocess.run([sys.executable, "-c", KILLED, str(tmp_path)], capture_output=True, text=True, timeout=60)
+    assert (done.returncode, done.stderr) == (-signal.SIGKILL, "")
+    assert len(set(done.stdout.split())) == 2

@@ -49,7 +49,9 @@ def drawn(
     names = list(figures)
     answers: dict[str, tuple[Any, list[str]]] = {}
     with ExitStack() as stack:
-        working = [stack.enter_context(_process(made, names[number::processes])) for number in range(processes)]
+        working: list[Connection] = []
+        for number in range(processes):
+            working.append(stack.enter_context(_process(made, names[number::processes], working)))
         for name in names:
             while name not in answers:
                 for ready in wait(working):
@@ -66,11 +68,11 @@ def drawn(
 
 
 @contextmanager
-def _process(made: Callable[[str], object], names: Sequence[str]) -> Iterator[Connection]:
-    """A process that sends each figure; it is stopped at the end of the block."""
+def _process(made: Callable[[str], object], names: Sequence[str], others: Sequence[Connection]) -> Iterator[Connection]:
+    """A process that sends each figure; it is stopped at the end of the block. `others`: where earlier ones send to."""
     context = get_context("fork")
     ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_send, args=(theirs, made, names), daemon=True)
+    process = context.Process(target=_send, args=(theirs, made, names, [ours, *others]), daemon=True)
     try:
         with blocked_in_new_processes({signal.SIGINT}):  # Ctrl-C reaches all; only the first process answers
             process.start()
@@ -83,8 +85,12 @@ def _process(made: Callable[[str], object], names: Sequence[str]) -> Iterator[Co
         ours.close()
 
 
-def _send(connection: Connection, made: Callable[[str], object], names: Sequence[str]) -> None:
+def _send(
+    connection: Connection, made: Callable[[str], object], names: Sequence[str], inherited: Sequence[Connection]
+) -> None:
     """The body of such a process: sends each figure with its warnings, for the first one to give, and at last None."""
+    for end in inherited:
+        end.close()  # only the first process reads, so that nobody sends in vain when that is killed
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())  # in silence, but no file is left half-written
     with suppress(BrokenPipeError):  # the first process was killed
         for name in names:
