@@ -45,9 +45,9 @@ def build_page(
         filters=filters(runs),
         tables=build_tables(collection),
         results=results_table(runs),
-        pictures=draw(collection),
         each_run=runs_table(runs),
         curves=curves(Store(collection.results_dir), runs["run_id"]),
+        pictures=draw(collection),  # last, since it keeps all cores busy, and what else there is only one
         studies=studies,
         troubles=troubles,
         corrupt=collection.corrupt,
