@@ -283,6 +283,28 @@ def test_the_learning_curve_has_the_baseline_and_the_arms_with_runs_at_every_siz
     assert list(bottom.lines[0].get_ydata()) == pytest.approx([2.0, 1.0])
 
 
+def test_noise_is_shown_of_settings_that_differ_in_nothing_else(tuned: TunedStore) -> None:
+    standard = {"augmentation__name": "standard"}
+    for accuracy, settings in (
+        (0.50, {"dataset__train_examples": 100}),  # has no wrong labels to compare with
+        (0.60, {}),
+        (0.55, {"dataset__label_noise": 0.4}),
+        (0.70, standard),
+        (0.65, {"dataset__label_noise": 0.4, **standard}),
+    ):
+        tuned.arm("bl", [accuracy] * 2, **settings)
+        tuned.arm("lw", [accuracy + 0.01] * 2, **settings)
+    figure = by_noise(collect(tuned.store.results_dir))
+    plain, regularized, *_ = figure.axes
+    titles = [axes.get_title() for axes in (plain, regularized)]
+    assert titles == ["scnn, 1,000 images, not regularized", "scnn, 1,000 images, regularized"]
+    for axes, bl in ((plain, [60, 55]), (regularized, [70, 65])):
+        assert [list(line.get_ydata()) for line in axes.lines] == [
+            pytest.approx(bl),
+            pytest.approx([a + 1 for a in bl]),
+        ]
+
+
 def test_the_forest_and_the_spread_are_of_every_arm(tuned: TunedStore) -> None:
     tuned.arm("bl", [0.60, 0.62, 0.61], validation=(0.2, 0.7, 0.6))
     tuned.arm("fc", [0.62, 0.63, 0.61])

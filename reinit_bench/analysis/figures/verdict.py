@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -18,8 +19,8 @@ from reinit_bench.analysis.figures.style import (
     panels_in_columns,
     styled,
 )
-from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.runs.tuned import TunedRuns, tuned_runs
+from reinit_bench.analysis.runs.collect import Collection, records
+from reinit_bench.analysis.runs.tuned import SETTING, TunedRuns, tuned_runs
 from reinit_bench.analysis.stats.paired_gains import BASELINE, arm_gains, groups_of_settings, pairs, sensitivity
 from reinit_bench.analysis.stats.summary import half_width
 
@@ -64,7 +65,7 @@ def by_size(collection: Collection) -> Figure:
     """
     runs, gained = _needed(collection, "verdict_sizes")
     plain = (gained["noise"].astype(float) == 0) & ~gained["regularized"].astype(bool)
-    shown = _varying(gained[plain], "examples")
+    shown = _in_panels(gained[plain], "examples")
     if shown.empty:
         raise NothingToDraw(f"verdict_sizes: no network with two sizes of the training set; {_COMMAND}")
     return _two_rows(runs, shown, "examples", "training images", logarithmic=True)
@@ -72,14 +73,13 @@ def by_size(collection: Collection) -> Figure:
 
 @styled
 def by_noise(collection: Collection) -> Figure:
-    """Test accuracy and gain over BL by the share of wrong labels, arms tuned alike, with and without regularization.
+    """Test accuracy and gain over BL by the share of wrong labels, arms tuned alike; all else is equal in a panel.
 
     Raises:
         NothingToDraw: no network has runs with two shares of wrong labels.
     """
     runs, gained = _needed(collection, "verdict_noise")
-    words = gained["regularized"].astype(bool).map({True: ", regularized", False: ", not regularized"})
-    shown = _varying(gained.assign(network=gained["network"] + words), "noise")
+    shown = _in_panels(gained, "noise")
     if shown.empty:
         raise NothingToDraw(f"verdict_noise: no network with two shares of wrong labels; {_COMMAND}")
     return _two_rows(runs, shown.assign(noise=100 * shown["noise"].astype(float)), "noise", "wrong labels [%]")
@@ -126,22 +126,39 @@ def _needed(collection: Collection, figure: str) -> tuple[TunedRuns, pd.DataFram
     return runs, gained
 
 
-def _varying(gained: pd.DataFrame, column: str) -> pd.DataFrame:
-    """The rows of the networks that have several values there."""
-    counts = gained.groupby("network")[column].transform("nunique")
-    return gained[counts > 1]
+def _in_panels(gained: pd.DataFrame, column: str) -> pd.DataFrame:
+    """The rows of settings that differ in this column and in nothing else, their title in a column `panel`.
+
+    A title says the network, and what else differs between the runs.
+    """
+    counts = gained.groupby([name for name in SETTING if name != column], dropna=False)[column].transform("nunique")
+    shown = gained[counts > 1].sort_values("regularized", kind="stable")
+    told = [name for name in SETTING if name not in (column, "network") and gained[name].nunique(dropna=False) > 1]
+    return shown.assign(panel=[_title(row, told) for row in records(shown)])
+
+
+def _title(setting: Mapping[str, Any], told: Sequence[str]) -> str:
+    images, noise = setting["examples"], setting["noise"]
+    words = {
+        "dataset": str(setting["dataset"]),
+        "network": str(setting["network"]),
+        "examples": "all images" if images is None else f"{images:,.0f} images",
+        "noise": f"{float(noise):.0%} wrong labels",
+        "regularized": "regularized" if setting["regularized"] else "not regularized",
+    }
+    return ", ".join(word for name, word in words.items() if name == "network" or name in told)
 
 
 def _two_rows(runs: TunedRuns, gained: pd.DataFrame, column: str, xlabel: str, *, logarithmic: bool = False) -> Figure:
-    """Accuracy (top) and gain over BL (bottom) against a column, a panel for each network; bands: 95% t-intervals."""
-    networks = list(dict.fromkeys(gained["network"]))
+    """Accuracy (top) and gain over BL (bottom) against a column, by panel; bands: 95% t-intervals."""
+    panels = list(dict.fromkeys(gained["panel"]))
     methods = [name for name in runs.methods if name == BASELINE or _everywhere(gained, name, column)]
     labels = [runs.methods[name] for name in methods]
     figure = Figure(figsize=(TEXT_WIDTH, 4.6 + legend_height(labels)), layout="constrained")
-    cells = figure.subplots(2, len(networks), squeeze=False, sharex="col", sharey="row")
+    cells = figure.subplots(2, len(panels), squeeze=False, sharex="col", sharey="row")
     handles: dict[str, Any] = {}
-    for network, (top, bottom) in zip(networks, zip(*cells, strict=True), strict=True):
-        own = gained[gained["network"] == network]
+    for panel, (top, bottom) in zip(panels, zip(*cells, strict=True), strict=True):
+        own = gained[gained["panel"] == panel]
         for method in methods:
             style = method_style(method, runs.methods[method])
             rows = own.drop_duplicates([column, "seed"]) if method == BASELINE else own[own["method"] == method]
@@ -150,7 +167,7 @@ def _two_rows(runs: TunedRuns, gained: pd.DataFrame, column: str, xlabel: str, *
             if method != BASELINE:
                 _curve(bottom, rows, column, "gain", style, band=method == "lw")
         bottom.axhline(0, color=BLACK, linewidth=0.8)
-        top.set_title(network)
+        top.set_title(panel)
         places = sorted(own[column].astype(float).unique())
         if logarithmic:
             bottom.set_xscale("log")
@@ -165,8 +182,8 @@ def _two_rows(runs: TunedRuns, gained: pd.DataFrame, column: str, xlabel: str, *
 
 def _everywhere(gained: pd.DataFrame, method: str, column: str) -> bool:
     """Whether the arm has runs at every place of the axis in some panel: curves with holes mislead."""
-    whole = gained.groupby("network")[column].nunique()
-    own = gained[gained["method"] == method].groupby("network")[column].nunique()
+    whole = gained.groupby("panel")[column].nunique()
+    own = gained[gained["method"] == method].groupby("panel")[column].nunique()
     return bool((own.reindex(whole.index).fillna(0) == whole).any())
 
 
