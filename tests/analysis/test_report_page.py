@@ -202,6 +202,7 @@ def test_what_tuned_studies_say_stands_first(fake_store: Any) -> None:
     tuned.arm("lw", [0.62, 0.63, 0.64])
     page = page_of(fake_store.results_dir)
     assert [claim.verdict for claim in page.claims] == ["shown", "cannot be told", "shown", *["cannot be told"] * 3]
+    assert page.verdict.caveats[0].startswith("arms of tuned studies have each their own learning rate")
     text = html(page)
     first = '<p class="verdict agrees"><b>shown:</b> LW is better than training once on small sets'
     assert text.index(first) < text.index("The paper's claim over its settings")
