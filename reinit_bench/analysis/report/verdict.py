@@ -138,8 +138,8 @@ def _also(first: Standing, second: Standing, best: str) -> str:
 def _caveats(collection: Collection, scores: Scores, whole: Contest | None) -> Iterator[str]:
     if len(collection.trials):
         yield (
-            "arms of tuned studies have each their own learning rate; here only runs of equal settings are compared, so "
-            "that tables verdict and the sentences on arms tuned alike say more"
+            "arms of tuned studies have each their own learning rate; here only runs of equal settings are compared: "
+            "tables verdict and the sentences on arms tuned alike say more"
         )
     if whole is not None:
         datasets = list(dict.fromkeys(scores.frame["dataset"]))
