@@ -6,7 +6,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import Any, TypeVar
@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from reinit_bench.analysis.figures import KnownFigure
 from reinit_bench.analysis.runs.collect import Collection
 from reinit_bench.core.machine import cores
-from reinit_bench.core.processes import blocked_in_new_processes
+from reinit_bench.core.processes import sending_process
 from reinit_bench.core.settings import ConfigError
 
 Made = TypeVar("Made")
@@ -51,7 +51,8 @@ def drawn(
     with ExitStack() as stack:
         working: list[Connection] = []
         for number in range(processes):
-            working.append(stack.enter_context(_process(made, names[number::processes], working)))
+            sending = sending_process(get_context("fork"), _send, made, names[number::processes], others=working)
+            working.append(stack.enter_context(sending)[0])
         for name in names:
             while name not in answers:
                 for ready in wait(working):
@@ -67,38 +68,15 @@ def drawn(
             yield name, found
 
 
-@contextmanager
-def _process(made: Callable[[str], object], names: Sequence[str], others: Sequence[Connection]) -> Iterator[Connection]:
-    """A process that sends each figure; it is stopped at the end of the block. `others`: where earlier ones send to."""
-    context = get_context("fork")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_send, args=(theirs, made, names, [ours, *others]), daemon=True)
-    try:
-        with blocked_in_new_processes({signal.SIGINT}):  # Ctrl-C reaches all; only the first process answers
-            process.start()
-        theirs.close()
-        yield ours
-    finally:
-        if process.pid is not None:
-            process.terminate()
-            process.join()
-        ours.close()
-
-
-def _send(
-    connection: Connection, made: Callable[[str], object], names: Sequence[str], inherited: Sequence[Connection]
-) -> None:
+def _send(connection: Connection, made: Callable[[str], object], names: Sequence[str]) -> None:
     """The body of such a process: sends each figure with its warnings, for the first one to give, and at last None."""
-    for end in inherited:
-        end.close()  # only the first process reads, so that nobody sends in vain when that is killed
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit())  # in silence, but no file is left half-written
-    with suppress(BrokenPipeError):  # the first process was killed
-        for name in names:
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                found = made(name)
-            connection.send((name, found, [str(one.message) for one in caught]))
-        connection.send(None)
+    for name in names:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            found = made(name)
+        connection.send((name, found, [str(one.message) for one in caught]))
+    connection.send(None)
 
 
 def _received(connection: Connection) -> tuple[str, Any, list[str]] | None:

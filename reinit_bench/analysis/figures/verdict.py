@@ -138,12 +138,11 @@ def _in_panels(gained: pd.DataFrame, column: str) -> pd.DataFrame:
 
 
 def _title(setting: Mapping[str, Any], told: Sequence[str]) -> str:
-    images, noise = setting["examples"], setting["noise"]
+    images = setting["examples"]
     words = {
         "dataset": str(setting["dataset"]),
         "network": str(setting["network"]),
         "examples": "all images" if images is None else f"{images:,.0f} images",
-        "noise": f"{float(noise):.0%} wrong labels",
         "regularized": "regularized" if setting["regularized"] else "not regularized",
     }
     return ", ".join(word for name, word in words.items() if name == "network" or name in told)

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import signal
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from itertools import takewhile
 from multiprocessing import get_context
@@ -18,7 +17,7 @@ import typer
 from reinit_bench.cli.commands._source import Out, RunsSource, check_finished, collected, folder_of, runs_folder
 from reinit_bench.cli.commands._words import only_results_dir
 from reinit_bench.core.conf_dir import OwnConfig, option_file, options, own_config, own_configs
-from reinit_bench.core.processes import blocked_in_new_processes
+from reinit_bench.core.processes import sending_process
 from reinit_bench.core.settings import ConfigError
 
 if TYPE_CHECKING:
@@ -88,41 +87,28 @@ def _studies_elsewhere(results_dir: Path) -> Iterator[Callable[[], list[_Study]]
     They have some thirty thousand runs, which take nearly as long as all the rest of the page. Which runs a tuned study
     has depends on the trials in the results folder.
     """
-    context = get_context("spawn")
-    ours, theirs = context.Pipe(duplex=False)
-    process = context.Process(target=_send_studies, args=(theirs, own_configs(), results_dir), daemon=True)
+    with sending_process(get_context("spawn"), _send_studies, own_configs(), results_dir) as (connection, process):
 
-    def wait() -> list[_Study]:
-        try:
-            found: list[_Study] | ConfigError = ours.recv()
-        except EOFError:
-            process.join()
-            why = f"the process that expands the studies ended with code {process.exitcode}"
-            raise ConfigError(f"{why} (out of memory, or killed by hand); type the command again") from None
-        if isinstance(found, ConfigError):
-            raise found
-        return found
+        def wait() -> list[_Study]:
+            try:
+                found: list[_Study] | ConfigError = connection.recv()
+            except EOFError:
+                process.join()
+                why = f"the process that expands the studies ended with code {process.exitcode}"
+                raise ConfigError(f"{why} (out of memory, or killed by hand); type the command again") from None
+            if isinstance(found, ConfigError):
+                raise found
+            return found
 
-    # Ctrl-C reaches both processes, and only this one tells the user: the other inherits that it is blocked.
-    try:
-        with blocked_in_new_processes({signal.SIGINT}):
-            process.start()
-        theirs.close()
         yield wait
-    finally:
-        if process.pid is not None:
-            process.terminate()
-            process.join()
-        ours.close()
 
 
 def _send_studies(connection: Connection, own: Sequence[OwnConfig], results_dir: Path) -> None:
     """The body of the other process: sends the studies, or the error that they end with."""
-    with suppress(BrokenPipeError):  # the first process was killed
-        try:
-            connection.send(_known_studies(own, results_dir))
-        except ConfigError as error:
-            connection.send(ConfigError(str(error)))
+    try:
+        connection.send(_known_studies(own, results_dir))
+    except ConfigError as error:
+        connection.send(ConfigError(str(error)))
 
 
 def _known_studies(own: Sequence[OwnConfig], results_dir: Path) -> list[_Study]:
