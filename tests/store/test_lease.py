@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -89,6 +90,27 @@ def kill_all(process: subprocess.Popen[str], *signals: signal.Signals) -> None:
     for number in signals:
         if process.poll() is None:
             os.killpg(process.pid, number)
+
+
+def suspend_all(process: subprocess.Popen[str]) -> None:
+    """Stop everything that the process has started; returns when no thread runs any more.
+
+    The signal goes to one thread of a process, and the others run on until that one has had the processor.
+    """
+    kill_all(process, signal.SIGSTOP)
+    while states_of_threads(process.pid) - {"T"}:
+        time.sleep(0.01)
+
+
+def states_of_threads(group: int) -> set[str]:
+    """The states of all threads in a group of processes, as in /proc/PID/stat."""
+    states = set()
+    for stat in Path("/proc").glob("[0-9]*/task/*/stat"):
+        with contextlib.suppress(OSError):  # it has ended since
+            state, _, number = stat.read_text().rpartition(")")[2].split()[:3]
+            if int(number) == group:
+                states.add(state)
+    return states
 
 
 def test_a_second_holder_is_told_who_holds_the_run(folder: RunFolder) -> None:
@@ -296,7 +318,7 @@ def test_a_suspended_process_that_wakes_after_a_takeover_leaves_the_winners_file
     sleeper = started(in_a_container(*command))
     folder = tmp_path / "results" / "runs" / experiment.run_id
     with FileLock(folder / ".lock"):  # it is not stopped within a write: then it would hold the lock for good
-        kill_all(sleeper, signal.SIGSTOP)
+        suspend_all(sleeper)
     result = run_experiment(experiment, Execution(results_dir=tmp_path / "results"))
     assert result["attempts"] == 2
     whole = {path.name: path.read_bytes() for path in folder.iterdir()}
