@@ -143,6 +143,15 @@ class Composer:
         found = tuned(study.points(axes), accuracy_of)
         return Jobs(words(found.points), found.waiting)
 
+    def datasets(self, overrides: Sequence[str]) -> set[str]:
+        """The names of the datasets that a study is about, without composing its runs; perhaps one that it excludes.
+
+        Raises:
+            ConfigError: there is no such study, or it is malformed.
+        """
+        points = self.study_of(overrides).narrowed_to(_GLOBAL).points()
+        return {self.compose([*overrides, *words])["dataset"]["name"] for words in overrides_of(points)}
+
     def _parsed(self, text: str) -> Override:
         """As `parsed`, and it knows which options `glob(*)` is about."""
         override = parsed(text)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from reinit_bench.core.settings import ConfigError
@@ -79,6 +79,24 @@ class Study:
         for point in self._all_points(replaced or {}):
             seen.setdefault(tuple(sorted((axis, repr(value)) for axis, value in point.items())), point)
         return list(seen.values())
+
+    def narrowed_to(self, group: str) -> Study:
+        """This study with the axes of one group alone, with every value that may be tuned, and without exclusions.
+
+        Its few points hold every choice of that group that a point of the study makes.
+        """
+
+        def own(axes: Mapping[str, Any]) -> dict[str, Any]:
+            named = {axis: values for axis, values in axes.items() if axis.lstrip("+").partition(".")[0] == group}
+            return {axis: values[_TUNE] if _is_tune(values) else values for axis, values in named.items()}
+
+        return replace(
+            self,
+            grids=[own(grid) for grid in self.grids],
+            axes=own(self.axes),
+            include=[study.narrowed_to(group) for study in self.include],
+            exclude=[],
+        )
 
     def has_axis(self, axis: str) -> bool:
         """Whether a grid of this study, or of one that it includes, has such an axis."""

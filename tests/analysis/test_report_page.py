@@ -162,8 +162,12 @@ def test_nothing_is_loaded_from_elsewhere(fake_store: Any) -> None:
 def test_what_is_missing_is_said(fake_store: Any) -> None:
     fill(fake_store)
     study = Progress(study="table2", about="Table 2", counts={"done": 3, "failed": 1, "missing": 284})
+    other = Progress(study="table1", about="Other data", counts={"done": 0, "missing": 0})
     trouble = Trouble(run_id="f" * 16, title="cifar10 scnn fc seed 0", state="failed", cause="ValueError: no")
-    text = html(page_of(fake_store.results_dir, studies=[study], troubles=[trouble]))
+    text = html(page_of(fake_store.results_dir, studies=[study, other], troubles=[trouble]))
+    row = '<tr class="unbegun"><th scope="row">table1</th><td class="number">0</td><td class="number"></td>'
+    assert f'{row}<td class="bar"></td><td></td><td>Other data</td>' in text
+    assert "study=table1   #" not in text
     assert "<td>1 failed, 284 missing</td>" in text
     assert "reinit-bench -m study=table2   # 3 of 288 runs are there" in text
     assert '<tr class="failed"><td>failed</td>' in text

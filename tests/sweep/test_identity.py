@@ -179,8 +179,11 @@ def test_the_report_counts_the_runs_of_a_study_of_own_code(folder: Path, own_stu
     with own_config(own_study, None):
         with composer() as compose:
             done = {run.run_id for run in compose.planned(compose.jobs(["study=mine"]))}
-        with _studies_elsewhere(folder) as known:
+            (dataset,) = compose.datasets(["study=mine"])
+        with _studies_elsewhere(folder, {dataset}) as known:
             (own,) = (study for study in known() if study.name == "mine")
+        with _studies_elsewhere(folder, {"other"}) as known:
+            assert not any(study.run_ids for study in known())  # none of them is about that dataset
         (mine,) = _progress([own], done, Plan(runs=()))
     assert (len(done), mine.counts["done"], mine.total) == (2, 2, 2)
 

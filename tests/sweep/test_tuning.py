@@ -148,6 +148,6 @@ def test_one_command_tunes_and_goes_on_and_a_diverged_trial_is_never_chosen(conf
     ]
     assert "more run" not in mine.subcommand("plan")
     assert "6 runs: 6 done" in mine.run()
-    with own_config(conf, None), _studies_elsewhere(tmp_path / "results") as known:
+    with own_config(conf, None), _studies_elsewhere(tmp_path / "results", {"digits"}) as known:
         (study,) = (study for study in known() if study.name == "mine")
     assert len(study.run_ids) == 6  # the report counts them: it reads the trials of the folder that it is about

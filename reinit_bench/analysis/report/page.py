@@ -88,7 +88,7 @@ class Progress:
 
     @property
     def total(self) -> int:
-        """How many distinct runs it has."""
+        """How many distinct runs it has; 0: it is about other datasets, and they were not counted."""
         return sum(self.counts.values())
 
     @property

@@ -36,12 +36,8 @@ def command(words: Words = None, source: RunsSource = "runs", out: Out = None) -
         raise ConfigError("report is about runs: --from must be runs or a bundle's file")
     from reinit_bench.store.store import no_garbage_collection
 
-    with (
-        no_garbage_collection(),
-        runs_folder(source, results_dir) as folder,
-        _studies_elsewhere(folder) as known,
-    ):
-        page = _page(collected(source, folder), known)
+    with no_garbage_collection(), runs_folder(source, results_dir) as folder:
+        page = _page(collected(source, folder))
         # Only now: this imports scipy, which takes a second.
         from reinit_bench.analysis.report.page_html import write_report
 
@@ -52,28 +48,35 @@ def command(words: Words = None, source: RunsSource = "runs", out: Out = None) -
     print(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
 
 
-def _page(collection: Collection, known: Callable[[], list[_Study]]) -> Page:
+def _page(collection: Collection) -> Page:
     from reinit_bench.sweep.status import cause, stored_plan
 
-    done = {*collection.frame["run_id"], *(collection.trials["run_id"] if len(collection.trials) else ())}
+    finished = [frame for frame in (collection.frame, collection.trials) if len(frame)]
+    done = {run_id for frame in finished for run_id in frame["run_id"]}
     unfinished = stored_plan(collection.results_dir, but=done)
     if not unfinished.runs:
         check_finished(collection)  # otherwise the page says what became of those that have begun
-    # Only now: these import matplotlib and scipy.
-    from reinit_bench.analysis.report.build import build_page
-    from reinit_bench.analysis.report.page import Trouble
+    datasets = {name for frame in finished for name in frame["dataset"]}
+    datasets |= {run.experiment.dataset["name"] for run in unfinished.runs}
+    with _studies_elsewhere(collection.results_dir, datasets) as known:
+        # Only now: these import matplotlib and scipy.
+        from reinit_bench.analysis.report.build import build_page
+        from reinit_bench.analysis.report.page import Trouble
 
-    troubles = [
-        Trouble(run_id=run.run_id, title=run.experiment.title, state=run.state, cause=cause(run))
-        for run in sorted(unfinished.runs, key=lambda run: run.state)
-    ]
-    page = build_page(collection, troubles=troubles)
-    studies = sorted(_progress(known(), done, unfinished), key=lambda one: (not one.begun, one.study))
+        troubles = [
+            Trouble(run_id=run.run_id, title=run.experiment.title, state=run.state, cause=cause(run))
+            for run in sorted(unfinished.runs, key=lambda run: run.state)
+        ]
+        page = build_page(collection, troubles=troubles)
+        studies = sorted(_progress(known(), done, unfinished), key=lambda one: (not one.begun, one.study))
     return replace(page, studies=studies)
 
 
 class _Study(NamedTuple):
-    """A study that is many runs: its name, the first sentence of its file, and the ids of its distinct runs."""
+    """A study that is many runs: its name, the first sentence of its file, and the ids of its distinct runs.
+
+    It has no ids if it is about other datasets than the results folder.
+    """
 
     name: str
     about: str
@@ -81,13 +84,14 @@ class _Study(NamedTuple):
 
 
 @contextmanager
-def _studies_elsewhere(results_dir: Path) -> Iterator[Callable[[], list[_Study]]]:
-    """Expand all studies in another process; gives a function that waits for them.
+def _studies_elsewhere(results_dir: Path, datasets: set[str]) -> Iterator[Callable[[], list[_Study]]]:
+    """Expand the studies of these datasets in another process; gives a function that waits for all studies.
 
-    They have some thirty thousand runs, which take nearly as long as all the rest of the page. Which runs a tuned study
-    has depends on the trials in the results folder.
+    All of them have some thirty thousand runs, which would take longer than the rest of the page. Which runs a tuned
+    study has depends on the trials in the results folder.
     """
-    with sending_process(get_context("spawn"), _send_studies, own_configs(), results_dir) as (connection, process):
+    arguments = own_configs(), results_dir, datasets
+    with sending_process(get_context("spawn"), _send_studies, *arguments) as (connection, process):
 
         def wait() -> list[_Study]:
             try:
@@ -103,15 +107,15 @@ def _studies_elsewhere(results_dir: Path) -> Iterator[Callable[[], list[_Study]]
         yield wait
 
 
-def _send_studies(connection: Connection, own: Sequence[OwnConfig], results_dir: Path) -> None:
+def _send_studies(connection: Connection, own: Sequence[OwnConfig], results_dir: Path, datasets: set[str]) -> None:
     """The body of the other process: sends the studies, or the error that they end with."""
     try:
-        connection.send(_known_studies(own, results_dir))
+        connection.send(_known_studies(own, results_dir, datasets))
     except ConfigError as error:
         connection.send(ConfigError(str(error)))
 
 
-def _known_studies(own: Sequence[OwnConfig], results_dir: Path) -> list[_Study]:
+def _known_studies(own: Sequence[OwnConfig], results_dir: Path, datasets: set[str]) -> list[_Study]:
     """Every study, the user's own too.
 
     Raises:
@@ -126,18 +130,19 @@ def _known_studies(own: Sequence[OwnConfig], results_dir: Path) -> list[_Study]:
         for folder, name in own:
             stack.enter_context(own_config(folder, name))
         try:
-            return list(_expanded(stack.enter_context(composer()), readable([f"results_dir={results_dir.absolute()}"])))
+            more = readable([f"results_dir={results_dir.absolute()}"])
+            return list(_expanded(stack.enter_context(composer()), more, datasets))
         except Exception as error:  # Hydra's cannot be sent to another process
             raise ConfigError(one_line(error)) from error
 
 
-def _expanded(compose: Composer, more: Sequence[str]) -> Iterator[_Study]:
+def _expanded(compose: Composer, more: Sequence[str], datasets: set[str]) -> Iterator[_Study]:
     for name in options("study"):
         if compose.study_of([f"study={name}"]).is_one_run:
             continue
-        file = option_file("study", name)
-        runs = frozenset(run.run_id for run in compose.planned(compose.jobs([f"study={name}", *more])))
-        yield _Study(name, _about(file) if file else "", runs)
+        file, words = option_file("study", name), [f"study={name}", *more]
+        jobs = [] if compose.datasets(words).isdisjoint(datasets) else compose.jobs(words)
+        yield _Study(name, _about(file) if file else "", frozenset(run.run_id for run in compose.planned(jobs)))
 
 
 def _progress(studies: Iterable[_Study], done: set[str], unfinished: Plan) -> Iterator[Progress]:
