@@ -68,7 +68,7 @@ def _page(collection: Collection) -> Page:
             for run in sorted(unfinished.runs, key=lambda run: run.state)
         ]
         page = build_page(collection, troubles=troubles)
-        studies = sorted(_progress(known(), done, unfinished), key=lambda one: (not one.begun, one.study))
+        studies = sorted(_progress(known(), done, unfinished), key=lambda one: (not one.begun, not one.total, one.study))
     return replace(page, studies=studies)
 
 
