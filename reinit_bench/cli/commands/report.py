@@ -68,8 +68,8 @@ def _page(collection: Collection) -> Page:
             for run in sorted(unfinished.runs, key=lambda run: run.state)
         ]
         page = build_page(collection, troubles=troubles)
-        studies = sorted(_progress(known(), done, unfinished), key=lambda one: (not one.begun, not one.total, one.study))
-    return replace(page, studies=studies)
+        studies = _progress(known(), done, unfinished)
+    return replace(page, studies=sorted(studies, key=lambda one: (not one.begun, not one.total, one.study)))
 
 
 class _Study(NamedTuple):
