@@ -80,6 +80,7 @@ def draw(collection):
     time.sleep(0.5)
     return Figure()
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell ignores it for what runs in the background
 in_processes.cores = lambda: 2
 known = KnownFigure(draw, caption="", from_paper=False)
 try:
