@@ -316,6 +316,8 @@ def test_the_forest_and_the_spread_are_of_every_arm(tuned: TunedStore) -> None:
     assert marks == pytest.approx([1.0, -1 / 3])
     (axes,) = spread(collection).axes
     assert [line.get_ydata()[0] for line in axes.lines[::2]] == pytest.approx([50, 20, 20])
+    low, high = axes.get_ylim()
+    assert (low, high > 50, axes.get_yscale()) == (0, True, "symlog")  # an arm that fails hides no other
     with pytest.raises(NothingToDraw, match="two shares of wrong labels; reinit-bench -m study=verdict_fraction"):
         by_noise(collection)
 

@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, ScalarFormatter
 
 from reinit_bench.analysis.figures import NothingToDraw
 from reinit_bench.analysis.figures.style import (
@@ -100,6 +101,7 @@ def spread(collection: Collection) -> Figure:
     methods = [name for name in runs.methods if name in set(table["method"])]
     figure = Figure(figsize=(TEXT_WIDTH, 3.0), layout="constrained")
     axes = figure.subplots()
+    axes.set_yscale("symlog", linthresh=10)  # linear up to 10 points; an arm that fails in one setting is far off
     for place, method in enumerate(methods):
         own = table[table["method"] == method]["spread"]
         style = method_style(method, runs.methods[method])
@@ -107,8 +109,10 @@ def spread(collection: Collection) -> Figure:
         axes.plot([place - 0.3, place + 0.3], [own.mean()] * 2, color=BLACK, linewidth=1.2)
     axes.set_xticks(range(len(methods)), [runs.methods[name] for name in methods], rotation=60)
     axes.grid(axis="x", visible=False)
+    axes.yaxis.set_major_locator(FixedLocator([0, 2, 4, 6, 8, 10, 20, 50, 100]))
+    axes.yaxis.set_major_formatter(ScalarFormatter())
     axes.set_ylim(bottom=0)
-    axes.set_ylabel("best minus worst trial [points]")
+    axes.set_ylabel("best minus worst trial [points],\nlogarithmic above 10")
     axes.set_title("Sensitivity to learning rate and weight decay: a mark a setting, lines: their means")
     return figure
 
