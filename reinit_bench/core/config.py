@@ -10,7 +10,8 @@ from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
-from reinit_bench.core.settings import ABSENT, OUTSIDE_IDENTITY, SOURCE, ConfigError, Settings, checked, setting
+from reinit_bench.core.absent import ABSENT_VALUES, absent_values
+from reinit_bench.core.settings import OUTSIDE_IDENTITY, SOURCE, ConfigError, Settings, checked, setting
 
 PROTOCOL_VERSION = 1
 """Part of every run id: raised when a code change alters what a configuration means."""
@@ -33,21 +34,21 @@ class Trainer(Settings):
 
     section: ClassVar[str] = "trainer"
 
-    optimizer: str = setting("sgd", choices=("sgd", "adam", "adamw", "rmsprop", "sam"), absent="sgd")
+    optimizer: str = setting("sgd", choices=("sgd", "adam", "adamw", "rmsprop", "sam"))
     """sgd; adam, with the penalty in the gradient; adamw, with decoupled decay; rmsprop; sam: sgd at the worst point
     nearby."""
     lr: float = setting(0.003, above=0)
     """The initial learning rate in every round."""
     momentum: float = setting(0.9, least=0, below=1)
     """Momentum of sgd and sam; Adam's betas and RMSprop's smoothing constant are torch's."""
-    sam_radius: float = setting(0.05, above=0, absent=0.05)
+    sam_radius: float = setting(0.05, above=0)
     """How far away `sam` looks (its authors' rho)."""
-    schedule: str = setting("plateau", choices=("plateau", "cosine", "constant"), absent="plateau")
+    schedule: str = setting("plateau", choices=("plateau", "cosine", "constant"))
     """Of the learning rate within a round: halved on a plateau; a cosine over all `max_steps`; constant.
 
     A cosine's round takes all its steps. Each round has its own schedule.
     """
-    warmup_steps: int = setting(0, least=0, absent=0)
+    warmup_steps: int = setting(0, least=0)
     """Steps at a round's start over which the learning rate rises linearly."""
     weight_decay: float = setting(1e-5, least=0)
     """Penalty on kernels (not on biases or norms)."""
@@ -108,7 +109,8 @@ class Experiment:
     - `_giga_macs_`: a model's multiply-adds of one forward pass at 224 pixels, in billions;
     - `_min_image_size_`: the least pixels a side that a model takes;
     - `_source_`: of a class outside this package, the hash of its code (`core.source`); put in when a run is planned;
-    - `_outside_identity_`: fields that are not in the run id; `_absent_`: what the absence of a field meant.
+    - `_outside_identity_`: fields that are not in the run id; `_absent_`: of a class outside this package, what the
+      absence of a field meant (`core.absent`).
 
     Raises:
         ConfigError: a part is missing, mistyped or out of range, or the images are too small for the model.
@@ -189,7 +191,7 @@ class Experiment:
 
     @cached_property
     def _sections(self) -> dict[str, _SectionIdentity]:
-        sections = {name: _identity_of(getattr(self, name)) for name in SECTIONS}
+        sections = {name: _identity_of(name, getattr(self, name)) for name in SECTIONS}
         return {**sections, "trainer": _identity_of_trainer(self.trainer)}
 
     @property
@@ -268,16 +270,16 @@ class _SectionIdentity(NamedTuple):
     text: str
 
 
-_SECTIONS_KNOWN: dict[str, _SectionIdentity] = {}
+_SECTIONS_KNOWN: dict[tuple[str, str], _SectionIdentity] = {}
 
 
-def _identity_of(section: Mapping[str, Any]) -> _SectionIdentity:
+def _identity_of(group: str, section: Mapping[str, Any]) -> _SectionIdentity:
     """Computed once per distinct section: a study's thousands of runs are put together from a few."""
-    said = repr(section)
-    if said not in _SECTIONS_KNOWN:
-        content = _section_identity(section)
-        _SECTIONS_KNOWN[said] = _SectionIdentity(content, _canonical_json(content))
-    return _SECTIONS_KNOWN[said]
+    key = group, repr(section)
+    if key not in _SECTIONS_KNOWN:
+        content = _section_identity(group, section)
+        _SECTIONS_KNOWN[key] = _SectionIdentity(content, _canonical_json(content))
+    return _SECTIONS_KNOWN[key]
 
 
 @lru_cache(maxsize=256)
@@ -286,9 +288,9 @@ def _identity_of_trainer(trainer: Trainer) -> _SectionIdentity:
     return _SectionIdentity(content, _canonical_json(content))
 
 
-def _section_identity(section: Mapping[str, Any]) -> dict[str, Any]:
+def _section_identity(group: str, section: Mapping[str, Any]) -> dict[str, Any]:
     """A section without descriptive keys, fields outside the identity, and fields at the value that absence meant."""
-    absent = section.get("_absent_") or {}
+    absent = absent_values(group, section)
     outside = set(section.get("_outside_identity_") or ())
     kept = {
         key: value
@@ -299,13 +301,10 @@ def _section_identity(section: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _settings_identity(settings: Settings) -> dict[str, Any]:
-    kept = {}
-    for spec in fields(settings):
-        value = getattr(settings, spec.name)
-        if spec.metadata.get(OUTSIDE_IDENTITY) or (ABSENT in spec.metadata and value == spec.metadata[ABSENT]):
-            continue
-        kept[spec.name] = value
-    return kept
+    absent = ABSENT_VALUES.get(settings.section, {})
+    inside = [spec.name for spec in fields(settings) if not spec.metadata.get(OUTSIDE_IDENTITY)]
+    values = {name: getattr(settings, name) for name in inside}
+    return {name: value for name, value in values.items() if name not in absent or value != absent[name]}
 
 
 def _digest(texts: Mapping[str, str]) -> str:

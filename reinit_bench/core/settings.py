@@ -20,7 +20,6 @@ from typing import Any, ClassVar
 
 from reinit_bench.core.source import source_hash
 
-ABSENT = "absent"
 OUTSIDE_IDENTITY = "outside_identity"
 SOURCE = "_source_"
 
@@ -43,8 +42,7 @@ def setting(
 
     `above` and `below` are exclusive bounds, `least` and `most` inclusive ones. A field with bounds and choices takes
     a number or one of the choices (its type is `int | str` or `float | str`). Further keywords are kept as metadata:
-    `outside_identity=True` keeps the field out of the run id; `absent=VALUE` is what the field's absence meant in runs
-    made before it existed, so that their ids stay the same.
+    `outside_identity=True` keeps the field out of the run id.
     """
     limits = {"above": above, "least": least, "below": below, "most": most}
     return field(

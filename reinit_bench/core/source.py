@@ -9,7 +9,7 @@ from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
 
-_PACKAGE = __name__.partition(".")[0]
+PACKAGE = __name__.partition(".")[0]
 
 
 @cache
@@ -25,7 +25,7 @@ def source_hash(target: str) -> str | None:
         ModuleNotFoundError: there is no such module.
     """
     module, _, attribute = target.rpartition(".")
-    if module.partition(".")[0] == _PACKAGE:
+    if module.partition(".")[0] == PACKAGE:
         return None
     root, files = _files_of(module)
     texts = {str(file.relative_to(root)): hashlib.sha256(file.read_bytes()).hexdigest() for file in files}

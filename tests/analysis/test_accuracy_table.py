@@ -1,17 +1,14 @@
 """Tables 2, 6 and 7: what is averaged, what is never averaged, what is marked and what is said."""
 
-from dataclasses import fields
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from reinit_bench.analysis.runs import paper
 from reinit_bench.analysis.runs.collect import collect
 from reinit_bench.analysis.tables import build_tables
 from reinit_bench.analysis.tables.table import Cell, Table
-from reinit_bench.core.conf_dir import conf_dir
-from reinit_bench.core.config import Trainer
+from reinit_bench.core.absent import ABSENT_VALUES
 
 
 def table(fake_store: Any, number: int = 2) -> Table:
@@ -148,14 +145,14 @@ def test_conditions_are_named_and_never_averaged(fake_store: Any) -> None:
 
 
 def test_every_field_that_may_be_absent_is_known_at_its_value_of_absence() -> None:
-    absent = {f"trainer.{spec.name}": spec.metadata["absent"] for spec in fields(Trainer) if "absent" in spec.metadata}
-    for group in ("dataset", "model", "augmentation", "initializer"):
-        for file in (conf_dir() / group).glob("*.yaml"):
-            content = yaml.safe_load(file.read_text())
-            section = content.get(group, content)
-            absent |= {f"{group}.{name}": value for name, value in (section.get("_absent_") or {}).items()}
-    assert len(absent) > 7
-    assert {name: paper.SETTINGS[name] for name in absent} == absent
+    fields = {
+        f"{key.partition('.')[0]}.{name}": value
+        for key, values in ABSENT_VALUES.items()
+        if not key.startswith("method.")
+        for name, value in values.items()
+    }
+    assert len(fields) > 7
+    assert {name: paper.SETTINGS[name] for name in fields} == fields
 
 
 def test_methods_at_different_settings_do_not_share_a_row(fake_store: Any) -> None:

@@ -68,7 +68,7 @@ def test_every_scientific_field_is_part_of_the_id(path: str, value: Any) -> None
         ("study", {"name": "demo"}),
         ("diagnostics", False),
         ("trainer__checkpoint_every", 7),
-        ("method___target_", "somewhere.else.Lw"),
+        ("method___target_", "reinit_bench.methods.elsewhere.Lw"),
         ("dataset___label_", "Digits!"),
     ],
 )
