@@ -33,8 +33,8 @@ from reinit_bench.analysis.runs import paper
 from reinit_bench.core.config import Experiment
 
 TARGET_SECONDS = 3.0
-FIGURES_SECONDS = 5.0
-REPORT_SECONDS = 5.0
+FIGURES_SECONDS = 8.0
+REPORT_SECONDS = 9.0
 CONF = Path(__file__).resolve().parents[1] / "conf"
 
 PLAIN = """

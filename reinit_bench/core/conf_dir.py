@@ -8,9 +8,6 @@ from pathlib import Path
 
 CONFIG_NAME = "config"
 
-OwnConfig = tuple[Path | None, str | None]
-"""A user's folder of groups and the name of a configuration, as `own_config` takes them."""
-
 _own: list[tuple[Path | None, str]] = []
 
 
@@ -47,11 +44,6 @@ def own_config(folder: Path | None, name: str | None) -> Iterator[None]:
         yield
     finally:
         _own.pop()
-
-
-def own_configs() -> list[OwnConfig]:
-    """What `own_config` was given around here, the outermost first: for another process to use the same."""
-    return [(folder.absolute() if folder else None, name) for folder, name in _own]
 
 
 def option_file(group: str, option: str) -> Path | None:

@@ -172,7 +172,7 @@ def own_study(folder: Path) -> Path:
 
 @pytest.mark.slow
 def test_the_report_counts_the_runs_of_a_study_of_own_code(folder: Path, own_study: Path) -> None:
-    from reinit_bench.cli.commands.report import _progress, _studies_elsewhere
+    from reinit_bench.cli.commands.report import _known_studies, _progress
     from reinit_bench.cli.compose import composer
     from reinit_bench.sweep.plan import Plan
 
@@ -180,10 +180,8 @@ def test_the_report_counts_the_runs_of_a_study_of_own_code(folder: Path, own_stu
         with composer() as compose:
             done = {run.run_id for run in compose.planned(compose.jobs(["study=mine"]))}
             (dataset,) = compose.datasets(["study=mine"])
-        with _studies_elsewhere(folder, {dataset}) as known:
-            (own,) = (study for study in known() if study.name == "mine")
-        with _studies_elsewhere(folder, {"other"}) as known:
-            assert not any(study.run_ids for study in known())  # none of them is about that dataset
+        (own,) = (study for study in _known_studies(folder, {dataset}) if study.name == "mine")
+        assert not any(study.run_ids for study in _known_studies(folder, {"other"}))  # none is about that dataset
         (mine,) = _progress([own], done, Plan(runs=()))
     assert (len(done), mine.counts["done"], mine.total) == (2, 2, 2)
 

@@ -12,7 +12,7 @@ import pytest
 import yaml
 from sweep_command import SweepCommand
 
-from reinit_bench.cli.commands.report import _studies_elsewhere
+from reinit_bench.cli.commands.report import _known_studies
 from reinit_bench.core.conf_dir import own_config
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.sweep.studies import Study
@@ -148,6 +148,6 @@ def test_one_command_tunes_and_goes_on_and_a_diverged_trial_is_never_chosen(conf
     ]
     assert "more run" not in mine.subcommand("plan")
     assert "6 runs: 6 done" in mine.run()
-    with own_config(conf, None), _studies_elsewhere(tmp_path / "results", {"digits"}) as known:
-        (study,) = (study for study in known() if study.name == "mine")
+    with own_config(conf, None):
+        (study,) = (one for one in _known_studies(tmp_path / "results", {"digits"}) if one.name == "mine")
     assert len(study.run_ids) == 6  # the report counts them: it reads the trials of the folder that it is about

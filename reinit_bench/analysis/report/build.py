@@ -47,7 +47,7 @@ def build_page(
         results=results_table(runs),
         each_run=runs_table(runs),
         curves=curves(Store(collection.results_dir), runs["run_id"]),
-        pictures=draw(collection),  # last, since it keeps all cores busy, and what else there is only one
+        pictures=draw(collection),
         studies=studies,
         troubles=troubles,
         corrupt=collection.corrupt,

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import base64
 
-from matplotlib.figure import Figure
-
-from reinit_bench.analysis.figures import image, known_figures
-from reinit_bench.analysis.figures.in_processes import drawn
+from reinit_bench.analysis.figures import KnownFigure, image, known_figures
 from reinit_bench.analysis.report.page import Picture
 from reinit_bench.analysis.runs.collect import Collection
 from reinit_bench.core.settings import ConfigError
@@ -18,15 +15,12 @@ DPI = 150
 
 def pictures(collection: Collection) -> tuple[Picture, ...]:
     """Every figure, or why it cannot be drawn."""
-    known = known_figures()
-    return tuple(_picture(name, known[name].caption, made) for name, made in drawn(known, collection, _png))
+    return tuple(_picture(name, figure, collection) for name, figure in known_figures().items())
 
 
-def _png(name: str, figure: Figure) -> str:
-    return base64.b64encode(image(figure, "png", DPI)).decode()
-
-
-def _picture(name: str, caption: str, made: str | ConfigError) -> Picture:
-    if isinstance(made, ConfigError):
-        return Picture(name=name, caption=caption, png=None, missing=str(made))
-    return Picture(name=name, caption=caption, png=made, missing="")
+def _picture(name: str, figure: KnownFigure, collection: Collection) -> Picture:
+    try:
+        png = image(figure.draw(collection), "png", DPI)
+    except ConfigError as error:  # nothing to draw, or a file that cannot be read: the others can still be drawn
+        return Picture(name=name, caption=figure.caption, png=None, missing=str(error))
+    return Picture(name=name, caption=figure.caption, png=base64.b64encode(png).decode(), missing="")

@@ -13,7 +13,7 @@ import pandas as pd
 from reinit_bench.analysis.runs.tunings import are_trials
 from reinit_bench.core.config import Experiment
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.store.store import CorruptResult, Store, no_garbage_collection
+from reinit_bench.store.store import CorruptResult, Store
 
 SHORT_NAMES: Mapping[str, str] = {
     "dataset.name": "dataset",
@@ -88,23 +88,22 @@ def collect(results_dir: Path | str) -> Collection:
     rows: list[dict[str, Any]] = []
     corrupt: list[str] = []
     unfinished = 0
-    with no_garbage_collection():
-        for run_id in store.run_ids():
-            try:
-                result = store.read_result(run_id)
-                if result is None:
-                    unfinished += 1
-                else:
-                    rows.append(_row(result))
-            except CorruptResult as error:
-                corrupt.append(str(error))
-            except OSError as error:
-                why = f"cannot be read: {error.strerror or error}; make it readable"
-                corrupt.append(f"{store.run(run_id).path / 'result.json'} {why}")
-            except ConfigError as error:
-                why = f"cannot be used: {error}; delete it and run the experiment again"
-                corrupt.append(f"{store.run(run_id).path / 'result.json'} {why}")
-        frame, settings = _frame(rows)
+    for run_id in store.run_ids():
+        try:
+            result = store.read_result(run_id)
+            if result is None:
+                unfinished += 1
+            else:
+                rows.append(_row(result))
+        except CorruptResult as error:
+            corrupt.append(str(error))
+        except OSError as error:
+            why = f"cannot be read: {error.strerror or error}; make it readable"
+            corrupt.append(f"{store.run(run_id).path / 'result.json'} {why}")
+        except ConfigError as error:
+            why = f"cannot be used: {error}; delete it and run the experiment again"
+            corrupt.append(f"{store.run(run_id).path / 'result.json'} {why}")
+    frame, settings = _frame(rows)
     tried = are_trials(frame)
     return Collection(
         store.results_dir,

@@ -40,12 +40,11 @@ def only_results_dir(command: str, words: Sequence[str] | None) -> Path:
 def plan_of(words: Sequence[str] | None) -> Plan:
     """The plan of the sweep that the arguments describe, as `reinit-bench -m` would run it."""
     from reinit_bench.cli.compose import composer
-    from reinit_bench.store.store import no_garbage_collection
     from reinit_bench.sweep.plan import make_plan
     from reinit_bench.sweep.slurm.queue import queued_runs
 
     # So that a sweep's command line can be pasted unchanged: where it runs does not change what it would run.
     given = [word for word in readable(words or []) if not word.startswith(("hydra.", "hydra/"))]
-    with no_garbage_collection(), composer() as compose:
+    with composer() as compose:
         jobs = compose.jobs(given)
         return make_plan(compose.planned(jobs), partial(queued_runs, strict=False), jobs.waiting)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Annotated
 
 import typer
 
 from reinit_bench.cli.commands._source import Out, Reconstructed, Source, check_finished, collection_of, folder_of
 from reinit_bench.cli.commands._words import split_results_dir
-from reinit_bench.core.settings import ConfigError
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which figures; results_dir=DIR")]
 
@@ -19,20 +17,18 @@ def command(
 ) -> None:
     """Draw figures to RESULTS_DIR/figures as PNG and PDF."""
     from reinit_bench.analysis.figures import NothingToDraw, known_figures, write_figure
-    from reinit_bench.analysis.figures.in_processes import drawn
-    from reinit_bench.store.store import no_garbage_collection
 
     results_dir, given = split_results_dir(words)
     names = [f"figure{name}" if name.isdigit() else name for name in given]
     chosen = known_figures(names or None, from_paper=source == "paper")
-    with no_garbage_collection(), collection_of(source, results_dir, reconstructed=reconstructed) as collection:
+    with collection_of(source, results_dir, reconstructed=reconstructed) as collection:
         if not names:
             check_finished(collection)
         folder = folder_of(source, results_dir, "figures", out)
-        for _, made in drawn(chosen, collection, partial(write_figure, folder)):
-            if isinstance(made, NothingToDraw) and not names:
-                print(made)  # the others can still be drawn
-            elif isinstance(made, ConfigError):
-                raise made
-            else:
-                print(*made, sep="\n")
+        for name, figure in chosen.items():
+            try:
+                print(*write_figure(folder, name, figure.draw(collection)), sep="\n")
+            except NothingToDraw as error:
+                if names:
+                    raise
+                print(error)  # the others can still be drawn
