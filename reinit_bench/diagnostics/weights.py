@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from reinit_bench.core.randomness import stream
 from reinit_bench.data.task import Task
-from reinit_bench.methods.layerwise import frobenius
 from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.models.parameters import frobenius
 
 EXAMPLES = 256
 """Training examples whose activations are measured: the paper's number."""

@@ -14,8 +14,9 @@ from reinit_bench.core.randomness import stream
 from reinit_bench.core.rounds import Round
 from reinit_bench.core.settings import Settings, setting
 from reinit_bench.methods.gradients import gradient
-from reinit_bench.models.blocknet import BlockNet, is_kernel
+from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.models.initializers import Initializer, initial_values
+from reinit_bench.models.parameters import is_kernel
 
 Mask: TypeAlias = Mapping[str, Tensor]
 """The s of equation (1): for each parameter's name a bool tensor of its shape, true where it is redrawn.

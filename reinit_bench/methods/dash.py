@@ -9,7 +9,8 @@ from torch import Tensor
 
 from reinit_bench.core.settings import setting
 from reinit_bench.methods.base import Context, Reinitializer
-from reinit_bench.models.blocknet import BlockNet, is_kernel, norm_names
+from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.models.parameters import is_kernel, norm_names
 
 
 @dataclass(frozen=True, kw_only=True)

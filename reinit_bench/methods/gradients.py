@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from reinit_bench.models.blocknet import BlockNet, modes_kept
+from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.models.parameters import modes_kept
 
 
 def gradient(net: BlockNet, inputs: Tensor, labels: Tensor, micro_batch: int | None = None) -> dict[str, Tensor]:

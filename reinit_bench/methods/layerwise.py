@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
-from reinit_bench.models.blocknet import NO_KERNELS, BlockNet, kernel_names, modes_kept
+from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.models.parameters import NO_KERNELS, frobenius, kernel_names, modes_kept
 
 _CHUNK = 32  # examples at a time: block 1 of vgg16 outputs 13 MB per image at 224x224
 _ROUNDING = 1e-12  # a variance below this share of the mean square is a constant's rounding error
@@ -56,11 +57,6 @@ def _layers(names: Sequence[str]) -> list[tuple[str, ...]]:
         layer = name.rpartition(".")[0]
         found[layer] = (*found.get(layer, ()), name)
     return list(found.values())
-
-
-def frobenius(parameter: Tensor) -> float:
-    """The Frobenius norm, summed in double precision."""
-    return float(parameter.detach().double().norm())
 
 
 @torch.no_grad()

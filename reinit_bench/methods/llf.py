@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from reinit_bench.core.rounds import Round
 from reinit_bench.core.settings import ConfigError, setting
 from reinit_bench.methods.base import Context, Mask, Redraw, full_mask
-from reinit_bench.models.blocknet import BlockNet, is_kernel, norm_names
+from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.models.parameters import is_kernel, norm_names
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,10 +12,11 @@ from torch import Tensor, nn
 from reinit_bench.core.hooks import Hooks
 from reinit_bench.core.settings import setting
 from reinit_bench.methods.base import Context, Mask, Redraw, apply_mask
-from reinit_bench.models.blocknet import BlockNet, modes_kept
+from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.models.channel_tracing import channels_of
 from reinit_bench.models.channels import Channels, Kernel
 from reinit_bench.models.initializers import initial_values
+from reinit_bench.models.parameters import modes_kept
 
 _CHUNK = 32  # examples at a time: block 1 of vgg16 outputs 13 MB per image at 224x224
 

@@ -9,7 +9,8 @@ from torch import Tensor
 
 from reinit_bench.core.settings import setting
 from reinit_bench.methods.base import Context, Redraw, full_mask, reset_statistics
-from reinit_bench.models.blocknet import BlockNet, kernel_names
+from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.models.parameters import kernel_names
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,8 @@ from torch import Tensor
 
 from reinit_bench.core.settings import setting
 from reinit_bench.methods.base import Mask, Redraw
-from reinit_bench.models.blocknet import BlockNet, kernel_names
+from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.models.parameters import kernel_names
 
 Choose = Callable[[Tensor, int, str], Tensor]
 """Takes values (n,), how many to choose, and the group's name; returns a bool tensor (n,) on the values' device."""

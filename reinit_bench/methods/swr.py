@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from reinit_bench.core.hooks import Hooks
 from reinit_bench.core.settings import setting
 from reinit_bench.methods.base import Context, Reinitializer
-from reinit_bench.models.blocknet import NORMS, BlockNet, kernel_names
+from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.models.parameters import NORMS, kernel_names
 
 
 @dataclass(frozen=True, kw_only=True)

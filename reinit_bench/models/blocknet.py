@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from reinit_bench.models.wrapped import WrappedNet
+from reinit_bench.core.settings import ConfigError
+from reinit_bench.models.wrapping import block_of_parameters, named_blocks
 
 
 class Lambda(nn.Module):
@@ -148,8 +146,6 @@ class BlockNet(nn.Module):
         Raises:
             ConfigError: these submodules cannot be the blocks; the message says what to name.
         """
-        from reinit_bench.models.wrapped import WrappedNet
-
         net = WrappedNet(model, blocks)
         if sample is not None:
             try:
@@ -201,66 +197,109 @@ class BlockNet(nn.Module):
         return tuple(name for name, _ in self.named_parameters() if name.startswith(f"{heads[-1]}.")) if heads else ()
 
 
-NORMS = (nn.GroupNorm, nn.LayerNorm, nn.RMSNorm, nn.modules.batchnorm._NormBase)  # the last: batch and instance norms
-"""The layers whose parameters are a scale (`weight`) and a shift (`bias`) of each channel."""
+class WrappedNet(BlockNet):
+    """What `BlockNet.wrap` returns: a network of the user's, whose lambda slots act as forward hooks on its blocks.
 
-
-def norm_names(net: nn.Module) -> tuple[str, ...]:
-    """Names of the norms' scales and shifts."""
-    return tuple(
-        f"{name}.{parameter}"
-        for name, module in net.named_modules()
-        if isinstance(module, NORMS)
-        for parameter, _ in module.named_parameters(recurse=False)
-    )
-
-
-def depthwise_channels(net: nn.Module) -> dict[str, int]:
-    """The names of the depthwise kernels, which convolve each channel on its own, with the numbers of channels."""
-    return {
-        f"{name}.weight": layer.groups
-        for name, layer in net.named_modules()
-        if isinstance(layer, (nn.Conv1d, nn.Conv2d, nn.Conv3d)) and layer.groups == layer.in_channels > 1
-    }
-
-
-@contextmanager
-def modes_kept(net: nn.Module) -> Iterator[None]:
-    """After this block every module is in training or evaluation mode as before, each in its own."""
-    modes = [(module, module.training) for module in net.modules()]
-    try:
-        yield
-    finally:
-        for module, mode in modes:
-            module.training = mode
-
-
-NO_KERNELS: Mapping[str, tuple[float, float]] = {
-    "class_token": (0.0, 0.0),
-    "cls_token": (0.0, 0.02),
-    "pos_embedding": (0.0, 0.02),
-    "pos_embed": (0.0, 0.02),
-    "relative_position_bias_table": (0.0, 0.02),
-    "layer_scale": (1e-6, 0.0),
-    "logit_scale": (math.log(10.0), 0.0),
-}
-"""What has the shape of a kernel and is added or multiplied: tokens, tables of positions and scales of transformers.
-
-By the last part of the parameter's name: mean and deviation of fresh values, as torchvision and timm draw them.
-"""
-
-
-def is_kernel(name: str, parameter: Tensor) -> bool:
-    """Whether a parameter is a convolution's, dense layer's or attention's kernel.
-
-    It has two dimensions or more, which biases and the norms' scales and shifts have not, and is none of `NO_KERNELS`.
+    Attributes:
+        model: the user's network. Its state dict has the keys it had; in this net's they begin with `model.`, and the
+            lambdas' are `lambdas.0.mean` and so on.
+        block_names: the blocks, as they were named.
     """
-    return parameter.dim() >= 2 and name.rpartition(".")[2] not in NO_KERNELS
+
+    def __init__(self, model: nn.Module, blocks: Sequence[str]) -> None:
+        nn.Module.__init__(self)  # not BlockNet's: the blocks stay where they are in the model
+        if isinstance(model, BlockNet):
+            raise ConfigError("this network is a BlockNet: use it as it is")
+        if any(isinstance(hook, _Normalize) for module in model.modules() for hook in module._forward_hooks.values()):
+            raise ConfigError("this network is wrapped already: use that BlockNet, or wrap what its unwrap() returns")
+        modules = named_blocks(model, blocks)
+        self.model = model
+        self.training = model.training
+        self.block_names = tuple(blocks)
+        self.lambdas = nn.ModuleList(Lambda() for _ in modules)
+        first = next(model.parameters(), None)
+        if first is not None:
+            self.lambdas.to(first.device)
+        hooks = [_Normalize(self.lambda_of(k)) for k in range(1, len(modules) + 1)]
+        # A handle that is loaded from a file reserves its hook's number, which a later hook would otherwise take over.
+        self._handles = [block.register_forward_hook(hook) for block, hook in zip(modules, hooks, strict=True)]
+        self._block_of: dict[str, int] | None = None
+        self._head = ""
+
+    @property
+    def traced(self) -> bool:
+        """Whether it is known which parameters belong to which block."""
+        return self._block_of is not None
+
+    def trace(self, sample: Tensor) -> None:
+        """Find which block each parameter belongs to; see `wrapping.block_of_parameters`."""
+        block_of, head = block_of_parameters(self.model, self.block_names, sample)
+        self._block_of = {f"model.{name}": k for name, k in block_of.items()}
+        self._head = f"model.{head}" if head else ""
+
+    def unwrap(self) -> nn.Module:
+        """The model without lambdas. It can then be wrapped again; this net is of no more use."""
+        for handle in self._handles:
+            handle.remove()
+        return self.model
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.traced and not torch.compiler.is_compiling():
+            self.trace(x)
+        output: Tensor = self.model(x)
+        return output
+
+    def block_output(self, x: Tensor, k: int) -> Tensor:
+        assert 1 <= k <= self.num_blocks, f"block {k} of {self.num_blocks}"
+
+        def stop(block: nn.Module, inputs: Any, output: Tensor) -> None:
+            raise _Reached(output)
+
+        # Before the lambda's hook.
+        handle = self.model.get_submodule(self.block_names[k - 1]).register_forward_hook(stop, prepend=True)
+        try:
+            self.model(x)
+        except _Reached as reached:
+            return reached.output
+        finally:
+            handle.remove()
+        raise ConfigError(f"block {self.block_names[k - 1]!r} was not called in this forward pass")
+
+    def names_in_blocks(self, first: int, last: int) -> tuple[str, ...]:
+        return tuple(name for name, k in self._blocks_by_name().items() if first <= k <= last)
+
+    def names_in_top(self) -> tuple[str, ...]:
+        return tuple(name for name, k in self._blocks_by_name().items() if k > self.num_blocks)
+
+    def names_in_head(self) -> tuple[str, ...]:
+        """Names of the classifier head's parameters: the dense layer that is called last; without any, convolution."""
+        return tuple(name for name in self._blocks_by_name() if self._head and name.startswith(f"{self._head}."))
+
+    def _blocks_by_name(self) -> dict[str, int]:
+        if self._block_of is None:
+            raise ConfigError(
+                "it is not known yet which parameters belong to which block: give BlockNet.wrap sample=INPUTS, or call "
+                "the net once"
+            )
+        return self._block_of
 
 
-def kernel_names(net: nn.Module, names: Sequence[str] | None = None) -> tuple[str, ...]:
-    """Names of the kernels of `net`; if `names` is given, of those among them."""
-    chosen = None if names is None else set(names)
-    return tuple(
-        name for name, value in net.named_parameters() if is_kernel(name, value) and (chosen is None or name in chosen)
-    )
+class _Normalize:
+    """A forward hook: hands a block's output through its lambda.
+
+    An object that holds the lambda, and no closure: copied or pickled with the network, the two stay together.
+    """
+
+    def __init__(self, slot: Lambda) -> None:
+        self.slot = slot
+
+    def __call__(self, block: nn.Module, inputs: Any, output: Any) -> Any:
+        return self.slot(output)
+
+
+class _Reached(Exception):
+    """Stops a forward pass at a block's output."""
+
+    def __init__(self, output: Tensor) -> None:
+        super().__init__()
+        self.output = output

@@ -13,8 +13,9 @@ from typing import Any
 from torch import fx, nn
 
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.models.blocknet import NORMS, Dropout, Lambda, kernel_names, modes_kept
+from reinit_bench.models.blocknet import Dropout, Lambda
 from reinit_bench.models.channels import Channels, Kernel, Space, Vector
+from reinit_bench.models.parameters import NORMS, kernel_names, modes_kept
 
 
 class NotFollowed(ConfigError):

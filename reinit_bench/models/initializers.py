@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from reinit_bench.core.randomness import stream
 from reinit_bench.core.settings import Settings, setting
-from reinit_bench.models.blocknet import NO_KERNELS, depthwise_channels, is_kernel, norm_names
+from reinit_bench.models.parameters import NO_KERNELS, depthwise_channels, is_kernel, norm_names
 
 # The standard deviation of a standard normal truncated at two standard deviations; truncation removes 4 * density /
 # mass of its variance.
@@ -102,7 +102,7 @@ def initial_values(
     """Fresh values for the named parameters of `net`, on the parameters' devices (the eta of equation (1)).
 
     Each parameter has its own stream (`seed`, `purpose`, its name): what is drawn for one never depends on which others
-    are drawn. Kernels come from the initializer, biases are 0, norm scales 1; for the rest see `blocknet.NO_KERNELS`.
+    are drawn. Kernels come from the initializer, biases are 0, norm scales 1; for the rest see `parameters.NO_KERNELS`.
     """
     return initializer.values(net, names, seed, *purpose)
 

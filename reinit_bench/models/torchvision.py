@@ -21,9 +21,8 @@ from reinit_bench.models.adapting import (
     replace_inputs,
     replace_norms,
 )
-from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.models.blocknet import BlockNet, WrappedNet
 from reinit_bench.models.layers import Architecture
-from reinit_bench.models.wrapped import WrappedNet
 
 WITH_WIDTH = (
     models.ResNet,

@@ -16,10 +16,9 @@ from reinit_bench.core.randomness import global_stream
 from reinit_bench.core.rounds import Round
 from reinit_bench.core.settings import ConfigError, instantiate
 from reinit_bench.methods.base import Context, Reinitializer, begin_round
-from reinit_bench.methods.layerwise import frobenius
-from reinit_bench.models.blocknet import BlockNet, modes_kept
+from reinit_bench.models.blocknet import BlockNet, WrappedNet
 from reinit_bench.models.initializers import Initializer
-from reinit_bench.models.wrapped import WrappedNet
+from reinit_bench.models.parameters import frobenius, modes_kept
 
 Pair = tuple[Tensor, Tensor]
 """Inputs (n, ...) and labels (n,)."""

@@ -15,10 +15,10 @@ from reinit_bench.core.rounds import Round
 from reinit_bench.core.settings import ConfigError, instantiate
 from reinit_bench.data.task import Task
 from reinit_bench.methods.base import Context, Reinitializer
-from reinit_bench.methods.layerwise import frobenius
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.models.initializers import Initializer, initial_values, initialize
 from reinit_bench.models.layers import Architecture
+from reinit_bench.models.parameters import frobenius
 from reinit_bench.training.device import choose_device
 
 

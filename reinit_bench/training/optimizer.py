@@ -11,7 +11,7 @@ from torch import nn
 
 from reinit_bench.core.config import Trainer
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.models.blocknet import is_kernel
+from reinit_bench.models.parameters import is_kernel
 
 T = TypeVar("T", bound=torch.optim.Optimizer)
 

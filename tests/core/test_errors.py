@@ -9,7 +9,7 @@ import torch
 
 from reinit_bench.core.errors import in_one_line
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.models.blocknet import kernel_names
+from reinit_bench.models.parameters import kernel_names
 
 OWN = "def lookup(blocks):\n    return blocks['blocks.9']\n\ndef deep(torch, names):\n    torch.zeros(2).view(3)\n"
 

@@ -12,12 +12,12 @@ from torch import Tensor, nn
 from reinit_bench.core.randomness import stream
 from reinit_bench.core.rounds import Round
 from reinit_bench.methods.base import Context, Mask, Reinitializer, begin_round
-from reinit_bench.methods.layerwise import frobenius
-from reinit_bench.models.blocknet import BlockNet, norm_names
+from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.models.initializers import HeNormal, initialize
 from reinit_bench.models.layers import conv
 from reinit_bench.models.mlp import Mlp
 from reinit_bench.models.mobilenet import MobileNet
+from reinit_bench.models.parameters import frobenius, norm_names
 from reinit_bench.models.resnet18 import ResNet18
 from reinit_bench.models.scnn import Scnn
 from reinit_bench.models.vit_tiny import VitTiny

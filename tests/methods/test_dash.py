@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from reinit_bench.methods.dash import Dash, cosine
-from reinit_bench.models.blocknet import norm_names
+from reinit_bench.models.parameters import norm_names
 
 
 def average_gradients(run: FakeRun, alpha: float, size: int) -> dict[str, np.ndarray]:

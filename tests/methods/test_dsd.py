@@ -9,7 +9,7 @@ from fake_training import FakeRun
 from torch import Tensor
 
 from reinit_bench.methods.dsd import Dsd
-from reinit_bench.models.blocknet import kernel_names
+from reinit_bench.models.parameters import kernel_names
 
 
 def smallest(values: list[float], count: int) -> list[bool]:

@@ -9,10 +9,10 @@ from fake_training import FakeRun
 
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.methods.fc import Fc, last_conv_block
-from reinit_bench.methods.layerwise import frobenius
-from reinit_bench.models.blocknet import BlockNet, kernel_names
+from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.models.layers import Architecture
 from reinit_bench.models.mobilenet import MobileNet
+from reinit_bench.models.parameters import frobenius, kernel_names
 from reinit_bench.models.resnet50 import ResNet50
 from reinit_bench.models.vgg16 import Vgg16
 

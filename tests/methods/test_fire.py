@@ -14,8 +14,9 @@ from torch import nn
 from reinit_bench.core.randomness import stream
 from reinit_bench.methods.base import begin_round
 from reinit_bench.methods.fire import Fire, isometry
-from reinit_bench.models.blocknet import BlockNet, kernel_names
+from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.models.layers import sequence
+from reinit_bench.models.parameters import kernel_names
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,12 @@ from torch import Tensor, nn
 
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.methods.kels import Kels
-from reinit_bench.models.blocknet import BlockNet, kernel_names
+from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.models.channel_tracing import channels_of
 from reinit_bench.models.initializers import HeNormal, initialize
 from reinit_bench.models.layers import Architecture, Norm
 from reinit_bench.models.mobilenet import MobileNet
+from reinit_bench.models.parameters import kernel_names
 from reinit_bench.models.resnet50 import ResNet50
 from reinit_bench.models.scnn import Scnn
 

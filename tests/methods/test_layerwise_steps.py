@@ -11,8 +11,9 @@ from bits import changed_names, copy_state
 from fake_training import FakeRun
 from torch import Tensor, nn
 
-from reinit_bench.methods.layerwise import fill_lambda, frobenius, rescale
-from reinit_bench.models.blocknet import BlockNet, kernel_names
+from reinit_bench.methods.layerwise import fill_lambda, rescale
+from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.models.parameters import frobenius, kernel_names
 
 
 class Constant(nn.Module):

@@ -8,7 +8,7 @@ from fake_training import FakeRun
 
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.methods.llf import Llf
-from reinit_bench.models.blocknet import norm_names
+from reinit_bench.models.parameters import norm_names
 
 ABOVE_2 = {
     *(f"blocks.{k}.{name}" for k in (2, 3) for name in ("conv.weight", "conv.bias", "norm.weight", "norm.bias")),

@@ -11,9 +11,9 @@ from bits import changed_names, copy_state
 from fake_training import FakeRun
 from torch import Tensor
 
-from reinit_bench.methods.layerwise import frobenius
 from reinit_bench.methods.lw import Lw, is_head
-from reinit_bench.models.blocknet import BlockNet, kernel_names
+from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.models.parameters import frobenius, kernel_names
 
 BOTH = [("scnn", 4), ("mlp", 3)]
 EVERY_BLOCK = [(model, block) for model, blocks in BOTH for block in range(1, blocks + 1)]

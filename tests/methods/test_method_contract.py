@@ -16,7 +16,7 @@ from torch import Tensor
 from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.settings import ConfigError, instantiate
 from reinit_bench.methods.base import Mask, Redraw, Reinitializer, acts_while_training
-from reinit_bench.models.blocknet import kernel_names
+from reinit_bench.models.parameters import kernel_names
 
 MAX_STEPS = 7
 

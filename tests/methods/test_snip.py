@@ -10,7 +10,7 @@ from fake_training import FakeRun
 from torch.nn import functional
 
 from reinit_bench.methods.snip import Snip
-from reinit_bench.models.blocknet import kernel_names
+from reinit_bench.models.parameters import kernel_names
 
 
 def saliency(run: FakeRun, count: int) -> dict[str, np.ndarray]:

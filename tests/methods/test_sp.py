@@ -9,7 +9,7 @@ from fake_training import FakeRun
 
 from reinit_bench.methods.base import begin_round
 from reinit_bench.methods.sp import ShrinkPerturb
-from reinit_bench.models.blocknet import kernel_names
+from reinit_bench.models.parameters import kernel_names
 
 
 @pytest.mark.parametrize("model", ["scnn", "mlp"])

@@ -15,7 +15,7 @@ from reinit_bench.methods.dsd import Dsd
 from reinit_bench.methods.subset import SubsetMethod, random_mask, share
 from reinit_bench.methods.wels import Wels
 from reinit_bench.methods.welsr import Welsr
-from reinit_bench.models.blocknet import kernel_names
+from reinit_bench.models.parameters import kernel_names
 
 every_method = pytest.mark.parametrize("kind", [Wels, Welsr, Dsd])
 both_random = pytest.mark.parametrize("kind", [Wels, Welsr])

@@ -7,9 +7,8 @@ import torch
 from bits import changed_names, copy_state
 from fake_training import FakeRun
 
-from reinit_bench.methods.layerwise import frobenius
 from reinit_bench.methods.swr import Swr
-from reinit_bench.models.blocknet import kernel_names
+from reinit_bench.models.parameters import frobenius, kernel_names
 
 
 def after_steps(run: FakeRun, method: Swr, count: int) -> None:

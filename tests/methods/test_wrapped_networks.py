@@ -15,8 +15,8 @@ from reinit_bench.methods.llf import Llf
 from reinit_bench.methods.lw import Lw
 from reinit_bench.methods.redo import Redo
 from reinit_bench.methods.rifle import Rifle
-from reinit_bench.models.blocknet import kernel_names
 from reinit_bench.models.channel_tracing import NotFollowed
+from reinit_bench.models.parameters import kernel_names
 
 
 @pytest.mark.parametrize(("model", "block"), [("resnet18", 3), ("resnet18", 8), ("vit_tiny", 1), ("vit_tiny", 5)])

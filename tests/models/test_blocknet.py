@@ -6,8 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from reinit_bench.models.blocknet import BlockNet, Lambda, is_kernel, kernel_names
+from reinit_bench.models.blocknet import BlockNet, Lambda
 from reinit_bench.models.mlp import Mlp
+from reinit_bench.models.parameters import is_kernel, kernel_names
 from reinit_bench.models.scnn import Scnn
 from reinit_bench.models.vgg16 import Vgg16
 

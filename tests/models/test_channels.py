@@ -13,11 +13,12 @@ from torch.nn import functional
 
 from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.settings import instantiate
-from reinit_bench.models.blocknet import BlockNet, Dropout, Lambda, kernel_names
+from reinit_bench.models.blocknet import BlockNet, Dropout, Lambda
 from reinit_bench.models.channel_tracing import NotFollowed, channels_of
 from reinit_bench.models.channels import Channels, Kernel
 from reinit_bench.models.layers import Architecture, GlobalAveragePool, Norm, conv
 from reinit_bench.models.mobilenet import MobileNet
+from reinit_bench.models.parameters import kernel_names
 from reinit_bench.models.resnet50 import ResNet50
 
 MODELS = sorted((conf_dir() / "model").glob("*.yaml"))

@@ -10,9 +10,10 @@ from torch import nn
 
 from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.settings import ConfigError, instantiate
-from reinit_bench.models.blocknet import BlockNet, is_kernel
+from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.models.initializers import HeNormal, Initializer, XavierUniform, fans, initial_values, initialize
 from reinit_bench.models.mobilenet import MobileNet
+from reinit_bench.models.parameters import is_kernel
 from reinit_bench.models.scnn import Scnn
 
 YAMLS = sorted((conf_dir() / "initializer").glob("*.yaml"))

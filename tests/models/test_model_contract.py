@@ -15,10 +15,9 @@ from torch import Tensor, nn
 
 from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.settings import ConfigError, instantiate
-from reinit_bench.models.blocknet import BlockNet, Dropout
+from reinit_bench.models.blocknet import BlockNet, Dropout, WrappedNet
 from reinit_bench.models.initializers import HeNormal, initialize
 from reinit_bench.models.layers import Architecture
-from reinit_bench.models.wrapped import WrappedNet
 
 YAMLS = sorted((conf_dir() / "model").glob("*.yaml"))
 IMAGE_YAMLS = [path for path in YAMLS if yaml.safe_load(path.read_text())["_min_image_size_"] is not None]

@@ -19,16 +19,15 @@ from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.core.rounds import Round
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.task import load_task
-from reinit_bench.methods.layerwise import frobenius
 from reinit_bench.models.adapting import Head
-from reinit_bench.models.blocknet import BlockNet, Dropout, kernel_names
+from reinit_bench.models.blocknet import BlockNet, Dropout, WrappedNet
 from reinit_bench.models.channel_tracing import NotFollowed, channels_of
 from reinit_bench.models.initializers import HeNormal, initial_values
 from reinit_bench.models.layers import BatchNorm, Norm
+from reinit_bench.models.parameters import frobenius, kernel_names
 from reinit_bench.models.resnet18 import ResNet18
 from reinit_bench.models.torchvision import WITH_WIDTH, TorchvisionNet
 from reinit_bench.models.vit_tiny import VitTiny
-from reinit_bench.models.wrapped import WrappedNet
 from reinit_bench.run.components import Assembly, Components, assemble
 from reinit_bench.run.experiment import run_experiment
 from reinit_bench.training.optimizer import make_optimizer

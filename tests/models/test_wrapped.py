@@ -18,10 +18,9 @@ from torch.utils.hooks import RemovableHandle
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.methods.gradients import gradient
 from reinit_bench.methods.layerwise import fill_lambda
-from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.models.blocknet import BlockNet, WrappedNet
 from reinit_bench.models.initializers import HeNormal, initial_values
 from reinit_bench.models.scnn import Scnn
-from reinit_bench.models.wrapped import WrappedNet
 
 STAGES = ["layer1", "layer2", "layer3", "layer4"]
 

@@ -23,9 +23,9 @@ from reinit_bench.data.task import Task, load_task
 from reinit_bench.methods.base import Context, Mask, Redraw, Reinitializer, full_mask
 from reinit_bench.methods.lw import Lw
 from reinit_bench.methods.wels import Wels
-from reinit_bench.models.blocknet import norm_names
 from reinit_bench.models.initializers import HeNormal, initialize
 from reinit_bench.models.mlp import Mlp
+from reinit_bench.models.parameters import norm_names
 from reinit_bench.models.scnn import Scnn
 from reinit_bench.run import experiment as run
 from reinit_bench.training.loop import train_round
