@@ -78,7 +78,6 @@ bench: setup ## Measure speed on the CPU beside plain baselines (under 10 minute
 	$(BIN)/python benchmarks/conditions.py --steps 8 --rounds 2
 	$(BIN)/python benchmarks/pack.py --alone 1
 	$(BIN)/python benchmarks/tiny.py --pairs 1
-	$(BIN)/python benchmarks/synthetic.py 40
 	$(BIN)/python benchmarks/collect.py --repeats 1
 	$(BIN)/python benchmarks/data.py --pairs 2
 	$(BIN)/python benchmarks/augment.py --pairs 2

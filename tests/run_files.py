@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-VARYING = {"wall_seconds", "side_by_side", "seconds", "attempts", "files", "sha256"}
-"""Durations, how many runs shared them, attempts, and hashes of what holds durations."""
+VARYING = {"wall_seconds", "seconds", "attempts", "files", "sha256"}
+"""Durations, attempts, and hashes of what holds durations."""
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:

@@ -105,7 +105,6 @@ class Experiment:
 
     - `_label_`, `_letter_`: its name in tables, and one letter for narrow ones;
     - `_blocks_`, `_rounds_`: a model's K, and how many rounds a method has if it is not K x N;
-    - `_hooks_`: whether a method acts while a round trains (`core.hooks`);
     - `_giga_macs_`: a model's multiply-adds of one forward pass at 224 pixels, in billions;
     - `_min_image_size_`: the least pixels a side that a model takes;
     - `_source_`: of a class outside this package, the hash of its code (`core.source`); put in when a run is planned;

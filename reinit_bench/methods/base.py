@@ -126,11 +126,6 @@ class Redraw(Reinitializer):
         return {name: value * self.fresh_scale if is_kernel(name, value) else value for name, value in values.items()}
 
 
-def acts_while_training(method: Reinitializer) -> bool:
-    """Whether the method has hooks; its option file says so too (`_hooks_: true`)."""
-    return type(method).hooks is not Reinitializer.hooks
-
-
 @torch.no_grad()
 def begin_round(method: Reinitializer, net: BlockNet, context: Context) -> Hooks | None:
     """All that a method does between two rounds; returns what it does while the next one trains."""

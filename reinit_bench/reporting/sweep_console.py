@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rich.console import Console, Group, RenderableType
@@ -55,10 +55,6 @@ class SweepDisplay:
         elif kind == "epoch":
             words = [title, f"round {values['round']}/{self._rounds.get(run_id, 1)}", f"step {values['step']}"]
             self.running[run_id] = GAP.join([*words, *accuracies(validation=values["accuracy"])])
-        elif kind == "seeds":
-            words = [title, f"and {values['runs'] - 1} more seeds", f"round {values['round']}/{values['rounds']}"]
-            self._began.setdefault(run_id, self.clock())
-            self.running[run_id] = GAP.join(words)
         elif kind == "warning":
             self.say(f"{title}: {values['text']}")
         elif kind in ENDED:
@@ -76,15 +72,10 @@ class SweepDisplay:
 
     def _end(self, run_id: str, title: str, kind: str, values: Mapping[str, Any]) -> None:
         self.running.pop(run_id, None)
-        seeds: Sequence[float] | None = values.get("seeds")
         if kind == "interrupted":
-            if seeds is None:  # seeds side by side have no checkpoints, and need no line each
-                self.say(f"{title}: interrupted, its checkpoint is written")
+            self.say(f"{title}: interrupted, its checkpoint is written")
             return
         self.finished += 1
-        if kind == "done" and seeds is not None:
-            self._end_of_seeds(title, seeds)
-            return
         now = self.clock()
         seconds = duration(now - self._began.get(run_id, now))
         if kind == "done":
@@ -92,13 +83,6 @@ class SweepDisplay:
         else:
             what = [f"{kind}: {values['why']}", f"run {run_id}"]
         self.say(GAP.join([f"[{self.finished}/{self.total}]", title, *what, seconds]))
-
-    def _end_of_seeds(self, title: str, accuracies_of_all: Sequence[float]) -> None:
-        """One line for seeds side by side, printed when the last of them ends."""
-        if accuracies_of_all:
-            count = len(accuracies_of_all)
-            what = accuracies(test=sum(accuracies_of_all) / count)
-            self.say(GAP.join([f"[{self.finished}/{self.total}]", title, *what, f"mean of {count} seeds"]))
 
     def _picture(self) -> RenderableType:
         lines = [Text(line, no_wrap=True, overflow="ellipsis") for line in list(self.running.values())]

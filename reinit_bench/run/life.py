@@ -1,4 +1,4 @@
-"""One life of a run: from acquiring its lease to the state it is left in; for single runs and for many at once."""
+"""One life of a run: from acquiring its lease to the state it is left in."""
 
 from __future__ import annotations
 

@@ -26,15 +26,13 @@ def run_result(
     *,
     attempts: int,
     seconds: float,
-    side_by_side: int = 1,
 ) -> dict[str, Any]:
     """The content of `result.json`: the last round's accuracies are the run's.
 
     Args:
         rounds: the recorder's rows, one per round.
         attempts: how many processes have worked on the run.
-        seconds: wall-clock time of all of them; of runs that trained side by side, each one's share.
-        side_by_side: how many runs trained together, this one included.
+        seconds: wall-clock time of all of them.
     """
     last = rounds[-1]
     return {
@@ -47,7 +45,6 @@ def run_result(
         "rounds": len(rounds),
         "steps": sum(row["steps"] for row in rounds),
         "wall_seconds": seconds,
-        "side_by_side": side_by_side,
         "attempts": attempts,
         "weights_sha256": weights_sha256(run.net),
         "device": device_name(run.components.device),

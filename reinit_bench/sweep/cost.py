@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import heapq
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,36 +67,32 @@ class Rates:
                 experiment = Experiment.from_dict(result["config"])
             except (ConfigError, KeyError, TypeError):
                 continue
-            setting = _step_setting(
-                experiment, CPU if result["device"] == "cpu" else GPU, int(result.get("side_by_side", 1))
-            )
-            seconds[setting] += float(result["wall_seconds"])
-            steps[setting] += float(result["steps"])
+            if result.get("side_by_side", 1) == 1:  # version 1 trained several runs together and divided their time
+                setting = _step_setting(experiment, CPU if result["device"] == "cpu" else GPU)
+                seconds[setting] += float(result["wall_seconds"])
+                steps[setting] += float(result["steps"])
             per_run[_length_setting(experiment)].append(float(result["steps"]))
         measured = {key: seconds[key] / count for key, count in steps.items() if count}
         return cls(measured, {key: sum(counts) / len(counts) for key, counts in per_run.items()})
 
-    def seconds(self, experiment: Experiment, on: str = GPU, side_by_side: int = 1, sharing: int = 1) -> float:
-        """The expected seconds of a run in one process, on a GPU or CPU; its share if several train together.
+    def seconds(self, experiment: Experiment, on: str = GPU, sharing: int = 1) -> float:
+        """The expected seconds of a run in one process, on a GPU or CPU.
 
         Args:
-            side_by_side: how many runs the process trains at once.
             sharing: how many processes use the GPU. A measured step time is taken as it was measured.
         """
         steps = self.steps.get(_length_setting(experiment), modelled_steps(experiment))
-        start = 0.0 if self.is_measured(experiment, on, side_by_side) else START_SECONDS[on] / side_by_side
-        return start + steps * self.seconds_of_a_step(experiment, on, side_by_side, sharing)
+        start = 0.0 if self.is_measured(experiment, on) else START_SECONDS[on]
+        return start + steps * self.seconds_of_a_step(experiment, on, sharing)
 
-    def seconds_of_a_step(
-        self, experiment: Experiment, on: str = GPU, side_by_side: int = 1, sharing: int = 1
-    ) -> float:
+    def seconds_of_a_step(self, experiment: Experiment, on: str = GPU, sharing: int = 1) -> float:
         """The expected time of one training step; a measured one has its share of everything that its run did."""
-        step = self.step_seconds.get(_step_setting(experiment, on, side_by_side))
-        return modelled_step_seconds(experiment, on, side_by_side, sharing) if step is None else step
+        step = self.step_seconds.get(_step_setting(experiment, on))
+        return modelled_step_seconds(experiment, on, sharing) if step is None else step
 
-    def is_measured(self, experiment: Experiment, on: str = GPU, side_by_side: int = 1) -> bool:
-        """Whether the step time is known from a finished run that trained alone, or with others, as this one will."""
-        return _step_setting(experiment, on, side_by_side) in self.step_seconds
+    def is_measured(self, experiment: Experiment, on: str = GPU) -> bool:
+        """Whether the step time is known from a finished run."""
+        return _step_setting(experiment, on) in self.step_seconds
 
 
 def modelled_steps(experiment: Experiment) -> float:
@@ -126,10 +122,10 @@ def first_round_steps(experiment: Experiment, limit: float) -> float:
     return min(limit, EPOCHS_OF_A_ROUND * max(1.0, examples * (1 - held_out) / trainer.batch_size))
 
 
-def modelled_step_seconds(experiment: Experiment, on: str, side_by_side: int = 1, sharing: int = 1) -> float:
-    """Seconds of one training step, from the model alone; runs that train together share the overhead."""
+def modelled_step_seconds(experiment: Experiment, on: str, sharing: int = 1) -> float:
+    """Seconds of one training step, from the model alone."""
     arithmetic = arithmetic_seconds(experiment, on)
-    step = overhead_seconds(experiment, on) / side_by_side + arithmetic
+    step = overhead_seconds(experiment, on) + arithmetic
     return max(step, sharing * arithmetic) if on == GPU else step
 
 
@@ -149,11 +145,10 @@ def overhead_seconds(experiment: Experiment, on: str) -> float:
     return (0.0005 if experiment.image_size is None else 0.001) * blocks(experiment.model)
 
 
-def _step_setting(experiment: Experiment, on: str, side_by_side: int) -> _Setting:
+def _step_setting(experiment: Experiment, on: str) -> _Setting:
     model = experiment.model
     return (
         on,
-        side_by_side > 1,
         *(model.get(name) for name in ("name", "arch", "stem", "width")),
         experiment.image_size,
         experiment.precision,
@@ -198,34 +193,31 @@ class Cost:
 
 
 def cost_of(
-    jobs: Iterable[Sequence[tuple[Experiment, str]]],
+    runs: Iterable[tuple[Experiment, str]],
     rates: Rates,
     auto: str = GPU,
     processes: int = 1,
     sharing: Sharing = alone,
 ) -> Cost:
-    """The expected time of these jobs, each of runs that train side by side.
+    """The expected time of these runs.
 
     Args:
-        jobs: in order; each run with its `device` field.
+        runs: in order; each with its `device` field.
         auto: what runs with `device=auto` will use.
-        processes: how many work at once, each taking the next job when it has ended one.
+        processes: how many work at once, each taking the next run when it has ended one.
         sharing: how many of them share a GPU.
     """
     hours: defaultdict[str, float] = defaultdict(float)
     busy_until = [0.0] * processes
     measured = count = 0
-    for job in jobs:
-        ends = busy_until[0]
-        for experiment, device in job:
-            on = place_of(device, auto)
-            together = sharing(experiment) if on == GPU else 1
-            seconds = rates.seconds(experiment, on, len(job), together)
-            hours[on] += seconds / together / 3600
-            ends += seconds / 3600
-            measured += rates.is_measured(experiment, on, len(job))
-            count += 1
-        heapq.heapreplace(busy_until, ends)
+    for experiment, device in runs:
+        on = place_of(device, auto)
+        together = sharing(experiment) if on == GPU else 1
+        seconds = rates.seconds(experiment, on, together)
+        hours[on] += seconds / together / 3600
+        heapq.heapreplace(busy_until, busy_until[0] + seconds / 3600)
+        measured += rates.is_measured(experiment, on)
+        count += 1
     return Cost(hours, max(busy_until), measured, count)
 
 

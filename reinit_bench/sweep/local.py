@@ -11,7 +11,6 @@ from reinit_bench.core.machine import cores, gpu_states, visible_gpus
 from reinit_bench.core.settings import checked
 from reinit_bench.reporting.sweep_console import SweepDisplay
 from reinit_bench.sweep.gpu_sharing import AUTO, checked_sharing, exclusive, sharing
-from reinit_bench.sweep.jobs import execution_of
 from reinit_bench.sweep.plan import Plan, PlannedRun, SweepFailed, make_plan, summary_line
 from reinit_bench.sweep.pool import Outcome, Pool
 from reinit_bench.sweep.slurm.queue import queued_runs
@@ -103,7 +102,7 @@ def processes(
         workers: how many are asked for; None: `per_gpu` for each GPU, or one per CPU core.
         per_gpu: how many for each GPU: a number, `auto`, or None for one.
     """
-    on_gpu = [run.experiment for run in todo if execution_of(run).device != "cpu"]
+    on_gpu = [run.experiment for run in todo if run.execution.device != "cpu"]
     gpus = visible_gpus() if on_gpu else []
     if workers or not gpus:
         return workers or cores(), gpus

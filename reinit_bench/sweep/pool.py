@@ -1,4 +1,4 @@
-"""The local pool: worker processes that train one run at a time (or several seeds of a small one).
+"""The local pool: worker processes that train one run at a time.
 
 A worker that crashes harms only the run that it was training.
 """
@@ -22,13 +22,15 @@ from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.lease import record_death
 from reinit_bench.store.store import Store
 from reinit_bench.sweep.gpu_sharing import check_shareable
-from reinit_bench.sweep.jobs import Job, execution_of, jobs_of
 from reinit_bench.sweep.plan import PlannedRun
 from reinit_bench.sweep.worker import work
 from reinit_bench.training.interrupt import SIGNALS, handling_signals
 
 Notify = Callable[[PlannedRun, str, Mapping[str, Any]], None]
 """Called with a run, the kind of its event (started, epoch, round, done, failed, ...) and the event's values."""
+
+Waiting = deque[PlannedRun]
+"""The runs that no worker has taken yet."""
 
 ENDINGS = ("done", "failed", "interrupted", "held")
 CRASHES_ALLOWED = 1
@@ -40,8 +42,8 @@ class _Worker:
     process: BaseProcess
     connection: Connection
     gpu: str | None
-    runs: dict[str, PlannedRun] = field(default_factory=dict)
-    """What it is working on, by run id: one run, or several seeds."""
+    run: PlannedRun | None = None
+    """What it is working on."""
     has_spoken: bool = False
     """Whether it has started up; a worker that dies before that would die the next time too."""
 
@@ -86,7 +88,7 @@ class Pool:
             ConfigError: several workers are to share a GPU that takes only one process.
             PoolError: a worker cannot start.
         """
-        waiting, outcome = deque(jobs_of(runs)), Outcome()
+        waiting, outcome = deque(runs), Outcome()
         count = min(self.count, len(waiting))
         self.gpu_workers = -(-count // len(self.gpus)) if self.gpus else 1
         check_shareable(self.gpus, self.gpu_workers)
@@ -97,7 +99,7 @@ class Pool:
                 for ready in wait([worker.connection for worker in self._workers]):
                     worker = next(w for w in self._workers if w.connection is ready)
                     self._on_event(worker, waiting, outcome, notify)
-            outcome.ended["interrupted"] += [run for job in waiting for run in job]
+            outcome.ended["interrupted"] += waiting
         return outcome
 
     def _start(self, gpu: str | None) -> None:
@@ -112,9 +114,9 @@ class Pool:
         theirs.close()
         self._workers.append(_Worker(process, ours, gpu))
 
-    def _on_event(self, worker: _Worker, waiting: deque[Job], outcome: Outcome, notify: Notify) -> None:
+    def _on_event(self, worker: _Worker, waiting: Waiting, outcome: Outcome, notify: Notify) -> None:
         try:
-            kind, run_id, values = worker.connection.recv()
+            kind, values = worker.connection.recv()
         except (EOFError, OSError):
             self._reap(worker, waiting, outcome, notify)
             return
@@ -122,43 +124,42 @@ class Pool:
         if kind == "ready":
             self._serve(worker, waiting)
             return
-        run = worker.runs[run_id]
+        run = worker.run
+        assert run is not None, kind
         notify(run, kind, values)
         if kind in ENDINGS:
             outcome.ended[kind].append(run)
             if "why" in values:
-                outcome.causes[run_id] = values["why"]
-            del worker.runs[run_id]
+                outcome.causes[run.run_id] = values["why"]
+            worker.run = None
 
-    def _serve(self, worker: _Worker, waiting: deque[Job]) -> None:
-        job = waiting.popleft() if waiting and not self.stopping else ()
-        worker.runs = {run.run_id: run for run in job}
+    def _serve(self, worker: _Worker, waiting: Waiting) -> None:
+        worker.run = run = waiting.popleft() if waiting and not self.stopping else None
         try:
-            worker.connection.send([(run.experiment, execution_of(run)) for run in job] or None)
+            worker.connection.send(run and (run.experiment, run.execution))
         except OSError:
             return  # it has died; the closed pipe is noticed next
 
-    def _reap(self, worker: _Worker, waiting: deque[Job], outcome: Outcome, notify: Notify) -> None:
+    def _reap(self, worker: _Worker, waiting: Waiting, outcome: Outcome, notify: Notify) -> None:
         """Handle a worker whose end of the pipe is closed: it has exited, or was killed in the middle of a run."""
         worker.process.join()
         worker.connection.close()
         self._workers.remove(worker)
-        # One by one: if one run of a job kills its worker, the others must not die with it again.
-        for run in reversed(worker.runs.values()):
-            self._crashed(worker, run, waiting, outcome, notify)
+        if worker.run is not None:
+            self._crashed(worker, worker.run, waiting, outcome, notify)
         if not worker.has_spoken and not self.stopping:
             raise PoolError(f"a worker process cannot start: {_death(worker.process.exitcode)}")
         if waiting and not self.stopping and len(self._workers) < self.count:
             self._start(worker.gpu)
 
-    def _crashed(self, worker: _Worker, run: PlannedRun, waiting: deque[Job], outcome: Outcome, notify: Notify) -> None:
+    def _crashed(self, worker: _Worker, run: PlannedRun, waiting: Waiting, outcome: Outcome, notify: Notify) -> None:
         why = _death(worker.process.exitcode)
         self._crashes[run.run_id] = self._crashes.get(run.run_id, 0) + 1
         if self.stopping:
             outcome.ended["interrupted"].append(run)
         elif self._crashes[run.run_id] <= CRASHES_ALLOWED:
             notify(run, "warning", {"text": f"{why}; resuming from its checkpoint"})
-            waiting.appendleft((run,))
+            waiting.appendleft(run)
         else:
             record_death(Store(run.execution.results_dir).run(run.run_id), why)
             notify(run, "failed", {"why": why})

@@ -16,7 +16,6 @@ from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.store import Store
 from reinit_bench.sweep.cost import GPU, NAMES, Cost, Rates, Sharing, alone, cost_of, rounded
 from reinit_bench.sweep.grouping import grouped
-from reinit_bench.sweep.jobs import execution_of, jobs_of
 from reinit_bench.sweep.plan import STATES, Plan, PlannedRun, state_of
 from reinit_bench.sweep.slurm.queue import active_tasks
 
@@ -59,9 +58,8 @@ def cost_left(
     runs: Iterable[PlannedRun], rates: Rates, auto: str = GPU, processes: int = 1, sharing: Sharing = alone
 ) -> Cost:
     """The expected time of the runs that are not done, each counted from its beginning; arguments as in `cost_of`."""
-    jobs = jobs_of(run for run in runs if run.state != "done")
-    timed = ([(run.experiment, execution_of(run).device) for run in job] for job in jobs)
-    return cost_of(timed, rates, auto, processes, sharing)
+    left = ((run.experiment, run.execution.device) for run in runs if run.state != "done")
+    return cost_of(left, rates, auto, processes, sharing)
 
 
 def plan_json(

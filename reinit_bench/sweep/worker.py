@@ -1,6 +1,6 @@
-"""A worker process: runs one job after another and reports to the pool.
+"""A worker process: runs one experiment after another and reports to the pool.
 
-It receives experiments with their execution and composes nothing; it sends (kind of event, run id, values).
+It receives experiments with their execution and composes nothing; it sends (kind of event, values).
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ import sys
 import threading
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict
 from multiprocessing.connection import Connection
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 from reinit_bench.core.machine import share_gpu
 from reinit_bench.training.observer import EpochEnd, Observer, RoundEnd, RunStart
@@ -29,16 +29,11 @@ if TYPE_CHECKING:
     from reinit_bench.training.interrupt import Interrupt
 
 
-Served: TypeAlias = "Sequence[tuple[Experiment, Execution]]"
-"""One piece of work: one run, or several that differ only in their seed."""
-
-
 class PipeObserver(Observer):
-    """Sends the events of the run with id `run_id` to the pool."""
+    """Sends the events of a run to the pool."""
 
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
-        self.run_id = ""
 
     def run_started(self, event: RunStart) -> None:
         self.emit("started", title=event.title, rounds=event.rounds, first_step=event.first_step)
@@ -54,7 +49,7 @@ class PipeObserver(Observer):
     def emit(self, event: str, **values: Any) -> None:
         """Send an event to the pool; a pool that is gone is no reason to lose the run."""
         with contextlib.suppress(OSError):
-            self.connection.send((event, self.run_id, values))
+            self.connection.send((event, values))
 
 
 class TaskCache:
@@ -76,9 +71,9 @@ class TaskCache:
 
 
 def work(connection: Connection, threads: int | None, gpu: str | None, gpu_workers: int = 1) -> None:
-    """Do the jobs that arrive on `connection` until None does; the body of a worker process.
+    """Do the runs that arrive on `connection` until None does; the body of a worker process.
 
-    Sends "ready" before it takes a job, and "done", "failed", "interrupted" or "held" for each run when it has ended.
+    Sends "ready" before it takes a run, and "done", "failed", "interrupted" or "held" when it has ended.
 
     Args:
         threads: CPU threads; None: torch's default.
@@ -103,17 +98,14 @@ def work(connection: Connection, threads: int | None, gpu: str | None, gpu_worke
         while not interrupt.requested:
             observer.emit("ready")
             try:
-                job: Served | None = connection.recv()
+                run: tuple[Experiment, Execution] | None = connection.recv()
             except (EOFError, OSError):
                 return
-            if job is None:
+            if run is None:
                 return
             if threads is not None:
                 torch.set_num_threads(threads)
-            if len(job) == 1:
-                _run(*job[0], tasks, observer, interrupt)
-            else:
-                _run_seeds(job, tasks, observer, interrupt)
+            _run(*run, tasks, observer, interrupt)
 
 
 def _run(
@@ -124,7 +116,6 @@ def _run(
     from reinit_bench.run.experiment import run_experiment
     from reinit_bench.training.observer import Observers
 
-    observer.run_id = experiment.run_id
     try:
         logger = logger_observer(execution.logger, execution.results_dir)
         watched = Observers(*filter(None, [logger]), observer)
@@ -148,55 +139,16 @@ def _leave_failure(experiment: Experiment, execution: Execution, error: BaseExce
             record_failure(folder, experiment, in_one_line(error), type(error).__name__)
 
 
-def _run_seeds(job: Served, tasks: TaskCache, observer: PipeObserver, interrupt: Interrupt) -> None:
-    """Run several seeds side by side; their progress is reported as that of the first unfinished one."""
-    from reinit_bench.run.seeds import TrainsAlone, run_seeds
-
-    left = [experiment.run_id for experiment, _ in job]
-    accuracies: list[float] = []
-
-    def ended(experiment: Experiment, what: dict[str, Any] | BaseException) -> None:
-        observer.run_id = experiment.run_id
-        left.remove(experiment.run_id)
-        if not isinstance(what, BaseException):
-            accuracies.append(what["test_accuracy"])
-        _emit_end(observer, what, seeds=[] if left else accuracies)
-
-    def round_begins(index: int, rounds: int) -> None:
-        observer.run_id = left[0]
-        observer.emit("seeds", runs=len(left), round=index, rounds=rounds)
-
-    experiments, (_, execution) = [experiment for experiment, _ in job], job[0]
-    try:
-        run_seeds(experiments, execution, ended, round_begins=round_begins, interrupt=interrupt)
-    except TrainsAlone:  # a method of the user's own whose option file does not say so
-        for experiment in experiments:
-            _run(experiment, execution, tasks, observer, interrupt)
-    except (Exception, KeyboardInterrupt) as error:
-        for experiment in experiments:
-            if experiment.run_id in left:
-                _leave_failure(experiment, execution, error)
-                observer.run_id = experiment.run_id
-                _emit_end(observer, error)
-
-
-def _emit_end(
-    observer: PipeObserver, what: Mapping[str, Any] | BaseException, seeds: Sequence[float] | None = None
-) -> None:
-    """Tell the pool how the observer's run has ended: with its result, or with an exception.
-
-    Args:
-        seeds: None for a single run; for seeds side by side empty, but the test accuracies of all with the last one.
-    """
+def _emit_end(observer: PipeObserver, what: Mapping[str, Any] | BaseException) -> None:
+    """Tell the pool how the observer's run has ended: with its result, or with an exception."""
     from reinit_bench.core.errors import in_one_line
     from reinit_bench.store.lease import RunHeld
     from reinit_bench.training.interrupt import Interrupted
 
     if not isinstance(what, BaseException):
-        told = {k: what[k] for k in ("run_id", "test_accuracy", "validation_accuracy", "steps")}
-        observer.emit("done", **told, seeds=seeds)
+        observer.emit("done", **{k: what[k] for k in ("run_id", "test_accuracy", "validation_accuracy", "steps")})
     elif isinstance(what, (Interrupted, KeyboardInterrupt)):
-        observer.emit("interrupted", why=str(what), seeds=seeds)
+        observer.emit("interrupted", why=str(what))
     elif isinstance(what, RunHeld):
         observer.emit("held", why=str(what))
     else:

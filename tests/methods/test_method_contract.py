@@ -15,7 +15,7 @@ from torch import Tensor
 
 from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.settings import ConfigError, instantiate
-from reinit_bench.methods.base import Mask, Redraw, Reinitializer, acts_while_training
+from reinit_bench.methods.base import Mask, Redraw, Reinitializer
 from reinit_bench.models.parameters import kernel_names
 
 MAX_STEPS = 7
@@ -60,12 +60,6 @@ def test_the_yaml_states_how_many_rounds_there_are_if_not_k_times_n(
     section: dict[str, Any], method: Reinitializer
 ) -> None:
     assert len(method.rounds(4, 3, MAX_STEPS)) == section.get("_rounds_", 12)
-
-
-def test_the_yaml_says_whether_the_method_acts_while_a_round_trains(
-    section: dict[str, Any], method: Reinitializer
-) -> None:
-    assert section.get("_hooks_", False) is acts_while_training(method)
 
 
 def test_fresh_scale_multiplies_what_is_redrawn(method: Reinitializer) -> None:

@@ -14,7 +14,6 @@ from reinit_bench.sweep.cost import (
     CPU,
     FLOPS_PER_SECOND,
     GPU,
-    START_SECONDS,
     Rates,
     cost_line,
     cost_of,
@@ -101,13 +100,10 @@ def test_results_that_cannot_be_read_tell_nothing(tmp_path: Path) -> None:
     assert Rates.of_results([{"config": {"dataset": "of another version"}, "device": "cpu"}]) == NOTHING_KNOWN
 
 
-def test_seeds_that_trained_side_by_side_tell_nothing_of_one_that_trains_alone(tmp_path: Path) -> None:
+def test_runs_that_an_older_version_trained_together_tell_nothing_of_a_steps_time(tmp_path: Path) -> None:
     experiment = tiny_experiment()
     write_result(tmp_path, experiment, device="cpu", steps=10, wall_seconds=1.0, side_by_side=25)
-    rates = Rates.of(Store(tmp_path))
-    assert rates.is_measured(experiment, CPU, side_by_side=20)
-    assert not rates.is_measured(experiment, CPU)
-    assert rates.seconds(experiment, CPU, side_by_side=20) == pytest.approx(10 * 0.1)
+    assert not Rates.of(Store(tmp_path)).is_measured(experiment, CPU)
 
 
 def test_a_perceptrons_blocks_are_its_layers() -> None:
@@ -119,15 +115,15 @@ def test_a_perceptrons_blocks_are_its_layers() -> None:
 def test_the_cost_in_one_line(tmp_path: Path) -> None:
     experiment = tiny_experiment()
     rates = measured(tmp_path, (experiment, "cpu", 10, 36 * 3600))
-    jobs = [[(experiment, "cpu")]] * 30
+    runs = [(experiment, "cpu")] * 30
     assert cost_line(cost_of([], rates)) == "nothing left to run"
-    assert cost_line(cost_of(jobs, rates)) == "about 1,080 CPU-hours left; all step times measured"
-    assert cost_line(cost_of(jobs, rates, processes=4), 4) == (
+    assert cost_line(cost_of(runs, rates)) == "about 1,080 CPU-hours left; all step times measured"
+    assert cost_line(cost_of(runs, rates, processes=4), 4) == (
         "about 12 days left with 4 processes here (1,080 CPU-hours); all step times measured"
     )
     other = tiny_experiment("image_size=16", "trainer.max_steps=2")
-    jobs = [[(experiment, "cpu")], [(other, "cuda")]]
-    assert cost_line(cost_of(jobs, rates), 1) == (
+    runs = [(experiment, "cpu"), (other, "cuda")]
+    assert cost_line(cost_of(runs, rates), 1) == (
         "about 36 hours left with 1 process here (0.0028 GPU-hours and 36 CPU-hours); step times measured for 1 of 2 "
         "runs, the rest estimated by the model in reinit_bench/sweep/cost.py"
     )
@@ -152,24 +148,13 @@ def test_a_duration_is_said_in_the_unit_that_suits_it(hours: float, text: str) -
 def test_processes_take_the_next_job_as_they_are_free(tmp_path: Path) -> None:
     long, short = tiny_experiment("image_size=16"), tiny_experiment()
     rates = measured(tmp_path, (long, "cpu", 10, 5 * 3600.0), (short, "cpu", 10, 3600.0))
-    jobs = [[(one, "cpu")] for one in (long, short, short, short)]
-    assert [cost_of(jobs, rates, processes=count).wall_hours for count in (1, 2, 9)] == pytest.approx([8.0, 5.0, 5.0])
-    together = [[(long, "cpu"), (long, "cpu")]]
-    assert cost_of(together, Rates({}, {}), processes=2).wall_hours == pytest.approx(
-        2 * Rates({}, {}).seconds(long, CPU, 2) / 3600
-    )
+    runs = [(one, "cpu") for one in (long, short, short, short)]
+    assert [cost_of(runs, rates, processes=count).wall_hours for count in (1, 2, 9)] == pytest.approx([8.0, 5.0, 5.0])
 
 
 def test_runs_on_auto_are_counted_for_the_machine_that_will_run_them() -> None:
-    jobs = [[(tiny_experiment(), device)] for device in ("auto", "cpu", "cuda")]
-    there, here = cost_of(jobs, NOTHING_KNOWN), cost_of(jobs, NOTHING_KNOWN, CPU)
+    runs = [(tiny_experiment(), device) for device in ("auto", "cpu", "cuda")]
+    there, here = cost_of(runs, NOTHING_KNOWN), cost_of(runs, NOTHING_KNOWN, CPU)
     on = {place: NOTHING_KNOWN.seconds(tiny_experiment(), place) / 3600 for place in (CPU, GPU)}
     assert there.hours == pytest.approx({GPU: 2 * on[GPU], CPU: on[CPU]})
     assert here.hours == pytest.approx({GPU: on[GPU], CPU: 2 * on[CPU]})
-
-
-def test_seeds_that_train_side_by_side_share_the_start_and_the_overhead_of_a_step() -> None:
-    experiment = tiny_experiment()
-    alone, together = (NOTHING_KNOWN.seconds(experiment, CPU, count) for count in (1, 25))
-    shared = START_SECONDS[CPU] + modelled_steps(experiment) * overhead_seconds(experiment, CPU)
-    assert alone - together == pytest.approx(shared * 24 / 25)

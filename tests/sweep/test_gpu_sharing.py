@@ -120,14 +120,11 @@ def test_the_local_launcher_counts_workers_by_gpu(
 ) -> None:
     words = ("logger=none", "image_size=28", "model.width=0.5", "trainer.batch_size=32")
     runs = plan_of("dataset=digits", *words).runs
-    synthetic = plan_of("dataset=synthetic", "logger=none", "seed=0,1").runs
     monkeypatch.setattr(local, "cores", lambda: 12)
     monkeypatch.setattr(local, "visible_gpus", lambda: ["0", "1"])
     commands()
     assert local.processes(runs, None, 3) == (6, ["0", "1"])
     assert local.processes(runs, None, "auto") == (12, ["0", "1"])
-    assert local.processes([*runs, *synthetic], None, "auto") == (12, ["0", "1"])
-    assert local.processes(synthetic, None, 3) == (12, [])  # these use the CPU
     commands(free="7000")
     assert local.processes(runs, None, "auto") == (6, ["0", "1"])
     commands(mode="Exclusive_Process")
@@ -231,12 +228,12 @@ def test_doctor_says_whether_mps_runs(
 
 
 def test_the_model_knows_that_runs_share_a_gpu() -> None:
-    alone, together = (NOTHING_KNOWN.seconds_of_a_step(SMALL, GPU, 1, count) for count in (1, 8))
+    alone, together = (NOTHING_KNOWN.seconds_of_a_step(SMALL, GPU, count) for count in (1, 8))
     assert together == alone  # their launches overlap
     busy = arithmetic_seconds(LARGE, GPU)
-    assert NOTHING_KNOWN.seconds_of_a_step(LARGE, GPU, 1, 4) == pytest.approx(4 * busy)
-    jobs = [[(SMALL, "cuda")]] * 8
-    one, eight = (cost_of(jobs, NOTHING_KNOWN, GPU, count, lambda experiment: count) for count in (1, 8))  # noqa: B023
+    assert NOTHING_KNOWN.seconds_of_a_step(LARGE, GPU, 4) == pytest.approx(4 * busy)
+    runs = [(SMALL, "cuda")] * 8
+    one, eight = (cost_of(runs, NOTHING_KNOWN, GPU, count, lambda experiment: count) for count in (1, 8))  # noqa: B023
     assert eight.hours[GPU] == pytest.approx(one.hours[GPU] / 8)
     assert eight.wall_hours == pytest.approx(one.wall_hours / 8)
 

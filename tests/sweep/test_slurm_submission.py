@@ -76,16 +76,6 @@ def test_arrays_are_cut_to_the_clusters_size(
     assert sorted(len(batch.tasks) for batch in batches(cluster.results_dir)) == [2, 2, 3]
 
 
-@pytest.mark.usefixtures("cluster")
-def test_seeds_that_train_side_by_side_take_one_task_whose_time_they_share(
-    hydra_composer: Composer, tmp_path: Path
-) -> None:
-    """100 of them: 180,000 steps on CPU cores, though each task has a GPU, and not a start of 10 s for each run."""
-    words = ["dataset=synthetic", "method=lw", "method.repeats=3", "logger=none", f"results_dir={tmp_path / 'results'}"]
-    printed = submit([dict(hydra_composer.compose([*words, f"seed={seed}"])) for seed in range(100)])
-    assert re.search(r"submitted job \S+: 1 task, 100 runs, about 0\.0105 hours of computing\n", printed), printed
-
-
 def test_the_script_asks_for_what_the_fields_say(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:
     submit(
         configs,

@@ -17,7 +17,6 @@ from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.files import StoreError
 from reinit_bench.store.store import Store
 from reinit_bench.sweep.cost import CPU, GPU, START_SECONDS, Rates, place_of
-from reinit_bench.sweep.jobs import execution_of, jobs_of
 from reinit_bench.sweep.plan import Plan, PlannedRun, SweepFailed, make_plan, summary_line
 from reinit_bench.sweep.slurm import commands
 from reinit_bench.sweep.slurm.batch import Batch, batches_dir, new_folder
@@ -57,11 +56,10 @@ def run_on_slurm(runs: Iterable[PlannedRun], options: Options, console: Console 
 def submit(todo: Sequence[PlannedRun], options: Options, results_dir: Path, console: Console) -> list[Batch]:
     """Cut the runs into array tasks and submit them, in arrays as large as the cluster allows."""
     rates, largest = Rates.of(Store(results_dir)), commands.max_array_size()
-    together = {run.run_id: len(job) for job in jobs_of(todo) for run in job}
 
     def seconds_of(run: PlannedRun, resources: Resources) -> float:
-        on = place_of(execution_of(run).device, GPU if resources.gpu_count else CPU)
-        return rates.seconds(run.experiment, on, together[run.run_id], options.sharing(run.experiment))
+        on = place_of(run.execution.device, GPU if resources.gpu_count else CPU)
+        return rates.seconds(run.experiment, on, options.sharing(run.experiment))
 
     classes = plan_tasks(todo, options, seconds_of)
     for resources, tasks in classes:
