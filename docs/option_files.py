@@ -78,9 +78,10 @@ def _option(group: str, path: Path) -> Option:
     also: dict[str, Any] = {}
     merged: dict[str, Any] = {}
     for entry in content.pop("defaults", []):
-        if isinstance(entry, str) and entry != "_self_":  # an option of the same group that this one builds on
-            base = _option(group, path.with_name(f"{entry}.yaml"))
-            merged, comments = {**base.section}, {**base.comments, **comments}
+        if isinstance(entry, str) and entry != "_self_":  # what this one builds on
+            file = conf_dir() / f"{entry[1:]}.yaml" if entry.startswith("/") else path.with_name(f"{entry}.yaml")
+            base = _option(group, file)
+            merged, comments, also = {**base.section}, {**base.comments, **comments}, {**base.also}
         elif isinstance(entry, dict):
             also |= {key.removeprefix("override /"): value for key, value in entry.items()}
     if isinstance(content.get(group), dict):  # a file for the whole configuration, as those of datasets are

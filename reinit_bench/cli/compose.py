@@ -18,7 +18,7 @@ from hydra.errors import OverrideParseException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from reinit_bench.core.conf_dir import CONFIG_NAME, conf_dir, conf_dirs, config_name
+from reinit_bench.core.conf_dir import CONFIG_NAME, conf_dir, conf_dirs, config_name, on_base
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.folder_scan import folder_content
 from reinit_bench.store.store import CorruptResult, Store
@@ -253,7 +253,7 @@ class Composer:
         """The section of an option with a defaults list; None if the option changes anything outside it."""
         composed, base = self._composed(f"{group}={option}"), self._composed()
         same = {**composed, group: None} == {**base, group: None}
-        return composed[group] if same else None
+        return composed.get(group) if same else None
 
     def _composed(self, *overrides: str) -> dict[str, Any]:
         if overrides not in self._by_hydra:
@@ -267,12 +267,20 @@ class Composer:
         return self._files[group, option]
 
     def _read(self, path: str) -> _File | None:
+        found = self._stored(path)
+        if found is None:
+            return None
+        content, package = found
+        content = on_base(content, lambda base: (self._stored(base) or (None,))[0])
+        return None if _interpolates(content) else _File(content, package)
+
+    def _stored(self, path: str) -> tuple[dict[str, Any], str | None] | None:
+        """The content of a file and the package that its header names."""
         for source in self.loader.get_sources():
             if source.available() and source.is_config(path):
                 found = source.load_config(path)
                 content = OmegaConf.to_container(cast(Any, found.config), resolve=False)
-                package = found.header.get("package")
-                return None if _interpolates(content) else _File(cast(dict[str, Any], content), package)
+                return cast(dict[str, Any], content), found.header.get("package")
         return None
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 
 from reinit_bench.cli.commands import summaries
-from reinit_bench.core.conf_dir import conf_dirs, options
+from reinit_bench.core.conf_dir import BASE, conf_dirs, options
 
 USAGE = """\
 reinit-bench: reinitialization during training, compared (after Alabdulmohsin, Maennel, Keysers, AAAI 2022)
@@ -28,8 +28,8 @@ Hydra's own options (--cfg, --config-dir, ...): reinit-bench --hydra-help"""
 
 def groups() -> dict[str, list[str]]:
     """Each group with its options, sorted; the user's own among them."""
-    names = {path.name for folder in conf_dirs() for path in folder.iterdir() if path.is_dir() and path.name != "hydra"}
-    found = {name: options(name) for name in sorted(names)}
+    names = {path.name for folder in conf_dirs() for path in folder.iterdir() if path.is_dir()}
+    found = {name: options(name) for name in sorted(names - {"hydra", BASE})}
     # The plugins bring one launcher in code.
     launchers = sorted({"local", *options("hydra/launcher")})
     return {**{name: members for name, members in found.items() if members}, "hydra/launcher": launchers}

@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from reinit_bench.core.conf_dir import option_file, options
+from reinit_bench.core.conf_dir import option_file, option_section, options
 from reinit_bench.core.config import SECTIONS
 from reinit_bench.core.settings import SOURCE, ConfigError
 from reinit_bench.core.source import source_hash
@@ -40,7 +40,7 @@ def _with_source(group: str, section: Any) -> Any:
 def check_name(group: str, name: str, target: str) -> None:
     """Raise ConfigError if an option of this group has the same name and another class: tables could not tell them."""
     for option in options(group):
-        found_name, found_target = _named(group, option_file(group, option))
+        found_name, found_target = _named(group, option, option_file(group, option))
         if found_name == name and found_target != target:
             raise ConfigError(
                 f"two {group}s are called {name!r}: {target}, and {found_target} of {group}={option}; "
@@ -49,11 +49,10 @@ def check_name(group: str, name: str, target: str) -> None:
 
 
 @cache
-def _named(group: str, file: Path | None) -> tuple[Any, Any]:
+def _named(group: str, option: str, file: Path | None) -> tuple[Any, Any]:
     """The name and the class that an option's file gives; read once, not for every name that is checked."""
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8")) if file else None
-    except (OSError, ValueError, yaml.YAMLError):
+        section = (option_section(group, option) if file else None) or {}
+        return section.get("name"), section.get("_target_")
+    except (OSError, ValueError, TypeError, AttributeError, yaml.YAMLError):
         return None, None  # whoever chooses it is told
-    section = content.get(group, content) if isinstance(content, dict) else {}
-    return (section.get("name"), section.get("_target_")) if isinstance(section, dict) else (None, None)

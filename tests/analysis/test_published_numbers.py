@@ -4,12 +4,11 @@ from itertools import product
 from pathlib import Path
 
 import pytest
-import yaml
 
 from reinit_bench.analysis.runs import paper
 from reinit_bench.analysis.runs.published_runs import published_runs
 from reinit_bench.analysis.tables import build_tables
-from reinit_bench.core.conf_dir import conf_dir
+from reinit_bench.core.conf_dir import option_section, options
 from reinit_bench.core.settings import ConfigError
 
 
@@ -125,8 +124,8 @@ def test_table_5_agrees_with_the_datasets_as_they_are_prepared() -> None:
     table = paper.published(5)
     assert tuple(table["dataset"]) == paper.DATASETS
     by_label = table.set_index("dataset")
-    options = [yaml.safe_load(path.read_text())["dataset"] for path in (conf_dir() / "dataset").glob("*.yaml")]
-    known = {option["_label_"]: option for option in options if "train_count" in option}
+    sections = [option_section("dataset", name) or {} for name in options("dataset")]
+    known = {option["_label_"]: option for option in sections if "train_count" in option}
     assert set(known) == set(paper.DATASETS)
     for label, option in known.items():
         assert (option["train_count"], option["test_count"]) == tuple(by_label.loc[label, ["train", "test"]])

@@ -250,3 +250,16 @@ def test_a_composer_leaves_an_open_hydra_as_it_was() -> None:
             assert inner.compose(["seed=7"])["seed"] == 7
         assert GlobalHydra.instance().hydra is open_before
         assert outer.by_hydra(["seed=8"])["seed"] == 8
+
+
+def test_an_experiment_of_ones_own_wins_over_the_defaults_and_yields_to_what_is_typed(tmp_path: Path) -> None:
+    (tmp_path / "experiment").mkdir()
+    text = "# @package _global_\ndefaults:\n  - override /dataset: digits\n  - override /trainer: paper\n  - _self_\n"
+    (tmp_path / "experiment" / "mine.yaml").write_text(f"{text}image_size: 16\ntrainer: {{lr: 0.5}}\n")
+    with own_config(tmp_path, None), composer() as compose:
+        config = compose.compose(["experiment=mine", "trainer.momentum=0"])
+        assert [config["trainer"][name] for name in ("batch_size", "lr", "momentum")] == [256, 0.5, 0]
+        assert (config["dataset"]["name"], config["image_size"]) == ("digits", 16)
+        jobs = compose.jobs(["experiment=mine", "method=bl,lw"])
+        assert [run.experiment.method["name"] for run in compose.planned(jobs)] == ["bl", "lw"]
+        assert "mine" in groups()["experiment"]

@@ -16,7 +16,8 @@ from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.config import Execution, Experiment
 
 CONF = conf_dir()
-OPTIONS = [path for path in sorted(CONF.rglob("*.yaml")) if path.parent != CONF and path.parent.name != "study"]
+NO_FIELDS = ("study", "experiment", "base")
+OPTIONS = [path for path in sorted(CONF.rglob("*.yaml")) if path.parent != CONF and path.parent.name not in NO_FIELDS]
 ROW = re.compile(r"^\| `(?P<name>[\w.]+)` \| (?P<cells>.*) \|$", re.MULTILINE)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from reinit_bench.core.conf_dir import option_file, options
+from reinit_bench.core.conf_dir import option_section, options
 from reinit_bench.core.errors import choose_from
 from reinit_bench.core.settings import ConfigError, instantiate
 from reinit_bench.data.cache import disk_bytes
@@ -105,11 +105,10 @@ def section(name: str) -> dict[str, Any]:
     Raises:
         ConfigError: there is no such option.
     """
-    path = option_file("dataset", name)
-    if path is None:
+    found = option_section("dataset", name)
+    if found is None:
         raise ConfigError(f"there is no dataset {name!r}; {choose_from(name, options('dataset'))}")
-    content = yaml.safe_load(path.read_text())
-    return content.get("dataset", content)
+    return found
 
 
 def source(name: str, overrides: Mapping[str, Any] | None = None) -> CachedTfds | None:
