@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PREPARE_STAMP := .venv-prepare/.installed
-CHECKED := reinit_bench launchers examples tests benchmarks hatch_build.py
+CHECKED := reinit_bench launchers examples tests benchmarks results hatch_build.py
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-long test-prepare test-slurm test-fast lint format docs tables figures report fashion-mnist bench bench-gpu clean

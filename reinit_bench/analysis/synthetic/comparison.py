@@ -127,11 +127,6 @@ def agreement(comparisons: Comparisons, measure: str) -> str:
     return words + missing + (f"; outside: {', '.join(outside)}" if outside else "")
 
 
-def root_mean_square(values: Sequence[float]) -> float:
-    """The distance by which combinations of settings are compared."""
-    return math.sqrt(sum(value**2 for value in values) / len(values))
-
-
 def _published(cells: Sequence[Comparison]) -> tuple[Cell, ...]:
     """The paper's cells; with a value lost, nobody knows which was the best."""
     printed = [Cell() if one.published is None else _cell(one.published, one.published_std) for one in cells]

@@ -1,24 +1,35 @@
 """Table 4 (Appendix A): the synthetic data at alpha 0.5, by L2 penalty, our runs next to the paper's values.
 
-When it is named, the search for what Appendix A leaves out is built too: every combination with its distance.
+`results/synthetic/search.py` is the search for what Appendix A leaves out.
 """
 
 from __future__ import annotations
 
+import json
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Mapping
 from typing import Any
 
 import pandas as pd
 
 from reinit_bench.analysis.runs import notes, paper
-from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.runs.collect import Collection, is_method_setting, records
 from reinit_bench.analysis.runs.distance import without_difference
 from reinit_bench.analysis.synthetic import comparison
-from reinit_bench.analysis.synthetic.comparison import ALLOWED, Comparisons, root_mean_square
-from reinit_bench.analysis.synthetic.search import KINDS, SEARCH_SEEDS, Combination, combinations, with_kinds
-from reinit_bench.analysis.tables.table import Cell, Row, Table
+from reinit_bench.analysis.synthetic.comparison import ALLOWED, SETTINGS, Comparisons, synthetic_runs
+from reinit_bench.analysis.tables.table import Table
+
+KINDS = ("baseline", "rescaling", "lw")
+"""Table 4's columns; with its lambda layers the third is called `lw, lambda layers`."""
+
+SEARCH_SEEDS = frozenset(range(3))
+"""The seeds of `study=table4_search`, by which a combination is chosen; runs of all other seeds judge it."""
+
+_FREE = (
+    *("trainer.optimizer", "trainer.optimizer_between_rounds", "trainer.lr", "trainer.momentum", "trainer.batch_size"),
+    *("trainer.weight_decay", "trainer.max_steps", "model.hidden", "train_examples", "initializer"),
+)
+"""Settings of Table 1 that Table 4's runs need not share, besides the methods' own."""
 
 CHOSEN: Mapping[str, Any] = {
     "trainer.optimizer": "adam",
@@ -39,23 +50,13 @@ _PUBLISHED_RUNS = 100
 _LEGEND = "test accuracy [%], mean ± standard deviation over n seeds; the paper prints no spread"
 _MEASURE = "of our own standard deviations over seeds"
 _START = "no finished run of it; start with: reinit-bench -m study=table4"
-_SEARCH_LEGEND = (
-    "distance: root mean square difference from Table 4 in points, over its 18 cells, over the three without a "
-    "penalty and over the fifteen with one, on the seeds that choose (0 to 2); judged: the first of them on all other "
-    "seeds, with the number of those seeds; examples: of a step and in all; form: trainer.weight_decay_form; carry, "
-    "fresh: trainer.optimizer_between_rounds"
-)
-_SEARCH_START = "no combination has runs in all cells; start with: reinit-bench -m study=table4_search"
 _HOW_CHOSEN = "how its number of steps and learning rate were chosen: reinit-bench -m study=table4_search"
 _LABELS = {"baseline": "Baseline", "rescaling": "Rescaling", "lw": "LW"}
 _FIELDS = ("l2", "method", "n", "mean", "std", "published")
 
 
 def penalty_table(collection: Collection) -> Table:
-    """Table 4 from the runs of `study=table4`; what `study=table4_search` found stands under it.
-
-    Seeds by which the settings were chosen do not count.
-    """
+    """Table 4 from the runs of `study=table4`; seeds by which its settings were chosen do not count."""
     runs = without_difference(with_kinds(collection.frame), CHOSEN)
     runs = runs[~runs["seed"].isin(SEARCH_SEEDS)]
     ours = comparison.scores_by_place(runs[runs["kind"].isin(KINDS)], "trainer.weight_decay", "kind")
@@ -77,42 +78,52 @@ def penalty_table(collection: Collection) -> Table:
             *_distance(cells),
             *_orderings(cells),
             *([] if ours else [_START]),
-            *_searched(combinations(collection.frame)),
+            _HOW_CHOSEN,
             *notes.mixed_code(runs),
         ),
         data=pd.DataFrame([comparison.record(*cell) for cell in cells.items()], columns=_FIELDS),
     )
 
 
-def search_table(collection: Collection) -> Table:
-    """One row per combination of settings that has runs in all 18 cells, the nearest to the paper first."""
-    found = combinations(collection.frame)
-    return Table(
-        name="4-search",
-        caption="What Appendix A leaves out: every combination that was tried, with its distance from Table 4",
-        headings=("Optimizer",),
-        columns=(
-            *("hidden layers", "initializer", "steps", "examples", "form", "lambda layers"),
-            *("distance", "at L2 = 0", "above", "judged"),
-        ),
-        rows=tuple(map(_search_row, found)),
-        notes=(_SEARCH_LEGEND if found else _SEARCH_START,),
-        data=pd.DataFrame([asdict(one) for one in found]),
-    )
-
-
 TABLES = {4: penalty_table}
-BY_NAME = {"4-search": search_table}
 
 
-def _search_row(one: Combination) -> Row:
-    texts = (
-        *(one.hidden, one.start, str(one.steps), f"{one.batch} of {one.examples}", one.form),
-        "yes" if one.lambdas else "no",
-        *(f"{points:.1f}" for points in (one.distance, one.without, one.penalized)),
-    )
-    judged = Cell("") if one.judged is None else Cell(f"{one.judged:.1f}", count=one.judging_seeds)
-    return Row((one.training,), (*map(Cell, texts), judged))
+def with_kinds(frame: pd.DataFrame) -> pd.DataFrame:
+    """The runs at alpha 0.5 that are of one of Table 4's kinds.
+
+    Added columns: `kind`, and `start`, the initializer with what is not at its default. The optimizer is filled in
+    where a run has none because it is the default.
+    """
+    shared = {name: value for name, value in SETTINGS.items() if name not in _FREE and not is_method_setting(name)}
+    runs = synthetic_runs(frame, {**shared, "dataset.alpha": 0.5})
+    runs = runs.assign(**{"trainer.optimizer": _filled(runs, "trainer.optimizer", "sgd")})
+    runs["start"] = runs["initializer"].astype(str)
+    runs.loc[_filled(runs, "initializer.truncated", True).eq(False), "start"] += ", truncated=false"
+    runs["kind"] = pd.Series([_kind(run) for run in records(runs)], index=runs.index, dtype=object)
+    return runs[runs["kind"] != ""]
+
+
+def _filled(runs: pd.DataFrame, column: str, default: Any) -> pd.Series:
+    """A column with its setting's default where a run has none."""
+    values = runs.get(column, pd.Series(None, index=runs.index, dtype=object))
+    return values.astype(object).where(values.notna(), default)
+
+
+def _kind(run: Mapping[str, Any]) -> str:
+    """One of KINDS, or `lw, lambda layers`; empty for any other run."""
+    if run["method"] == "bl":
+        return "baseline"
+    if run["method"] != "lw" or not run.get("method.rescale"):
+        return ""
+    schedule, redraws = json.loads(run.get("method.schedule") or "null"), run.get("method.reinitialize")
+    normalizes = bool(run.get("method.normalize"))
+    layers = len(json.loads(run["model.hidden"])) + 1
+    if schedule == [layers] * 5 and not redraws and not normalizes:
+        return "rescaling"
+    # "Only the top layer in the last round": with three layers that is what is above the second.
+    if schedule == [1, 1, 2, 2, min(3, layers - 1)] and redraws:
+        return "lw, lambda layers" if normalizes else "lw"
+    return ""
 
 
 def _strictness(cells: Comparisons) -> list[str]:
@@ -132,9 +143,12 @@ def _strictness(cells: Comparisons) -> list[str]:
 
 
 def _distance(cells: Comparisons) -> list[str]:
-    """The distance by which the search compares its combinations."""
+    """The distance by which the settings were chosen."""
     off = [cell.points for cell in cells.values() if cell.points is not None]
-    return [f"root mean square difference over {len(off)} cells: {root_mean_square(off):.1f} points"] if off else []
+    if not off:
+        return []
+    distance = math.sqrt(sum(points**2 for points in off) / len(off))
+    return [f"root mean square difference over {len(off)} cells: {distance:.1f} points"]
 
 
 def _orderings(cells: Comparisons) -> list[str]:
@@ -164,29 +178,3 @@ def _gap(cells: Comparisons, penalty: float, one: str, other: str) -> tuple[floa
     if above.ours is None or below.ours is None or above.published is None or below.published is None:
         return None, None
     return above.ours.mean - below.ours.mean, above.published - below.published
-
-
-def _searched(found: Sequence[Combination]) -> list[str]:
-    """What was searched and how near the best came."""
-    if not found:
-        return [_HOW_CHOSEN]
-    best, at_256 = found[0], next((one for one in found if one.examples == 256), None)
-    nearest = f"{best.distance:.1f} points ({best.words})"
-    compared = "on seeds 0 to 2, by which they were compared, the best distance is"
-    words = [f"searched: {len(found)} combinations of {_axes(found)}; {compared} {nearest}"]
-    if at_256 is not None and at_256 is not best:
-        words.append(f"the best with Section 1.1's 256 examples is {at_256.distance:.1f} points ({at_256.words})")
-    return words
-
-
-def _axes(found: Sequence[Combination]) -> str:
-    def values(name: str) -> str:
-        distinct = sorted({getattr(one, name) for one in found})
-        return "; ".join(f"{value:g}" if isinstance(value, (int, float)) else value for value in distinct)
-
-    return (
-        f"optimizer ({values('optimizer')}; its state {values('between')}), learning rate ({values('lr')}), "
-        f"hidden layers ({values('hidden')}), initializer ({values('start')}), steps in all ({values('steps')}), "
-        f"examples a step ({values('batch')}), training examples ({values('examples')}), "
-        f"the penalty's form ({values('form')}), LW with and without lambda layers"
-    )
