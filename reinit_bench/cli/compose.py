@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
-from hydra._internal.hydra import Hydra
-from hydra._internal.utils import create_config_search_path
+import hydra
+from hydra import initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override, QuotedString
@@ -18,7 +18,7 @@ from hydra.errors import OverrideParseException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
-from reinit_bench.core.conf_dir import CONFIG_NAME, conf_dir, conf_dirs, config_name, on_base
+from reinit_bench.core.conf_dir import conf_dir, conf_dirs, config_name, has_own_config
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.folder_scan import folder_content
 from reinit_bench.store.store import CorruptResult, Store
@@ -26,23 +26,25 @@ from reinit_bench.sweep.plan import PlannedRun
 from reinit_bench.sweep.studies import Study, overrides_of
 from reinit_bench.sweep.tuning import DIVERGED, Point, tuned
 
+_IS_1_3 = hydra.__version__.startswith("1.3.")
+
+VERSION_BASE = {"version_base": "1.3"} if _IS_1_3 else {}
+"""For Hydra's functions: version 1.3 warns without it, and 1.4 with it."""
+
+LAUNCHER = ("hydra/launcher=", "hydra.launcher.")
+"""How words begin that say where a sweep runs, not what it runs."""
+
+_register = OmegaConf.register_new_resolver if _IS_1_3 else OmegaConf.register_resolver
 # A folder of images is identified by its content, which conf/dataset/image_folder.yaml asks for.
-OmegaConf.register_new_resolver("folder_content", folder_content, replace=True)
+_register("folder_content", folder_content, replace=True)
 # Data that TensorFlow Datasets prepared too, for conf/dataset/tfds.yaml: `_parent_` is the section.
-OmegaConf.register_new_resolver("tfds_content", lambda _parent_: _prepared_content(_parent_), replace=True)
+_register("tfds_content", lambda _parent_: _prepared_content(_parent_), replace=True)
 
 
 def _prepared_content(section: Mapping[str, Any]) -> str | None:
     from reinit_bench.data.tfds_by_name import prepared_content  # loads numpy, which nothing else here needs
 
     return prepared_content(section)
-
-
-LAUNCHER = ("hydra/launcher=", "hydra.launcher.")
-"""How words begin that say where a sweep runs, not what it runs."""
-
-_GLOBAL = "dataset"
-"""The group whose options may set fields outside their section, such as the image size."""
 
 
 @cache
@@ -56,7 +58,12 @@ def parsed(text: str) -> Override:
 def _assignment(text: str) -> tuple[str, Any, bool]:
     """The key and the value of one override, and whether it says no more than these."""
     override = parsed(text)
-    return str(override.key_or_group), override.value(), _is_plain(override)
+    return str(override.key_or_group), override.value(), is_plain(override)
+
+
+def is_plain(override: Override) -> bool:
+    """Whether it sets what is there already: it neither adds nor deletes, and names no package."""
+    return not (override.is_add() or override.is_force_add() or override.is_delete() or override.package)
 
 
 class Jobs(list[list[str]]):
@@ -74,21 +81,18 @@ class Jobs(list[list[str]]):
 class Composer:
     """Composes many configurations quickly, each equal to what Hydra itself would compose.
 
-    Hydra parses and copies every group file for every configuration. But an option whose file has no defaults list
-    contributes exactly what the file says, so each file is read once and the sections are put together on a base that
-    Hydra composed. Whatever does not fit this scheme (an option with defaults, added or deleted keys, values taken from
-    other fields) is composed by Hydra alone.
+    Hydra takes 60 ms for a configuration. But most options change nothing outside their own section, so each option is
+    composed or read once, and sections are put together. Hydra alone composes what does not fit this scheme: added
+    and deleted keys, values taken from other fields.
     """
 
-    def __init__(self, loader: ConfigLoader, config_name: str = CONFIG_NAME) -> None:
+    def __init__(self, loader: ConfigLoader, config_name: str) -> None:
         folder_content.cache_clear()  # a folder may have changed since the last composer read it
         self.loader = loader
         self.config_name = config_name
         self.groups = {name for name in loader.list_groups("") if name != "hydra"}
-        self._by_hydra: dict[tuple[str, ...], dict[str, Any]] = {}
-        self._files: dict[tuple[str, str], _File | None] = {}
-        self._bases: dict[tuple[str, ...], dict[str, Any]] = {}
-        self._trials: dict[tuple[str, ...], PlannedRun] = {}
+        self._by_hydra: dict[tuple[str, ...], _Composed] = {}
+        self._options: dict[tuple[str, str], _Option] = {}
 
     def compose(self, overrides: Sequence[str]) -> dict[str, Any]:
         """The resolved configuration, without Hydra's own node, as plain dicts; read-only, since sections are shared.
@@ -96,8 +100,34 @@ class Composer:
         Raises:
             hydra.errors.HydraException: an override names no group, option or field.
         """
-        plain = self._assembled(overrides)
-        return self.by_hydra(overrides) if plain is None else plain
+        choices: dict[str, str] = {}
+        fields: dict[str, tuple[str, Any]] = {}
+        for text in overrides:
+            key, value, plain = _assignment(text)
+            if not plain or (key in self.groups and not isinstance(value, str)):
+                return self.by_hydra(overrides)
+            if key in self.groups:
+                choices[key] = value
+            elif not key.startswith("hydra"):
+                fields[text] = key, value
+        config = self._put_together(choices, fields)
+        if config is None or not all(_set(config, key, value) for key, value in fields.values()):
+            return self.by_hydra(overrides)
+        return config
+
+    def by_hydra(self, overrides: Sequence[str]) -> dict[str, Any]:
+        """Like `compose`, but by Hydra alone."""
+        return self._load(overrides).config
+
+    def launcher(self, overrides: Sequence[str]) -> dict[str, Any]:
+        """The section of the launcher that a sweep with these overrides goes through, `_target_` included.
+
+        Raises:
+            hydra.errors.HydraException: an override names no launcher, or no field of it.
+        """
+        chosen = [text for text in overrides if text.startswith(LAUNCHER)]
+        config = self.loader.load_configuration(self.config_name, chosen, run_mode=RunMode.MULTIRUN)
+        return cast(dict[str, Any], OmegaConf.to_container(config.hydra.launcher, resolve=True))
 
     def planned(self, jobs: Iterable[Sequence[str]]) -> Iterator[PlannedRun]:
         """The runs that these jobs' overrides describe; their states are not looked up yet.
@@ -106,8 +136,7 @@ class Composer:
             ConfigError: a configuration is not valid.
         """
         for overrides in jobs:
-            trial = self._trials.pop(tuple(overrides), None)
-            yield trial or PlannedRun.from_dict(self.compose(overrides))
+            yield PlannedRun.from_dict(self.compose(overrides))
 
     def jobs(self, overrides: Sequence[str]) -> Jobs:
         """The overrides of every run of a sweep: the study's points, with the overrides' axes in place of the study's.
@@ -121,7 +150,8 @@ class Composer:
         axes: dict[str, list[Any]] = {}
         as_typed, study_choice = [], []
         for text in overrides:
-            override = self._parsed(text)
+            override = parsed(text)
+            override.config_loader = self.loader  # for glob(*)
             if override.key_or_group == "study":
                 study_choice = [text]
             elif override.is_delete() or override.package or (override.is_add() and not override.is_sweep_override()):
@@ -137,7 +167,6 @@ class Composer:
         def accuracy_of(trial: Point) -> float | None:
             (trial_words,) = words([trial])
             (run,) = self.planned([trial_words])
-            self._trials[tuple(trial_words)] = run  # `planned` is asked for it again, with all others
             return _validation_accuracy(run) if run.run_id in begun(run.execution.results_dir) else None
 
         found = tuned(study.points(axes), accuracy_of)
@@ -149,14 +178,8 @@ class Composer:
         Raises:
             ConfigError: there is no such study, or it is malformed.
         """
-        points = self.study_of(overrides).narrowed_to(_GLOBAL).points()
+        points = self.study_of(overrides).narrowed_to("dataset").points()
         return {self.compose([*overrides, *words])["dataset"]["name"] for words in overrides_of(points)}
-
-    def _parsed(self, text: str) -> Override:
-        """As `parsed`, and it knows which options `glob(*)` is about."""
-        override = parsed(text)
-        override.config_loader = self.loader
-        return override
 
     def study_of(self, overrides: Sequence[str]) -> Study:
         """The study that the overrides choose; without one, a study of a single empty grid.
@@ -168,120 +191,83 @@ class Composer:
         name = parsed(chosen[0]).value() if chosen else "none"
         if len(chosen) > 1 or not isinstance(name, str):
             raise ConfigError(f"study must be a single name; got {' '.join(chosen)}")
-        return Study.from_dict(self._study_section(name), self._study_section)
 
-    def launcher(self, overrides: Sequence[str]) -> dict[str, Any]:
-        """The section of the launcher that a sweep with these overrides goes through, `_target_` included.
+        def section(name: str) -> Mapping[str, Any]:
+            found: Mapping[str, Any] = self.compose([f"study={name}"])["study"]
+            return found
 
-        Raises:
-            hydra.errors.HydraException: an override names no launcher, or no field of it.
+        return Study.from_dict(section(name), section)
+
+    def _put_together(self, choices: Mapping[str, str], fields: Mapping[str, tuple[str, Any]]) -> dict[str, Any] | None:
+        """The configuration with these options, its fields perhaps yet to be set; None if only Hydra can compose it.
+
+        Hydra composes an option that changes other sections than its own, together with the options chosen for these;
+        and, if values of a section are taken from others, that section with its fields.
         """
-        chosen = [text for text in overrides if text.startswith(LAUNCHER)]
-        config = self.loader.load_configuration(self.config_name, chosen, run_mode=RunMode.MULTIRUN)
-        return cast(dict[str, Any], OmegaConf.to_container(config.hydra.launcher, resolve=True))
-
-    def by_hydra(self, overrides: Sequence[str]) -> dict[str, Any]:
-        """Like `compose`, but by Hydra alone."""
-        config = self.loader.load_configuration(self.config_name, list(overrides), run_mode=RunMode.RUN)
-        plain = OmegaConf.to_container(
-            OmegaConf.masked_copy(config, [str(k) for k in config if k != "hydra"]), resolve=True
-        )
-        assert isinstance(plain, dict)
-        return {str(key): value for key, value in plain.items()}
-
-    def _study_section(self, name: str) -> Mapping[str, Any]:
-        file = self._file("study", name)
-        if file is None or file.reaches_out:
-            section: Mapping[str, Any] = self.by_hydra([f"study={name}"])["study"]
-            return section
-        return file.content
-
-    def _assembled(self, overrides: Sequence[str]) -> dict[str, Any] | None:
-        """The configuration put together from files; None if that would not be exact."""
-        choices: dict[str, str] = {}
-        values: list[tuple[str, Any]] = []
-        for text in overrides:
-            key, value, is_plain = _assignment(text)
-            if not is_plain:
-                return None
-            if key in self.groups:
-                if not isinstance(value, str):
-                    return None
-                choices[key] = value
-            elif not key.startswith("hydra"):
-                values.append((key, value))
-        config = self._chosen(choices)
-        return config if config is not None and all(_set(config, key, value) for key, value in values) else None
-
-    def _chosen(self, choices: dict[str, str]) -> dict[str, Any] | None:
-        """The configuration with these options and no field set by hand; None if only Hydra can compose it."""
-        config = self._base(choices.pop(_GLOBAL, None), choices)
-        if config is None:
+        options = {group: self._option(group, option) for group, option in choices.items()}
+        reached = {other for option in options.values() for other in option.reach}
+        alone = {group: option.section for group, option in options.items() if option.section and group not in reached}
+        together = [f"{group}={choices[group]}" for group in sorted(choices) if group not in alone]
+        found = self._composed(*together)
+        linked = [text for text, (key, _) in fields.items() if key.partition(".")[0] in found.linked]
+        if linked:
+            found = self._composed(*together, *linked)
+        if not found.is_exact or any(group not in found.config for group in alone):
             return None
-        for group, option in choices.items():
-            file = self._file(group, option)
-            if file is None:
-                return None
-            section = self._one_option(group, option) if file.reaches_out else file.content
-            if section is None:
-                return None
-            config[group] = section
-        return config
+        return {**found.config, **alone}
 
-    def _base(self, dataset: str | None, choices: Mapping[str, str]) -> dict[str, Any] | None:
-        """Everything at its default but the dataset, which may set fields outside its section.
+    def _option(self, group: str, option: str) -> _Option:
+        if (group, option) not in self._options:
+            self._options[group, option] = self._looked_up(group, option)
+        return self._options[group, option]
 
-        Datasets whose files set the same fields differ only in their values, so one of them is composed for all.
-        """
-        if dataset is None:
-            return dict(self._composed())
-        file = self._file(_GLOBAL, dataset)
-        if file is None or any(group in file.content for group in choices):
-            return None
-        if file.has_defaults or file.package != "_global_" or not self._is_flat(file.content):
-            return dict(self._composed(f"{_GLOBAL}={dataset}"))
-        kind = tuple(sorted(file.content))
-        if kind not in self._bases:
-            self._bases[kind] = self._composed(f"{_GLOBAL}={dataset}")
-        return {**self._bases[kind], **file.content}
+    def _looked_up(self, group: str, option: str) -> _Option:
+        files = [folder / group / f"{option}.yaml" for folder in conf_dirs()]
+        files = [file for file in files if file.is_file()]
+        text = files[0].read_text(encoding="utf-8") if len(files) == 1 else ""
+        if text and not has_own_config() and not re.search(r"@package|^defaults:|\$\{", text, re.MULTILINE):
+            return _Option(OmegaConf.to_container(OmegaConf.create(text)), frozenset())
+        found, base = self._composed(f"{group}={option}"), self._composed()
+        changed = {
+            key for key in found.config.keys() | base.config.keys() if found.config.get(key) != base.config.get(key)
+        }
+        if "@package" in text or "override" in text:  # it may set another section to what it is by default
+            changed |= {other for other in self.groups if re.search(rf"^[^#]*\b{other}\b", text, re.MULTILINE)}
+        if changed <= {group} and group in found.config and group not in found.linked:
+            return _Option(found.config[group], frozenset())
+        return _Option(None, frozenset(changed - {group}))
 
-    def _is_flat(self, content: Mapping[str, Any]) -> bool:
-        """Whether a dataset's file sets nothing but its own section and plain fields."""
-        return _GLOBAL in content and not any(isinstance(content[key], dict) for key in content if key != _GLOBAL)
-
-    def _one_option(self, group: str, option: str) -> dict[str, Any] | None:
-        """The section of an option with a defaults list; None if the option changes anything outside it."""
-        composed, base = self._composed(f"{group}={option}"), self._composed()
-        same = {**composed, group: None} == {**base, group: None}
-        return composed.get(group) if same else None
-
-    def _composed(self, *overrides: str) -> dict[str, Any]:
+    def _composed(self, *overrides: str) -> _Composed:
         if overrides not in self._by_hydra:
-            self._by_hydra[overrides] = self.by_hydra(overrides)
+            self._by_hydra[overrides] = self._load(overrides)
         return self._by_hydra[overrides]
 
-    def _file(self, group: str, option: str) -> _File | None:
-        """An option's file; None if there is none, or if it takes values from elsewhere."""
-        if (group, option) not in self._files:
-            self._files[group, option] = self._read(f"{group}/{option}")
-        return self._files[group, option]
+    def _load(self, overrides: Sequence[str]) -> _Composed:
+        config = self.loader.load_configuration(self.config_name, list(overrides), run_mode=RunMode.RUN)
+        own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
+        written = cast(dict[str, Any], OmegaConf.to_container(own, resolve=False))
+        linked = frozenset(key for key, value in written.items() if "${" in str(value))
+        is_exact = not any(_ELSEWHERE.search(str(written[key])) for key in linked)
+        return _Composed(cast(dict[str, Any], OmegaConf.to_container(own, resolve=True)), linked, is_exact)
 
-    def _read(self, path: str) -> _File | None:
-        found = self._stored(path)
-        if found is None:
-            return None
-        content, package = found
-        content = on_base(content, lambda base: (self._stored(base) or (None,))[0])
-        return None if _interpolates(content) else _File(content, package)
 
-    def _stored(self, path: str) -> tuple[dict[str, Any], str | None] | None:
-        """The content of a file and the package that its header names."""
-        for source in self.loader.get_sources():
-            if source.available() and source.is_config(path):
-                found = source.load_config(path)
-                content = OmegaConf.to_container(cast(Any, found.config), resolve=False)
-                return cast(dict[str, Any], content), found.header.get("package")
-        return None
+class _Composed(NamedTuple):
+    """What Hydra composed: which top-level keys hold interpolations, and whether all of these stay in their section."""
+
+    config: dict[str, Any]
+    linked: frozenset[str]
+    is_exact: bool
+
+
+class _Option(NamedTuple):
+    """An option's section (None: to be composed by Hydra), and the other sections that it changes."""
+
+    section: Any
+    reach: frozenset[str]
+
+
+_ELSEWHERE = re.compile(r"\$\{(?:\.\.|[^.:}][^:}]*\})")
+"""An interpolation that takes a value from outside its section: `${trainer.lr}`, `${..name}`."""
 
 
 def _validation_accuracy(run: PlannedRun) -> float | None:
@@ -300,27 +286,6 @@ def _validation_accuracy(run: PlannedRun) -> float | None:
             "set trainer.validation_fraction or dataset.validation_examples"
         )
     return float(result["validation_accuracy"])
-
-
-class _File:
-    """The content of an option's file, and whether that is all that the option contributes."""
-
-    def __init__(self, content: dict[str, Any], package: str | None) -> None:
-        self.has_defaults = "defaults" in content
-        self.content, self.package = content, package
-
-    @property
-    def reaches_out(self) -> bool:
-        """Whether it builds on other files or sets fields outside its section, so that Hydra must compose it."""
-        return self.has_defaults or self.package is not None
-
-
-def _interpolates(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(_interpolates(item) for item in value.values())
-    if isinstance(value, list):
-        return any(_interpolates(item) for item in value)
-    return isinstance(value, str) and "${" in value
 
 
 def _set(config: dict[str, Any], key: str, value: Any) -> bool:
@@ -347,24 +312,21 @@ def as_axes(words: Sequence[str]) -> list[str]:
     """A sweep's command line with each field of a section, like `method.selection=network`, as an axis of one value.
 
     Before any run, Hydra composes a configuration that is no run's: every group at its default, with all fields set
-    that are not axes. A default need not have such a field: only the options that are swept over need it.
+    that are not axes. A default need not have such a field: only the options that are swept over need it. An axis of
+    one value is written `value,value`, which a study takes for one point.
     """
     return [_as_axis(word) for word in words]
 
 
 def _as_axis(word: str) -> str:
     key, equals, value = word.partition("=")
-    if word.startswith("-") or not equals or "." not in key or key.startswith("hydra.") or "$" in value:
+    if word.startswith("-") or not equals or "." not in key or key.startswith("hydra."):
         return word
     try:
         override = parsed(word)
     except OverrideParseException:
         return word  # left to Hydra to reject
-    return f"{key}=choice({value})" if _is_plain(override) and not override.is_sweep_override() else word
-
-
-def _is_plain(override: Override) -> bool:
-    return not (override.is_add() or override.is_force_add() or override.is_delete() or override.package)
+    return f"{word},{value or repr('')}" if is_plain(override) and not override.is_sweep_override() else word
 
 
 def _axis_of(override: Override, study: Study) -> str:
@@ -395,17 +357,12 @@ def _plain(value: Any) -> Any:
 def composer() -> Iterator[Composer]:
     """A composer outside a Hydra run, for sub-commands; a Hydra that the caller has initialized is restored.
 
-    It reads the same folders, and composes the same configuration, as a run with the same `--config-dir` and
-    `--config-name`.
+    It composes the same configuration as a run with the same `--config-dir` and `--config-name`.
     """
     before = GlobalHydra.instance().hydra
     GlobalHydra.instance().clear()
-    path = create_config_search_path(str(conf_dir()))
-    for folder in conf_dirs()[:-1]:  # as Hydra itself places --config-dir
-        path.prepend("command-line", f"file://{folder}", SearchPathQuery(provider="schema"))
     try:
-        Hydra.create_main_hydra2(task_name="reinit-bench", config_search_path=path)
-        yield Composer(GlobalHydra.instance().config_loader(), config_name())
+        with initialize_config_dir(str(conf_dir()), **VERSION_BASE):
+            yield Composer(GlobalHydra.instance().config_loader(), config_name())
     finally:
-        GlobalHydra.instance().clear()
         GlobalHydra.instance().hydra = before  # fetched again: Hydra has replaced the instance

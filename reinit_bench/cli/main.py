@@ -59,23 +59,23 @@ def _dispatch(words: list[str]) -> int:
             from reinit_bench.cli.commands import run_command
 
             return run_command(words)
-        return _hydra(readable(words), [] if folder is None else ["--config-dir", str(folder)])
+        return _hydra(readable(words))
 
 
 def _complete(words: list[str]) -> int:
     """Answer a shell that asks for completions; an error would be printed into the line that is being typed."""
     if answer_shell():
         with suppress(Exception):
-            _hydra(words, [])
+            _hydra(words)
     return 0
 
 
-def _hydra(words: list[str], flags: list[str]) -> int:
+def _hydra(words: list[str]) -> int:
     """Compose with Hydra and run one experiment, or with -m a sweep."""
     import hydra
     from hydra.core.hydra_config import HydraConfig
 
-    from reinit_bench.cli.compose import as_axes
+    from reinit_bench.cli.compose import VERSION_BASE, as_axes
 
     composed: list[tuple[DictConfig, str]] = []
 
@@ -83,12 +83,12 @@ def _hydra(words: list[str], flags: list[str]) -> int:
         composed.append((config, str(HydraConfig.get().runtime.choices["hydra/launcher"])))
 
     # Hydra only composes: it would wrap errors raised inside its task in lines of its own.
-    app = hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name=config_name())(keep)
+    app = hydra.main(config_path=str(conf_dir()), config_name=config_name(), **VERSION_BASE)(keep)
     if {"-m", "--multirun"}.intersection(words):
         _check_sweeper(words)
         words = as_axes(words)
     before = sys.argv
-    sys.argv = [before[0], *flags, *words]
+    sys.argv = [before[0], *words]
     try:
         app()
     finally:
