@@ -34,7 +34,7 @@ VERSION_BASE = {"version_base": "1.3"} if _IS_1_3 else {}
 LAUNCHER = ("hydra/launcher=", "hydra.launcher.")
 """How words begin that say where a sweep runs, not what it runs."""
 
-_register = OmegaConf.register_new_resolver if _IS_1_3 else OmegaConf.register_resolver
+_register: Any = OmegaConf.register_new_resolver if _IS_1_3 else OmegaConf.register_resolver
 # A folder of images is identified by its content, which conf/dataset/image_folder.yaml asks for.
 _register("folder_content", folder_content, replace=True)
 # Data that TensorFlow Datasets prepared too, for conf/dataset/tfds.yaml: `_parent_` is the section.
