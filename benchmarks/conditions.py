@@ -26,7 +26,7 @@ from reinit_bench.cli.compose import Composer, composer
 from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.core.rounds import Round
 from reinit_bench.data.task import Task, load_task
-from reinit_bench.run.components import Components, build_network
+from reinit_bench.run.experiment import Components, build_network
 from reinit_bench.training.device import set_up_arithmetic
 from reinit_bench.training.loop import train_round
 

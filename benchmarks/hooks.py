@@ -23,7 +23,7 @@ from reinit_bench.core.randomness import stream
 from reinit_bench.core.rounds import Round
 from reinit_bench.data.task import load_task
 from reinit_bench.methods.base import begin_round
-from reinit_bench.run.components import Components, assemble
+from reinit_bench.run.experiment import Components, assemble
 from reinit_bench.training import loop
 
 TARGET = 0.99

@@ -29,8 +29,7 @@ from torch.optim.optimizer import register_optimizer_step_post_hook
 from reinit_bench.cli.compose import composer
 from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.data.task import Task, load_task
-from reinit_bench.run.components import Components, build_network
-from reinit_bench.run.experiment import run_experiment
+from reinit_bench.run.experiment import Components, build_network, run_experiment
 from reinit_bench.training.observer import EpochEnd, Observer, RoundEnd
 from reinit_bench.training.optimizer import make_optimizer
 from reinit_bench.training.step import TrainingStep

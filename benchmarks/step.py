@@ -36,7 +36,7 @@ def measure(arguments: argparse.Namespace, kind: str, threads: int | None) -> No
 
     from reinit_bench.core.config import Execution
     from reinit_bench.data.task import load_task
-    from reinit_bench.run.components import Components, build_network
+    from reinit_bench.run.experiment import Components, build_network
     from reinit_bench.training.device import set_up_arithmetic
 
     if threads is not None:

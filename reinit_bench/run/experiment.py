@@ -1,21 +1,28 @@
-"""One experiment from configuration to result; reads like Algorithm 1."""
+"""One experiment from configuration to result; reads like Algorithm 1. Below it: the objects that it is made of."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from reinit_bench.core.config import Execution, Experiment
+from reinit_bench.core.randomness import stream
+from reinit_bench.core.rounds import Round
+from reinit_bench.core.settings import ConfigError, instantiate
 from reinit_bench.data.task import Task, load_task
 from reinit_bench.diagnostics import write_diagnostics
-from reinit_bench.methods.base import begin_round
-from reinit_bench.run.components import Components, assemble
-from reinit_bench.run.life import life_of
-from reinit_bench.run.result import run_result, warn_at_chance
-from reinit_bench.training.device import set_up_arithmetic
+from reinit_bench.methods.base import Context, Reinitializer, begin_round
+from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.models.initializers import Initializer, initial_values, initialize
+from reinit_bench.models.layers import Architecture
+from reinit_bench.models.parameters import frobenius
+from reinit_bench.run.record import recording, run_result, warn_at_chance
+from reinit_bench.training.device import choose_device, set_up_arithmetic
 from reinit_bench.training.interrupt import Interrupt
 from reinit_bench.training.loop import Callbacks, train_round
 from reinit_bench.training.observer import Observer
@@ -42,23 +49,15 @@ def run_experiment(
     """
     # Before anything is written: an invalid setting must not create a run folder.
     components = Components.of(experiment, execution)
-    carries = experiment.trainer.optimizer_between_rounds == "carry"
     interrupt = interrupt or Interrupt()
-    with life_of(experiment, execution, observer, interrupt) as life:
-        if life.result is not None:
-            return life.result
-        recorder = life.recorder
+    with recording(experiment, execution, observer or Observer(), interrupt) as record:
+        if record.result is not None:
+            return record.result
         set_up_arithmetic(components.device)
         run = assemble(components, experiment, load(experiment, components.device))
-        resumed = recorder.restore(run.net, components.device)
-        callbacks = Callbacks(
-            observer=life.observer,
-            interrupt=interrupt,
-            save=partial(life.save, run.net),
-            epoch_ended=recorder.epoch_ended,
-        )
-        life.begin(run.rounds, resumed)
-        for current in run.rounds[len(recorder.rounds) :]:
+        resumed = record.restore(run.net, components.device)
+        record.begin(run.rounds, resumed)
+        for current in run.rounds[len(record.rounds) :]:
             context = run.context(current)
             if resumed is None:
                 hooks = begin_round(components.method, run.net, context)
@@ -75,15 +74,114 @@ def run_experiment(
                 frozen=components.method.frozen(run.net, context),
                 hooks=hooks,
                 resume=resumed,
-                carried=recorder.optimizer,
-                total_step=recorder.total_step,
-                callbacks=callbacks,
+                carried=record.optimizer,
+                total_step=record.total_step,
+                callbacks=Callbacks(
+                    observer=record.observer,
+                    interrupt=interrupt,
+                    save=partial(record.save, run.net),
+                    epoch_ended=record.epoch_ended,
+                ),
             )
             warn_at_chance(ended, run.task.num_classes)
-            life.round_ended(ended, optimizer if carries else None, len(run.rounds))
+            record.round_ended(ended, optimizer, len(run.rounds))
             resumed = None
         # The result is taken before the diagnostics are measured: they are no part of it.
-        result = run_result(run, execution, recorder.rounds, attempts=life.lease.attempt, seconds=recorder.seconds)
+        last_task = run.task.of_round(len(run.rounds))
+        result = run_result(record, run.net, last_task, components.device)
         if execution.diagnostics:
-            write_diagnostics(life.folder, run.net, run.task.of_round(len(run.rounds)), experiment.seed)
-        return life.finish(result)
+            write_diagnostics(record.folder, run.net, last_task, experiment.seed)
+        return record.finish(result)
+
+
+@dataclass(frozen=True)
+class Components:
+    """The objects that an experiment's sections name; building them checks their settings."""
+
+    method: Reinitializer
+    architecture: Architecture
+    initializer: Initializer
+    device: torch.device
+
+    @classmethod
+    def of(cls, experiment: Experiment, execution: Execution) -> Components:
+        """Build every component; dataset and augmentation are only checked here, and built when the data are loaded.
+
+        Raises:
+            ConfigError: a section names no class, or a setting is wrong.
+        """
+        instantiate(experiment.dataset, "dataset")
+        instantiate(experiment.augmentation, "augmentation")
+        return cls(
+            method=instantiate(experiment.method, "method"),
+            architecture=instantiate(experiment.model, "model"),
+            initializer=instantiate(experiment.initializer, "initializer"),
+            device=choose_device(execution.device),
+        )
+
+
+@dataclass(frozen=True)
+class Assembly:
+    """An experiment ready to be trained: its task, its network with fresh weights, and its rounds."""
+
+    experiment: Experiment
+    components: Components
+    task: Task
+    net: BlockNet
+    initial_norms: Mapping[str, float]
+    """Each parameter's Frobenius norm at initialization, which rescaling restores."""
+    rounds: tuple[Round, ...]
+    pretrained: Mapping[str, Tensor]
+    """The parameters that came with the network, as they were at initialization."""
+
+    def context(self, current: Round) -> Context:
+        """What the method may know at the start of this round."""
+        task = self.task.of_round(current.index)
+        return Context(
+            round=current,
+            seed=self.experiment.seed,
+            initializer=self.components.initializer,
+            initial=self._initial,
+            initial_norms=self.initial_norms,
+            examples=lambda count: task.sample(count, stream(self.experiment.seed, "sample")),
+            batches=partial(task.batches, "train"),
+            micro_batch=self.experiment.trainer.micro_batch,
+        )
+
+    def _initial(self) -> dict[str, Tensor]:
+        # Drawn again when a method asks: keeping them would cost every run the memory of a second network.
+        names = [name for name, _ in self.net.named_parameters() if name not in self.pretrained]
+        drawn = initial_values(self.net, self.components.initializer, names, self.experiment.seed, "initialize")
+        return {**drawn, **self.pretrained}
+
+
+def assemble(components: Components, experiment: Experiment, task: Task) -> Assembly:
+    """Build and initialize the network, and lay out the rounds.
+
+    Raises:
+        ConfigError: the training split grows more often than there are rounds; a method does not fit the model.
+    """
+    net = build_network(components, experiment, task)
+    parameters = dict(net.named_parameters())
+    norms = {name: frobenius(parameter) for name, parameter in parameters.items()}
+    method = components.method
+    rounds = method.rounds(net.num_blocks, method.repeats, experiment.trainer.max_steps)
+    if len(task.growth) > len(rounds):
+        raise ConfigError(
+            f"dataset.growth has {len(task.growth)} shares, but {experiment.method['name']} has {len(rounds)} "
+            f"round{'s' if len(rounds) > 1 else ''}; the baseline on growing data is method=restart"
+        )
+    pretrained = {name: parameters[name].detach().clone() for name in net.pretrained}
+    return Assembly(experiment, components, task, net, norms, rounds, pretrained)
+
+
+def build_network(components: Components, experiment: Experiment, task: Task) -> BlockNet:
+    """The experiment's network, initialized from its seed, on the task's device; channels last for images.
+
+    Parameters that came with values keep them.
+    """
+    net = components.architecture.build(task.input_shape, task.num_classes, float(experiment.dropout["rate"]))
+    initialize(net, components.initializer, experiment.seed, "initialize", kept=net.pretrained)
+    if len(task.input_shape) == 3:
+        net = net.to(memory_format=torch.channels_last)
+    return net.to(task.device)

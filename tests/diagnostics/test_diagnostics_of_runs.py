@@ -19,8 +19,7 @@ from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.data.task import Task, load_task
 from reinit_bench.diagnostics import diagnose, found, write_diagnostics
 from reinit_bench.models.blocknet import BlockNet
-from reinit_bench.run.components import Components, build_network
-from reinit_bench.run.experiment import run_experiment
+from reinit_bench.run.experiment import Components, build_network, run_experiment
 from reinit_bench.store.files import StoreError
 from reinit_bench.store.store import RunFolder, Store
 from reinit_bench.training.interrupt import Interrupted

@@ -28,8 +28,7 @@ from reinit_bench.models.parameters import frobenius, kernel_names
 from reinit_bench.models.resnet18 import ResNet18
 from reinit_bench.models.torchvision import WITH_WIDTH, TorchvisionNet
 from reinit_bench.models.vit_tiny import VitTiny
-from reinit_bench.run.components import Assembly, Components, assemble
-from reinit_bench.run.experiment import run_experiment
+from reinit_bench.run.experiment import Assembly, Components, assemble, run_experiment
 from reinit_bench.training.optimizer import make_optimizer
 
 BLOCKS = {

@@ -12,15 +12,15 @@ from observers import InterruptAfter
 from training_helpers import mlp
 
 from reinit_bench.core.config import Execution
-from reinit_bench.run import recorder as recorder_module
+from reinit_bench.run import record as record_module
 from reinit_bench.run.experiment import run_experiment
-from reinit_bench.run.recorder import Recorder
+from reinit_bench.run.record import Record
 from reinit_bench.store.files import Fence, StoreError
-from reinit_bench.store.store import RunFolder
 from reinit_bench.training.background import BackgroundWriter, snapshot
 from reinit_bench.training.checkpoint import read_checkpoint, save_checkpoint
-from reinit_bench.training.interrupt import Interrupted
+from reinit_bench.training.interrupt import Interrupt, Interrupted
 from reinit_bench.training.loop import RoundState
+from reinit_bench.training.observer import Observer
 
 
 def test_jobs_run_in_the_background_one_at_a_time_and_in_order() -> None:
@@ -69,18 +69,19 @@ def test_a_checkpoint_holds_the_state_at_the_time_of_the_call(tmp_path: Path, mo
         gate.wait(10)
         save_checkpoint(folder, state, fence)
 
-    monkeypatch.setattr(recorder_module, "save_checkpoint", gated)
-    recorder, net = Recorder(RunFolder(tmp_path)), mlp()
+    monkeypatch.setattr(record_module, "save_checkpoint", gated)
+    net, experiment, execution = mlp(), tiny_experiment(), Execution(results_dir=tmp_path)
     before = snapshot(net.state_dict())
     state = RoundState(step=3, losses=[1.0], best=net.state_dict())
-    recorder.save(net, state)
+    record = Record(experiment, execution, Observer(), Interrupt())
+    record.save(net, state)
     with torch.no_grad():
         for parameter in net.parameters():
             parameter.zero_()
     state.step, state.losses[0] = 9, 7.0
     gate.set()
-    recorder.wait()
-    found = read_checkpoint(tmp_path / "checkpoint.pt", torch.device("cpu"))
+    record.fail(Interrupted())
+    found = read_checkpoint(tmp_path / "runs" / experiment.run_id / "checkpoint.pt", torch.device("cpu"))
     assert all(torch.equal(found["net"][name], value) for name, value in before.items())
     assert all(torch.equal(found["round"]["best"][name], value) for name, value in before.items())
     assert (found["round"]["step"], found["round"]["losses"]) == (3, [1.0])
@@ -96,7 +97,7 @@ def test_an_interrupted_run_ends_only_when_its_checkpoint_is_on_disk(
         save_checkpoint(folder, state, fence)
         ended.append(state["round"]["step"])
 
-    monkeypatch.setattr(recorder_module, "save_checkpoint", slow)
+    monkeypatch.setattr(record_module, "save_checkpoint", slow)
     observer, experiment = InterruptAfter(4), tiny_experiment()
     with pytest.raises(Interrupted):
         run_experiment(
@@ -115,7 +116,7 @@ def test_a_checkpoint_that_cannot_be_written_ends_the_run(tmp_path: Path, monkey
             raise StoreError("disk full")
         save_checkpoint(folder, state, fence)
 
-    monkeypatch.setattr(recorder_module, "save_checkpoint", full)
+    monkeypatch.setattr(record_module, "save_checkpoint", full)
     observer, experiment = InterruptAfter(4), tiny_experiment()
     execution = Execution(results_dir=tmp_path, device="cpu")
     with pytest.raises(StoreError, match="disk full"):

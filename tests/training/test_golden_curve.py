@@ -12,7 +12,7 @@ from reinit_bench.core.randomness import stream
 from reinit_bench.core.rounds import Round
 from reinit_bench.data.task import Task, load_task
 from reinit_bench.models.blocknet import BlockNet
-from reinit_bench.run.components import Components, build_network
+from reinit_bench.run.experiment import Components, build_network
 from reinit_bench.training.loop import Callbacks, train_round
 from reinit_bench.training.observer import EpochEnd
 

@@ -27,9 +27,8 @@ from reinit_bench.kernels import convolution
 from reinit_bench.kernels.norm import norm_kind
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.models.layers import Norm
-from reinit_bench.run import components as components_module
-from reinit_bench.run.components import Components, build_network
-from reinit_bench.run.experiment import run_experiment
+from reinit_bench.run import experiment as experiment_module
+from reinit_bench.run.experiment import Components, build_network, run_experiment
 from reinit_bench.training.interrupt import Interrupted
 from reinit_bench.training.observer import Observers
 from reinit_bench.training.step import TrainingStep
@@ -111,7 +110,7 @@ def build_plain(parts: Components, experiment: Experiment, task: Task) -> BlockN
 def reference_losses(folder: Path, experiment: Experiment, monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The losses of the same run of the reference network."""
     with monkeypatch.context() as patch:
-        patch.setattr(components_module, "build_network", build_plain)
+        patch.setattr(experiment_module, "build_network", build_plain)
         return losses_of(folder, experiment)
 
 
@@ -203,7 +202,7 @@ def test_end_accuracies_over_seeds_are_indistinguishable(
         experiment = tiny_experiment(*words, "dataset.train_examples=300", "trainer.batch_size=32", f"seed={seed}")
         ours = run_experiment(experiment, Execution(results_dir=tmp_path / "ours", device="cpu"))
         with monkeypatch.context() as patch:
-            patch.setattr(components_module, "build_network", build_plain)
+            patch.setattr(experiment_module, "build_network", build_plain)
             reference = run_experiment(experiment, Execution(results_dir=tmp_path / "reference", device="cpu"))
         assert reference["test_accuracy"] > 0.2, "the runs must have learned something"
         differences.append(ours["test_accuracy"] - reference["test_accuracy"])
