@@ -29,7 +29,7 @@ from typing import Any
 import latest
 import yaml
 
-from reinit_bench.analysis.runs import paper
+from reinit_bench.analysis.frame import paper
 from reinit_bench.core.config import Experiment
 
 TARGET_SECONDS = 3.0

@@ -24,8 +24,8 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 import pandas as pd
 
-from reinit_bench.analysis.runs import paper
-from reinit_bench.analysis.runs.published_runs import published_runs
+from reinit_bench.analysis.frame import paper
+from reinit_bench.analysis.frame.collect import published_runs
 from reinit_bench.analysis.stats.scores import scores_by_setting
 from reinit_bench.analysis.stats.significance import LEVEL, binomial
 from reinit_bench.cli.compose import composer

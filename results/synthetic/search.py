@@ -17,8 +17,8 @@ from typing import Any
 
 import pandas as pd
 
-from reinit_bench.analysis.runs import paper
-from reinit_bench.analysis.runs.collect import collect
+from reinit_bench.analysis.frame import paper
+from reinit_bench.analysis.frame.collect import collect
 from reinit_bench.analysis.synthetic.penalty_table import SEARCH_SEEDS, with_kinds
 from reinit_bench.analysis.tables import write_table
 from reinit_bench.analysis.tables.table import Cell, Row, Table

@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from reinit_bench.analysis.runs import paper
-from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.frame import paper
+from reinit_bench.analysis.frame.collect import Collection, described
 
 SETTINGS = (
     "dataset",
@@ -57,7 +57,7 @@ def fake_run(dataset: str, model: str, method: str, percent: float, **changes: A
 def collection_of(rows: Sequence[dict[str, Any]], results_dir: str = "results") -> Collection:
     """A collection of these runs."""
     columns = list(fake_run("A", "scnn", "bl", 0.0))
-    return Collection(Path(results_dir), pd.DataFrame(rows, columns=columns), SETTINGS, 0, ())
+    return Collection(Path(results_dir), described(pd.DataFrame(rows, columns=columns)), SETTINGS)
 
 
 def fake_grid(

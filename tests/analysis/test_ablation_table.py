@@ -3,8 +3,7 @@
 import math
 from typing import Any
 
-from reinit_bench.analysis.runs.collect import collect
-from reinit_bench.analysis.runs.published_runs import published_runs
+from reinit_bench.analysis.frame.collect import collect, published_runs
 from reinit_bench.analysis.tables.ablation_table import ablation_table
 from reinit_bench.analysis.tables.render.text import markdown
 

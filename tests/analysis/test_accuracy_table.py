@@ -4,8 +4,8 @@ from typing import Any
 
 import pandas as pd
 
-from reinit_bench.analysis.runs import paper
-from reinit_bench.analysis.runs.collect import collect
+from reinit_bench.analysis.frame import paper
+from reinit_bench.analysis.frame.collect import collect
 from reinit_bench.analysis.tables import build_tables
 from reinit_bench.analysis.tables.table import Cell, Table
 from reinit_bench.core.absent import ABSENT_VALUES

@@ -12,7 +12,7 @@ from reinit_bench import analysis
 
 ROOT = Path(analysis.__file__).parent
 PREFIX = "reinit_bench.analysis."
-LAYERS = ("runs", "stats", "tables", "figures", "report")
+LAYERS = ("frame", "stats", "tables", "figures", "report")
 """From the bottom up."""
 
 FILES = {".".join(path.relative_to(ROOT).with_suffix("").parts): path for path in sorted(ROOT.rglob("*.py"))}
@@ -44,7 +44,7 @@ def test_imports_go_down(name: str) -> None:
     layer = name.partition(".")[0]
     others = {other.partition(".")[0] for other in imported(MODULES[name])} - {layer}
     if layer == "synthetic":
-        below = {other for other in imported(MODULES[name]) if not other.startswith(("runs", "stats", "synthetic"))}
+        below = {other for other in imported(MODULES[name]) if not other.startswith(("frame", "stats", "synthetic"))}
         assert below <= {"tables.table"}
     else:
         assert others <= set(LAYERS[: LAYERS.index(layer)])

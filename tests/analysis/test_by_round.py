@@ -11,7 +11,7 @@ from fake_store import FakeStore
 from matplotlib.figure import Figure
 
 from reinit_bench.analysis.figures import NothingToDraw, by_round, known_figures
-from reinit_bench.analysis.runs.collect import Collection, collect
+from reinit_bench.analysis.frame.collect import Collection, collect
 
 NONE: dict[str, Any] = {"augmentation__name": "none", "trainer__momentum": 0.0}
 

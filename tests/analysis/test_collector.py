@@ -9,7 +9,8 @@ from typing import Any
 import pandas as pd
 import pytest
 
-from reinit_bench.analysis.runs.collect import collect, setting_name
+from reinit_bench.analysis.frame.collect import collect
+from reinit_bench.analysis.frame.settings import setting_name
 from reinit_bench.core.settings import ConfigError
 
 
@@ -144,7 +145,7 @@ def test_a_store_that_does_not_exist_is_empty_and_a_file_is_an_error(tmp_path: P
 
 def test_collecting_and_tables_need_neither_torch_nor_hydra_nor_matplotlib() -> None:
     program = (
-        "import sys; import reinit_bench.analysis.runs.collect, reinit_bench.analysis.tables.render.terminal; "
+        "import sys; import reinit_bench.analysis.frame.collect, reinit_bench.analysis.tables.render.terminal; "
         "from reinit_bench.analysis.tables import known_tables; known_tables(); "
         "print(sorted({'torch', 'hydra', 'omegaconf', 'matplotlib', 'sklearn'} & set(sys.modules)))"
     )

@@ -10,8 +10,7 @@ import pytest
 from fake_runs import collection_of, fake_run
 from scipy.stats import ttest_ind
 
-from reinit_bench.analysis.runs.collect import Collection, collect
-from reinit_bench.analysis.runs.published_runs import published_runs
+from reinit_bench.analysis.frame.collect import Collection, collect, published_runs
 from reinit_bench.analysis.stats.reproduction import compare_sources, half_width
 from reinit_bench.analysis.stats.summary import Summary
 from reinit_bench.analysis.tables.compare import compare_table

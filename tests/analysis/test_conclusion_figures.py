@@ -10,8 +10,7 @@ from matplotlib.figure import Figure
 
 from reinit_bench.analysis.figures import NothingToDraw, figure2, figure3, gains, known_figures, ranks
 from reinit_bench.analysis.figures.style import method_style
-from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.runs.published_runs import published_runs
+from reinit_bench.analysis.frame.collect import Collection, published_runs
 from reinit_bench.analysis.stats import tree
 
 Draw = Callable[[Collection], Figure]

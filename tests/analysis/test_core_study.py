@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from reinit_bench.analysis.runs import paper
+from reinit_bench.analysis.frame import paper
 from reinit_bench.cli.compose import Composer
 
 SCRIPT = Path(__file__).parents[2] / "results" / "paper_conclusions" / "core_study.py"

@@ -12,10 +12,9 @@ from matplotlib.figure import Figure
 
 from reinit_bench.analysis.figures import NothingToDraw, figure4, figure5, figure6, figure7, figure8, known_figures
 from reinit_bench.analysis.figures.panels import Panel, of_one_dataset, panels
-from reinit_bench.analysis.runs.collect import collect
-from reinit_bench.analysis.runs.distance import default_image_runs
-from reinit_bench.analysis.runs.labelling import condition_title
-from reinit_bench.analysis.runs.measurements import history_of
+from reinit_bench.analysis.frame.collect import collect
+from reinit_bench.analysis.frame.labels import condition_title
+from reinit_bench.analysis.frame.measurements import history_of
 
 NUMBERS = tuple(range(4, 13))
 
@@ -123,7 +122,7 @@ def test_the_curves_are_those_of_lws_first_middle_and_last_round(fake_store: Fak
     curve(fake_store.add("cifar10", "vgg16", "bl", 0.9, **changes), [[0.0]])
     curve(fake_store.add("digits", "scnn", "lw", 0.9, **changes), [[0.0]])
     collection = collect(fake_store.results_dir)
-    runs = default_image_runs(collection)
+    runs = collection.default_images
     found = figure8.shown(panels(collection, runs[runs["method"] == "lw"], wanted=figure8.WANTED))
     data = figure8.accuracy_by_epoch(collection, found).sort_values(["round", "epoch"])
     assert rows(data.round(6), "model", "round", "epoch", "n", "accuracy") == [

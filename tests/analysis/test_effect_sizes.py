@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from fake_runs import collection_of, fake_grid, fake_run
 
-from reinit_bench.analysis.runs.published_runs import published_runs
+from reinit_bench.analysis.frame.collect import published_runs
 from reinit_bench.analysis.stats.mean_gains import mean_gains, size_groups
 from reinit_bench.analysis.stats.mean_ranks import Ranking, critical_difference, nemenyi, rank, rankings, to_show
 from reinit_bench.analysis.stats.scores import ALL, scores_by_setting

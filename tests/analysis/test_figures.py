@@ -10,7 +10,7 @@ import pytest
 
 from reinit_bench.analysis import figures
 from reinit_bench.analysis.figures import NothingToDraw, known_figures, table1, write_figure
-from reinit_bench.analysis.runs.collect import Collection, collect
+from reinit_bench.analysis.frame.collect import Collection, collect
 from reinit_bench.analysis.tables.table import Table
 from reinit_bench.core.settings import ConfigError
 

@@ -12,16 +12,17 @@ from rich.console import Console
 
 from reinit_bench.analysis.figures import known_figures
 from reinit_bench.analysis.figures.style import method_style
+from reinit_bench.analysis.frame.collect import Collection, collect
+from reinit_bench.analysis.frame.methods import ordered_methods
 from reinit_bench.analysis.report.verdict import verdict
-from reinit_bench.analysis.runs.collect import Collection, collect
-from reinit_bench.analysis.runs.distance import default_image_runs
-from reinit_bench.analysis.runs.families import ORDER
 from reinit_bench.analysis.tables import build_tables
 from reinit_bench.analysis.tables.render.html import html_table
 from reinit_bench.analysis.tables.render.terminal import show
 from reinit_bench.analysis.tables.render.text import latex, markdown
 from reinit_bench.analysis.tables.table import Cell, Row, Table, parts
+from reinit_bench.core.conf_dir import options
 
+ORDER = ordered_methods(options("method"))
 LETTERS = list("BRDWFLCPGSTHINKEO2AV")
 
 
@@ -153,7 +154,7 @@ def test_a_variant_is_never_taken_for_the_method(fake_store: Any) -> None:
     for seed in (0, 1):
         fake_store.add("digits", "scnn", "mine", 0.3, seed=seed, method__share=0.5)
     fake_store.add("digits", "scnn", "mine", 0.9, method__share=0.6)
-    kept = default_image_runs(collect(fake_store.results_dir))
+    kept = collect(fake_store.results_dir).default_images
     assert sorted(kept["test_accuracy"]) == [0.1, 0.2, 0.3, 0.3]
 
 

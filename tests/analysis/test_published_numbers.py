@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from reinit_bench.analysis.runs import paper
-from reinit_bench.analysis.runs.published_runs import published_runs
+from reinit_bench.analysis.frame import paper
+from reinit_bench.analysis.frame.collect import published_runs
 from reinit_bench.analysis.tables import build_tables
 from reinit_bench.core.conf_dir import option_section, options
 from reinit_bench.core.settings import ConfigError

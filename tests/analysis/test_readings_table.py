@@ -9,8 +9,8 @@ import pytest
 import yaml
 from fake_store import FakeStore
 
-from reinit_bench.analysis.runs.collect import collect
-from reinit_bench.analysis.runs.readings import OWN, READINGS, SHARED
+from reinit_bench.analysis.frame.collect import collect
+from reinit_bench.analysis.stats.readings import OWN, READINGS, SHARED
 from reinit_bench.analysis.tables import build_tables
 from reinit_bench.analysis.tables.table import Table
 from reinit_bench.core.conf_dir import conf_dir

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
+from reinit_bench.analysis.frame.collect import Collection, collect
 from reinit_bench.analysis.report.build import build_page
 from reinit_bench.analysis.report.page import Picture
 from reinit_bench.analysis.report.page_html import write_report
-from reinit_bench.analysis.runs.collect import Collection, collect
 
 selenium = pytest.importorskip("selenium", reason="needs selenium, which `make setup` installs")
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")

@@ -13,13 +13,13 @@ from fake_runs import fake_grid
 from tuned_store import TunedStore
 
 from reinit_bench.analysis.figures import KnownFigure, NothingToDraw
+from reinit_bench.analysis.frame.collect import Collection, collect
 from reinit_bench.analysis.report.build import build_page
 from reinit_bench.analysis.report.curves import POINTS, curve, kept
 from reinit_bench.analysis.report.page import Page, Picture, Progress, Trouble
 from reinit_bench.analysis.report.page_html import html, write_report
 from reinit_bench.analysis.report.pictures import pictures
 from reinit_bench.analysis.report.verdict import FEWEST, verdict
-from reinit_bench.analysis.runs.collect import Collection, collect
 from reinit_bench.analysis.tables.render.html import long_table
 from reinit_bench.store.store import RunFolder
 

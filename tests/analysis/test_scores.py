@@ -4,8 +4,7 @@ from typing import Any
 
 from fake_runs import collection_of, fake_run
 
-from reinit_bench.analysis.runs.collect import collect
-from reinit_bench.analysis.runs.published_runs import published_runs
+from reinit_bench.analysis.frame.collect import collect, published_runs
 from reinit_bench.analysis.stats.scores import Scores, scores_by_setting
 
 

@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from fake_runs import CONDITIONS, collection_of, fake_grid, fake_run
 
-from reinit_bench.analysis.runs import paper
-from reinit_bench.analysis.runs.published_runs import published_runs
+from reinit_bench.analysis.frame import paper
+from reinit_bench.analysis.frame.collect import published_runs
 from reinit_bench.analysis.stats.scores import scores_by_setting
 from reinit_bench.analysis.stats.significance import ExactTest, Pair, binomial, compare
 from reinit_bench.analysis.tables import build_tables, known_tables

@@ -11,14 +11,15 @@ from matplotlib.figure import Figure
 
 from reinit_bench.analysis.figures import style
 from reinit_bench.analysis.figures.style import MethodStyle, add_legend, legend_height, method_style
-from reinit_bench.analysis.runs import paper
-from reinit_bench.analysis.runs.families import ORDER, ordered_methods
+from reinit_bench.analysis.frame import paper
+from reinit_bench.analysis.frame.methods import FAMILIES, ordered_methods
 from reinit_bench.core.conf_dir import conf_dir
 
 OPTIONS: dict[str, dict[str, Any]] = {
     path.stem: yaml.safe_load(path.read_text(encoding="utf-8")) for path in (conf_dir() / "method").glob("*.yaml")
 }
-PACKAGED = sorted({*OPTIONS, *ORDER})
+PACKAGED = sorted(OPTIONS)
+ORDER = ordered_methods(OPTIONS)
 OWN = [method_style(name) for name in ("mine", "own", "my_method", "next", "a", "b", "c", "d")]
 
 
@@ -28,10 +29,9 @@ def mark(look: MethodStyle) -> tuple[str, str]:
 
 @pytest.mark.parametrize("name", PACKAGED)
 def test_a_packaged_method_has_a_place_and_a_look(name: str) -> None:
-    assert name in ORDER, "reinit_bench/analysis/runs/families.py needs its name"
-    assert name in style._STYLES, "reinit_bench/analysis/figures/style.py needs its look"
-    if name in OPTIONS:
-        assert method_style(name).label == OPTIONS[name]["_label_"]
+    assert OPTIONS[name]["_family_"] in FAMILIES
+    assert method_style(name).color == OPTIONS[name]["_color_"]
+    assert method_style(name).label == OPTIONS[name]["_label_"]
 
 
 def test_two_packaged_methods_look_different_in_each_way() -> None:
@@ -60,7 +60,6 @@ def test_the_papers_come_first_and_a_users_own_last() -> None:
     assert ordered_methods(["zeta", "swr", "mine", "sp", "ban", "lw", "bl", "lw"]) == [
         *("bl", "lw", "ban", "sp", "swr", "mine", "zeta"),
     ]
-    assert len(set(ORDER)) == len(ORDER)
 
 
 @style.styled

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from fake_store import LABELS, FakeStore
 
-from reinit_bench.analysis.runs.collect import collect
+from reinit_bench.analysis.frame.collect import collect
 from reinit_bench.analysis.synthetic.fit import fits
 from reinit_bench.analysis.synthetic.interpretations_table import interpretation_runs, interpreted_cells
 from reinit_bench.analysis.synthetic.penalty_table import penalty_table

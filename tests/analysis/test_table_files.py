@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 from reinit_bench.analysis import synthetic, tables
-from reinit_bench.analysis.runs.collect import collect
+from reinit_bench.analysis.frame.collect import collect
 from reinit_bench.analysis.tables import build_tables, known_tables, write_table
 from reinit_bench.analysis.tables.render import text
 from reinit_bench.analysis.tables.render.html import html_table, long_table

@@ -3,7 +3,7 @@
 import pytest
 from fake_runs import collection_of, fake_grid, fake_run
 
-from reinit_bench.analysis.runs.published_runs import published_runs
+from reinit_bench.analysis.frame.collect import published_runs
 from reinit_bench.analysis.stats import tree as trees
 from reinit_bench.analysis.stats.scores import scores_by_setting
 from reinit_bench.analysis.stats.tree import MIN_LEAF, Node, Question, fit

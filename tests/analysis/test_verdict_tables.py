@@ -14,7 +14,7 @@ from tuned_store import TRIAL_SEED, TunedStore
 
 from reinit_bench.analysis.figures import NothingToDraw, known_figures
 from reinit_bench.analysis.figures.verdict import by_noise, by_size, draw, spread
-from reinit_bench.analysis.runs.collect import collect
+from reinit_bench.analysis.frame.collect import collect
 from reinit_bench.analysis.stats.claims import SMALLEST, Claim, claims
 from reinit_bench.analysis.stats.paired_gains import (
     Estimate,

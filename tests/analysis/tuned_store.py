@@ -6,8 +6,8 @@ from typing import Any
 
 from fake_store import FakeStore
 
-from reinit_bench.analysis.runs.collect import collect
-from reinit_bench.analysis.runs.tuned import TunedRuns, tuned_runs
+from reinit_bench.analysis.frame.collect import collect
+from reinit_bench.analysis.stats.arms import TunedRuns, tuned_runs
 
 TRIAL_SEED = 100
 RATES = (0.003, 0.01, 0.03)

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from factories import write_result
 
-from reinit_bench.analysis.runs.collect import collect
+from reinit_bench.analysis.frame.collect import collect
 from reinit_bench.analysis.synthetic.signal_table import signal_table
 from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.settings import ConfigError

@@ -20,7 +20,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from reinit_bench.analysis.figures.style import RC
-from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.files import make_folder, write_bytes
 

@@ -16,13 +16,14 @@ from reinit_bench.analysis.figures import NothingToDraw
 from reinit_bench.analysis.figures.panel_grid import PanelGrid
 from reinit_bench.analysis.figures.panels import Panel, panels
 from reinit_bench.analysis.figures.style import BLACK, BLUE, GREEN, ORANGE, PURPLE, VERMILION, method_style
-from reinit_bench.analysis.runs import paper
-from reinit_bench.analysis.runs.ablation import NORMS, ablation_runs
-from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.runs.distance import SWITCHES, default_image_runs
-from reinit_bench.analysis.runs.families import ordered_methods
-from reinit_bench.analysis.runs.labelling import VARIANTS as PARTS
-from reinit_bench.analysis.runs.measurements import rounds_of
+from reinit_bench.analysis.frame import paper
+from reinit_bench.analysis.frame.collect import Collection
+from reinit_bench.analysis.frame.labels import NORMS
+from reinit_bench.analysis.frame.labels import VARIANTS as PARTS
+from reinit_bench.analysis.frame.measurements import rounds_of
+from reinit_bench.analysis.frame.methods import ordered_methods
+from reinit_bench.analysis.frame.settings import SWITCHES
+from reinit_bench.analysis.stats.ablation import ablation_runs
 
 ACCURACIES = ("test_accuracy", "train_accuracy")
 
@@ -66,11 +67,11 @@ def method_panels(collection: Collection, figure: str) -> list[Panel]:
     Raises:
         NothingToDraw: there is none with several rounds.
     """
-    runs = default_image_runs(collection)
+    runs = collection.default_images
     found = panels(collection, runs, usable=partial(_has_rounds, collection), asks=("run_id", "rounds"))
     if not found:
         raise NothingToDraw(
-            f"{figure}: no finished run of several rounds in {collection.place}; reinit-bench -m study=demo"
+            f"{figure}: no finished run of several rounds in {collection.path}; reinit-bench -m study=demo"
         )
     return found
 
@@ -94,7 +95,7 @@ def part_panels(collection: Collection, figure: str) -> list[Panel]:
             found.append(replace(panel, model=panel.model + suffix))
     if not any(_has_rounds(collection, panel.runs) for panel in found):
         raise NothingToDraw(
-            f"{figure}: no finished run of LW without one of its parts in {collection.place}; "
+            f"{figure}: no finished run of LW without one of its parts in {collection.path}; "
             "reinit-bench -m study=ablation_digits"
         )
     return sorted(found, key=_place)
@@ -123,7 +124,7 @@ def _left(collection: Collection, runs: pd.DataFrame) -> tuple[str, ...]:
 def _place(panel: Panel) -> tuple[int | str, ...]:
     """By the paper's order; the architecture with its own norm stands before those without."""
     model = panel.model.split(" ")[0]
-    return *paper.place(panel.dataset, paper.DATASETS), *paper.place(model, paper.MODELS), len(panel.model)
+    return *paper.order_key(panel.dataset, paper.DATASETS), *paper.order_key(model, paper.MODELS), len(panel.model)
 
 
 def _has_rounds(collection: Collection, runs: pd.DataFrame) -> bool:

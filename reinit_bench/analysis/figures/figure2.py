@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from reinit_bench.analysis.figures import NothingToDraw
 from reinit_bench.analysis.figures.style import BLUE, GRAY, ORANGE, TEXT_WIDTH, styled
-from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.stats.scores import scores_by_setting
 
 DATASETS = ("CIFAR10", "CIFAR100")
@@ -31,7 +31,7 @@ def draw(collection: Collection) -> Figure:
     frame = scores_by_setting(collection, every_setting=True).frame
     if not {"bl", "lw"} <= set(frame.columns) or frame.dropna(subset=["bl", "lw"]).empty:
         raise NothingToDraw(
-            f"figure2: no setting in {collection.place} in which both BL and LW finished; reinit-bench -m study=figure2"
+            f"figure2: no setting in {collection.path} in which both BL and LW finished; reinit-bench -m study=figure2"
         )
     both = frame.dropna(subset=["bl", "lw"])
     paper = both[both["dataset"].isin(DATASETS) & both["model"].isin(MODELS)]

@@ -22,8 +22,8 @@ from reinit_bench.analysis.figures.style import (
     styled,
     text_on,
 )
-from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.runs.labelling import plural
+from reinit_bench.analysis.frame.collect import Collection
+from reinit_bench.analysis.frame.labels import plural
 from reinit_bench.analysis.stats.scores import Scores, scores_by_setting
 from reinit_bench.analysis.stats.tree import IMPURE, MIN_LEAF, Node, Tree, fit
 
@@ -62,7 +62,7 @@ def draw(collection: Collection) -> Figure:
     tree = fit(scores)
     if tree is None:
         raise NothingToDraw(
-            f"figure3: {_there(scores)} in {collection.place}, and {2 * MIN_LEAF} settings with several methods "
+            f"figure3: {_there(scores)} in {collection.path}, and {2 * MIN_LEAF} settings with several methods "
             "on datasets of known size are needed; reinit-bench -m study=table3, "
             "or study=digits initializer=he_normal,xavier_uniform"
         )

@@ -12,8 +12,7 @@ from matplotlib.figure import Figure
 from reinit_bench.analysis.figures import NothingToDraw
 from reinit_bench.analysis.figures.panel_grid import PanelGrid, draw_curves
 from reinit_bench.analysis.figures.panels import BUDGET, Panel, panels
-from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.runs.distance import default_image_runs
+from reinit_bench.analysis.frame.collect import Collection
 
 
 def draw(collection: Collection) -> Figure:
@@ -42,7 +41,7 @@ def budgeted(collection: Collection, figure: str) -> list[Panel]:
     several = _budgeted(collection)
     if not several:
         raise NothingToDraw(
-            f"{figure}: no method with finished runs at two step budgets or more in {collection.place}; "
+            f"{figure}: no method with finished runs at two step budgets or more in {collection.path}; "
             f"reinit-bench -m study={figure}, or study=digits_budgets"
         )
     return several
@@ -50,7 +49,7 @@ def budgeted(collection: Collection, figure: str) -> list[Panel]:
 
 @lru_cache(maxsize=4)  # two figures show them
 def _budgeted(collection: Collection) -> list[Panel]:
-    runs = default_image_runs(collection)
+    runs = collection.default_images
     return panels(collection, runs, free=(BUDGET,), usable=_has_several, asks=("method", BUDGET))
 
 

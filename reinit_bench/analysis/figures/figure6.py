@@ -12,8 +12,8 @@ from matplotlib.figure import Figure
 from reinit_bench.analysis.figures.panel_grid import PanelGrid, draw_curves
 from reinit_bench.analysis.figures.panels import Panel, measured_panels
 from reinit_bench.analysis.figures.style import plain_ticks
-from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.runs.measurements import diagnostics_of
+from reinit_bench.analysis.frame.collect import Collection
+from reinit_bench.analysis.frame.measurements import diagnostics_of
 
 NEEDED = ("margins.smallest",)
 

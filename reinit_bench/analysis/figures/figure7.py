@@ -9,10 +9,9 @@ from scipy.stats import norm
 
 from reinit_bench.analysis.figures import NothingToDraw
 from reinit_bench.analysis.figures.style import COLUMN_WIDTH, GRAY, method_style, styled
-from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.runs.distance import default_image_runs
-from reinit_bench.analysis.runs.families import ordered_methods
-from reinit_bench.analysis.runs.measurements import diagnostics_of, having
+from reinit_bench.analysis.frame.collect import Collection
+from reinit_bench.analysis.frame.measurements import diagnostics_of, having
+from reinit_bench.analysis.frame.methods import ordered_methods
 
 NEEDED = "weights.size"
 
@@ -28,7 +27,7 @@ def draw(collection: Collection) -> Figure:
     densities = gaussians(pairs)
     if densities.empty:
         raise NothingToDraw(
-            f"figure7: {len(pairs)} finished runs in {collection.place} have their weights measured and a "
+            f"figure7: {len(pairs)} finished runs in {collection.path} have their weights measured and a "
             "baseline of the same setting and seed, and a method needs two; reinit-bench -m study=digits"
         )
     legend_lines = (len(densities) + 1) // 2
@@ -54,7 +53,7 @@ def ratios(collection: Collection) -> pd.DataFrame:
 
     A setting is everything but the method and its own settings, its number of rounds (`method.repeats`) excepted.
     """
-    runs = having(collection, default_image_runs(collection), NEEDED)
+    runs = having(collection, collection.default_images, NEEDED)
     keys = [*collection.shared_settings, "seed", *(["method.repeats"] if "method.repeats" in runs else [])]
     keys = [name for name in keys if runs[name].nunique(dropna=False) > 1]
     sized = runs.assign(size=[float(diagnostics_of(collection, run_id)[NEEDED]) for run_id in runs["run_id"]], one=1)

@@ -13,11 +13,10 @@ from reinit_bench.analysis.figures import NothingToDraw
 from reinit_bench.analysis.figures.panel_grid import footnote, headed_legend, legend_handles
 from reinit_bench.analysis.figures.panels import Panel, of_one_dataset, panels, together
 from reinit_bench.analysis.figures.style import BLUE, GREEN, ORANGE, TEXT_WIDTH, styled
-from reinit_bench.analysis.runs import paper
-from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.runs.distance import default_image_runs
-from reinit_bench.analysis.runs.labelling import condition_title
-from reinit_bench.analysis.runs.measurements import history_of
+from reinit_bench.analysis.frame import paper
+from reinit_bench.analysis.frame.collect import Collection
+from reinit_bench.analysis.frame.labels import condition_title
+from reinit_bench.analysis.frame.measurements import history_of
 
 MODEL, DATASETS = "vgg16", ("CIFAR10", "CIFAR100", "FMNIST")
 """The paper's panels."""
@@ -36,12 +35,12 @@ def draw(collection: Collection) -> Figure:
     Raises:
         NothingToDraw: no finished run of LW has a curve.
     """
-    runs = default_image_runs(collection)
+    runs = collection.default_images
     found = shown(panels(collection, runs[runs["method"] == "lw"], wanted=WANTED))
     data = accuracy_by_epoch(collection, found)
     if data.empty:
         raise NothingToDraw(
-            f"figure8: no finished run of LW with a curve in {collection.place}; reinit-bench -m study=figure8"
+            f"figure8: no finished run of LW with a curve in {collection.path}; reinit-bench -m study=figure8"
         )
     lw = together(found)
     note = footnote(lw)

@@ -17,7 +17,7 @@ from reinit_bench.analysis.figures.style import (
     panels_in_columns,
     styled,
 )
-from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.stats.mean_gains import GainGroup, mean_gains
 from reinit_bench.analysis.stats.scores import ALL, scores_by_setting
 
@@ -35,7 +35,7 @@ def draw(collection: Collection) -> Figure:
     groups = mean_gains(scores)
     if not groups:
         raise NothingToDraw(
-            f"gains: no setting in {collection.place} with BL and another method; "
+            f"gains: no setting in {collection.path} with BL and another method; "
             "reinit-bench -m study=digits, or study=table3"
         )
     methods = {name: label for name, label in scores.methods.items() if name != "bl"}

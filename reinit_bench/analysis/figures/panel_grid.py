@@ -13,11 +13,11 @@ from matplotlib.figure import Figure
 
 from reinit_bench.analysis.figures.panels import SHOWN, Panel, of_one_dataset, together
 from reinit_bench.analysis.figures.style import GRAY, MANY, TEXT_WIDTH, add_legend, legend_height, method_style, styled
-from reinit_bench.analysis.runs import paper
-from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.runs.families import ordered_methods
-from reinit_bench.analysis.runs.labelling import condition_title
-from reinit_bench.analysis.runs.notes import settings_unlike_paper
+from reinit_bench.analysis.frame import paper
+from reinit_bench.analysis.frame.collect import Collection
+from reinit_bench.analysis.frame.labels import condition_title
+from reinit_bench.analysis.frame.methods import ordered_methods
+from reinit_bench.analysis.frame.notes import settings_unlike_paper
 
 LabelledCell = tuple[str, Callable[[Axes, pd.DataFrame], object]]
 """The label of a row's y axis, and what draws the rows of a tidy table that belong to one dataset and architecture."""

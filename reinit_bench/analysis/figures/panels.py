@@ -15,11 +15,10 @@ import numpy as np
 import pandas as pd
 
 from reinit_bench.analysis.figures import NothingToDraw
-from reinit_bench.analysis.runs import paper
-from reinit_bench.analysis.runs.collect import Collection, records
-from reinit_bench.analysis.runs.distance import PAPER, default_image_runs, different, from_paper
-from reinit_bench.analysis.runs.labelling import dataset_labels
-from reinit_bench.analysis.runs.measurements import having
+from reinit_bench.analysis.frame import paper
+from reinit_bench.analysis.frame.collect import Collection
+from reinit_bench.analysis.frame.measurements import having
+from reinit_bench.analysis.frame.settings import as_dicts, different, distance_from_paper
 
 SHOWN = "OXFORD-IIIT"
 """The dataset of the figures in the paper's main text."""
@@ -71,7 +70,7 @@ def panels(
     # Of some thousand settings, making a frame of each would take a second: only those that are chosen become frames.
     asked = runs.reindex(columns=list(asks))
     parts: dict[tuple[str, str], list[list[int]]] = {}
-    labels, models = dataset_labels(runs), list(map(str, runs["model"]))
+    labels, models = list(runs["dataset_shown"]), list(map(str, runs["model"]))
     for rows in _rows_by(runs.assign(panel_dataset=labels), ["panel_dataset", "model", *varying]):
         parts.setdefault((labels[rows[0]], models[rows[0]]), []).append(rows)
     known = _Distances(runs, wanted, free)
@@ -90,13 +89,13 @@ def measured_panels(collection: Collection, figure: str, what: str, needed: Sequ
     Raises:
         NothingToDraw: there is none; the line says whether finished runs were left without `what`.
     """
-    runs = default_image_runs(collection)
+    runs = collection.default_images
     known = having(collection, runs, *needed)
     if known.empty:
         shown = " dataset=oxford_iiit_pet" if figure in OF_ONE_DATASET else ""
         unmeasured = f" ({len(runs)} finished without diagnostics)" if len(runs) else ""
         raise NothingToDraw(
-            f"{figure}: no finished run in {collection.place} has its {what} measured{unmeasured}; "
+            f"{figure}: no finished run in {collection.path} has its {what} measured{unmeasured}; "
             f"reinit-bench -m study=table2{shown}, or study=digits"
         )
     return panels(collection, known)
@@ -117,7 +116,7 @@ def together(found: Sequence[Panel]) -> pd.DataFrame:
 
 
 def _place(panel: Panel) -> tuple[int | str, ...]:
-    return *paper.place(panel.dataset, paper.DATASETS), *paper.place(panel.model, paper.MODELS)
+    return *paper.order_key(panel.dataset, paper.DATASETS), *paper.order_key(panel.model, paper.MODELS)
 
 
 def _rows_by(runs: pd.DataFrame, keys: Sequence[str]) -> list[list[int]]:
@@ -132,12 +131,12 @@ class _Distances:
     """How far settings are from what is to be shown: the smallest is chosen."""
 
     def __init__(self, runs: pd.DataFrame, wanted: Mapping[str, Any], free: Sequence[str]) -> None:
-        self.wanted, self.free = wanted, free
-        compared = [name for name in runs if name in wanted or name in PAPER or name == BUDGET]
-        self.runs = records(runs[compared])
+        self.wanted = wanted
+        self.runs = as_dicts(runs[[name for name in runs if name in wanted or name == BUDGET]])
+        self.from_paper = distance_from_paper(runs, but=free).tolist()
 
     def of(self, rows: Sequence[int]) -> tuple[float, ...]:
         """The distance of the setting that the runs at these places have."""
         first = self.runs[rows[0]]
         most_steps = float(first.get(BUDGET) or 0)
-        return len(different(first, self.wanted)), from_paper(first, but=self.free), -len(rows), -most_steps
+        return len(different(first, self.wanted)), self.from_paper[rows[0]], -len(rows), -most_steps

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from reinit_bench.analysis.figures import NothingToDraw
 from reinit_bench.analysis.figures.style import BLACK, GRAY, MANY, MethodStyle, method_style, panels_in_columns, styled
-from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.stats.mean_ranks import Ranking, rankings, to_show
 from reinit_bench.analysis.stats.scores import ALL, scores_by_setting
 
@@ -30,7 +30,7 @@ def draw(collection: Collection) -> Figure:
     shown = to_show(rankings(scores))
     if not shown:
         raise NothingToDraw(
-            f"ranks: no setting in {collection.place} in which all methods finished; "
+            f"ranks: no setting in {collection.path} in which all methods finished; "
             "reinit-bench -m study=digits, or study=table3"
         )
     figure, panels = panels_in_columns(len(shown), (len(scores.methods) // 2 + 3.2) * _STEP)

@@ -21,6 +21,8 @@ from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.ticker import LogFormatter
 
+from reinit_bench.analysis.frame.methods import method_file
+
 TEXT_WIDTH, COLUMN_WIDTH = 7.0, 3.3
 """Widths of the page and of a column in inches: figures are drawn at the size at which they are printed."""
 
@@ -88,28 +90,9 @@ class MethodStyle:
         return {**self.mark(), "linestyle": self.linestyle, "label": self.label, **changes}
 
 
-_STYLES = {
-    "bl": MethodStyle("BL", BLACK, (0, (4, 1.5)), "o"),
-    "welsr": MethodStyle("WELSR", SKY, (0, (1, 1)), "v"),
-    "dsd": MethodStyle("DSD", GREEN, (0, (5, 1.5, 1, 1.5)), "^"),
-    "wels": MethodStyle("WELS", PURPLE, (0, (3, 1, 1, 1, 1, 1)), "D"),
-    "fc": MethodStyle("FC", BLUE, (0, (7, 1.5)), "s"),
-    "lw": MethodStyle("LW", ORANGE, "-", "*"),
-    "cold": MethodStyle("Cold", "#4D4D4D", (0, (2, 1)), "x"),
-    "restart": MethodStyle("Restart", "#7F7F7F", (0, (6, 1, 1, 1)), "+"),
-    "ban": MethodStyle("BAN", "#A6A6A6", (0, (9, 2)), "X"),
-    "sp": MethodStyle("S&P", "#8C510A", (0, (5, 1)), "o", "none"),
-    "llf": MethodStyle("LLF", "#332288", (0, (2, 2)), "s", "none"),
-    "dash": MethodStyle("DASH", "#7FBF7B", (0, (8, 2, 2, 2)), ">", "none"),
-    "fire": MethodStyle("FIRE", "#A50026", (0, (4, 1, 1, 1, 1, 1)), "^", "none"),
-    "snip": MethodStyle("SNIP", "#1B4F72", (0, (1, 2)), "d", "none"),
-    "kels": MethodStyle("KELS", "#999933", (0, (3, 1)), "P", "none"),
-    "rifle": MethodStyle("RIFLE", "#92C5DE", (0, (6, 3)), "<", "none"),
-    "redo": MethodStyle("ReDo", VERMILION, (0, (3, 1, 1, 1)), "o", "bottom"),
-    "l2init": MethodStyle("L2 Init", "#661100", (0, (10, 1)), "s", "bottom"),
-    "hare": MethodStyle("Hare", "#004488", (0, (2, 1, 2, 3)), "D", "bottom"),
-    "swr": MethodStyle("SWR", "#DDCC77", (0, (5, 3)), "v", "bottom"),
-}
+_FILLS: Mapping[str, Fill] = {"at rounds": "none", "while training": "bottom"}
+"""How much of the marker is coloured, by the method's family."""
+
 _OTHERS = (
     ("#E7298A", (0, (2, 3)), "P"),
     ("#00868B", (0, (6, 2, 2, 2)), "<"),
@@ -179,8 +162,12 @@ def text_on(color: str) -> str:
 
 
 def method_style(name: str, label: str | None = None) -> MethodStyle:
-    """How a method is drawn; a user's own gets one of four looks by its name, and its label."""
-    if name in _STYLES:
-        return _STYLES[name]
-    color, linestyle, marker = _OTHERS[sum(name.encode()) % len(_OTHERS)]
-    return MethodStyle(label or name.upper(), color, linestyle, marker)
+    """How a method is drawn, by its option file; one whose file says no colour gets one of four looks by its name."""
+    known = method_file(name)
+    label = known.get("_label_") or label or name.upper()
+    if "_color_" not in known:
+        return MethodStyle(label, *_OTHERS[sum(name.encode()) % len(_OTHERS)])
+    line = known.get("_line_", "solid")
+    linestyle = line if isinstance(line, str) else (0, tuple(line))
+    fill = _FILLS.get(known.get("_family_", ""), "full")
+    return MethodStyle(label, known["_color_"], linestyle, known.get("_marker_", "o"), fill)

@@ -10,8 +10,8 @@ from matplotlib.figure import Figure
 
 from reinit_bench.analysis.figures import NothingToDraw
 from reinit_bench.analysis.figures.style import BLUE, VERMILION, method_style, styled
-from reinit_bench.analysis.runs import paper
-from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.frame import paper
+from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.tables import build_tables
 
 
@@ -25,7 +25,7 @@ def draw(collection: Collection) -> Figure:
     data = build_tables(collection, [1])["1"].data
     done = data[data["n"] > 0]
     if done.empty:
-        raise NothingToDraw(f"table1: no finished runs in {collection.place}; reinit-bench -m study=table1")
+        raise NothingToDraw(f"table1: no finished runs in {collection.path}; reinit-bench -m study=table1")
     alphas = sorted(done["alpha"].unique())
     figure = Figure(figsize=(2.9 * len(alphas), 3.1), layout="constrained")
     for axes, alpha in zip(figure.subplots(1, len(alphas), squeeze=False)[0], alphas, strict=True):

@@ -20,8 +20,9 @@ from reinit_bench.analysis.figures.style import (
     panels_in_columns,
     styled,
 )
-from reinit_bench.analysis.runs.collect import Collection, records
-from reinit_bench.analysis.runs.tuned import SETTING, TunedRuns, tuned_runs
+from reinit_bench.analysis.frame.collect import Collection
+from reinit_bench.analysis.frame.settings import as_dicts
+from reinit_bench.analysis.stats.arms import SETTING, TunedRuns, tuned_runs
 from reinit_bench.analysis.stats.paired_gains import BASELINE, arm_gains, groups_of_settings, pairs, sensitivity
 from reinit_bench.analysis.stats.summary import half_width
 
@@ -125,7 +126,7 @@ def _needed(collection: Collection, figure: str) -> tuple[TunedRuns, pd.DataFram
     gained = pairs(runs)
     if gained.empty:
         raise NothingToDraw(
-            f"{figure}: no run of a tuned study with BL and another arm in {collection.place}; {_COMMAND}"
+            f"{figure}: no run of a tuned study with BL and another arm in {collection.path}; {_COMMAND}"
         )
     return runs, gained
 
@@ -138,7 +139,7 @@ def _in_panels(gained: pd.DataFrame, column: str) -> pd.DataFrame:
     counts = gained.groupby([name for name in SETTING if name != column], dropna=False)[column].transform("nunique")
     shown = gained[counts > 1].sort_values("regularized", kind="stable")
     told = [name for name in SETTING if name not in (column, "network") and gained[name].nunique(dropna=False) > 1]
-    return shown.assign(panel=[_title(row, told) for row in records(shown)])
+    return shown.assign(panel=[_title(row, told) for row in as_dicts(shown)])
 
 
 def _title(setting: Mapping[str, Any], told: Sequence[str]) -> str:

@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from reinit_bench.analysis.figures.style import BLUE, GRAY, ORANGE
+from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.report.curves import curves
 from reinit_bench.analysis.report.long_tables import described, filters, results_table, runs_table
 from reinit_bench.analysis.report.page import Code, Page, Picture, Progress, Trouble
 from reinit_bench.analysis.report.pictures import pictures
 from reinit_bench.analysis.report.verdict import verdict
-from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.runs.tuned import tuned_runs
+from reinit_bench.analysis.stats.arms import tuned_runs
 from reinit_bench.analysis.stats.claims import claims
 from reinit_bench.analysis.tables import build_tables, verdict_table
 from reinit_bench.store.store import Store
@@ -37,7 +37,7 @@ def build_page(
     tuned = build_tables(collection, list(verdict_table.BY_NAME))
     has_tuned = bool(tuned["verdict"].rows)
     return Page(
-        results_dir=str(collection.place),
+        results_dir=str(collection.path),
         runs=len(runs),
         verdict=verdict(collection),
         claims=claims(tuned_runs(collection)) if has_tuned else (),

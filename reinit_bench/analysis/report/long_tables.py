@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pandas as pd
 
-from reinit_bench.analysis.runs import paper
-from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.runs.families import ORDER
-from reinit_bench.analysis.runs.labelling import condition_label, dataset_labels, distinguishing_settings
+from reinit_bench.analysis.frame import paper
+from reinit_bench.analysis.frame.collect import Collection
+from reinit_bench.analysis.frame.labels import distinguishing_settings
+from reinit_bench.analysis.frame.methods import method_order
 from reinit_bench.analysis.stats.summary import summaries
 from reinit_bench.analysis.tables.table import Table
 
@@ -36,7 +37,11 @@ _RUN = {
     "commit": "Commit",
     "title": "Title",
 }
-_ORDER = {"dataset_label": paper.DATASETS, "model": paper.MODELS, "method": ORDER}
+_ORDER: Mapping[str, Callable[[str], Any]] = {
+    "dataset_label": partial(paper.order_key, order=paper.DATASETS),
+    "model": partial(paper.order_key, order=paper.MODELS),
+    "method": method_order,
+}
 """Columns that have an order of their own, the paper's first."""
 
 
@@ -47,12 +52,10 @@ def described(collection: Collection) -> pd.DataFrame:
     augmentation and the dropout; `label` has the settings that tell a run from others of its dataset, model, condition
     and initializer, empty where none does.
     """
-    runs = collection.frame.assign(shown="", condition="", label="")
+    runs = collection.frame.assign(shown=collection.frame["dataset_shown"], label="")
     if runs.empty:
         return runs
     runs["examples"] = runs["train_examples"].astype(float).fillna(0).astype(int)
-    runs["shown"] = dataset_labels(runs)
-    runs["condition"] = list(map(condition_label, runs["augmentation"], runs["dropout_rate"].fillna(0.0)))
     for _, rows in runs.groupby(["condition", "initializer"], dropna=False):
         runs.loc[rows.index, "label"] = distinguishing_settings(rows, collection.settings)
     order = ["dataset_label", "examples", "model", "condition", "initializer", "label", "method", "seed"]
@@ -104,4 +107,4 @@ def _published(setting: Mapping[str, Any]) -> float | None:
 def _paper_order(column: pd.Series) -> pd.Series:
     """The sort key of a column."""
     order = _ORDER.get(str(column.name))
-    return column if order is None else column.map(lambda name: paper.place(str(name), order))
+    return column if order is None else column.map(lambda name: order(str(name)))

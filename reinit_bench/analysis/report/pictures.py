@@ -5,8 +5,8 @@ from __future__ import annotations
 import base64
 
 from reinit_bench.analysis.figures import KnownFigure, image, known_figures
+from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.report.page import Picture
-from reinit_bench.analysis.runs.collect import Collection
 from reinit_bench.core.settings import ConfigError
 
 DPI = 150

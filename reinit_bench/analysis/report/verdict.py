@@ -6,11 +6,11 @@ from collections.abc import Iterator
 
 import pandas as pd
 
+from reinit_bench.analysis.frame import notes, paper
+from reinit_bench.analysis.frame.collect import Collection
+from reinit_bench.analysis.frame.labels import plural
+from reinit_bench.analysis.frame.methods import PAPERS
 from reinit_bench.analysis.report.page import Contest, Standing, Verdict
-from reinit_bench.analysis.runs import notes, paper
-from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.runs.families import PAPERS
-from reinit_bench.analysis.runs.labelling import plural
 from reinit_bench.analysis.stats.mean_ranks import ENOUGH_DATASETS
 from reinit_bench.analysis.stats.scores import ALL, Scores, by_model, is_best, scores_by_setting
 from reinit_bench.analysis.stats.significance import LEVEL, ExactTest, binomial, compare

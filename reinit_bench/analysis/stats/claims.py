@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from reinit_bench.analysis.runs.labelling import plural
-from reinit_bench.analysis.runs.tuned import SETTING, TunedRuns
+from reinit_bench.analysis.frame.labels import plural
+from reinit_bench.analysis.stats.arms import SETTING, TunedRuns
 from reinit_bench.analysis.stats.paired_gains import BASELINE, Estimate, mean_of_means, pairs, sensitivity
 
 RESETTING = ("lw", "fc", "llf", "sp")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from reinit_bench.analysis.runs.tuned import SETTING, TunedRuns
+from reinit_bench.analysis.stats.arms import SETTING, TunedRuns
 from reinit_bench.analysis.stats.mean_ranks import Ranking, rank
 from reinit_bench.analysis.stats.significance import holm
 from reinit_bench.analysis.stats.summary import t_quantile

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from reinit_bench.analysis.runs import paper
-from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.runs.families import ordered_methods
-from reinit_bench.analysis.runs.labelling import condition_label, dataset_labels, distinguishing_settings
-from reinit_bench.analysis.runs.readings import READINGS, readings
+from reinit_bench.analysis.frame import paper
+from reinit_bench.analysis.frame.collect import Collection
+from reinit_bench.analysis.frame.labels import condition_label, distinguishing_settings
+from reinit_bench.analysis.frame.methods import ordered_methods
+from reinit_bench.analysis.stats.readings import READINGS, readings
 from reinit_bench.analysis.stats.summary import Summary, half_width
 
 
@@ -46,8 +46,7 @@ class ReadingEffect:
 
 def reading_runs(collection: Collection) -> pd.DataFrame:
     """The runs on images at the default or under one reading, with that in a column `reading`."""
-    runs = collection.frame[collection.frame["image_size"].notna()]
-    runs = runs.assign(reading=readings(runs))
+    runs = collection.images.assign(reading=readings(collection.images))
     return runs[runs["reading"].notna()]
 
 
@@ -59,7 +58,7 @@ def reading_effects(collection: Collection) -> list[ReadingEffect]:
     others = distinguishing_settings(runs, told)
     settings = list(runs[shared].astype(str).itertuples(index=False, name=None))
     runs = runs.assign(
-        dataset=dataset_labels(runs),
+        dataset=runs["dataset_shown"],
         setting=pd.Series(settings, runs.index, object),
         words=list(map(_label, runs["model"], runs["augmentation"], runs["dropout_rate"], others)),
     )
@@ -105,7 +104,7 @@ def _label(model: str, augmentation: str, dropout_rate: float, others: str) -> s
 
 
 def _place(one: ReadingEffect, methods: list[str]) -> tuple[object, ...]:
-    model = paper.place(re.split(r"[, ]", one.model)[0], paper.MODELS)
+    model = paper.order_key(re.split(r"[, ]", one.model)[0], paper.MODELS)
     return one.dataset, model, one.model, READINGS.index(_column(one.reading)), one.reading, methods.index(one.method)
 
 

@@ -11,13 +11,12 @@ from typing import Any
 
 import pandas as pd
 
-from reinit_bench.analysis.runs import paper
-from reinit_bench.analysis.runs.collect import Collection, records
-from reinit_bench.analysis.runs.distance import default_image_runs
-from reinit_bench.analysis.runs.families import ordered_methods
-from reinit_bench.analysis.runs.labelling import condition_label, dataset_label, distinguishing_settings
+from reinit_bench.analysis.frame import paper
+from reinit_bench.analysis.frame.collect import Collection
+from reinit_bench.analysis.frame.labels import condition_label, dataset_label, distinguishing_settings, natural
+from reinit_bench.analysis.frame.methods import ordered_methods
+from reinit_bench.analysis.frame.settings import as_dicts
 from reinit_bench.analysis.stats.summary import Summary, t_quantile
-from reinit_bench.analysis.stats.table_rows import natural
 
 WIDEST = 2.0
 """Percentage points: with an interval that reaches farther to each side, no difference can be ruled out."""
@@ -131,7 +130,7 @@ def compare_sources(first: Collection, second: Collection) -> Comparison:
 def _rows(first: Collection, second: Collection, settings: Sequence[str], of_paper: bool) -> list[list[Record]]:
     """The rows of each source that can be of a cell; `differing` is what tells a row from others of its model."""
     frames = [_like_published(side) if of_paper else side.frame for side in (first, second)]
-    sides = [[{**dict.fromkeys(settings), **row, "differing": ""} for row in records(frame)] for frame in frames]
+    sides = [[{**dict.fromkeys(settings), **row, "differing": ""} for row in as_dicts(frame)] for frame in frames]
     # What the published numbers do not say of their settings must not count as a difference between runs.
     runs = [row for side, rows in zip((first, second), sides, strict=True) if side.source is None for row in rows]
     if runs:
@@ -143,7 +142,7 @@ def _rows(first: Collection, second: Collection, settings: Sequence[str], of_pap
 
 def _like_published(side: Collection) -> pd.DataFrame:
     """The rows that may be the counterpart of a published number, or are one."""
-    frame = default_image_runs(side)
+    frame = side.default_images
     return frame[frame["train_examples"].isna()]
 
 
@@ -183,7 +182,7 @@ def _identities(side: Collection) -> set[tuple[Any, ...]]:
 
 
 def _place(row: Record, methods: Sequence[str]) -> tuple[Any, ...]:
-    dataset, model = paper.place(row["dataset_label"], paper.DATASETS), paper.place(row["model"], paper.MODELS)
+    dataset, model = paper.order_key(row["dataset_label"], paper.DATASETS), paper.order_key(row["model"], paper.MODELS)
     condition = str(row["augmentation"]), row["dropout_rate"], str(row["initializer"])
     differing = row["differing"].count("="), natural(row["differing"])
     return *dataset, row["train_examples"] or 0, *model, *differing, *condition, methods.index(row["method"])

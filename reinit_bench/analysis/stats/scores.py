@@ -14,11 +14,11 @@ from typing import Any
 
 import pandas as pd
 
-from reinit_bench.analysis.runs import paper
-from reinit_bench.analysis.runs.collect import Collection, is_method_setting, records
-from reinit_bench.analysis.runs.distance import SWITCHES, from_defaults, from_paper, without_difference
-from reinit_bench.analysis.runs.families import PAPERS, ordered_methods
-from reinit_bench.analysis.runs.labelling import dataset_label
+from reinit_bench.analysis.frame import paper
+from reinit_bench.analysis.frame.collect import Collection
+from reinit_bench.analysis.frame.labels import dataset_label
+from reinit_bench.analysis.frame.methods import PAPERS, ordered_methods
+from reinit_bench.analysis.frame.settings import SWITCHES, as_dicts, is_method_setting
 
 DESIGN = ("dataset", "examples", "model", "augmentation", "dropout_rate", "initializer")
 """What the paper varies. `dataset` is its label, with the number of training examples where that was cut."""
@@ -26,7 +26,16 @@ DESIGN = ("dataset", "examples", "model", "augmentation", "dropout_rate", "initi
 ALL = "all"
 """In place of an architecture: every one of them."""
 
-_NEEDED = ("dataset_label", "train_examples", "dataset.num_classes", "method", "test_accuracy", *DESIGN[2:])
+_NEEDED = (
+    "dataset_label",
+    "train_examples",
+    "dataset.num_classes",
+    "method",
+    "test_accuracy",
+    "distance",
+    "changed",
+    *DESIGN[2:],
+)
 """Columns of a collection that define a setting."""
 
 _DIGITS = (1297, 10)
@@ -95,8 +104,7 @@ def scores_by_setting(collection: Collection, *, every_setting: bool = False) ->
     Without `every_setting`, only Table 3's: the conditions of Tables 2, 6 and 7 with both initializers, and of runs
     that differ in anything else (Figure 2's learning rates) those whose settings are nearest to the paper's.
     """
-    frame = collection.frame
-    runs = _without_ablations(frame[frame["image_size"].notna()])
+    runs = _without_ablations(collection.images)
     if not every_setting:
         wanted = [(condition.augmentation, condition.dropout_rate) for condition in paper.CONDITIONS.values()]
         conditions = pd.MultiIndex.from_frame(runs[["augmentation", "dropout_rate"]])
@@ -110,8 +118,8 @@ def scores_by_setting(collection: Collection, *, every_setting: bool = False) ->
 
 
 def _without_ablations(runs: pd.DataFrame) -> pd.DataFrame:
-    is_lw = runs["method"] == "lw"
-    return runs[~is_lw | runs.index.isin(without_difference(runs[is_lw], SWITCHES).index)]
+    switched = runs["changed"].map(lambda columns: not SWITCHES.keys().isdisjoint(columns)).astype(bool)
+    return runs[(runs["method"] != "lw") | ~switched]
 
 
 @dataclass(frozen=True)
@@ -135,7 +143,7 @@ def _by_setting(runs: pd.DataFrame, settings: Sequence[str]) -> tuple[list[_Sett
     # What is the same in all runs cannot make one variant or setting nearer than another.
     columns = list(dict.fromkeys(name for name in (*_NEEDED, *varying) if name in runs))
     groups: dict[tuple[Any, ...], dict[str, dict[tuple[Any, ...], list[Record]]]] = {}
-    for run in records(runs[columns]):
+    for run in as_dicts(runs[columns]):
         key = (run["dataset_label"], *(run[name] for name in shared))
         variants = groups.setdefault(key, {}).setdefault(run["method"], defaultdict(list))
         variants[tuple(run[name] for name in own)].append(run)
@@ -146,7 +154,7 @@ def _by_setting(runs: pd.DataFrame, settings: Sequence[str]) -> tuple[list[_Sett
         accuracies = {name: _percent(seeds) for name, seeds in chosen.items() if seeds}
         first = next(run for variants in methods.values() for seeds in variants.values() for run in seeds)
         if accuracies:
-            found.append(_Setting(_design(first), from_paper(first), accuracies))
+            found.append(_Setting(_design(first), first["distance"], accuracies))
     return sorted(found, key=_place), tied
 
 
@@ -154,7 +162,7 @@ def _default_variant(variants: Sequence[list[Record]]) -> list[Record] | None:
     """The seeds of the variant nearest to its method's defaults; None where two are equally near."""
     if len(variants) == 1:
         return variants[0]
-    distances = [from_defaults(seeds[0]) for seeds in variants]
+    distances = [len(seeds[0]["changed"]) for seeds in variants]
     nearest = min(distances)
     return variants[distances.index(nearest)] if distances.count(nearest) == 1 else None
 
@@ -193,9 +201,9 @@ def _nearest(found: Sequence[_Setting]) -> list[_Setting]:
 
 def _place(one: _Setting) -> tuple[Any, ...]:
     """The paper's datasets in its order, all others by size, the smallest first."""
-    rank, dataset = paper.place(one.design["dataset"], paper.DATASETS)
+    rank, dataset = paper.order_key(one.design["dataset"], paper.DATASETS)
     condition = one.design["augmentation"], one.design["dropout_rate"], one.design["initializer"]
-    model = paper.place(one.design["model"], paper.MODELS)
+    model = paper.order_key(one.design["model"], paper.MODELS)
     return rank, one.design["examples"] or 0.0, dataset, *model, *map(str, condition), one.distance
 
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from reinit_bench.analysis.runs.labelling import plural
+from reinit_bench.analysis.frame.labels import plural
 
 CONFIDENCE = 0.95
 

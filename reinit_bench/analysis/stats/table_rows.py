@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 
-from reinit_bench.analysis.runs import paper
-from reinit_bench.analysis.runs.labelling import dataset_label, distinguishing_settings
+from reinit_bench.analysis.frame import paper
+from reinit_bench.analysis.frame.labels import dataset_label, distinguishing_settings, natural
 from reinit_bench.analysis.stats.summary import Summary, summaries
 
 
@@ -60,10 +59,4 @@ def _place(key: tuple[Any, ...]) -> tuple[Any, ...]:
     dataset, examples, model, differing = key
     # The row nearest to the paper's settings comes first: it has the fewest settings to tell.
     nearness = differing.count("="), natural(differing)
-    return *paper.place(dataset, paper.DATASETS), examples, *paper.place(model, paper.MODELS), *nearness
-
-
-def natural(text: str) -> tuple[str | float, ...]:
-    """A key that compares the numbers in texts as numbers: 32 comes before 128."""
-    pieces = re.split(r"(\d+(?:\.\d+)?)", text)
-    return tuple(float(piece) if index % 2 else piece for index, piece in enumerate(pieces))
+    return *paper.order_key(dataset, paper.DATASETS), examples, *paper.order_key(model, paper.MODELS), *nearness

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from reinit_bench.analysis.runs.distance import REPEATS, own_changes, without_difference
+from reinit_bench.analysis.frame.settings import REPEATS, without_difference
 from reinit_bench.analysis.stats.summary import Summary, summaries
 from reinit_bench.analysis.tables.table import Cell, Row, mark_best, most_runs, score_cells
 
@@ -83,7 +83,7 @@ def synthetic_runs(frame: pd.DataFrame, settings: Mapping[str, Any] = SETTINGS) 
 
 def changes(runs: pd.DataFrame) -> pd.Series:
     """For each row the columns of its method's settings that are not at the defaults, but for how often it repeats."""
-    return own_changes(runs).map(lambda columns: [name for name in columns if name != REPEATS])
+    return runs["changed"].map(lambda columns: [name for name in columns if name != REPEATS])
 
 
 def compared(ours: Summary | None, published: float, published_std: float = math.nan) -> Comparison:

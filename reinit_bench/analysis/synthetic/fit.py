@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from reinit_bench.analysis.runs import paper
+from reinit_bench.analysis.frame import paper
 
 DEFAULT = "default"
 """The interpretation that changes nothing."""

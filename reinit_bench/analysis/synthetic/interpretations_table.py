@@ -11,10 +11,10 @@ from typing import Any
 
 import pandas as pd
 
-from reinit_bench.analysis.runs import paper
-from reinit_bench.analysis.runs.collect import Collection, records
-from reinit_bench.analysis.runs.distance import SWITCHES, different
-from reinit_bench.analysis.runs.labelling import assignments
+from reinit_bench.analysis.frame import paper
+from reinit_bench.analysis.frame.collect import Collection
+from reinit_bench.analysis.frame.labels import assignments
+from reinit_bench.analysis.frame.settings import SWITCHES, as_dicts, different
 from reinit_bench.analysis.stats.summary import Summary
 from reinit_bench.analysis.synthetic.comparison import SETTINGS, changes, compared
 from reinit_bench.analysis.synthetic.fit import DEFAULT, Fit, fits
@@ -58,7 +58,7 @@ def cells_table(collection: Collection) -> Table:
         caption="Table 1 by reading of the paper: test accuracy [%]",
         headings=("Method", "Reading", "Alpha", "n"),
         columns=("ours", "paper", "difference"),
-        rows=tuple(map(_cell_row, records(found))),
+        rows=tuple(map(_cell_row, as_dicts(found))),
         notes=(_START if found.empty else _CELLS_LEGEND,),
         data=found,
     )
@@ -73,7 +73,7 @@ def interpretation_runs(frame: pd.DataFrame) -> pd.DataFrame:
     if "dataset.alpha" not in runs:  # there is no run on these data
         runs = runs.assign(**{"dataset.alpha": float("nan")})
     # None where several settings are changed at once: that is no interpretation of its own.
-    known = zip(records(runs), changes(runs), strict=True)
+    known = zip(as_dicts(runs), changes(runs), strict=True)
     changed = pd.Series([_changed(run, own) for run, own in known], index=runs.index, dtype=object)
     return runs.assign(changed=changed)[changed.notna() & ~changed.isin(_ABLATIONS)]
 

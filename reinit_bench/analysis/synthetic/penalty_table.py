@@ -12,9 +12,9 @@ from typing import Any
 
 import pandas as pd
 
-from reinit_bench.analysis.runs import notes, paper
-from reinit_bench.analysis.runs.collect import Collection, is_method_setting, records
-from reinit_bench.analysis.runs.distance import without_difference
+from reinit_bench.analysis.frame import notes, paper
+from reinit_bench.analysis.frame.collect import Collection
+from reinit_bench.analysis.frame.settings import as_dicts, is_method_setting, without_difference
 from reinit_bench.analysis.synthetic import comparison
 from reinit_bench.analysis.synthetic.comparison import ALLOWED, SETTINGS, Comparisons, synthetic_runs
 from reinit_bench.analysis.tables.table import Table
@@ -99,7 +99,7 @@ def with_kinds(frame: pd.DataFrame) -> pd.DataFrame:
     runs = runs.assign(**{"trainer.optimizer": _filled(runs, "trainer.optimizer", "sgd")})
     runs["start"] = runs["initializer"].astype(str)
     runs.loc[_filled(runs, "initializer.truncated", True).eq(False), "start"] += ", truncated=false"
-    runs["kind"] = pd.Series([_kind(run) for run in records(runs)], index=runs.index, dtype=object)
+    runs["kind"] = pd.Series([_kind(run) for run in as_dicts(runs)], index=runs.index, dtype=object)
     return runs[runs["kind"] != ""]
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reinit_bench.analysis.runs import notes, paper
-from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.frame import notes, paper
+from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.synthetic import comparison
 from reinit_bench.analysis.synthetic.comparison import ALLOWED, Comparisons
 from reinit_bench.analysis.tables.table import Table

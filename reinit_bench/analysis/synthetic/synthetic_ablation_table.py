@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from reinit_bench.analysis.runs import notes
-from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.runs.labelling import VARIANTS, variants
+from reinit_bench.analysis.frame import notes
+from reinit_bench.analysis.frame.collect import Collection
+from reinit_bench.analysis.frame.labels import VARIANTS
 from reinit_bench.analysis.stats.summary import Summary
 from reinit_bench.analysis.synthetic.comparison import synthetic_runs
 from reinit_bench.analysis.tables.table import Cell, Row, Table, most_runs, score_cells
@@ -42,7 +42,6 @@ def synthetic_ablation_table(collection: Collection) -> Table:
     """The table from the runs of `study=ablation_synthetic`."""
     runs = synthetic_runs(collection.frame)
     runs = runs[runs["method"].isin(["bl", "lw"])]
-    runs = runs.assign(variant=variants(runs))
     runs = runs[runs["variant"].isin(list(VARIANTS))]
     # Table 1 has BL and LW at other strengths of the signal, where nothing is taken away.
     alphas = sorted(set(runs[~runs["variant"].isin(["bl", "lw"])]["dataset.alpha"])) if len(runs) else []

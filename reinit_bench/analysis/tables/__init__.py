@@ -15,7 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.tables.render.text import FORMATS
 from reinit_bench.analysis.tables.table import Table
 from reinit_bench.core.settings import ConfigError

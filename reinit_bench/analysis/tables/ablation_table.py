@@ -9,13 +9,13 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from reinit_bench.analysis.runs import notes, paper
-from reinit_bench.analysis.runs.ablation import NORMS, PUBLISHED, ablation_runs, row_settings
-from reinit_bench.analysis.runs.collect import Collection, is_method_setting
-from reinit_bench.analysis.runs.distance import REPEATS
-from reinit_bench.analysis.runs.families import ordered_methods
-from reinit_bench.analysis.runs.labelling import VARIANTS, plural, typed, variant_label
-from reinit_bench.analysis.stats.table_rows import TableRow, natural, table_rows
+from reinit_bench.analysis.frame import notes, paper
+from reinit_bench.analysis.frame.collect import Collection
+from reinit_bench.analysis.frame.labels import NORMS, VARIANTS, natural, plural, typed, variant_label
+from reinit_bench.analysis.frame.methods import ordered_methods
+from reinit_bench.analysis.frame.settings import REPEATS, is_method_setting
+from reinit_bench.analysis.stats.ablation import PUBLISHED, ablation_runs, row_settings
+from reinit_bench.analysis.stats.table_rows import TableRow, table_rows
 from reinit_bench.analysis.tables.table import Cell, Row, Table, most_runs, score_cells
 
 _LEGEND = (
@@ -94,11 +94,11 @@ def _momentum(runs: pd.DataFrame) -> list[str]:
 def _shown(runs: pd.DataFrame, settings: Sequence[str]) -> list[tuple[str, TableRow]]:
     """The rows, each with its norm; of one dataset and model first those with the paper's norm, then the others'."""
     found = [(norm, row) for norm in NORMS for row in table_rows(runs[runs["norm"] == norm], settings)]
-    return sorted(found, key=lambda one: (paper.place(one[1].dataset, paper.DATASETS), _place(one[1].model)))
+    return sorted(found, key=lambda one: (paper.order_key(one[1].dataset, paper.DATASETS), _place(one[1].model)))
 
 
 def _place(model: str) -> tuple[int, str]:
-    return paper.place(model, paper.MODELS)
+    return paper.order_key(model, paper.MODELS)
 
 
 def _rows(shown: Sequence[tuple[str, TableRow]], names: Sequence[str]) -> Iterator[Row]:

@@ -8,10 +8,10 @@ from itertools import groupby, product
 
 import pandas as pd
 
-from reinit_bench.analysis.runs import notes, paper
-from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.runs.families import ordered_methods
-from reinit_bench.analysis.runs.labelling import condition_label
+from reinit_bench.analysis.frame import notes, paper
+from reinit_bench.analysis.frame.collect import Collection
+from reinit_bench.analysis.frame.labels import condition_label
+from reinit_bench.analysis.frame.methods import ordered_methods
 from reinit_bench.analysis.stats.summary import half_width
 from reinit_bench.analysis.stats.table_rows import TableRow, table_rows
 from reinit_bench.analysis.tables.table import Cell, Row, Table, mark_best, most_runs, score_cells

@@ -7,9 +7,9 @@ from collections.abc import Iterator
 
 import pandas as pd
 
-from reinit_bench.analysis.runs import notes
-from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.runs.labelling import plural
+from reinit_bench.analysis.frame import notes
+from reinit_bench.analysis.frame.collect import Collection
+from reinit_bench.analysis.frame.labels import plural
 from reinit_bench.analysis.stats.reproduction import (
     NOT_REPRODUCED,
     REPRODUCED,

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from reinit_bench.analysis.runs import notes
-from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.frame import notes
+from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.stats.mean_gains import GainGroup, mean_gains
 from reinit_bench.analysis.stats.scores import scores_by_setting
 from reinit_bench.analysis.stats.summary import Interval

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import pandas as pd
 
-from reinit_bench.analysis.runs import notes
-from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.frame import notes
+from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.stats.mean_ranks import Ranking, rankings
 from reinit_bench.analysis.stats.scores import Scores, scores_by_setting
 from reinit_bench.analysis.tables.table import Cell, Row, Table, mark_best

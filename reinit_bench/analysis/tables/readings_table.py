@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 import pandas as pd
 
-from reinit_bench.analysis.runs import notes
-from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.runs.readings import READINGS
+from reinit_bench.analysis.frame import notes
+from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.stats.reading_effects import ReadingEffect, reading_effects, reading_runs
+from reinit_bench.analysis.stats.readings import READINGS
 from reinit_bench.analysis.stats.summary import Summary
 from reinit_bench.analysis.tables.table import Cell, Row, Table
 

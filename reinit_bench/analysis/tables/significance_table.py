@@ -7,9 +7,9 @@ from functools import partial
 
 import pandas as pd
 
-from reinit_bench.analysis.runs import notes, paper
-from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.runs.families import PAPERS
+from reinit_bench.analysis.frame import notes, paper
+from reinit_bench.analysis.frame.collect import Collection
+from reinit_bench.analysis.frame.methods import PAPERS
 from reinit_bench.analysis.stats.scores import ALL, Scores, by_model, scores_by_setting
 from reinit_bench.analysis.stats.significance import LEVEL, ExactTest, Pair, binomial, compare
 from reinit_bench.analysis.tables.table import Cell, Row, Table

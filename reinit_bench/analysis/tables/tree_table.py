@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pandas as pd
 
-from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.stats.scores import scores_by_setting
 from reinit_bench.analysis.stats.tree import IMPURE, MAX_DEPTH, MIN_LEAF, Node, Tree, fit
 from reinit_bench.analysis.tables.table import Cell, Row, Table

@@ -7,9 +7,9 @@ from typing import Any
 
 import pandas as pd
 
-from reinit_bench.analysis.runs import notes
-from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.runs.tuned import SETTING, TunedRuns, round_ends, tuned_runs
+from reinit_bench.analysis.frame import notes
+from reinit_bench.analysis.frame.collect import Collection
+from reinit_bench.analysis.stats.arms import SETTING, TunedRuns, round_ends, tuned_runs
 from reinit_bench.analysis.stats.claims import claims
 from reinit_bench.analysis.stats.mean_ranks import Ranking
 from reinit_bench.analysis.stats.paired_gains import (

@@ -14,7 +14,7 @@ import typer
 from reinit_bench.core.settings import ConfigError
 
 if TYPE_CHECKING:
-    from reinit_bench.analysis.runs.collect import Collection
+    from reinit_bench.analysis.frame.collect import Collection
 
 Source = Annotated[
     str,
@@ -50,7 +50,7 @@ def collection_of(source: str, results_dir: Path, *, reconstructed: bool = False
     if reconstructed and source != "paper":
         raise ConfigError("--reconstructed is about the published tables: add --from paper")
     if source == "paper":
-        from reinit_bench.analysis.runs.published_runs import published_runs
+        from reinit_bench.analysis.frame.collect import published_runs
 
         yield published_runs(reconstructed=reconstructed)
     else:
@@ -109,7 +109,7 @@ def check_exists(results_dir: Path) -> None:
 
 def collected(source: str, folder: Path) -> Collection:
     """The runs of `runs_folder`; those that cannot be used are named on standard error."""
-    from reinit_bench.analysis.runs.collect import collect
+    from reinit_bench.analysis.frame.collect import collect
 
     collection = collect(folder)
     tell_left_out(collection.corrupt)
@@ -124,7 +124,7 @@ def check_finished(collection: Collection) -> None:
 
     begun = len(Store(collection.results_dir).run_ids())
     what = f"{begun} not finished: reinit-bench status" if begun else "start with: reinit-bench -m study=demo"
-    raise ConfigError(f"there are no finished runs in {collection.place}; {what}")
+    raise ConfigError(f"there are no finished runs in {collection.path}; {what}")
 
 
 def tell_left_out(problems: tuple[str, ...]) -> None:

@@ -16,8 +16,8 @@ from reinit_bench.core.conf_dir import option_file, options
 from reinit_bench.core.settings import ConfigError
 
 if TYPE_CHECKING:
+    from reinit_bench.analysis.frame.collect import Collection
     from reinit_bench.analysis.report.page import Page, Progress
-    from reinit_bench.analysis.runs.collect import Collection
     from reinit_bench.sweep.plan import Plan
 
 Words = Annotated[list[str] | None, typer.Argument(metavar="[results_dir=DIR]", help="Where the runs are")]

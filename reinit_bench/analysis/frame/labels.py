@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
 
-from reinit_bench.analysis.runs.collect import is_method_setting, records, setting_name
-from reinit_bench.analysis.runs.distance import PAPER, REPEATS, SWITCHES, method_defaults, own_changes
+from reinit_bench.analysis.frame.settings import (
+    PAPER,
+    REPEATS,
+    SWITCHES,
+    as_dicts,
+    is_method_setting,
+    method_defaults,
+    setting_name,
+)
 
 VARIANTS: Mapping[str, str] = {
     "bl": "BL",
@@ -20,6 +28,9 @@ VARIANTS: Mapping[str, str] = {
     "lw freeze": "+freeze",
 }
 """Appendix F's variants with their headings; LW is followed by the switches that are not at their defaults."""
+
+NORMS: Mapping[str, str] = {"group": "", "none": " without norm", "batch": " with BatchNorm"}
+"""What is said behind a model's name, by `model.norm`."""
 
 _GROUP = ("dataset_label", "train_examples", "model")
 
@@ -51,17 +62,12 @@ def dataset_label(label: str, train_examples: float | None) -> str:
     return f"{label} ({train_examples:.0f})" if cut else label
 
 
-def dataset_labels(runs: pd.DataFrame) -> list[str]:
-    """The label of each row's dataset."""
-    return list(map(dataset_label, runs["dataset_label"], runs["train_examples"]))
-
-
 def condition_label(augmentation: str, dropout_rate: float) -> str:
     """A condition as the report's filters name it: `mild augmentation, dropout 0.25`, `randaugment`."""
     words = "no augmentation" if augmentation == "none" else augmentation
     if "augment" not in words:
         words += " augmentation"
-    return f"{words}, dropout {dropout_rate:g}" if dropout_rate else words
+    return f"{words}, dropout {dropout_rate:g}" if dropout_rate > 0 else words
 
 
 def condition_title(runs: pd.DataFrame) -> str:
@@ -79,23 +85,17 @@ def condition_title(runs: pd.DataFrame) -> str:
     return f"{', '.join(words)}, {seeds}"
 
 
-def variants(runs: pd.DataFrame) -> pd.Series:
-    """Each row's variant: its method, and what of it is not at the method's defaults but for `repeats`.
+def variant(run: Mapping[str, Any], changed: Sequence[str]) -> str:
+    """The method of a run, and those of its own settings that are `changed`, but for `repeats`.
 
     `llf first_block=3`, as typed; `lw freeze` where nothing but Appendix F's switches are changed; `llf` at its
     defaults.
     """
-    own = runs[[name for name in map(str, runs) if name == "method" or is_method_setting(name)]]
-    known = zip(records(own), own_changes(own), strict=True)
-    names = [_variant(run, [column for column in changed if column != REPEATS]) for run, changed in known]
-    return pd.Series(names, index=runs.index, dtype=object)
-
-
-def _variant(run: Mapping[str, Any], changed: Sequence[str]) -> str:
-    words = [word.removeprefix("method.") for word in assignments(run, changed)]
-    if run["method"] == "lw" and set(changed) <= SWITCHES.keys():
-        words = [column.removeprefix("method.") for column in SWITCHES if column in changed]
-    return " ".join([run["method"], *words])
+    told = [column for column in changed if column != REPEATS]
+    words = assignments(run, told)
+    if run["method"] == "lw" and set(told) <= SWITCHES.keys():
+        words = [column for column in SWITCHES if column in told]
+    return " ".join([run["method"], *(word.removeprefix("method.") for word in words)])
 
 
 def variant_label(name: str, labels: Mapping[str, str]) -> str:
@@ -121,7 +121,7 @@ def distinguishing_settings(runs: pd.DataFrame, settings: Sequence[str]) -> list
     named = ("train_examples", "model", "method")
     candidates = [name for name in settings if name not in named and runs[name].nunique(dropna=False) > 1]
     # Plain dicts: pandas would take a millisecond for each of some thousand small questions.
-    rows = records(runs[list(dict.fromkeys([*_GROUP, "method", *candidates]))])
+    rows = as_dicts(runs[list(dict.fromkeys([*_GROUP, "method", *candidates]))])
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
         groups[tuple(row[name] for name in _GROUP)].append(row)
@@ -166,3 +166,15 @@ def _told_apart_by(run: Mapping[str, Any], varying: Mapping[str, set[str]], usua
         and (run[column] is not None or run["method"] in methods)
     ]
     return assignments(run, told)
+
+
+def norms_of(runs: pd.DataFrame) -> pd.Series:
+    """Each row's `model.norm`; a run without the setting has the paper's."""
+    usual = str(PAPER["model.norm"])
+    return runs["model.norm"].fillna(usual) if "model.norm" in runs else pd.Series(usual, index=runs.index)
+
+
+def natural(text: str) -> tuple[str | float, ...]:
+    """A key that compares the numbers in texts as numbers: 32 comes before 128."""
+    pieces = re.split(r"(\d+(?:\.\d+)?)", text)
+    return tuple(float(piece) if index % 2 else piece for index, piece in enumerate(pieces))

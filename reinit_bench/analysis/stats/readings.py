@@ -7,9 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from reinit_bench.analysis.runs.collect import records
-from reinit_bench.analysis.runs.distance import PAPER, different, own_changes
-from reinit_bench.analysis.runs.labelling import assignments
+from reinit_bench.analysis.frame.labels import assignments
+from reinit_bench.analysis.frame.settings import PAPER, as_dicts, different
 
 SHARED: Mapping[str, Any] = {
     "trainer.optimizer_between_rounds": "fresh",
@@ -49,7 +48,7 @@ def readings(runs: pd.DataFrame) -> pd.Series:
     """Each row's reading as typed: `model.padding=same`; empty text at the defaults, None where several are changed."""
     found = [
         assignments(run, [*different(run, SHARED), *(column for column in own if column in OWN)])
-        for run, own in zip(records(runs), own_changes(runs), strict=True)
+        for run, own in zip(as_dicts(runs), runs["changed"], strict=True)
     ]
     words = [None if len(changed) > 1 else "".join(changed) for changed in found]
     return pd.Series(words, index=runs.index, dtype=object)

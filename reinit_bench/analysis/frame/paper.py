@@ -105,14 +105,14 @@ _FIELDS: Mapping[int, Mapping[str, type]] = {
 }
 
 
-def place(name: str, order: Sequence[str]) -> tuple[int, str]:
+def order_key(name: str, order: Sequence[str]) -> tuple[int, str]:
     """A key that sorts the names in `order` as they are there, and a user's own after them alphabetically."""
     return (order.index(name) if name in order else len(order)), name
 
 
 def ordered_models(names: Iterable[str]) -> list[str]:
     """Distinct architectures, the paper's first."""
-    return sorted(set(names), key=lambda name: place(name, MODELS))
+    return sorted(set(names), key=lambda name: order_key(name, MODELS))
 
 
 def folder() -> Path:

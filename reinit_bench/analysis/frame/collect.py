@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from reinit_bench.analysis.runs.tunings import are_trials
+from reinit_bench.analysis.frame import paper
+from reinit_bench.analysis.frame.labels import condition_label, dataset_label, variant
+from reinit_bench.analysis.frame.settings import (
+    SHORT_NAMES,
+    as_dicts,
+    distance_from_paper,
+    is_method_setting,
+    leaves,
+    own_changes,
+)
+from reinit_bench.analysis.frame.tuned_studies import are_trials
 from reinit_bench.core.config import Experiment
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.store import CorruptResult, Store
-
-SHORT_NAMES: Mapping[str, str] = {
-    "dataset.name": "dataset",
-    "dataset.train_examples": "train_examples",
-    "model.name": "model",
-    "model.width": "width",
-    "method.name": "method",
-    "augmentation.name": "augmentation",
-    "dropout.name": "dropout",
-    "dropout.rate": "dropout_rate",
-    "initializer.name": "initializer",
-}
-"""Settings whose column has a shorter name than the one that users type; every other column is named as typed."""
-
-_LONG_NAMES = {short: long for long, short in SHORT_NAMES.items()}
 
 _ACCURACIES = ("test_accuracy", "validation_accuracy", "train_accuracy", "clean_train_accuracy")
 _FROM_RESULT = ("run_id", *_ACCURACIES, "rounds", "steps", "wall_seconds", "git_commit", "device", "study", "attempts")
@@ -48,7 +43,7 @@ class Collection:
             `initializer` are names; `dataset_label` and `method_label` are the names for tables,
             `method_letter` heads the method's column; `version` is reinit-bench's, `software` lists all versions in
             one text; `title` describes the run in a few words. All further settings are columns named as users type
-            them (`trainer.lr`), NaN where a run has no such setting or has it at null.
+            them (`trainer.lr`), NaN where a run has no such setting or has it at null. Then what `described` adds.
         settings: the columns of `frame` that tell two experiments apart, except `seed`. Runs that differ in one of
             them are different experiments and are never averaged.
         unfinished: how many runs have a folder and no result yet.
@@ -61,14 +56,14 @@ class Collection:
     results_dir: Path
     frame: pd.DataFrame
     settings: tuple[str, ...]
-    unfinished: int
-    corrupt: tuple[str, ...]
+    unfinished: int = 0
+    corrupt: tuple[str, ...] = ()
     source: str | None = None
     bundle: Path | None = None
     trials: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
-    def place(self) -> Path:
+    def path(self) -> Path:
         """What the user has given: the bundle or the results folder."""
         return self.bundle or self.results_dir
 
@@ -76,6 +71,16 @@ class Collection:
     def shared_settings(self) -> list[str]:
         """The settings that are neither the method nor one of its own."""
         return [name for name in self.settings if name != "method" and not is_method_setting(name)]
+
+    @cached_property
+    def images(self) -> pd.DataFrame:
+        """The runs on images; those on vectors have tables of their own."""
+        return self.frame[self.frame["image_size"].notna()]
+
+    @cached_property
+    def default_images(self) -> pd.DataFrame:
+        """The runs on images whose method is as its option file has it: no ablation, no other interpretation."""
+        return self.images[self.images["changed"].map(len).eq(0)]
 
 
 def collect(results_dir: Path | str) -> Collection:
@@ -97,38 +102,84 @@ def collect(results_dir: Path | str) -> Collection:
                 rows.append(_row(result))
         except CorruptResult as error:
             corrupt.append(str(error))
-        except OSError as error:
-            why = f"cannot be read: {error.strerror or error}; make it readable"
-            corrupt.append(f"{store.run(run_id).path / 'result.json'} {why}")
-        except ConfigError as error:
-            why = f"cannot be used: {error}; delete it and run the experiment again"
-            corrupt.append(f"{store.run(run_id).path / 'result.json'} {why}")
-    frame, settings = _frame(rows)
+        except (OSError, ConfigError) as error:
+            reason = getattr(error, "strerror", None) or error
+            why = f"read: {reason}; make it readable" if isinstance(error, OSError) else f"used: {reason}; {_AGAIN}"
+            corrupt.append(f"{store.run(run_id).path / 'result.json'} cannot be {why}")
+    columns = [*_FIRST, *sorted({name for row in rows for name in row}.difference(_FIRST))]
+    frame = described(pd.DataFrame(rows, columns=columns))
     tried = are_trials(frame)
     return Collection(
         store.results_dir,
         frame[~tried].reset_index(drop=True),
-        settings,
+        tuple(name for name in columns if name not in {*_FROM_RESULT, *_DESCRIPTIONS, "seed"}),
         unfinished,
         tuple(corrupt),
         trials=frame[tried].reset_index(drop=True),
     )
 
 
-def setting_name(column: str) -> str:
-    """The name that users type for a column of the frame: `width` is `model.width`."""
-    return _LONG_NAMES.get(column, column)
+_AGAIN = "delete it and run the experiment again"
 
 
-def is_method_setting(column: str) -> bool:
-    """Whether the column is a method's own setting, such as `method.fraction`."""
-    return column.startswith("method.")
+def described(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with what its settings are called, where they stand and how far they are from the paper's.
+
+    `dataset_shown` is the dataset's label with the number of training examples where that was cut, `condition` the
+    augmentation and the dropout in words. `order` is the place of dataset, size and model: the paper's come first and
+    in its order. `distance` is how many settings are not the paper's, the method's own not counted; `changed` are the
+    columns of the method's own that are not at its defaults, and `variant` is its name with these.
+    """
+    places = [
+        (*paper.order_key(label, paper.DATASETS), 0 if pd.isna(cut) else cut, *paper.order_key(model, paper.MODELS))
+        for label, cut, model in zip(frame["dataset_label"], frame["train_examples"], frame["model"], strict=True)
+    ]
+    ranks = {place: rank for rank, place in enumerate(sorted(set(places)))}
+    changed = own_changes(frame)
+    own = as_dicts(frame[["method", *(name for name in map(str, frame) if is_method_setting(name))]])
+    return frame.assign(
+        dataset_shown=list(map(dataset_label, frame["dataset_label"], frame["train_examples"])),
+        condition=list(map(condition_label, frame["augmentation"], frame["dropout_rate"])),
+        order=[ranks[place] for place in places],
+        distance=distance_from_paper(frame),
+        changed=changed,
+        variant=pd.Series(list(map(variant, own, changed)), index=frame.index, dtype=object),
+    )
 
 
-def records(runs: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows as plain dicts, None in place of NaN; several times faster than pandas' own, which boxes each value."""
-    columns = [runs[name].astype(object).where(runs[name].notna(), None).tolist() for name in runs]
-    return [dict(zip(runs.columns, values, strict=True)) for values in zip(*columns, strict=True)]
+def published_runs(*, reconstructed: bool = False) -> Collection:
+    """The published Tables 2, 6 and 7 as if each legible number were a run; a damaged one is absent.
+
+    Args:
+        reconstructed: also the damaged numbers that follow from what is legible (`results/paper/README.md`).
+    """
+    rows = [row for number in paper.CONDITIONS for row in _published_rows(number, reconstructed)]
+    source = "the published Tables 2, 6 and 7"
+    if reconstructed:
+        more = len(rows) - len(published_runs().frame)
+        source = f"{source} with {more} damaged cells reconstructed"
+    settings = ("dataset", "train_examples", "model", "method", *paper.CONDITIONS[2].settings, "image_size")
+    return Collection(paper.folder(), described(pd.DataFrame(rows)), settings, source=source)
+
+
+def _published_rows(number: int, reconstructed: bool) -> Iterable[dict[str, Any]]:
+    for (dataset, model, method), percent in paper.published_accuracy(number, reconstructed=reconstructed).items():
+        if percent is not None:
+            yield {
+                "test_accuracy": percent / 100,
+                "dataset": dataset.lower(),
+                "dataset_label": dataset,
+                "train_examples": None,
+                "model": model,
+                "method": method,
+                "method_label": method.upper(),
+                "method_letter": paper.LETTERS[method],
+                **paper.CONDITIONS[number].settings,
+                "image_size": 224,
+                "seed": 0,
+                "version": None,
+                "git_commit": None,
+            }
 
 
 def _row(result: Mapping[str, Any]) -> dict[str, Any]:
@@ -159,19 +210,3 @@ def _row(result: Mapping[str, Any]) -> dict[str, Any]:
 
 def _label(section: Mapping[str, Any]) -> str:
     return str(section.get("_label_") or str(section["name"]).upper())
-
-
-def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Dotted names and values; null means the same as absence, and a list becomes its JSON text, fit for grouping."""
-    for key, value in tree.items():
-        if isinstance(value, dict):  # read from JSON; asking for a Mapping takes five times as long
-            yield from leaves(value, f"{prefix}{key}.")
-        elif value is not None:
-            yield f"{prefix}{key}", json.dumps(value) if isinstance(value, (list, tuple)) else value
-
-
-def _frame(rows: Sequence[Mapping[str, Any]]) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    """The frame of these rows, and which of its columns are settings."""
-    columns = [*_FIRST, *sorted({name for row in rows for name in row}.difference(_FIRST))]
-    described = {*_FROM_RESULT, *_DESCRIPTIONS, "seed"}
-    return pd.DataFrame(rows, columns=columns), tuple(name for name in columns if name not in described)

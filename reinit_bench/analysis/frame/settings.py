@@ -1,4 +1,4 @@
-"""How far a run's settings are from the paper's or from its method's defaults.
+"""Settings as columns of the frame: their names, and how far a run's are from the paper's or its method's defaults.
 
 A setting is different where the run has it at another value than the reference. A run that has no such setting, or has
 it at null, is not different in it: the setting belongs to another method or model, or the run is older than the field.
@@ -6,21 +6,33 @@ it at null, is not different in it: the setting belongs to another method or mod
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection as Container
-from collections.abc import Mapping
-from functools import cache, lru_cache
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
-import yaml
 
-from reinit_bench.analysis.runs import paper
-from reinit_bench.analysis.runs.collect import SHORT_NAMES, Collection, is_method_setting, leaves
-from reinit_bench.core.conf_dir import option_file
+from reinit_bench.analysis.frame import paper
+from reinit_bench.analysis.frame.methods import method_file
+
+SHORT_NAMES: Mapping[str, str] = {
+    "dataset.name": "dataset",
+    "dataset.train_examples": "train_examples",
+    "model.name": "model",
+    "model.width": "width",
+    "method.name": "method",
+    "augmentation.name": "augmentation",
+    "dropout.name": "dropout",
+    "dropout.rate": "dropout_rate",
+    "initializer.name": "initializer",
+}
+"""Settings whose column has a shorter name than the one that users type; every other column is named as typed."""
+
+_LONG_NAMES = {short: long for long, short in SHORT_NAMES.items()}
 
 PAPER: Mapping[str, Any] = {SHORT_NAMES.get(name, name): value for name, value in paper.SETTINGS.items()}
-"""The paper's settings by the columns of a collection's frame."""
+"""The paper's settings by the columns of the frame."""
 
 SWITCHES: Mapping[str, bool] = {
     name: PAPER[name] for name in ("method.rescale", "method.normalize", "method.reinitialize", "method.freeze")
@@ -30,22 +42,35 @@ SWITCHES: Mapping[str, bool] = {
 REPEATS = "method.repeats"
 """The paper's N, which every method has: how often its rounds are gone through, not which method it is."""
 
-_SHARED = {column: value for column, value in PAPER.items() if not is_method_setting(column)}
+
+def setting_name(column: str) -> str:
+    """The name that users type for a column of the frame: `width` is `model.width`."""
+    return _LONG_NAMES.get(column, column)
+
+
+def is_method_setting(column: str) -> bool:
+    """Whether the column is a method's own setting, such as `method.fraction`."""
+    return column.startswith("method.")
+
+
+def leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted names and values; null means the same as absence, and a list becomes its JSON text, fit for grouping."""
+    for key, value in tree.items():
+        if isinstance(value, dict):  # read from JSON; asking for a Mapping takes five times as long
+            yield from leaves(value, f"{prefix}{key}.")
+        elif value is not None:
+            yield f"{prefix}{key}", json.dumps(value) if isinstance(value, (list, tuple)) else value
+
+
+def as_dicts(runs: pd.DataFrame) -> list[dict[str, Any]]:
+    """The rows as plain dicts, None in place of NaN; several times faster than pandas' own, which boxes each value."""
+    columns = [runs[name].astype(object).where(runs[name].notna(), None).tolist() for name in runs]
+    return [dict(zip(runs.columns, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
 def different(run: Mapping[Any, Any] | pd.Series, reference: Mapping[str, Any]) -> list[str]:
     """The columns of `reference` in which the run is different."""
     return [name for name, value in reference.items() if _is_set(run.get(name)) and run[name] != value]
-
-
-def from_paper(run: Mapping[Any, Any] | pd.Series, but: Container[str] = ()) -> int:
-    """How many settings are not the paper's, a method's own and those in `but` not counted."""
-    return len(different(run, {column: value for column, value in _SHARED.items() if column not in but}))
-
-
-def from_defaults(run: Mapping[Any, Any]) -> int:
-    """How many of its method's own settings are not the method's defaults."""
-    return len(different(run, method_defaults(run["method"])))
 
 
 def without_difference(runs: pd.DataFrame, reference: Mapping[str, Any]) -> pd.DataFrame:
@@ -56,11 +81,13 @@ def without_difference(runs: pd.DataFrame, reference: Mapping[str, Any]) -> pd.D
     return runs
 
 
-@lru_cache(maxsize=4)  # most figures ask for them
-def default_image_runs(collection: Collection) -> pd.DataFrame:
-    """The runs on images whose method is as its option file has it: no ablation, no other interpretation."""
-    frame = collection.frame[collection.frame["image_size"].notna()]
-    return frame[own_changes(frame).map(len).eq(0)]
+def distance_from_paper(runs: pd.DataFrame, but: Container[str] = ()) -> pd.Series:
+    """How many of each row's settings are not the paper's, a method's own and those in `but` not counted."""
+    found = pd.Series(0, index=runs.index)
+    for column, value in PAPER.items():
+        if column in runs and column not in but and not is_method_setting(column):
+            found += runs[column].notna() & (runs[column] != value)
+    return found
 
 
 def own_changes(runs: pd.DataFrame) -> pd.Series:
@@ -78,14 +105,7 @@ def own_changes(runs: pd.DataFrame) -> pd.Series:
 
 def method_defaults(method: str) -> Mapping[str, Any]:
     """The settings of a method's option file by column, None for null; none where there is no such file."""
-    path = option_file("method", method)
-    return _defaults_in(path) if path else {}
-
-
-@cache
-def _defaults_in(path: Path) -> Mapping[str, Any]:
-    content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    own = {key: value for key, value in content.items() if not key.startswith("_") and key != "name"}
+    own = {key: value for key, value in method_file(method).items() if not key.startswith("_") and key != "name"}
     return {f"method.{key}": None for key in own} | dict(leaves(own, "method."))
 
 

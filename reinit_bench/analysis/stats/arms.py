@@ -13,13 +13,12 @@ from typing import Any
 
 import pandas as pd
 
-from reinit_bench.analysis.runs.ablation import NORMS, norms_of
-from reinit_bench.analysis.runs.collect import SHORT_NAMES, Collection
-from reinit_bench.analysis.runs.distance import default_image_runs
-from reinit_bench.analysis.runs.families import ordered_methods
-from reinit_bench.analysis.runs.labelling import distinguishing_settings
-from reinit_bench.analysis.runs.measurements import rounds_of
-from reinit_bench.analysis.runs.tunings import Tuning, tuning_of
+from reinit_bench.analysis.frame.collect import Collection
+from reinit_bench.analysis.frame.labels import NORMS, distinguishing_settings, norms_of
+from reinit_bench.analysis.frame.measurements import rounds_of
+from reinit_bench.analysis.frame.methods import ordered_methods
+from reinit_bench.analysis.frame.settings import SHORT_NAMES
+from reinit_bench.analysis.frame.tuned_studies import Tuning, tuning_of
 
 SETTING = ("dataset", "examples", "network", "noise", "regularized")
 """What tells settings apart: dataset, training images, network, share of wrong labels, whether it is regularized."""
@@ -46,7 +45,7 @@ class TunedRuns:
 @lru_cache(maxsize=4)  # several tables and figures ask for the same
 def tuned_runs(collection: Collection) -> TunedRuns:
     """The runs whose study tunes; those of an arm whose trials have not ended, or have other values, are left out."""
-    frame = default_image_runs(_with_trials(collection))
+    frame = _with_trials(collection).default_images
     trials, reported, other = pd.DataFrame(columns=_TRIALS), pd.DataFrame(columns=_REPORTED), 0
     parts = [
         part

@@ -10,7 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from reinit_bench.analysis.runs.collect import Collection
+from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.store.files import StoreError
 from reinit_bench.store.store import HISTORY, ROUNDS, RunFolder, Store
 

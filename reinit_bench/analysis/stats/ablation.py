@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from reinit_bench.analysis.runs import paper
-from reinit_bench.analysis.runs.collect import Collection
-from reinit_bench.analysis.runs.distance import REPEATS
-from reinit_bench.analysis.runs.labelling import variants
+from reinit_bench.analysis.frame import paper
+from reinit_bench.analysis.frame.collect import Collection
+from reinit_bench.analysis.frame.labels import norms_of
+from reinit_bench.analysis.frame.settings import REPEATS
 
 PUBLISHED: Mapping[tuple[str, str, str, str], float] = {
     ("CIFAR10", "vgg16", "group", "bl"): 66,
@@ -24,9 +24,6 @@ PUBLISHED: Mapping[tuple[str, str, str, str], float] = {
 }
 """What Appendix F's text says in percent, most with the word "around", by dataset, model, norm and variant."""
 
-NORMS: Mapping[str, str] = {"group": "", "none": " without norm", "batch": " with BatchNorm"}
-"""What is said behind a model's name, by `model.norm`."""
-
 
 def ablation_runs(collection: Collection) -> tuple[pd.DataFrame, int]:
     """The runs of all settings in which a variant was trained, and how many variants other conditions have.
@@ -34,8 +31,7 @@ def ablation_runs(collection: Collection) -> tuple[pd.DataFrame, int]:
     Of the runs, `method` is the variant and `norm` the network's; there are BL, the methods that have variants, and
     these. The condition is Table 6's (no augmentation, no dropout).
     """
-    runs = collection.frame[collection.frame["image_size"].notna()]
-    runs = runs.assign(variant=variants(runs))
+    runs = collection.images
     here = pd.Series(True, index=runs.index)
     for column, value in paper.CONDITIONS[6].settings.items():
         here &= runs[column] == value
@@ -50,9 +46,3 @@ def ablation_runs(collection: Collection) -> tuple[pd.DataFrame, int]:
 def row_settings(collection: Collection) -> list[str]:
     """The settings of a row: all that are not a method's own, and how often the rounds are gone through."""
     return [*collection.shared_settings, *(name for name in collection.settings if name == REPEATS)]
-
-
-def norms_of(runs: pd.DataFrame) -> pd.Series:
-    """Each row's `model.norm`; a run without the setting has the paper's."""
-    usual = str(paper.SETTINGS["model.norm"])
-    return runs["model.norm"].fillna(usual) if "model.norm" in runs else pd.Series(usual, index=runs.index)

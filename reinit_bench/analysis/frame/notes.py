@@ -9,10 +9,10 @@ from collections import Counter
 
 import pandas as pd
 
-from reinit_bench.analysis.runs.collect import Collection, is_method_setting, setting_name
-from reinit_bench.analysis.runs.distance import PAPER, REPEATS
-from reinit_bench.analysis.runs.families import PAPERS
-from reinit_bench.analysis.runs.labelling import plural, typed
+from reinit_bench.analysis.frame.collect import Collection
+from reinit_bench.analysis.frame.labels import plural, typed
+from reinit_bench.analysis.frame.methods import PAPERS
+from reinit_bench.analysis.frame.settings import PAPER, REPEATS, is_method_setting, setting_name
 
 START = "reinit-bench -m study=demo"
 """What a user with an empty store is told to type."""
