@@ -18,15 +18,14 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 PACKAGE = Path("reinit_bench")
 LAYERS = tuple(PACKAGE / "kernels" / name for name in ("convolution_cpu.c", "norm_cpu.c"))
-# Not -march=native: a cluster's nodes share one installation. What is named here, `kernels.choice.NEEDED` must ask for
-# before the library is loaded; other processors get what all of their kind have (of ARM's, NEON).
-PROCESSOR_FLAGS = {"x86_64": ("-mavx2", "-mfma")}
-# Not -ffast-math: a loss that is NaN must stay so.
-LIBRARIES = {
-    PACKAGE / "kernels" / "libcompiled.so": ("-O3", *PROCESSOR_FLAGS.get(platform.machine(), ()), *LAYERS),
-    # For any processor, and never fused: the resized pixels are numpy's to the bit.
+# For any processor, and never fused: the resized pixels are numpy's to the bit.
+LIBRARIES: dict[Path, tuple[str | Path, ...]] = {
     PACKAGE / "data" / "libresize.so": ("-O3", "-ffp-contract=off", PACKAGE / "data" / "resize.c"),
 }
+if platform.machine() == "x86_64":
+    # Not -march=native: a cluster's nodes share one installation. What is named here, `kernels.available.NEEDED` must
+    # ask for before the library is loaded. Not -ffast-math: a loss that is NaN must stay so.
+    LIBRARIES[PACKAGE / "kernels" / "libcompiled.so"] = ("-O3", "-mavx2", "-mfma", *LAYERS)
 
 
 class CustomBuildHook(BuildHookInterface[Any]):

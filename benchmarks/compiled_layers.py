@@ -21,7 +21,7 @@ from reinit_bench.cli.compose import composer
 from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.data.task import load_task
 from reinit_bench.kernels import library
-from reinit_bench.kernels.choice import KINDS
+from reinit_bench.kernels.available import KINDS
 from reinit_bench.run.experiment import Components, build_network
 from reinit_bench.training.device import set_up_arithmetic
 from reinit_bench.training.step import TrainingStep

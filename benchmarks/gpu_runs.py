@@ -1,6 +1,6 @@
-"""Runs an hour on one GPU: one after another, and several at once; compiled, as they are, and replayed as CUDA graphs.
+"""Runs an hour on one GPU: one after another, and several at once; compiled, as they are, and with CUDA graphs.
 
-    python benchmarks/gpu_runs.py [--workers 1,2,4,8,16] [--compile auto,none,graph] [--dataset digits] [--steps 500]
+    python benchmarks/gpu_runs.py [--workers 1,2,4,8,16] [--compile auto,none,reduce-overhead] [--steps 500]
 
 The runs have the sizes of `study=verdict`: scnn at half width, 28x28, batches of 32, 500 steps a round, LW, 1,000
 images of the embedded digits (or of `--dataset fashion_mnist`, once that is prepared). They go through the pool of the
@@ -29,7 +29,7 @@ import latest
 import torch
 
 from reinit_bench.cli.compose import composer
-from reinit_bench.core.machine import cores, gpu_states, mps_runs, visible_gpus
+from reinit_bench.core.machine import cores, visible_gpus
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.store import Store
 from reinit_bench.sweep.plan import PlannedRun, make_plan
@@ -148,7 +148,9 @@ def recommended(found: Sequence[Measured]) -> Measured:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", default="1,2,4,8,16", help="comma-separated; 1, the baseline, is always measured")
-    parser.add_argument("--compile", default="auto,none,graph", help="comma-separated; auto and none always are")
+    parser.add_argument(
+        "--compile", default="auto,none,reduce-overhead", help="comma-separated; auto and none always are"
+    )
     parser.add_argument("--runs", type=int, default=5, help="for each worker")
     parser.add_argument("--steps", type=int, default=500, help="of a round")
     parser.add_argument("--dataset", default="digits")
@@ -163,10 +165,9 @@ def main() -> None:
     gpus, label = [], latest.cpu_name()
     if arguments.device == "cuda":
         gpus, label = visible_gpus()[:1], torch.cuda.get_device_name(0)
-        mode = next((state.mode for state in gpu_states(gpus)), "unknown")
-        print(f"{label}, compute mode {mode}, {cores()} cores, MPS {'runs' if mps_runs() else 'does not run'}")
+        print(f"{label}, {cores()} cores")
     else:
-        print("on the CPU, to try the script: these are no figures of a GPU, and graph is none here")
+        print("on the CPU, to try the script: these are no figures of a GPU")
     title = (
         f"{arguments.model}, {arguments.image_size}x{arguments.image_size}, batch 32, {arguments.steps} steps a round"
     )

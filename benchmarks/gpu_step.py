@@ -10,8 +10,7 @@ Each variant takes the same steps (forward, backward, SGD with momentum) on batc
 - eager: ours without a compiler: channels last, our Triton norm.
 - compiled: ours as experiments run it (`compile=auto`): inductor, with inductor's norm.
 - compiled+triton: inductor around our Triton norm.
-- graph: compiled, replayed as CUDA graphs.
-- replayed: not compiled, replayed as one CUDA graph (`compile=graph`).
+- graph: compiled, replayed as CUDA graphs (`compile=reduce-overhead`).
 
 Every variant is timed in `--pairs` turns and medians are quoted, with the time that the first step took. Flops are
 counted by torch (forward and backward); `bandwidth` is the share of the GPU's that the activations of convolutions and
@@ -44,21 +43,13 @@ from reinit_bench.models.resnet50 import ResNet50
 from reinit_bench.models.scnn import Scnn
 from reinit_bench.models.vgg16 import Vgg16
 from reinit_bench.training.device import set_up_arithmetic
-from reinit_bench.training.step import TrainingStep, forward
+from reinit_bench.training.step import TrainingStep
 
 MODELS: dict[str, type[Architecture]] = {"resnet50": ResNet50, "mobilenet": MobileNet, "vgg16": Vgg16, "scnn": Scnn}
 AIMS = {"resnet50": 5000.0, "mobilenet": 12000.0, "vgg16": 4250.0}
 OVER_PLAIN, OF_BATCH_NORM = 2.0, 0.85
 # Dense bf16 TFLOP/s and TB/s by what the device's name contains, from the vendor's data sheets.
 PEAKS = {"H200": (989.0, 4.8), "H100 PCIe": (756.0, 2.0), "H100": (989.0, 3.35), "A100": (312.0, 2.0)}
-
-
-class Graphed(TrainingStep):
-    """A step whose forward and backward passes are replayed as CUDA graphs."""
-
-    def __init__(self, net: nn.Module, batch: int) -> None:
-        super().__init__(net, "bf16", batch)
-        self._compiled = torch.compile(forward, mode="reduce-overhead", dynamic=False)
 
 
 def variants(net: BlockNet, batch: int) -> dict[str, tuple[str, bool, Callable[[], tuple[nn.Module, TrainingStep]]]]:
@@ -77,8 +68,7 @@ def variants(net: BlockNet, batch: int) -> dict[str, tuple[str, bool, Callable[[
         "eager": ("auto", True, lambda: of(net)),
         "compiled": ("auto", True, lambda: of(net, "inductor")),
         "compiled+triton": ("triton", True, lambda: of(net, "inductor")),
-        "graph": ("auto", True, lambda: (net, Graphed(net, batch))),
-        "replayed": ("auto", True, lambda: of(net, "graph" if torch.cuda.is_available() else None)),
+        "graph": ("auto", True, lambda: of(net, "reduce-overhead")),
     }
 
 

@@ -1,7 +1,6 @@
 """The layers compiled from C, used in tests wherever the processor can run them.
 
-A run uses them only where they were measured to be faster than torch's. They compute the same elsewhere, so tests need
-not skip them.
+Tests that need them count the calls, so that none passes because torch's layers were used.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ from typing import Any
 import pytest
 
 from reinit_bench.core.provenance import COMPILED
-from reinit_bench.kernels import choice
+from reinit_bench.kernels import available
 
 
 class CountingLibrary:
@@ -31,17 +30,12 @@ class CountingLibrary:
         return self.functions[name]
 
 
-FASTER = choice.Choice(dict.fromkeys(choice.KINDS, (1.0, 2.0)))
-"""What a machine chooses where all compiled layers are faster than torch's."""
-SLOWER = choice.Choice(dict.fromkeys(choice.KINDS, (2.0, 1.0)))
-
-
 def obstacle() -> str | None:
     """Why the compiled layers cannot be used here; None if they can."""
     compiler = shlex.split(os.environ.get("CC", "cc"))[0]
-    if platform.system() == "Linux" and not COMPILED.exists():
+    if (platform.system(), platform.machine()) == ("Linux", "x86_64") and not COMPILED.exists():
         assert shutil.which(compiler) is None, f"{compiler} is here, but {COMPILED} was not compiled: make -B setup"
-    return choice.obstacle()
+    return available.obstacle()
 
 
 def use_compiled_layers(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
@@ -49,6 +43,5 @@ def use_compiled_layers(monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
     calls: Counter[str] = Counter()
     library = CountingLibrary(ctypes.CDLL(str(COMPILED)), calls)
     monkeypatch.setattr("reinit_bench.kernels.library.library", lambda: library)
-    monkeypatch.setattr("reinit_bench.kernels.library.choice_here", lambda: FASTER)
-    monkeypatch.setattr("reinit_bench.kernels.library._used", None)
+    monkeypatch.setattr("reinit_bench.kernels.library._used", frozenset(available.KINDS))
     return calls

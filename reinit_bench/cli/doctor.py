@@ -12,8 +12,8 @@ from pathlib import Path
 
 import reinit_bench
 from reinit_bench.core.conf_dir import conf_dir
-from reinit_bench.core.machine import mps_runs, said
-from reinit_bench.kernels.choice import MARGIN, Choice, choice_here
+from reinit_bench.core.machine import said
+from reinit_bench.kernels.available import KINDS, obstacle
 
 PACKAGES = ("torch", "hydra-core", "submitit", "wandb", "numpy", "pandas", "scikit-learn")
 
@@ -33,10 +33,7 @@ def findings(results_dir: Path) -> Iterator[Finding]:
     yield Finding(True, "python", platform.python_version())
     for name in PACKAGES:
         yield _package(name)
-    gpu = _gpu()
-    yield gpu
-    if gpu.fine:
-        yield _shared_gpu()
+    yield _gpu()
     yield _compiled()
     yield _slurm()
     yield _wandb()
@@ -58,28 +55,11 @@ def _gpu() -> Finding:
     return Finding(True, "GPU", "; ".join(answer.splitlines()))
 
 
-def _shared_gpu() -> Finding:
-    if mps_runs():
-        return Finding(
-            True, "MPS", "running: several workers on a GPU (hydra.launcher.workers_per_gpu) compute at once"
-        )
-    text = "not running: several workers on a GPU take turns, or are refused in mode Exclusive_Process"
-    return Finding(False, "MPS", f"{text}; nvidia-cuda-mps-control -d starts it")
-
-
 def _compiled() -> Finding:
-    choice = choice_here()
-    if choice.obstacle is not None:
-        return Finding(False, "compiled", f"layers on the CPU are torch's: {choice.obstacle}")
-    layers = "; ".join(_layer(choice, kind) for kind in choice.seconds)
-    kept = f"kept in {choice.path}" if choice.path else "measured by every process: the cache folder is not writable"
-    return Finding(True, "compiled", f"{layers}; ours are used from {MARGIN}x on; {kept}")
-
-
-def _layer(choice: Choice, kind: str) -> str:
-    ours, torchs = (1000 * seconds for seconds in choice.seconds[kind])
-    winner = "ours" if kind in choice.kinds else "torch's"
-    return f"{kind}: {winner} (ours {ours:.1f} ms, torch's {torchs:.1f} ms, {choice.ratio(kind):.2f}x)"
+    reason = obstacle()
+    if reason is not None:
+        return Finding(False, "compiled", f"layers on the CPU are torch's: {reason}")
+    return Finding(True, "compiled", f"{' and '.join(KINDS)} on the CPU are ours, unless compiled_layers=false")
 
 
 def _slurm() -> Finding:

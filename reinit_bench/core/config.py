@@ -20,7 +20,7 @@ SECTIONS = ("dataset", "model", "method", "augmentation", "dropout", "initialize
 """The parts of an experiment that are chosen by name, one yaml per option."""
 
 _PLAIN = ("seed", "image_size", "precision")
-_EXECUTION = ("results_dir", "device", "compile", "logger", "study", "diagnostics")
+_EXECUTION = ("results_dir", "device", "compile", "compiled_layers", "logger", "study", "diagnostics")
 T = TypeVar("T")
 _MADE: dict[tuple[type, str], Any] = {}
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
@@ -211,9 +211,11 @@ class Execution:
 
     results_dir: Path = Path("results")
     device: str = setting("auto", choices=("auto", "cpu", "cuda"))
-    compile: str = setting("auto", choices=("auto", "none", "inductor", "graph", "aot_eager", "eager"))
-    """What makes the step fast: auto is inductor on a GPU, none on the CPU; graph compiles nothing and replays the step
-    as a CUDA graph, for small networks; the last two are for debugging."""
+    compile: str = setting("auto", choices=("auto", "none", "inductor", "reduce-overhead", "aot_eager", "eager"))
+    """What compiles the step: auto is inductor on a GPU, none on the CPU; reduce-overhead is inductor's mode for small
+    networks on a GPU (CUDA graphs), not with `trainer.micro_batch`; the last two are for debugging."""
+    compiled_layers: bool = True
+    """Whether layers on the CPU may be computed by the functions in C, which differ from torch's by rounding."""
     logger: Mapping[str, Any] = field(default_factory=lambda: {"name": "none"})
     study: str | None = None
     diagnostics: bool = True
@@ -227,7 +229,8 @@ class Execution:
         for spec in fields(self):
             if spec.name in ("device", "compile"):
                 checked(spec.name, getattr(self, spec.name), str, spec.metadata)
-        checked("diagnostics", self.diagnostics, bool, {})
+        for name in ("compiled_layers", "diagnostics"):
+            checked(name, getattr(self, name), bool, {})
         checked("logger", self.logger.get("name"), str, {"choices": ("auto", "wandb", "none")})
 
     @classmethod

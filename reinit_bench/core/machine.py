@@ -7,8 +7,6 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import takewhile
 from pathlib import Path
 
@@ -64,39 +62,6 @@ def keep_freed_memory() -> None:
     mallopt(_M_TRIM_THRESHOLD, _LARGEST)
 
 
-@dataclass(frozen=True)
-class GpuState:
-    """What nvidia-smi says of a GPU.
-
-    Attributes:
-        gpu: its id, as in `visible_gpus`.
-        mode: its compute mode, e.g. Default or Exclusive_Process.
-        free_gib: memory that is free; None: not said.
-    """
-
-    gpu: str
-    mode: str
-    free_gib: float | None
-
-
-def gpu_states(gpus: Sequence[str]) -> list[GpuState]:
-    """The states of these GPUs, as far as nvidia-smi tells them; nothing is known of a part of one (MIG)."""
-    query = "--query-gpu=index,uuid,compute_mode,memory.free"
-    found = []
-    for line in (said("nvidia-smi", query, "--format=csv,noheader,nounits") or "").splitlines():
-        index, uuid, mode, free = ([word.strip() for word in line.split(",")] + [""] * 4)[:4]
-        gpu = next((gpu for gpu in gpus if gpu == index or (gpu.startswith("GPU-") and uuid.startswith(gpu))), None)
-        if gpu is not None:
-            found.append(GpuState(gpu, mode, float(free) / 1024 if free.isdigit() else None))
-    return found
-
-
-def mps_runs() -> bool:
-    """Whether CUDA's Multi-Process Service answers: then the kernels of several processes run on a GPU at once."""
-    answer = said("nvidia-cuda-mps-control", given="get_server_list\n")
-    return answer is not None and "cannot find" not in answer.lower()
-
-
 def share_gpu(workers: int) -> None:
     """Note that so many processes of a sweep, this one included, use this process's GPU."""
     global _gpu_workers
@@ -108,11 +73,11 @@ def gpu_workers() -> int:
     return _gpu_workers
 
 
-def said(*words: str, given: str | None = None) -> str | None:
-    """What a command prints, `given` that on its standard input; None if it is missing, fails or hangs."""
+def said(*words: str) -> str | None:
+    """What a command prints; None if it is missing, fails or hangs."""
     if shutil.which(words[0]) is None:
         return None
     try:
-        return subprocess.run(words, input=given, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
+        return subprocess.run(words, capture_output=True, text=True, check=True, timeout=30).stdout.strip()
     except (OSError, subprocess.SubprocessError):
         return None

@@ -1,7 +1,7 @@
 """The functions in C that the installation compiles (`hatch_build.py`), for layers where torch is slow on the CPU.
 
-Where there is no library (no compiler at installation), or torch's own functions were measured to be faster
-(`choice`), these are used: the same up to rounding.
+Where there is no library for the processor (`available`), or a run does without (`compiled_layers=false`), torch's own
+functions are used: the same up to rounding.
 """
 
 from __future__ import annotations
@@ -16,13 +16,12 @@ import torch
 from torch import Tensor
 
 from reinit_bench.core.provenance import COMPILED
-from reinit_bench.kernels.choice import choice_here, obstacle
+from reinit_bench.kernels.available import KINDS, obstacle
 
 PANEL = 16
 """The functions need numbers of channels that are multiples of this: two vectors of the processor."""
 
-
-_used: frozenset[str] | None = None
+_used = frozenset(KINDS)
 
 
 @functools.cache
@@ -31,18 +30,18 @@ def library() -> ctypes.CDLL | None:
     return ctypes.CDLL(str(COMPILED)) if obstacle() is None else None
 
 
-def use(kinds: Collection[str] | None) -> None:
-    """Compute these kinds of layers (of `choice.KINDS`) here from now on; None: those that were measured to be faster.
+def use(kinds: Collection[str]) -> None:
+    """Compute these kinds of layers (of `available.KINDS`) here from now on, if there is a library.
 
     Since the two differ by rounding, a run calls this when it begins, and with what it began with when it resumes.
     """
     global _used
-    _used = None if kinds is None else frozenset(kinds)
+    _used = frozenset(kinds if library() is not None else ())
 
 
-def used() -> list[str] | None:
-    """The kinds that are computed here; None if that is open, because no layer has asked since `use(None)`."""
-    return None if _used is None else sorted(_used)
+def used() -> list[str]:
+    """The kinds that are computed here."""
+    return sorted(_used)
 
 
 def takes(kind: str, x: Tensor, weight: Tensor) -> bool:
@@ -50,12 +49,7 @@ def takes(kind: str, x: Tensor, weight: Tensor) -> bool:
     # A tensor of another type (a fake one, a wrapped one) has no memory to hand out.
     if type(x) is not Tensor or not x.is_cpu or x.dtype is not torch.float32 or weight.dtype is not torch.float32:
         return False
-    if library() is None:
-        return False
-    if _used is None:
-        use(choice_here().kinds)
-        assert _used is not None
-    return kind in _used
+    return kind in _used and library() is not None
 
 
 def call(name: str, *arguments: Tensor | float | None) -> None:

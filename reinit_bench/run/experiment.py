@@ -53,7 +53,7 @@ def run_experiment(
     with recording(experiment, execution, observer or Observer(), interrupt) as record:
         if record.result is not None:
             return record.result
-        set_up_arithmetic(components.device)
+        set_up_arithmetic(components.device, execution.compiled_layers)
         run = assemble(components, experiment, load(experiment, components.device))
         resumed = record.restore(run.net, components.device)
         record.begin(run.rounds, resumed)

@@ -19,7 +19,7 @@ from reinit_bench.core.provenance import git_commit, slurm_job, versions
 from reinit_bench.core.rounds import Round
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.task import Task
-from reinit_bench.kernels import choice, library
+from reinit_bench.kernels import available, library
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.store.files import StoreError
 from reinit_bench.store.lease import Lease, LeaseLost
@@ -87,7 +87,8 @@ class Record:
         self.optimizer = checkpoint["last_optimizer"]
         self._seconds_before = checkpoint["seconds"]
         torch.set_num_threads(checkpoint["threads"])
-        _use_layers(checkpoint["compiled_layers"] if "compiled_layers" in checkpoint else _by_processor())
+        if checkpoint.get("compiled_layers") is not None:
+            _use_layers(checkpoint["compiled_layers"])
         return RoundState(**checkpoint["round"])
 
     def begin(self, rounds: Sequence[Round], resumed: RoundState | None) -> None:
@@ -278,19 +279,13 @@ def _last_lines(error: BaseException, count: int = 15) -> str:
     return "\n".join(lines[-count:])
 
 
-def _use_layers(compiled: list[str] | None) -> None:
-    reason = choice.obstacle() if compiled else None
+def _use_layers(compiled: list[str]) -> None:
+    reason = available.obstacle() if compiled else None
     if reason is not None:
         warnings.warn(
-            f"this run began with compiled layers ({', '.join(compiled or ())}), and goes on with torch's, which "
+            f"this run began with compiled layers ({', '.join(compiled)}), and goes on with torch's, which "
             f"are equal up to rounding: {reason}",
             stacklevel=2,
         )
         compiled = []
     library.use(compiled)
-
-
-def _by_processor() -> list[str]:
-    """The compiled layers of a run from before checkpoints named them: all, with AVX2 and without AVX512."""
-    has_avx2 = torch.backends.cpu.get_cpu_capability() == "AVX2" and choice.obstacle() is None
-    return list(choice.KINDS) if has_avx2 else []

@@ -7,12 +7,12 @@ from typing import Any
 
 from rich.console import Console
 
-from reinit_bench.core.machine import cores, gpu_states, visible_gpus
+from reinit_bench.core.machine import cores, visible_gpus
 from reinit_bench.core.settings import checked
 from reinit_bench.reporting.sweep_console import SweepDisplay
-from reinit_bench.sweep.gpu_sharing import AUTO, checked_sharing, exclusive, sharing
 from reinit_bench.sweep.plan import Plan, PlannedRun, SweepFailed, make_plan, summary_line
 from reinit_bench.sweep.pool import Outcome, Pool
+from reinit_bench.sweep.slurm.options import check_one_of
 from reinit_bench.sweep.slurm.queue import queued_runs
 from reinit_bench.training.interrupt import Interrupted
 
@@ -31,7 +31,7 @@ def run_locally(
         workers: how many processes; None: one per GPU, or one per CPU core.
         threads: CPU threads of each; None: the cores divided among the workers.
         retry: which failed runs to run again: all, none, or kinds of error.
-        workers_per_gpu: how many processes each GPU has, or `auto` (`gpu_sharing`); None: one. Not with `workers`.
+        workers_per_gpu: how many processes each GPU has; None: one. Not with `workers`.
 
     Raises:
         ConfigError: an option is wrong, or the results folder is also used with SLURM and squeue does not answer.
@@ -39,7 +39,8 @@ def run_locally(
         Interrupted: a stop was requested; all runs have written their checkpoints.
     """
     workers, threads = checked_count("workers", workers), checked_count("threads", threads)
-    per_gpu = checked_sharing(workers_per_gpu, workers)
+    per_gpu = checked_count("workers_per_gpu", workers_per_gpu)
+    check_one_of(workers, per_gpu)
     console = console or Console()
     plan = make_plan(runs, queued_runs)
     todo = plan.to_run(retry)
@@ -82,9 +83,7 @@ def _check_ends(plan: Plan, tried: list[PlannedRun], held: list[PlannedRun]) -> 
         raise SweepFailed(f"{len(held)} held by another process; type the command again when that has ended")
 
 
-def make_pool(
-    todo: list[PlannedRun], workers: int | None, threads: int | None, per_gpu: int | str | None = None
-) -> Pool:
+def make_pool(todo: list[PlannedRun], workers: int | None, threads: int | None, per_gpu: int | None = None) -> Pool:
     """The pool that suits this machine.
 
     Two processes with one thread each train small networks 1.2 to 1.4 times as fast as one process with two threads.
@@ -94,23 +93,18 @@ def make_pool(
 
 
 def processes(
-    todo: Sequence[PlannedRun], workers: int | None = None, per_gpu: int | str | None = None
+    todo: Sequence[PlannedRun], workers: int | None = None, per_gpu: int | None = None
 ) -> tuple[int, list[str]]:
     """How many worker processes these runs get on this machine, and the ids of the GPUs that they use, if any.
 
     Args:
         workers: how many are asked for; None: `per_gpu` for each GPU, or one per CPU core.
-        per_gpu: how many for each GPU: a number, `auto`, or None for one.
+        per_gpu: how many for each GPU; None: one.
     """
-    on_gpu = [run.experiment for run in todo if run.execution.device != "cpu"]
-    gpus = visible_gpus() if on_gpu else []
+    gpus = visible_gpus() if any(run.execution.device != "cpu" for run in todo) else []
     if workers or not gpus:
         return workers or cores(), gpus
-    if per_gpu == AUTO:
-        free = [state.free_gib for state in gpu_states(gpus) if state.free_gib is not None]
-        most = 1 if exclusive(gpus) else cores() / len(gpus)
-        per_gpu = sharing(AUTO, on_gpu, most, gpu_gib=min(free, default=None))
-    return len(gpus) * int(per_gpu or 1), gpus
+    return len(gpus) * (per_gpu or 1), gpus
 
 
 def outcome_line(outcome: Outcome) -> str:

@@ -21,7 +21,6 @@ from reinit_bench.core.processes import blocked_in_new_processes
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.lease import record_death
 from reinit_bench.store.store import Store
-from reinit_bench.sweep.gpu_sharing import check_shareable
 from reinit_bench.sweep.plan import PlannedRun
 from reinit_bench.sweep.worker import work
 from reinit_bench.training.interrupt import SIGNALS, handling_signals
@@ -85,13 +84,11 @@ class Pool:
         """Run all of `runs`; returns when all have ended or, after an interrupt, when all have written a checkpoint.
 
         Raises:
-            ConfigError: several workers are to share a GPU that takes only one process.
             PoolError: a worker cannot start.
         """
         waiting, outcome = deque(runs), Outcome()
         count = min(self.count, len(waiting))
         self.gpu_workers = -(-count // len(self.gpus)) if self.gpus else 1
-        check_shareable(self.gpus, self.gpu_workers)
         with self._forwarding_signals():
             for number in range(count):
                 self._start(self.gpus[number % len(self.gpus)] if self.gpus else None)

@@ -10,6 +10,7 @@ import torch
 from reinit_bench.core.machine import keep_freed_memory
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.kernels import library
+from reinit_bench.kernels.available import KINDS
 
 
 def choose_device(name: str) -> torch.device:
@@ -25,13 +26,13 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def set_up_arithmetic(device: torch.device) -> None:
+def set_up_arithmetic(device: torch.device, compiled_layers: bool = True) -> None:
     """Make results repeatable on this machine, so that a resumed run ends bit-equal to an uncut one.
 
-    fp32 means fp32: no TF32. On a GPU, cuDNN and cuBLAS are restricted to deterministic algorithms. What an earlier run
-    of this process has chosen of the compiled layers is forgotten.
+    fp32 means fp32: no TF32. On a GPU, cuDNN and cuBLAS are restricted to deterministic algorithms. On the CPU, the
+    layers in C are used, unless not wanted.
     """
-    library.use(None)
+    library.use(KINDS if compiled_layers and device.type == "cpu" else ())
     torch.set_float32_matmul_precision("highest")
     if device.type != "cuda":
         keep_freed_memory()

@@ -15,6 +15,7 @@ from reinit_bench.core.config import Trainer
 from reinit_bench.core.hooks import Hooks
 from reinit_bench.core.randomness import stream
 from reinit_bench.core.rounds import Round
+from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.task import Task
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.training.device import autocast
@@ -24,7 +25,7 @@ from reinit_bench.training.observer import EpochEnd, Observer
 from reinit_bench.training.optimizer import check_carried, make_optimizer, set_lr
 from reinit_bench.training.sam import worst_point_nearby
 from reinit_bench.training.schedule import factor, is_constant
-from reinit_bench.training.step import TrainingStep, backend_of, memory_explained
+from reinit_bench.training.step import REDUCE_OVERHEAD, TrainingStep, backend_of, memory_explained
 from reinit_bench.training.stopping import Stopping
 
 
@@ -134,12 +135,14 @@ def train_round(
         total_step: steps of the whole run before this round.
 
     Raises:
-        ConfigError: parameters are frozen while the optimizer's state is carried over.
+        ConfigError: parameters are frozen while the optimizer's state is carried over; micro-batches of CUDA graphs.
         Diverged: the loss became NaN or infinite.
         Interrupted: a stop was requested; a checkpoint has been saved.
         OutOfMemory: the device does not have enough memory.
     """
     check_carried(carried, frozen)
+    if compile == REDUCE_OVERHEAD and trainer.micro_batch is not None:
+        raise ConfigError("compile=reduce-overhead cannot be used with trainer.micro_batch; use compile=inductor")
     training = _RoundTraining(
         net=net,
         task=task,

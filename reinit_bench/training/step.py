@@ -1,9 +1,8 @@
-"""Forward and backward pass over one minibatch: whole or in parts, eager, compiled or replayed.
+"""Forward and backward pass over one minibatch: whole or in parts, eager or compiled.
 
 There is one compiled function per process. What it has compiled for one network serves every network of the same
 architecture, shapes and precision, since weights and lambdas are its inputs: new rounds, reinitializations, filled
-lambdas and further runs compile nothing. Batches of another size (an epoch's last) run eagerly. A replayed step is
-recorded anew in each round, see `replay`.
+lambdas and further runs compile nothing. Batches of another size (an epoch's last) run eagerly.
 """
 
 from __future__ import annotations
@@ -20,13 +19,12 @@ from torch.nn import functional
 from reinit_bench.core.machine import gpu_workers
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.models.blocknet import Dropout
-from reinit_bench.training import replay
 from reinit_bench.training.device import autocast
 
 Forward = Callable[[nn.Module, Tensor, Tensor, str], tuple[Tensor, Tensor]]
 
-GRAPH = "graph"
-"""The setting of `compile` that replays steps as CUDA graphs."""
+REDUCE_OVERHEAD = "reduce-overhead"
+"""The setting of `compile` that is a mode of inductor: it replays what it has compiled as CUDA graphs."""
 
 _VARIANTS = 64
 """How many variants (network, shape, precision) a process may compile; torch's own limit is 8, then it gives up."""
@@ -45,8 +43,7 @@ class TrainingStep:
         micro_batch: examples that go through the network at once; the gradients of the parts are summed. This is exact
             up to rounding, since there are no batch statistics and dropout draws one mask for the whole minibatch.
             None: all of them.
-        backend: what compiles the forward pass; `graph`: whole minibatches are replayed (`replay`), and nothing is
-            compiled; None: nothing is compiled.
+        backend: what compiles the forward pass, or `reduce-overhead`; None: nothing is compiled.
     """
 
     def __init__(
@@ -60,10 +57,7 @@ class TrainingStep:
         self.net, self.precision, self.micro_batch = net, precision, micro_batch
         self.dropouts = [module for module in net.modules() if isinstance(module, Dropout) and module.rate > 0]
         self._full = min(batch_size, micro_batch or batch_size)
-        self._compiled = None if backend in (None, GRAPH) else compiled_forward(backend)
-        self._replayed = (
-            replay.ReplayedStep(net, self._gradients, replay.CudaStepRecorder) if backend == GRAPH else None
-        )
+        self._compiled = None if backend is None else compiled_forward(backend)
 
     def __call__(self, inputs: Tensor, labels: Tensor, targets: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """Add to the parameters' gradients; returns the loss and the number of correct answers, both on the device.
@@ -76,9 +70,9 @@ class TrainingStep:
         count = len(labels)
         size = self.micro_batch or count
         if size >= count:
-            if self._replayed is not None and count == self._full:
-                return self._replayed(inputs, labels, targets)
-            return self._gradients(inputs, labels, targets)
+            loss, logits = self._forward(inputs, targets)
+            loss.backward()
+            return loss.detach(), _right(logits, labels)
         loss, right = torch.zeros((), device=labels.device), torch.zeros((), dtype=torch.int64, device=labels.device)
         for start in range(0, count, size):
             for dropout in self.dropouts:
@@ -93,19 +87,13 @@ class TrainingStep:
             dropout.part = None
         return loss, right
 
-    def _gradients(self, inputs: Tensor, labels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-        """A step with all examples at once."""
-        loss, logits = self._forward(inputs, targets)
-        loss.backward()
-        return loss.detach(), _right(logits, labels)
-
     def _forward(self, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
         if self._compiled is None or len(targets) != self._full:
             return forward(self.net, inputs, targets, self.precision)
         from torch._dynamo.exc import TorchDynamoException
 
         try:
-            return self._compiled(self.net, inputs, targets, self.precision)
+            loss, logits = self._compiled(self.net, inputs, targets, self.precision)
         except TorchDynamoException as error:
             reason = (str(error).strip() or type(error).__name__).splitlines()[0]
             warnings.warn(
@@ -113,6 +101,7 @@ class TrainingStep:
             )
             self._compiled = None
             return forward(self.net, inputs, targets, self.precision)
+        return loss.clone(), logits  # a CUDA graph writes the next step's loss to the same place
 
 
 def forward(net: nn.Module, inputs: Tensor, targets: Tensor, precision: str) -> tuple[Tensor, Tensor]:
@@ -124,26 +113,23 @@ def forward(net: nn.Module, inputs: Tensor, targets: Tensor, precision: str) -> 
 
 @functools.cache
 def compiled_forward(backend: str) -> Forward:
-    """`forward`, compiled by `backend` (inductor, aot_eager or eager), for fixed shapes."""
+    """`forward`, compiled by `backend` (inductor, aot_eager or eager) or in inductor's mode, for fixed shapes."""
     import torch._dynamo
 
     # The compiler does not support generators, so masks are drawn outside. Declared here and not in the class, because
     # it loads the whole compiler.
     Dropout.mask = torch.compiler.disable(Dropout.mask)  # type: ignore[method-assign]
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, _VARIANTS)
-    compiled: Forward = torch.compile(forward, backend=backend, dynamic=False)
+    kind, mode = ("inductor", backend) if backend == REDUCE_OVERHEAD else (backend, None)
+    compiled: Forward = torch.compile(forward, backend=kind, mode=mode, dynamic=False)
     return compiled
 
 
 def backend_of(compile_: str, device: torch.device) -> str | None:
     """The backend for this setting of `compile`: with auto, inductor on a GPU and nothing on the CPU.
 
-    On the CPU, compiling was measured to gain nothing and to cost 9 to 15 seconds. There is nothing to replay there: a
-    warning says so.
+    On the CPU, compiling was measured to gain nothing and to cost 9 to 15 seconds.
     """
-    if compile_ == GRAPH and device.type != "cuda":
-        warnings.warn("compile=graph is for GPUs; on the CPU it is compile=none", stacklevel=2)
-        return None
     if compile_ == "auto":
         return "inductor" if device.type == "cuda" else None
     return None if compile_ == "none" else compile_

@@ -1,24 +1,21 @@
-"""A run keeps the kind of layers that it began with, whatever the machine that resumes it would choose."""
+"""Layers in C are used where there are any, and not where they are not wanted; a run keeps what it began with."""
 
 from __future__ import annotations
 
+import ctypes
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from compiled_layers import FASTER, SLOWER
 from factories import tiny_experiment
 from observers import InterruptAfter
 from run_files import without_times
 
-from reinit_bench.core.config import Execution, Experiment
-from reinit_bench.kernels import choice
-from reinit_bench.kernels.choice import KINDS, Choice
+from reinit_bench.core.config import Execution
+from reinit_bench.kernels import available
 from reinit_bench.run.experiment import run_experiment
-from reinit_bench.store.store import Store
-from reinit_bench.training.checkpoint import read_checkpoint, save_checkpoint
 from reinit_bench.training.interrupt import Interrupted
 
 EXPERIMENT = tiny_experiment(
@@ -32,6 +29,7 @@ EXPERIMENT = tiny_experiment(
     "trainer.checkpoint_every=1",
 )
 """Its convolutions are large enough for those in C."""
+KINDS = sorted(available.KINDS)
 
 
 @pytest.fixture
@@ -39,42 +37,45 @@ def calls(compiled_layers: Counter[str]) -> Counter[str]:
     return compiled_layers
 
 
-def measured(monkeypatch: pytest.MonkeyPatch, found: Choice) -> None:
-    """From now on, runs that begin here choose this."""
-    monkeypatch.setattr("reinit_bench.kernels.library.choice_here", lambda: found)
+@pytest.fixture
+def asked_anew() -> Iterator[None]:
+    """What this machine can run is found out within the test, and again after it."""
+    available.obstacle.cache_clear()
+    yield
+    available.obstacle.cache_clear()
 
 
-def run(folder: Path, experiment: Experiment = EXPERIMENT) -> dict[str, Any]:
-    return run_experiment(experiment, Execution(results_dir=folder, device="cpu", diagnostics=False))
+def execution(folder: Path, compiled_layers: bool) -> Execution:
+    return Execution(results_dir=folder, device="cpu", diagnostics=False, compiled_layers=compiled_layers)
 
 
-def cut(folder: Path) -> None:
+def run(folder: Path, compiled_layers: bool = True) -> dict[str, Any]:
+    return run_experiment(EXPERIMENT, execution(folder, compiled_layers))
+
+
+def cut(folder: Path, compiled_layers: bool = True) -> None:
     """Begin the run, and stop in its second round."""
     stop = InterruptAfter(6)
-    execution = Execution(results_dir=folder, device="cpu", diagnostics=False)
     with pytest.raises(Interrupted):
-        run_experiment(EXPERIMENT, execution, observer=stop, interrupt=stop.interrupt)
+        run_experiment(EXPERIMENT, execution(folder, compiled_layers), observer=stop, interrupt=stop.interrupt)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("begun", "later"), [(FASTER, SLOWER), (SLOWER, FASTER)])
-def test_a_resumed_run_keeps_its_choice_and_its_bits(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: Counter[str], begun: Choice, later: Choice
-) -> None:
-    measured(monkeypatch, later)
-    other = run(tmp_path / "other")
-    measured(monkeypatch, begun)
-    uncut = run(tmp_path / "uncut")
-    assert uncut["weights_sha256"] != other["weights_sha256"]  # otherwise there is nothing to keep
-    cut(tmp_path / "cut")
-    measured(monkeypatch, later)
+@pytest.mark.parametrize("begun", [True, False])
+def test_a_resumed_run_keeps_its_choice_and_its_bits(tmp_path: Path, calls: Counter[str], begun: bool) -> None:
+    other = run(tmp_path / "other", not begun)
     calls.clear()
-    resumed = run(tmp_path / "cut")
+    uncut = run(tmp_path / "uncut", begun)
+    assert bool(calls) == begun
+    assert uncut["weights_sha256"] != other["weights_sha256"]  # otherwise there is nothing to keep
+    cut(tmp_path / "cut", begun)
+    calls.clear()
+    resumed = run(tmp_path / "cut", not begun)
     assert without_times(resumed) == without_times(uncut)
-    assert resumed["compiled_layers"] == sorted(begun.kinds)
-    assert bool(calls) == bool(begun.kinds)
-    # And what begins after it in the same process goes by the machine again.
-    assert without_times(run(tmp_path / "next")) == without_times(other)
+    assert resumed["compiled_layers"] == (KINDS if begun else [])
+    assert bool(calls) == begun
+    # And what begins after it in the same process does as it is told.
+    assert without_times(run(tmp_path / "next", not begun)) == without_times(other)
 
 
 def test_where_the_layers_are_missing_a_run_goes_on_with_torchs_and_says_so(
@@ -82,32 +83,36 @@ def test_where_the_layers_are_missing_a_run_goes_on_with_torchs_and_says_so(
 ) -> None:
     cut(tmp_path)
     calls.clear()
-    monkeypatch.setattr(choice, "obstacle", lambda: "ours were not compiled")
+    monkeypatch.setattr(available, "obstacle", lambda: "ours were not compiled")
     monkeypatch.setattr("reinit_bench.kernels.library.library", lambda: None)
     message = (
         r"^this run began with compiled layers \(convolution, norm\), and goes on with torch's, which are equal up to "
         "rounding: ours were not compiled$"
     )
-    with pytest.warns(UserWarning, match=message) as said:
+    with pytest.warns(UserWarning, match=message) as warned:
         result = run(tmp_path)
-    assert len(said) == 1
+    assert len(warned) == 1
     assert (result["compiled_layers"], calls) == ([], {})
 
 
-@pytest.mark.parametrize(("capability", "kinds"), [("AVX2", sorted(KINDS)), ("AVX512", []), ("DEFAULT", [])])
-def test_a_run_from_before_checkpoints_said_so_goes_on_by_its_processor(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, calls: Counter[str], capability: str, kinds: list[str]
+@pytest.mark.usefixtures("asked_anew")
+def test_a_library_that_this_processor_cannot_run_is_not_loaded(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    cut(tmp_path)
-    folder = Store(tmp_path).run(EXPERIMENT.run_id).path
-    checkpoint = read_checkpoint(folder / "checkpoint.pt", torch.device("cpu"))
-    assert checkpoint.pop("compiled_layers") == sorted(KINDS)
-    save_checkpoint(folder, checkpoint)
-    monkeypatch.setattr(torch.backends.cpu, "get_cpu_capability", lambda: capability)
-    assert run(tmp_path)["compiled_layers"] == kinds
+    (tmp_path / "libcompiled.so").write_bytes(b"x")
+    monkeypatch.setattr(available, "COMPILED", tmp_path / "libcompiled.so")
+    monkeypatch.setattr(available, "processor", lambda: {"model name": "old", "flags": "sse2 avx fma"})
+    monkeypatch.setattr(ctypes, "CDLL", lambda path: pytest.fail("it was loaded"))
+    assert available.obstacle() == "ours need a processor with avx2"
 
 
-def test_a_network_whose_layers_are_too_small_leaves_it_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """It does not wait for a timing either."""
-    monkeypatch.setattr("reinit_bench.kernels.library.choice_here", lambda: pytest.fail("it was asked"))
-    assert run(tmp_path, tiny_experiment())["compiled_layers"] is None
+@pytest.mark.usefixtures("asked_anew")
+@pytest.mark.parametrize(("content", "reason"), [(None, "ours were not compiled; "), (b"x", "ours cannot be loaded: ")])
+def test_without_a_library_there_is_a_reason(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes | None, reason: str
+) -> None:
+    if content is not None:
+        (tmp_path / "libcompiled.so").write_bytes(content)
+    monkeypatch.setattr(available, "COMPILED", tmp_path / "libcompiled.so")
+    monkeypatch.setattr(available, "processor", lambda: {"flags": "avx2 fma"})
+    assert str(available.obstacle()).startswith(reason)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -129,6 +130,33 @@ def test_a_network_that_cannot_be_compiled_trains_uncompiled(monkeypatch: pytest
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert one(torch.ones(4, 5), torch.zeros(4, dtype=torch.int64))[0] == first
+
+
+def test_reduce_overhead_is_torch_compiles_mode(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is handed over, and a loss outlives the next step, which a CUDA graph writes to the same place."""
+    place, asked = torch.zeros(()), {}
+
+    def compiler(function: Callable[..., tuple[Tensor, Tensor]], **settings: object) -> object:
+        asked.update(settings)
+
+        def compiled(*arguments: object) -> tuple[Tensor, Tensor]:
+            loss, logits = function(*arguments)
+            loss.data = place.copy_(loss.detach())
+            return loss, logits
+
+        return compiled
+
+    monkeypatch.setattr(torch, "compile", compiler)
+    compiled_forward.cache_clear()
+    one, labels = TrainingStep(mlp(), "fp32", 4, backend="reduce-overhead"), torch.zeros(4, dtype=torch.int64)
+    first, _ = one(torch.ones(4, 5), labels)
+    kept = first.clone()
+    one(2 * torch.ones(4, 5), labels)
+    compiled_forward.cache_clear()
+    assert asked == {"backend": "inductor", "mode": "reduce-overhead", "dynamic": False}
+    assert torch.equal(first, kept)
+    with pytest.raises(ConfigError, match=r"compile=reduce-overhead cannot be used with trainer\.micro_batch"):
+        train(mlp(), vector_task(), replace(TRAINER, micro_batch=2), steps=1, compile_="reduce-overhead")
 
 
 class Hungry(nn.Module):

@@ -17,7 +17,7 @@ class LocalLauncher(Launcher):
 
     Args:
         workers: how many processes; null: workers_per_gpu for each GPU, or one per CPU core.
-        workers_per_gpu: how many processes share a GPU: a number, auto, or null for one; not with workers.
+        workers_per_gpu: how many processes share a GPU; null: one; not with workers.
         threads: CPU threads of each; null: the cores divided among the workers.
         retry: which failed runs to run again: all, none, or kinds of error as `status` names them.
     """
@@ -25,7 +25,7 @@ class LocalLauncher(Launcher):
     def __init__(
         self,
         workers: int | None = None,
-        workers_per_gpu: int | str | None = None,
+        workers_per_gpu: int | None = None,
         threads: int | None = None,
         retry: Any = "all",
     ) -> None:

@@ -46,16 +46,16 @@ def _where(words: Words, plan: Plan) -> tuple[str, int | None, Sharing]:
     """What `device=auto` means where the launcher runs the sweep, this machine's processes (None on SLURM), sharing."""
     from reinit_bench.cli.compose import composer
     from reinit_bench.sweep.cost import CPU, GPU
-    from reinit_bench.sweep.gpu_sharing import checked_sharing
     from reinit_bench.sweep.local import checked_count, processes
-    from reinit_bench.sweep.slurm.options import Options
+    from reinit_bench.sweep.slurm.options import Options, check_one_of
 
     with composer() as compose:
         fields = compose.launcher(words or [])
     if fields.pop("_target_").endswith("SlurmLauncher"):
         options = Options.from_fields(fields)
         return (GPU if options.gpu_count else CPU), None, options.sharing
-    workers = checked_count("workers", fields["workers"])
-    count, gpus = processes(plan.to_run(), workers, checked_sharing(fields["workers_per_gpu"], workers))
+    workers, per_gpu = (checked_count(name, fields[name]) for name in ("workers", "workers_per_gpu"))
+    check_one_of(workers, per_gpu)
+    count, gpus = processes(plan.to_run(), workers, per_gpu)
     together = -(-count // len(gpus)) if gpus else 1
     return (GPU if gpus else CPU), count, lambda experiment: together

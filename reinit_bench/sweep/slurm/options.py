@@ -8,7 +8,6 @@ from typing import Any, ClassVar
 
 from reinit_bench.core.config import Experiment
 from reinit_bench.core.settings import ConfigError, Settings, setting
-from reinit_bench.sweep.gpu_sharing import AUTO, checked_sharing, sharing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +64,8 @@ class Options(Resources):
     """How often a task may be requeued; after that, it is left for the same command to resume."""
     workers: int | None = setting(None, least=1)
     """Worker processes of a task; null: `workers_per_gpu` for each GPU, or one."""
-    workers_per_gpu: int | str | None = setting(None, least=1, choices=(AUTO,))
-    """How many of them share a GPU: a number; auto: as many as fill it by the cost model, and fit; null: one."""
+    workers_per_gpu: int | None = setting(None, least=1)
+    """How many of them share a GPU; null: one. Not with `workers`."""
     threads: int | None = setting(None, least=1)
     """CPU threads of each; null: the task's cores divided among the workers."""
     wait: bool = False
@@ -93,7 +92,7 @@ class Options(Resources):
             raise ConfigError(f"hydra.launcher.setup must be a list of shell lines; got {self.setup!r}")
         if not isinstance(self.extra, Mapping):
             raise ConfigError(f"hydra.launcher.extra must map sbatch options to values; got {self.extra!r}")
-        checked_sharing(self.workers_per_gpu, self.workers)
+        check_one_of(self.workers, self.workers_per_gpu)
         for item in self.classes:
             _check_class(item)
 
@@ -112,14 +111,12 @@ class Options(Resources):
 
     def sharing(self, experiment: Experiment) -> int:
         """How many worker processes share a GPU in the task of such a run."""
-        resources = self.resources(experiment)
-        gpus = resources.gpu_count
+        gpus = self.resources(experiment).gpu_count
         if not gpus:
             return 1
         if self.workers is not None:
             return -(-self.workers // gpus)
-        host = None if resources.mem_gb is None else resources.mem_gb / gpus
-        return sharing(self.workers_per_gpu, [experiment], resources.cpus / gpus, host)
+        return self.workers_per_gpu or 1
 
     def lead_seconds(self, resources: Resources) -> int:
         """How long before its limit a task is told to stop: `signal_seconds`, but at most a quarter of the limit."""
@@ -132,6 +129,15 @@ class Options(Resources):
             if all(_name_of(experiment, axis) in _as_list(names) for axis, names in item["when"].items()):
                 return replace(Resources(**own), **{key: value for key, value in item.items() if key != "when"})
         return Resources(**own)
+
+
+def check_one_of(workers: int | None, workers_per_gpu: int | None) -> None:
+    """Raise ConfigError if a launcher is told twice how many worker processes there are."""
+    if workers is not None and workers_per_gpu is not None:
+        raise ConfigError(
+            "hydra.launcher.workers is how many processes there are in all, hydra.launcher.workers_per_gpu how many "
+            "each GPU has: give one of them"
+        )
 
 
 def _check_class(item: Any) -> None:
