@@ -21,7 +21,7 @@ import numpy as np
 from reinit_bench.core.machine import cores
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.source import Examples
-from reinit_bench.store.seal import file_sha256
+from reinit_bench.store.files import file_sha256
 
 FORMAT = 1
 """Raised when the layout of a cache changes; a cache of another format is rebuilt."""

@@ -16,8 +16,7 @@ from pathlib import Path
 from reinit_bench.core.machine import cores
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.locations import data_dir
-from reinit_bench.store.files import StoreError, write_json
-from reinit_bench.store.seal import file_sha256
+from reinit_bench.store.files import StoreError, file_sha256, write_json
 
 SPLITS: Mapping[str, tuple[str, ...]] = {
     "train": ("train", "training"),

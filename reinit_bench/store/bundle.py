@@ -2,56 +2,49 @@
 
 A bundle is a gzipped tar archive. It holds `manifest.json`, which lists all other members in their order with sizes
 and SHA-256, and `runs/<run id>/<file>` for each file of each run, sorted. Every member has the same owner, mode and
-time. It is read from front to back, and nothing is accepted but what `pack` writes: a header must be, to the byte, the
-header that belongs to the manifest's next line. So there can be no links, no devices, no paths of another's choice, no
-repeated members and none that the manifest does not know; and all sizes are known before anything is unpacked.
+time. A reader takes plain files only, in the manifest's order, and writes them under names of its own.
 """
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
 import re
-import struct
+import tarfile
 import zlib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import groupby
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.store.store import BELONGING, RESULT, Store
-from reinit_bench.store.untrusted import checked_run
-
-VERSION = 1
-"""Of the format."""
+from reinit_bench.store.checks import BELONGING, RESULT, check_run
+from reinit_bench.store.store import Store
 
 ENDING = ".tar.gz"
 MANIFEST = "manifest.json"
 
 MOST_FILES = 250_000
 MOST_BYTES_OF_A_FILE = 64 * 2**20
+"""Of the manifest, too."""
+
 MOST_BYTES = 4 * 2**30
 """Of all files together."""
 
-MOST_BYTES_OF_THE_MANIFEST = 64 * 2**20
 LARGEST_RATIO = 200
 """How many times as large as the archive its content may be; runs are 6 to 25 times as large."""
 
 _FREE_OF_RATIO = 2**20
 """Up to so many bytes the ratio is not looked at: a few small runs that are nearly equal shrink more."""
 
-_FIRST_LINE = re.compile(rb'\{"format": "reinit-bench bundle", "version": (\d{1,9}), "files": \[\n')
-_LINE = re.compile(rb'  \["(?P<name>[^"\\]{1,200})", (?P<size>0|[1-9]\d{0,14}), "(?P<sha256>[0-9a-f]{64})"\],?\n')
-_LAST_LINE = b"]}\n"
-_MEMBER = re.compile(rf"runs/[0-9a-f]{{16}}/({'|'.join(map(re.escape, (*BELONGING, RESULT)))})")
-_BLOCK, _CHUNK = 512, 2**16
-_END = bytes(2 * _BLOCK)
-_USTAR = struct.Struct("100s8s8s8s12s12s8s1s100s6s2s32s32s8s8s155s12x")
+_HEAD = '{"format": "reinit-bench bundle", "version": 1, "files": [\n'
+_NAME = rf"runs/[0-9a-f]{{16}}/(?:{'|'.join(map(re.escape, (*BELONGING, RESULT)))})"
+_LINE = re.compile(rf'  \["({_NAME})", (0|[1-9]\d{{0,11}}), "([0-9a-f]{{64}})"\],?\n', re.ASCII)
 
 
 class BundleError(ConfigError):
@@ -103,26 +96,34 @@ def pack(store: Store, run_ids: Iterable[str]) -> Packed:
         try:
             files = store.run(run_id).finished_files()
             if files is not None:
-                checked_run(run_id, files)
+                check_run(run_id, files)
                 members += [_member(run_id, name, files[name]) for name in sorted(files)]
         except ConfigError as error:
             left_out.append(str(error))
         except ValueError as error:
             left_out.append(f"run {run_id} cannot be used: {error}")
-    manifest = _manifest(members)
-    if why := _too_much(members, len(manifest)):
+    if why := _too_much(members):
         raise BundleError(f"{why}; export the studies one by one")
-    packer = zlib.compressobj(9, wbits=31)  # a gzip header with no time and no name in it
-    pieces = [packer.compress(_entry(MANIFEST, manifest))]
-    for run_id, group in groupby(members, key=lambda member: member.run_id):
-        files = store.run(run_id).finished_files() or {}
-        for member in group:
-            content = files.get(member.file, b"")
-            if _member(run_id, member.file, content) != member:
-                raise BundleError(f"run {run_id} in {store.results_dir} changed while it was read; export again")
-            pieces.append(packer.compress(_entry(member.name, content)))
-    pieces += [packer.compress(_END), packer.flush()]
-    return Packed(b"".join(pieces), len({member.run_id for member in members}), tuple(left_out))
+    stream = io.BytesIO()
+    with (
+        gzip.GzipFile(filename="", mode="wb", fileobj=stream, mtime=0) as zipped,
+        tarfile.open(mode="w", fileobj=zipped, format=tarfile.USTAR_FORMAT) as archive,
+    ):
+        _add(archive, MANIFEST, _manifest(members))
+        for run_id, group in groupby(members, key=lambda member: member.run_id):
+            files = store.run(run_id).finished_files() or {}
+            for member in group:
+                content = files.get(member.file, b"")
+                if _member(run_id, member.file, content) != member:
+                    raise BundleError(f"run {run_id} in {store.results_dir} changed while it was read; export again")
+                _add(archive, member.name, content)
+    return Packed(stream.getvalue(), len({member.run_id for member in members}), tuple(left_out))
+
+
+def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+    entry = tarfile.TarInfo(name)  # readable by all, owned by nobody in particular, of 1970
+    entry.size = len(content)
+    archive.addfile(entry, io.BytesIO(content))
 
 
 @contextmanager
@@ -137,145 +138,104 @@ def unpacked(file: Path) -> Iterator[Store]:
     with TemporaryDirectory(prefix="reinit-bench-") as folder:
         store = Store(Path(folder))
         try:
-            with file.open("rb") as stream:
-                for run_id, files in _runs(_Unpacker(stream), file.stat().st_size):
-                    run = store.run(run_id)
-                    run.create()
-                    for name, content in files.items():
-                        (run.path / name).write_bytes(content)
+            for run_id, files in _runs(file):
+                run = store.run(run_id)
+                run.create()
+                for name, content in files.items():
+                    (run.path / name).write_bytes(content)
+        except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
+            why = "empty or cut short" if isinstance(error, EOFError) else "no gzipped tar archive, or a damaged one"
+            raise BundleError(f"{file} cannot be used: it is {why}") from error
         except OSError as error:
             raise BundleError(f"{file} cannot be unpacked: {error.strerror or error}") from error
-        except zlib.error as error:
-            raise BundleError(f"{file} cannot be used: it is no gzip archive, or a damaged one") from error
         except ValueError as error:
             raise BundleError(f"{file} cannot be used: {error}") from error
         yield store
 
 
-class _Unpacker:
-    """The unpacked content of a gzip stream, in pieces of the size that is asked for and never more."""
+class _Bounded(gzip.GzipFile):
+    """The unpacked content of a file: no more of it at once than a file may have, and no more in all than a bundle."""
 
-    def __init__(self, stream: BinaryIO) -> None:
-        self._stream = stream
-        self._gzip = zlib.decompressobj(wbits=31)
+    def __init__(self, file: Path) -> None:
+        super().__init__(file, "rb")
+        self._most = min(MOST_BYTES, max(_FREE_OF_RATIO, LARGEST_RATIO * file.stat().st_size))
 
-    def take(self, size: int) -> bytes:
-        """The next `size` bytes.
+    def read(self, size: int | None = -1) -> bytes:
+        size = -1 if size is None else size
+        if not 0 <= size <= MOST_BYTES_OF_A_FILE:
+            raise ValueError(f"a file is larger than {MOST_BYTES_OF_A_FILE:,} bytes")
+        self._check(self.tell() + size)
+        return super().read(size)
 
-        Raises:
-            ValueError: the stream ends before.
-        """
-        taken = bytearray()
-        while len(taken) < size:
-            taken += self._next(size - len(taken))
-        return bytes(taken)
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._check(offset)
+        return super().seek(offset, whence)
 
-    def end(self) -> None:
-        """Raise ValueError if anything follows."""
-        while not self._gzip.eof:
-            if self._next(1):
-                raise ValueError("it holds more than its manifest says")
-        if self._gzip.unused_data or self._stream.read(1):
-            raise ValueError("something is attached to its end")
-
-    def _next(self, most: int) -> bytes:
-        packed = self._gzip.unconsumed_tail or self._stream.read(_CHUNK)
-        if self._gzip.eof or not packed:
-            raise ValueError("it is empty or cut short")
-        return self._gzip.decompress(packed, most)
+    def _check(self, place: int) -> None:
+        if place > self._most:
+            raise ValueError(f"it would unpack to more than {LARGEST_RATIO} times its size, or {MOST_BYTES:,} bytes")
 
 
-def _runs(source: _Unpacker, packed_size: int) -> Iterator[tuple[str, dict[str, bytes]]]:
+def _runs(file: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
     """Each run's files, checked.
 
     Raises:
         ValueError: the archive is not what it should be.
-        zlib.error: it is no gzip file, or a damaged one.
+        tarfile.TarError, OSError, EOFError, zlib.error: it is no archive, or a damaged one.
     """
-    members = _read_manifest(source, packed_size)
-    for run_id, group in groupby(members, key=lambda member: member.run_id):
-        files = {member.file: _content(source, member) for member in group}
-        try:
-            checked_run(run_id, files)
-        except ValueError as error:
-            raise ValueError(f"run {run_id}: {error}") from error
-        yield run_id, files
-    if source.take(len(_END)) != _END:
-        raise ValueError("it holds more than its manifest says")
-    source.end()
+    with _Bounded(file) as stream, tarfile.open(mode="r:", fileobj=stream) as archive:
+        manifest = _next_file(archive, MANIFEST)
+        for run_id, group in groupby(_listed(manifest), key=lambda member: member.run_id):
+            files = {member.file: _content(archive, member) for member in group}
+            if RESULT not in files:
+                raise ValueError(f"run {run_id} has no {RESULT}")
+            try:
+                check_run(run_id, files)
+            except ValueError as error:
+                raise ValueError(f"run {run_id}: {error}") from error
+            yield run_id, files
+        if archive.next() is not None:
+            raise ValueError("it holds more than its manifest says")
+        while rest := stream.read(2**16):
+            if any(rest):
+                raise ValueError("it holds more than its manifest says")
 
 
-def _read_manifest(source: _Unpacker, packed_size: int) -> list[Member]:
-    header = source.take(_BLOCK)
-    digits = header[124:135]
-    size = int(digits, 8) if re.fullmatch(rb"[0-7]{11}", digits) else -1
-    if size < 0 or header != _header(MANIFEST, size):
-        raise ValueError(f"it is not a bundle of reinit-bench: it does not begin with {MANIFEST}")
-    _check_ratio(size, packed_size)
-    if size > MOST_BYTES_OF_THE_MANIFEST:
-        raise ValueError(f"its manifest is larger than {MOST_BYTES_OF_THE_MANIFEST:,} bytes")
-    content = source.take(size)
-    _skip_padding(source, size)
-    members = list(_listed(content))
-    if content != _manifest(members):
-        raise ValueError("its manifest is not as export writes it")
-    if why := _too_much(members, size):
-        raise ValueError(why)
-    _check_ratio(sum(member.size for member in members), packed_size)
-    names = [member.name for member in members]
-    for before, name in pairwise(names):
-        if name <= before:
-            raise ValueError(f"its manifest lists {name} {'twice' if name == before else 'out of order'}")
-    runs = {member.run_id for member in members}
-    missing = runs - {member.run_id for member in members if member.file == RESULT}
-    if missing:
-        raise ValueError(f"run {min(missing)} has no {RESULT}")
-    return members
+def _next_file(archive: tarfile.TarFile, name: str) -> bytes:
+    entry = archive.next()
+    if entry is None or entry.name != name or entry.type != tarfile.REGTYPE:
+        raise ValueError(f"it holds something else than {name} where that belongs")
+    content = archive.extractfile(entry)
+    assert content is not None
+    archive.members = []  # type: ignore[attr-defined]  # it would keep them all
+    return content.read(entry.size)
 
 
-def _check_ratio(size: int, packed_size: int) -> None:
-    if size > _FREE_OF_RATIO and size > LARGEST_RATIO * packed_size:
-        raise ValueError(f"it would unpack to more than {LARGEST_RATIO} times its size")
-
-
-def _listed(manifest: bytes) -> Iterator[Member]:
-    """What the manifest lists; read line by line, since JSON from elsewhere can take any amount of memory."""
-    lines = io.BytesIO(manifest)
-    first = _FIRST_LINE.fullmatch(lines.readline())
-    if first is None:
-        raise ValueError("its manifest is not a bundle's")
-    if int(first[1]) != VERSION:
-        raise ValueError(f"its format is version {int(first[1])}, and this release reads version {VERSION}")
-    for line in lines:
-        if line == _LAST_LINE:
-            return
-        match = _LINE.fullmatch(line)
-        if match is None:
-            raise ValueError(f"its manifest has a line that is no file's: {line[:80]!r}")
-        name = match["name"].decode(errors="replace")
-        if not _MEMBER.fullmatch(name):
-            raise ValueError(f"its manifest lists {name!a}, which is no file of a run")
-        yield Member(name, int(match["size"]), match["sha256"].decode())
-
-
-def _content(source: _Unpacker, member: Member) -> bytes:
-    if source.take(_BLOCK) != _header(member.name, member.size):
-        raise ValueError(f"where its manifest has {member.name} it holds something else")
-    content = source.take(member.size)
-    _skip_padding(source, member.size)
-    if hashlib.sha256(content).hexdigest() != member.sha256:
+def _content(archive: tarfile.TarFile, member: Member) -> bytes:
+    content = _next_file(archive, member.name)
+    if len(content) != member.size or hashlib.sha256(content).hexdigest() != member.sha256:
         raise ValueError(f"{member.name} does not have the checksum in its manifest")
     return content
 
 
-def _skip_padding(source: _Unpacker, size: int) -> None:
-    if any(source.take(-size % _BLOCK)):
-        raise ValueError("it holds more than its manifest says")
+def _listed(manifest: bytes) -> list[Member]:
+    """What the manifest lists; read by its lines, since JSON from elsewhere can take any amount of memory."""
+    version = re.match(rb'\{"format": "reinit-bench bundle", "version": (\d{1,9}),', manifest)
+    if version and version[1] != b"1":
+        raise ValueError(f"its format is version {int(version[1])}, and this release reads version 1")
+    found = _LINE.findall(manifest.decode(errors="replace"))
+    members = [Member(name, int(size), sha256) for name, size, sha256 in found]
+    names = [member.name for member in members]
+    if manifest != _manifest(members) or names != sorted(set(names)):
+        raise ValueError(f"its {MANIFEST} is not as export writes it")
+    if why := _too_much(members):
+        raise ValueError(why)
+    return members
 
 
-def _too_much(members: list[Member], manifest_size: int) -> str | None:
+def _too_much(members: list[Member]) -> str | None:
     """Why these are too many or too large for a bundle; None if they are not."""
-    if len(members) > MOST_FILES or manifest_size > MOST_BYTES_OF_THE_MANIFEST:
+    if len(members) > MOST_FILES:
         return f"there are more than {MOST_FILES:,} files"
     large = next((member.name for member in members if member.size > MOST_BYTES_OF_A_FILE), None)
     if large is not None:
@@ -288,24 +248,8 @@ def _too_much(members: list[Member], manifest_size: int) -> str | None:
 def _manifest(members: Iterable[Member]) -> bytes:
     """JSON, a line for each file."""
     lines = [f"  {json.dumps(list(member))}" for member in members]
-    first = f'{{"format": "reinit-bench bundle", "version": {VERSION}, "files": [\n'
-    return (first + ",\n".join(lines) + "\n" * bool(lines)).encode() + _LAST_LINE
+    return (_HEAD + ",\n".join(lines) + "\n" * bool(lines) + "]}\n").encode()
 
 
 def _member(run_id: str, name: str, content: bytes) -> Member:
     return Member(f"runs/{run_id}/{name}", len(content), hashlib.sha256(content).hexdigest())
-
-
-def _entry(name: str, content: bytes) -> bytes:
-    return _header(name, len(content)) + content + bytes(-len(content) % _BLOCK)
-
-
-def _header(name: str, size: int) -> bytes:
-    """A plain file's header, as POSIX has it (ustar): readable by all, owned by nobody in particular, of 1970."""
-    zero, owner = b"0000000", (b"", b"")
-
-    def packed(checksum: bytes) -> bytes:
-        numbers = b"0000644", zero, zero, b"%011o" % size, b"%011o" % 0, checksum
-        return _USTAR.pack(name.encode(), *numbers, b"0", b"", b"ustar", b"00", *owner, zero, zero, b"")
-
-    return packed(b"%06o\0 " % sum(packed(b" " * 8)))

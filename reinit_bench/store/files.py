@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import secrets
@@ -79,3 +80,9 @@ def write_arrays(path: Path, arrays: Mapping[str, Any], fence: Fence = nullconte
     import numpy as np  # only here and where arrays are read: `status` and `plan` do without it
 
     write_atomically(path, lambda stream: np.savez_compressed(stream, **arrays), fence)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal digits."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from reinit_bench.core.config import Experiment
 from reinit_bench.core.settings import ConfigError
+from reinit_bench.store.checks import RESULT
 from reinit_bench.store.lease import Lease, looks_alive
-from reinit_bench.store.store import RESULT, RunFolder, Store
+from reinit_bench.store.store import RunFolder, Store
 
 
 class ImportConflict(ConfigError):

@@ -23,9 +23,10 @@ from filelock import FileLock, Timeout
 
 from reinit_bench.core.config import Experiment
 from reinit_bench.core.settings import ConfigError
+from reinit_bench.store.checks import RESULT
 from reinit_bench.store.files import StoreError
 from reinit_bench.store.process import lives, this_process
-from reinit_bench.store.store import RESULT, RunFolder
+from reinit_bench.store.store import RunFolder
 
 HEARTBEAT_SECONDS = float(os.environ.get("REINIT_BENCH_HEARTBEAT_SECONDS") or 10.0)
 """How often the holder raises its counter; longer where thousands of runs at once would load a shared file system."""

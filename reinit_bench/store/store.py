@@ -7,46 +7,48 @@ Every file is written under a temporary name in the same folder, synced and rena
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import os
 import time
 import warnings
-import zipfile
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import yaml
 
 from reinit_bench.core.config import Experiment
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.store.files import Fence, StoreError, write_arrays, write_bytes, write_json, write_lines, write_text
-from reinit_bench.store.seal import broken_seal, file_sha256, is_sealed, sealed
+from reinit_bench.store.checks import (
+    BELONGING,
+    CONFIG,
+    DIAGNOSTICS,
+    HISTORY,
+    RESULT,
+    ROUNDS,
+    parsed_arrays,
+    parsed_config,
+    parsed_result,
+    parsed_rows,
+    parsed_status,
+    sealed,
+)
+from reinit_bench.store.files import (
+    Fence,
+    StoreError,
+    file_sha256,
+    write_arrays,
+    write_bytes,
+    write_json,
+    write_lines,
+    write_text,
+)
 
-CONFIG, ROUNDS, HISTORY, DIAGNOSTICS = "config.yaml", "rounds.jsonl", "history.jsonl", "diagnostics.npz"
-RESULT = "result.json"
-BELONGING = (CONFIG, ROUNDS, HISTORY, DIAGNOSTICS)
-"""Files of a finished run whose hashes its result holds."""
-
+T = TypeVar("T")
+STATUS = "status.json"
 CHECKPOINTS = ("checkpoint.pt.incoming", "checkpoint.pt", "checkpoint.previous.pt")
 """Files of a running run, newest first."""
-
-RESULT_KEYS = (
-    "run_id",
-    "config",
-    "test_accuracy",
-    "validation_accuracy",
-    "train_accuracy",
-    "rounds",
-    "steps",
-    "wall_seconds",
-    "versions",
-    "git_commit",
-    "device",
-)
 
 
 class CorruptResult(ConfigError):
@@ -96,7 +98,7 @@ class RunFolder:
         self.fence: Fence = nullcontext
         """Around each file's renaming: the lease puts its own here."""
         self._hashes: dict[str, str] | None = None
-        """Of the other files of a finished run, as its result gives them; read once."""
+        """Of the other files of a finished run, as its result gives them; None: not read yet."""
 
     def create(self) -> None:
         """Create the folder.
@@ -122,12 +124,13 @@ class RunFolder:
 
     def write_status(self, status: Mapping[str, Any]) -> None:
         """Write how the run stands; the lease calls this, under its own lock."""
-        write_json(self.path / "status.json", status)
+        write_json(self.path / STATUS, status)
 
     def write_result(self, result: Mapping[str, Any]) -> dict[str, Any]:
         """Write `result.json`, which makes the run done, with hashes of all that belongs to it; returns its content."""
         hashes = {name: file_sha256(self.path / name) for name in BELONGING if (self.path / name).is_file()}
         text = sealed({**result, "files": hashes})
+        self._hashes = hashes
         write_text(self.path / RESULT, text, self.fence)
         content: dict[str, Any] = json.loads(text)
         return content
@@ -139,10 +142,16 @@ class RunFolder:
             with open(path, "rb") as stream:
                 content = stream.read()
         except (FileNotFoundError, NotADirectoryError):
+            self._hashes = {}
             return None
         except OSError as error:
             raise UnreadableResult(f"{path} cannot be read: {error.strerror or error}; make it readable") from error
-        return validated_result(content, self.run_id, path)
+        try:
+            result = parsed_result(content, self.run_id)
+        except ValueError as error:
+            raise CorruptResult(f"{path} is corrupt: {error}; delete it and run the experiment again") from error
+        self._hashes = result.get("files") or {}
+        return result
 
     def write_diagnostics(self, arrays: Mapping[str, Any]) -> None:
         """Write what was measured at the run's end."""
@@ -161,11 +170,14 @@ class RunFolder:
         except OSError as error:
             raise StoreError(f"{self.path / name} cannot be read: {error.strerror or error}") from error
         if self._hashes is None:
-            self._hashes = (self.result() or {}).get("files") or {}
-        known = self._hashes.get(name)
+            self.result()
+        hashes = self._hashes or {}
+        known = hashes.get(name)
         if known is not None and (content is None or hashlib.sha256(content).hexdigest() != known):
             what = "is missing" if content is None else "has changed since the run was done"
-            raise StoreError(f"{self.path / name} {what}; delete result.json there to run the experiment again")
+            raise StoreError(f"{self.path / name} {what}; delete {RESULT} there to run the experiment again")
+        if known is None and content is not None and hashes and name in BELONGING:
+            raise StoreError(f"{self.path / name} is not this run's: its {RESULT} does not list it; delete it")
         return content
 
     def finished_files(self) -> dict[str, bytes] | None:
@@ -197,31 +209,54 @@ class RunFolder:
         """What was measured at the run's end, as numpy arrays by name; None if nothing was.
 
         Raises:
-            StoreError: `diagnostics.npz` exists but cannot be read, or has changed.
+            StoreError: `diagnostics.npz` exists but cannot be used, or has changed.
         """
-        import numpy as np
+        return self._parsed(DIAGNOSTICS, parsed_arrays)
 
-        path = self.path / DIAGNOSTICS
+    def rows(self, name: str, choose: Callable[[int], Sequence[int]] = range) -> list[dict[str, Any]]:
+        """The rows of `rounds.jsonl` or `history.jsonl`; empty if there is none.
+
+        Args:
+            choose: gives the places of the rows that are wanted, out of so many; only these are parsed.
+
+        Raises:
+            StoreError: the file cannot be used, or has changed.
+        """
+
+        def parsed(content: bytes) -> list[dict[str, Any]]:
+            lines = content.splitlines()
+            return parsed_rows([lines[place] for place in choose(len(lines))])
+
+        return self._parsed(name, parsed) or []
+
+    def config(self) -> dict[str, Any]:
+        """The configuration of a run that is not done.
+
+        Raises:
+            StoreError: `config.yaml` is missing or cannot be used.
+        """
+        config = self._parsed(CONFIG, parsed_config)
+        if config is None:
+            raise StoreError(f"{self.path / CONFIG} is missing")
+        return config
+
+    def _parsed(self, name: str, parse: Callable[[bytes], T]) -> T | None:
+        content = self.read(name)
         try:
-            content = self.read(DIAGNOSTICS)
-            if content is None:
-                return None
-            with np.load(io.BytesIO(content), allow_pickle=False) as file:
-                return dict(file)
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-            raise StoreError(f"{path} cannot be read: {error}; delete it to do without") from error
+            return None if content is None else parse(content)
+        except ValueError as error:
+            raise StoreError(f"{self.path / name} cannot be read: {error}; delete it to do without") from error
 
     def status(self) -> dict[str, Any]:
-        """The content of `status.json`; empty if it is missing or not valid JSON.
+        """What `status.json` says; empty if it is missing or not valid JSON.
 
         Raises:
             OSError: it exists but cannot be read.
         """
         try:
-            status = json.loads((self.path / "status.json").read_bytes())
-        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return parsed_status((self.path / STATUS).read_bytes())
+        except (FileNotFoundError, NotADirectoryError):
             return {}
-        return status if isinstance(status, dict) else {}
 
     def remove_leftovers(self) -> None:
         """Remove the half-written files of killed processes; only the lease's holder may do this."""
@@ -251,48 +286,3 @@ class RunFolder:
             (self.path / RESULT).rename(aside)
             warnings.warn(f"{error}; kept as {aside.name}, running again", stacklevel=2)
             return None
-
-
-def validated_result(content: bytes, run_id: str, path: object) -> dict[str, Any]:
-    """Parse and check the content of a run's result.json; `path` is used in messages.
-
-    Raises:
-        CorruptResult: it does not validate; the message names the file, what is wrong and what to do.
-    """
-
-    try:
-        return parsed_result(content, run_id)
-    except ValueError as error:
-        raise CorruptResult(f"{path} is corrupt: {error}; delete it and run the experiment again") from error
-
-
-def parsed_result(content: bytes, run_id: str) -> dict[str, Any]:
-    """Like `validated_result`, wherever the content is from.
-
-    Raises:
-        ValueError: it does not validate; the message says what is wrong, and no more.
-    """
-    if broken_seal(content):
-        raise ValueError("its checksum does not match")
-    try:
-        result = json.loads(content)
-    except ValueError as error:
-        raise ValueError(f"not JSON ({error})") from error
-    if not isinstance(result, dict):
-        raise ValueError("not an object")
-    if "files" in result and not is_sealed(content):
-        raise ValueError("its checksum is gone")
-    missing = [key for key in RESULT_KEYS if key not in result]
-    if missing:
-        raise ValueError(f"no {missing[0]!r}")
-    if result["run_id"] != run_id:
-        raise ValueError(f"it belongs to run {result['run_id']}")
-    for key in ("test_accuracy", "train_accuracy", "validation_accuracy"):
-        value = result[key]
-        if value is None and key == "validation_accuracy":
-            continue
-        if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0.0 <= value <= 1.0:
-            raise ValueError(f"{key} is {value!r}, not a fraction")
-    if not isinstance(result["config"], dict):
-        raise ValueError("config is not an object")
-    return result

@@ -240,7 +240,8 @@ def test_a_long_curve_keeps_its_ends(tmp_path: Path) -> None:
     (tmp_path / "rounds.jsonl").write_text('{"steps": 8, "test_accuracy": 0.25}\n')
     assert curve(folder) == {"x": [8], "t": [500], "v": [None], "r": [(8, 250)]}
     (tmp_path / "history.jsonl").write_text("{torn")
-    assert curve(folder) is None
+    with pytest.warns(UserWarning, match=r"history\.jsonl cannot be read: not JSON"):
+        assert curve(folder) is None
 
 
 def test_the_file_is_written_in_one_step(fake_store: Any) -> None:

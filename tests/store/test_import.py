@@ -15,9 +15,10 @@ from finished_runs import finish, store_of
 
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.bundle import pack
+from reinit_bench.store.checks import RESULT
 from reinit_bench.store.importing import ImportConflict, Imported, import_runs
 from reinit_bench.store.lease import Lease
-from reinit_bench.store.store import CHECKPOINTS, RESULT, Store
+from reinit_bench.store.store import CHECKPOINTS, Store
 
 
 def content(store: Store) -> dict[str, dict[str, bytes] | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import warnings
 from collections.abc import Mapping
 from functools import lru_cache
@@ -11,8 +10,9 @@ from typing import Any
 import pandas as pd
 
 from reinit_bench.analysis.frame.collect import Collection
+from reinit_bench.store.checks import HISTORY, ROUNDS
 from reinit_bench.store.files import StoreError
-from reinit_bench.store.store import HISTORY, ROUNDS, RunFolder, Store
+from reinit_bench.store.store import RunFolder, Store
 
 
 @lru_cache(maxsize=10_000)  # it reads the hashes of its files once
@@ -50,14 +50,10 @@ def rounds_of(collection: Collection, run_id: str) -> pd.DataFrame:
 
 
 def _lines_of(collection: Collection, run_id: str, name: str, columns: set[str]) -> pd.DataFrame:
-    folder = _folder(collection, run_id)
     try:
-        lines = [json.loads(line) for line in (folder.read(name) or b"").splitlines()]
-        # A file without these columns was not written by a run, and is no reason to draw nothing at all.
-        held = {key for line in lines if isinstance(line, dict) for key in line}
-        return pd.DataFrame(lines) if columns <= held else pd.DataFrame()
+        rows = pd.DataFrame(_folder(collection, run_id).rows(name))
     except StoreError as error:
         warnings.warn(str(error), stacklevel=3)
-    except ValueError as error:
-        warnings.warn(f"{folder.path / name} cannot be read: {error}; delete it to do without", stacklevel=3)
-    return pd.DataFrame()
+        return pd.DataFrame()
+    # A file without these columns was not written by a run, and is no reason to draw nothing at all.
+    return rows if columns <= set(rows) else pd.DataFrame()

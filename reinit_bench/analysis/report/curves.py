@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import warnings
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from typing import Any
 
+from reinit_bench.store.checks import HISTORY, ROUNDS
 from reinit_bench.store.files import StoreError
-from reinit_bench.store.store import HISTORY, ROUNDS, RunFolder, Store
+from reinit_bench.store.store import RunFolder, Store
 
 POINTS = 60
 """Most points of one curve."""
@@ -26,20 +26,17 @@ def curve(folder: RunFolder) -> Mapping[str, Any] | None:
     last step of each round with the test accuracy there; None where the file is missing or damaged.
     """
     try:
-        lines = (folder.read(HISTORY) or b"").splitlines()
-        # Only the lines that are kept are parsed: a long run has thousands.
-        points = _parsed([lines[place] for place in kept(len(lines))])
-        x = [int(point["total_step"]) for point in points]
-        rounds = _parsed((folder.read(ROUNDS) or b"").splitlines())
-        ends = list(accumulate(int(one["steps"]) for one in rounds))
-        tests = [_thousandths(one.get("test_accuracy")) for one in rounds]
-        train = [_thousandths(point.get("train_accuracy")) for point in points]
-        validation = [_thousandths(point.get("validation_accuracy")) for point in points]
+        points, rounds = folder.rows(HISTORY, kept), folder.rows(ROUNDS)
+        x = [point["total_step"] for point in points]
+        ends = list(accumulate(one["steps"] for one in rounds))
     except StoreError as error:
         warnings.warn(str(error), stacklevel=2)
         return None
-    except (ValueError, OverflowError, KeyError, TypeError, AttributeError):
+    except KeyError:
         return None
+    tests = [_thousandths(one.get("test_accuracy")) for one in rounds]
+    train = [_thousandths(point.get("train_accuracy")) for point in points]
+    validation = [_thousandths(point.get("validation_accuracy")) for point in points]
     return {"x": x, "t": train, "v": validation, "r": list(zip(ends, tests, strict=True))} if x else None
 
 
@@ -50,11 +47,5 @@ def kept(count: int, most: int = POINTS) -> list[int]:
     return sorted({round(place * (count - 1) / (most - 1)) for place in range(most)})
 
 
-def _parsed(lines: Sequence[bytes]) -> list[Any]:
-    """The lines of JSON as one list, which takes half of the time that line by line would."""
-    found: list[Any] = json.loads(b"[" + b",".join(lines) + b"]")
-    return found
-
-
-def _thousandths(fraction: Any) -> int | None:
-    return None if fraction is None else round(1000 * float(fraction))
+def _thousandths(fraction: float | None) -> int | None:
+    return None if fraction is None else round(1000 * fraction)

@@ -14,7 +14,8 @@ Seal = Annotated[bool, typer.Option("--seal", help="Add checksums to results of 
 
 def command(words: Words = None, seal: Seal = False) -> int:
     """Check every file of every finished run; exit with 1 if one has changed, is missing, or cannot be read."""
-    from reinit_bench.store.store import BELONGING, Store
+    from reinit_bench.store.checks import BELONGING
+    from reinit_bench.store.store import Store
 
     results_dir = only_results_dir("verify", words)
     store = Store(results_dir)

@@ -27,7 +27,7 @@ from reinit_bench.data.preparing.fetch import (
     vouched_sha256,
 )
 from reinit_bench.data.preparing.job import Job
-from reinit_bench.store.seal import file_sha256
+from reinit_bench.store.files import file_sha256
 
 
 class Downloads:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from reinit_bench.store.seal import file_sha256
+from reinit_bench.store.files import file_sha256
 
 ATTEMPTS = 4
 TIMEOUT_SECONDS = 30

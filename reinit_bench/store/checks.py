@@ -1,0 +1,291 @@
+"""What the files of a run must be: every field by kind and range, whoever wrote them, before anything uses them.
+
+Nothing is unpickled, imported or called. That the checksums agree shows that the files are whole, not that the numbers
+are true: whoever writes a result can seal it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import re
+import zipfile
+from collections.abc import Mapping, Sequence
+from types import NoneType
+from typing import Any, NamedTuple
+
+import yaml
+
+from reinit_bench.core.config import Experiment
+
+CONFIG, ROUNDS, HISTORY, DIAGNOSTICS = "config.yaml", "rounds.jsonl", "history.jsonl", "diagnostics.npz"
+RESULT = "result.json"
+BELONGING = (CONFIG, ROUNDS, HISTORY, DIAGNOSTICS)
+"""Files of a finished run whose hashes its result holds."""
+
+MOST_TEXT = 2**20
+"""Bytes of a result or a configuration."""
+
+MOST_ARRAYS = 64 * 2**20
+"""Bytes of a run's diagnostics when they are unpacked."""
+
+DEEPEST = 20
+"""Levels of a configuration."""
+
+_SEAL = ',\n "sha256": "'
+_YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C loader is ten times as fast, if available
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+class Kind(NamedTuple):
+    """What a field may be; numbers are never negative in a run's files."""
+
+    kinds: tuple[type, ...]
+    most: float = 2.0**53
+
+
+_COUNT, _TEXT, _NAMES = Kind((int,)), Kind((str,)), Kind((dict,))
+_NUMBER, _FRACTION = Kind((int, float)), Kind((int, float), 1.0)
+
+
+def _or_null(kind: Kind) -> Kind:
+    return kind._replace(kinds=(*kind.kinds, NoneType))
+
+
+_OF_A_RESULT: Mapping[str, Kind] = {
+    "run_id": _TEXT,
+    "config": _NAMES,
+    "test_accuracy": _FRACTION,
+    "validation_accuracy": _or_null(_FRACTION),
+    "train_accuracy": _FRACTION,
+    "rounds": _COUNT,
+    "steps": _COUNT,
+    "wall_seconds": _NUMBER,
+    "versions": _NAMES,
+    "git_commit": _or_null(_TEXT),
+    "device": _TEXT,
+}
+_OF_SOME_RESULTS: Mapping[str, Kind] = {
+    "files": _NAMES,
+    "attempts": _or_null(_COUNT),
+    "study": _or_null(_TEXT),
+    "test_loss": _or_null(_NUMBER),
+    "clean_train_accuracy": _or_null(_FRACTION),
+    "weights_sha256": _TEXT,
+}
+_OF_A_STATUS: Mapping[str, Kind] = {
+    "state": _TEXT,
+    "attempt": _COUNT,
+    "host": _TEXT,
+    "pid": _COUNT,
+    "began": _COUNT,
+    "beats": _COUNT,
+    "heartbeat": _NUMBER,
+    "started": _NUMBER,
+    "round": _COUNT,
+    "step": _COUNT,
+    **dict.fromkeys(("boot_id", "pid_namespace", "token", "error_kind"), _TEXT),
+    **dict.fromkeys(("error", "slurm_job"), _or_null(_TEXT)),
+}
+_OF_A_ROW: Mapping[str, Kind] = {
+    **dict.fromkeys(("index", "block", "repeat", "round", "epoch", "epochs", "step", "steps", "total_step"), _COUNT),
+    **dict.fromkeys(("train_accuracy", "validation_accuracy", "test_accuracy"), _or_null(_FRACTION)),
+    **dict.fromkeys(("train_loss", "validation_loss", "test_loss", "lr", "seconds"), _or_null(_NUMBER)),
+    "converged": Kind((bool,)),
+}
+_OTHER = Kind((str, int, float, bool, NoneType))
+
+
+def sealed(value: Mapping[str, Any]) -> str:
+    """`value` as JSON whose last field, `sha256`, is the hash of all the text before it."""
+    head = json.dumps(value, indent=1, allow_nan=False).removesuffix("\n}")
+    return head + _seal_of(head.encode())
+
+
+def _seal_of(head: bytes) -> str:
+    return f'{_SEAL}{hashlib.sha256(head).hexdigest()}"\n}}\n'
+
+
+def plain(value: Any) -> Any:
+    """A text, or all texts in a value read from JSON, with U+FFFD for what a terminal may take for a command."""
+    if isinstance(value, str):
+        return _UNPRINTABLE.sub("\ufffd", value)
+    if isinstance(value, dict):
+        return {plain(key): plain(item) for key, item in value.items()}
+    return [plain(item) for item in value] if isinstance(value, list) else value
+
+
+def parsed_result(content: bytes, run_id: str) -> dict[str, Any]:
+    """What a `result.json` says; results of older versions have neither seal nor hashes.
+
+    Raises:
+        ValueError: it is not a result, or not this run's; the message says in a few words what is wrong.
+    """
+    if len(content) > MOST_TEXT:
+        raise ValueError(f"{RESULT} is larger than {MOST_TEXT:,} bytes")
+    end = content.rfind(_SEAL.encode())
+    if end >= 0 and content[end:] != _seal_of(content[:end]).encode():
+        raise ValueError("its checksum does not match")
+    result = _object(content)
+    if "files" in result and end < 0:
+        raise ValueError("its checksum is gone")
+    missing = [key for key in _OF_A_RESULT if key not in result]
+    if missing:
+        raise ValueError(f"no {missing[0]!r}")
+    _check_fields(result, {**_OF_A_RESULT, **_OF_SOME_RESULTS})
+    if result["run_id"] != run_id:
+        raise ValueError(f"it belongs to run {result['run_id']}")
+    result["versions"] = {name: str(number) for name, number in result["versions"].items()}
+    return {key: value if key == "config" else plain(value) for key, value in result.items()}
+
+
+def parsed_status(content: bytes) -> dict[str, Any]:
+    """What a `status.json` says, without what is of a wrong kind: nothing in it is worth stopping for."""
+    try:
+        status = _object(content)
+    except ValueError:
+        return {}
+    right = {key: value for key, value in status.items() if _is(value, _OF_A_STATUS.get(key, _OTHER))}
+    return {key: _plain_lines(value) if key == "error" else plain(value) for key, value in right.items()}
+
+
+def _plain_lines(text: str | None) -> str | None:
+    return None if text is None else "\n".join(map(plain, text.splitlines()))
+
+
+def parsed_rows(lines: Sequence[bytes]) -> list[dict[str, Any]]:
+    """The rows of a `rounds.jsonl` or `history.jsonl`.
+
+    Raises:
+        ValueError: a line is no row of plain values, or one of its values is of a wrong kind or out of range.
+    """
+    rows = _json(b"[" + b",".join(lines) + b"]")  # takes half of the time that line by line would
+    for row in rows:
+        if not isinstance(row, dict):
+            raise ValueError("a line is no row of plain values")
+        _check_fields(row, _OF_A_ROW, _OTHER)
+    found: list[dict[str, Any]] = rows
+    return found
+
+
+def parsed_arrays(content: bytes) -> dict[str, Any]:
+    """The arrays of a `diagnostics.npz`.
+
+    Raises:
+        ValueError: it is damaged, too large, or holds something else than numbers and text.
+    """
+    import numpy as np  # only here and where arrays are written: `status` and `plan` do without it
+
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            if sum(member.file_size for member in archive.infolist()) > MOST_ARRAYS:
+                raise ValueError(f"larger than {MOST_ARRAYS:,} bytes")
+        with np.load(io.BytesIO(content), allow_pickle=False) as file:
+            arrays = dict(file)
+    except Exception as error:  # an archive with errors raises many kinds
+        raise ValueError(" ".join(str(error).split())) from error
+    if any(not isinstance(array, np.ndarray) or array.dtype.kind not in "biufU" for array in arrays.values()):
+        raise ValueError("an array holds neither numbers nor text")
+    return arrays
+
+
+def parsed_config(content: bytes) -> dict[str, Any]:
+    """The configuration in a `config.yaml`.
+
+    Raises:
+        ValueError: it is not YAML, or could stand for more values than fit into memory.
+    """
+    if len(content) > MOST_TEXT:
+        raise ValueError(f"{CONFIG} is larger than {MOST_TEXT:,} bytes")
+    depth = 0
+    try:
+        for event in yaml.parse(content, Loader=_YAML):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if isinstance(event, yaml.AliasEvent) or depth > DEEPEST:
+                raise ValueError(f"{CONFIG} has aliases or more than {DEEPEST} levels")
+        config = yaml.load(content, Loader=_YAML)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{CONFIG} is not YAML") from error
+    if not isinstance(config, dict):
+        raise ValueError(f"{CONFIG} holds no configuration")
+    return config
+
+
+def experiment_of(config: Mapping[str, Any], run_id: str) -> Experiment:
+    """The experiment of a run with this stored configuration.
+
+    Raises:
+        ValueError: this version does not understand it, or it is another run's: edited, or of an older protocol.
+    """
+    try:
+        experiment = Experiment.from_dict(config)
+        found, _ = experiment.run_id, experiment.title
+    except Exception as error:  # whatever a field of the wrong kind leads to
+        raise ValueError(f"its configuration cannot be used: {plain(' '.join(str(error).split()))}") from error
+    if found != run_id:
+        raise ValueError(f"its configuration has the run id {found} (edited, or an older protocol)")
+    return experiment
+
+
+def check_run(run_id: str, files: Mapping[str, bytes]) -> None:
+    """Check all files of a finished run.
+
+    Raises:
+        ValueError: they are not a finished run's; the message says in a few words what is wrong.
+    """
+    result = parsed_result(files[RESULT], run_id)
+    hashes = {name: hashlib.sha256(content).hexdigest() for name, content in files.items() if name in BELONGING}
+    known = result.get("files", hashes)
+    wrong = [name for name in sorted({*hashes, *known}) if hashes.get(name) != known.get(name)]
+    if wrong:
+        raise ValueError(f"{wrong[0]} is not the file whose checksum its result has")
+    if plain(result["config"]) != result["config"]:
+        raise ValueError("its configuration holds text that cannot be printed")
+    experiment_of(result["config"], run_id)
+    if CONFIG in files and parsed_config(files[CONFIG]) != result["config"]:
+        raise ValueError(f"{CONFIG} is not the configuration in {RESULT}")
+    for name in (ROUNDS, HISTORY, DIAGNOSTICS):
+        try:
+            if name == DIAGNOSTICS and name in files:
+                parsed_arrays(files[name])
+            elif name in files:
+                parsed_rows(files[name].splitlines())
+        except ValueError as error:
+            raise ValueError(f"{name} cannot be used: {error}") from error
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    value = _json(content)
+    if not isinstance(value, dict):
+        raise ValueError("not an object")
+    return value
+
+
+def _json(content: bytes) -> Any:
+    try:
+        return json.loads(content, object_pairs_hook=_once)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        raise ValueError(f"not JSON ({error})") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a field stands twice")
+    return found
+
+
+def _check_fields(row: Mapping[str, Any], fields: Mapping[str, Kind], other: Kind | None = None) -> None:
+    for key, value in row.items():
+        kind = fields.get(key, other)
+        if kind is not None and not _is(value, kind):
+            what = "not a fraction" if kind.most == 1 else "of a wrong kind or out of range"
+            raise ValueError(f"{plain(key)} is {value!r:.60}, {what}")
+
+
+def _is(value: Any, kind: Kind) -> bool:
+    found = type(value)  # exactly: True is no number
+    return found in kind.kinds and (found not in (int, float) or 0 <= value <= kind.most)
