@@ -19,13 +19,17 @@ from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.task import Task
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.training.device import autocast
-from reinit_bench.training.evaluate import Metrics, evaluate
 from reinit_bench.training.interrupt import Interrupt, Interrupted
 from reinit_bench.training.observer import EpochEnd, Observer
-from reinit_bench.training.optimizer import check_carried, make_optimizer, set_lr
-from reinit_bench.training.sam import worst_point_nearby
-from reinit_bench.training.schedule import factor, is_constant
-from reinit_bench.training.step import REDUCE_OVERHEAD, TrainingStep, backend_of, memory_explained
+from reinit_bench.training.optimizer import (
+    check_carried,
+    has_constant_lr,
+    make_optimizer,
+    schedule_factor,
+    set_lr,
+    worst_point_nearby,
+)
+from reinit_bench.training.step import REDUCE_OVERHEAD, Metrics, TrainingStep, backend_of, evaluate, memory_explained
 from reinit_bench.training.stopping import Stopping
 
 
@@ -173,7 +177,7 @@ def _fresh_state(trainer: Trainer, carried: dict[str, Any] | None) -> RoundState
     if carried is None:
         return RoundState(lr=trainer.lr, stopping=stopping)
     # On a plateau schedule the last round's learning rate goes on; any other begins anew in each round.
-    lr = carried["param_groups"][0]["lr"] if trainer.schedule == "plateau" and is_constant(trainer) else trainer.lr
+    lr = carried["param_groups"][0]["lr"] if trainer.schedule == "plateau" and has_constant_lr(trainer) else trainer.lr
     return RoundState(lr=lr, stopping=stopping, optimizer=carried)
 
 
@@ -199,7 +203,7 @@ class _RoundTraining:
         if self.state.optimizer:
             self.optimizer.load_state_dict(self.state.optimizer)
         set_lr(self.optimizer, self.state.lr)
-        self.has_constant_lr = is_constant(self.trainer)
+        self.has_constant_lr = has_constant_lr(self.trainer)
         self.validates_every_epoch = not (
             self.trainer.patience_epochs is None
             and self.trainer.round_weights == "last"
@@ -293,7 +297,7 @@ class _RoundTraining:
 
     def _lr(self, step: int) -> float:
         """The learning rate of a step of this round, counted from 0."""
-        return self.state.lr * factor(self.trainer, step, self.round.max_steps)
+        return self.state.lr * schedule_factor(self.trainer, step, self.round.max_steps)
 
     def _read_device(self) -> None:
         """Bring losses and counts of correct answers to the host.
@@ -330,12 +334,12 @@ class _RoundTraining:
         state, converged = self.state, False
         lr, metrics = self._lr(state.step - 1), self._validate()
         if metrics is not None:
-            verdict = self.stopping.update(metrics.accuracy, metrics.loss)
+            decision = self.stopping.update(metrics.accuracy, metrics.loss)
             # A cosine is laid out over all steps of the round.
-            converged = verdict.converged and self.trainer.schedule != "cosine"
-            if verdict.best:
+            converged = decision.converged and self.trainer.schedule != "cosine"
+            if decision.best:
                 state.best = {name: value.detach().clone() for name, value in self.net.state_dict().items()}
-            if verdict.halve and self.trainer.schedule == "plateau":
+            if decision.halve and self.trainer.schedule == "plateau":
                 state.lr *= self.trainer.lr_factor
                 set_lr(self.optimizer, state.lr)
         self._tell(lr, metrics)

@@ -1,19 +1,25 @@
-"""The optimizer of one round; the weight penalty is on kernels only (Appendix B.1)."""
+"""The optimizer of one round, the learning rate of each step, and where SAM takes its gradient.
+
+The weight penalty is on kernels only (Appendix B.1).
+"""
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Set
+import math
+from collections.abc import Iterator, Sequence, Set
+from contextlib import contextmanager
 from typing import TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from reinit_bench.core.config import Trainer
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.models.parameters import is_kernel
 
 T = TypeVar("T", bound=torch.optim.Optimizer)
+_SMALLEST = 1e-12  # a gradient shorter than this has no direction worth following
 
 
 def make_optimizer(net: nn.Module, trainer: Trainer, frozen: Set[str] = frozenset()) -> torch.optim.Optimizer:
@@ -73,3 +79,54 @@ def set_lr(optimizer: torch.optim.Optimizer, lr: float) -> None:
     """Set the learning rate of every parameter group to `lr`."""
     for group in optimizer.param_groups:
         group["lr"] = lr
+
+
+def has_constant_lr(trainer: Trainer) -> bool:
+    """Whether every step has the round's own learning rate (which a plateau may lower after an epoch)."""
+    return trainer.schedule != "cosine" and trainer.warmup_steps == 0
+
+
+def schedule_factor(trainer: Trainer, step: int, max_steps: int) -> float:
+    """What step number `step` (from 0) of a round of at most `max_steps` multiplies the learning rate by.
+
+    It rises linearly over `trainer.warmup_steps`, the last of which has all of it. A cosine then falls from 1 towards
+    0, which it would have one step after the last.
+    """
+    if step < trainer.warmup_steps:
+        return (step + 1) / trainer.warmup_steps
+    if trainer.schedule != "cosine":
+        return 1.0
+    return 0.5 * (1.0 + math.cos(math.pi * (step - trainer.warmup_steps) / (max_steps - trainer.warmup_steps)))
+
+
+@contextmanager
+def worst_point_nearby(net: nn.Module, radius: float) -> Iterator[None]:
+    """Within the block, the trained parameters are moved by `radius` along their joint gradient; then back, exactly.
+
+    This is sharpness-aware minimization (Foret et al. 2021): the step's gradient is taken there. Gradients must
+    have been computed before; the block replaces them. BatchNorm's running statistics stay as they are.
+    """
+    moved = [value for value in net.parameters() if value.grad is not None]
+    before = [value.detach().clone() for value in moved]
+    statistics = [module for module in net.modules() if isinstance(module, nn.modules.batchnorm._BatchNorm)]
+    momenta = [module.momentum for module in statistics]
+    _move(moved, radius)
+    for module in statistics:
+        module.momentum = 0.0
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for value, old in zip(moved, before, strict=True):
+                value.copy_(old)
+        for module, momentum in zip(statistics, momenta, strict=True):
+            module.momentum = momentum
+
+
+@torch.no_grad()
+def _move(parameters: Sequence[Tensor], radius: float) -> None:
+    gradients = [value.grad for value in parameters if value.grad is not None]
+    norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(gradient) for gradient in gradients]))
+    scale = radius / norm.clamp_min(_SMALLEST)
+    for value, gradient in zip(parameters, gradients, strict=True):
+        value.add_(gradient * scale)

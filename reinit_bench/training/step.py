@@ -1,4 +1,4 @@
-"""Forward and backward pass over one minibatch: whole or in parts, eager or compiled.
+"""Forward and backward pass over one minibatch, whole or in parts, eager or compiled; and evaluation of a split.
 
 There is one compiled function per process. What it has compiled for one network serves every network of the same
 architecture, shapes and precision, since weights and lambdas are its inputs: new rounds, reinitializations, filled
@@ -11,6 +11,7 @@ import functools
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -18,6 +19,7 @@ from torch.nn import functional
 
 from reinit_bench.core.machine import gpu_workers
 from reinit_bench.core.settings import ConfigError
+from reinit_bench.data.task import Task
 from reinit_bench.models.blocknet import Dropout
 from reinit_bench.training.device import autocast
 
@@ -109,6 +111,35 @@ def forward(net: nn.Module, inputs: Tensor, targets: Tensor, precision: str) -> 
     with autocast(inputs.device, precision):
         logits = net(inputs)
     return functional.cross_entropy(logits.float(), targets), logits
+
+
+@dataclass(frozen=True)
+class Metrics:
+    """Accuracy (fraction) and mean cross-entropy over one split."""
+
+    accuracy: float
+    loss: float
+
+
+@torch.no_grad()
+def evaluate(net: nn.Module, task: Task, split: str, precision: str, batch: int | None = None) -> Metrics:
+    """Evaluate on `split` (train, validation or test) without augmentation; reads the device once, at the end.
+
+    `batch` examples go through the network at once; None: as many as the task chooses.
+    """
+    was_training = net.training
+    net.eval()
+    sums = torch.zeros(2, dtype=torch.float64, device=task.device)
+    count = 0
+    for inputs, labels in task.batches(split, batch):
+        with autocast(task.device, precision):
+            logits = net(inputs).float()
+        sums[0] += (logits.argmax(1) == labels).sum()
+        sums[1] += functional.cross_entropy(logits, labels, reduction="sum")
+        count += len(labels)
+    net.train(was_training)
+    correct, loss = sums.tolist()
+    return Metrics(accuracy=correct / count, loss=loss / count)
 
 
 @functools.cache

@@ -8,7 +8,7 @@ from typing import Any
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Decision:
     """What one epoch's validation says."""
 
     best: bool
@@ -37,7 +37,7 @@ class Stopping:
     since_changed: int = 0
     """Epochs since the error improved or the learning rate was lowered, whichever came last."""
 
-    def update(self, accuracy: float, loss: float) -> Verdict:
+    def update(self, accuracy: float, loss: float) -> Decision:
         """Take in one epoch's validation accuracy (fraction) and mean loss."""
         improved = accuracy > self.best_accuracy
         best = improved or (accuracy == self.best_accuracy and loss < self.best_loss)
@@ -49,7 +49,7 @@ class Stopping:
         if halve:
             self.since_changed = 0
         converged = self.patience_epochs is not None and self.since_improved >= self.patience_epochs
-        return Verdict(best=best, halve=halve, converged=converged)
+        return Decision(best=best, halve=halve, converged=converged)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a checkpoint; `Stopping(**values)` restores it."""

@@ -8,7 +8,7 @@ from training_helpers import ScriptValidation
 from reinit_bench.data.task import Task
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.training import loop
-from reinit_bench.training.evaluate import Metrics
+from reinit_bench.training.step import Metrics
 
 
 @pytest.fixture

@@ -16,8 +16,7 @@ from reinit_bench.run import record as record_module
 from reinit_bench.run.experiment import run_experiment
 from reinit_bench.run.record import Record
 from reinit_bench.store.files import Fence, StoreError
-from reinit_bench.training.background import BackgroundWriter, snapshot
-from reinit_bench.training.checkpoint import read_checkpoint, save_checkpoint
+from reinit_bench.training.checkpoint import BackgroundWriter, read_checkpoint, save_checkpoint, snapshot
 from reinit_bench.training.interrupt import Interrupt, Interrupted
 from reinit_bench.training.loop import RoundState
 from reinit_bench.training.observer import Observer

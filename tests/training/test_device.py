@@ -13,7 +13,7 @@ from training_helpers import RecordingObserver, mlp, train, vector_task
 from reinit_bench.core.machine import keep_freed_memory
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.training.device import autocast, choose_device, set_up_arithmetic
-from reinit_bench.training.evaluate import evaluate
+from reinit_bench.training.step import evaluate
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from training_helpers import make_split, make_task
 
 from reinit_bench.data.task import Task
 from reinit_bench.models.blocknet import BlockNet, Dropout
-from reinit_bench.training.evaluate import Metrics, evaluate
+from reinit_bench.training.step import Metrics, evaluate
 
 LOG3 = math.log(3.0)
 SURE, UNSURE = -math.log(0.75), -math.log(0.25)

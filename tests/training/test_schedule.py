@@ -16,14 +16,12 @@ from training_helpers import TRAINER, RecordingObserver, ScriptValidation, mlp, 
 
 from reinit_bench.core.config import Trainer
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.training.optimizer import make_optimizer
-from reinit_bench.training.sam import worst_point_nearby
-from reinit_bench.training.schedule import factor
+from reinit_bench.training.optimizer import make_optimizer, schedule_factor, worst_point_nearby
 
 
 def test_a_cosine_with_warm_up_by_hand() -> None:
     trainer = Trainer(schedule="cosine", warmup_steps=4)
-    found = [factor(trainer, step, 12) for step in range(12)]
+    found = [schedule_factor(trainer, step, 12) for step in range(12)]
     assert found[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
     assert found[4:] == pytest.approx([0.5 + 0.5 * math.cos(math.pi * number / 8) for number in range(8)])
     assert found[8] == pytest.approx(0.5)
@@ -33,7 +31,7 @@ def test_a_cosine_with_warm_up_by_hand() -> None:
 @pytest.mark.parametrize("schedule", ["plateau", "constant"])
 def test_without_a_cosine_the_rate_stays_after_the_warm_up(schedule: str) -> None:
     trainer = Trainer(schedule=schedule, warmup_steps=2)
-    assert [factor(trainer, step, 10) for step in range(4)] == [0.5, 1.0, 1.0, 1.0]
+    assert [schedule_factor(trainer, step, 10) for step in range(4)] == [0.5, 1.0, 1.0, 1.0]
 
 
 def test_each_step_is_taken_at_its_rate(script_validation: ScriptValidation) -> None:

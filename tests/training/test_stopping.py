@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import math
 
-from reinit_bench.training.stopping import Stopping, Verdict
+from reinit_bench.training.stopping import Decision, Stopping
 
 
-def watch(stopping: Stopping, *epochs: tuple[float, float]) -> list[Verdict]:
+def watch(stopping: Stopping, *epochs: tuple[float, float]) -> list[Decision]:
     return [stopping.update(accuracy, loss) for accuracy, loss in epochs]
 
 
-def epochs_with(verdicts: list[Verdict], field: str) -> list[int]:
+def epochs_with(verdicts: list[Decision], field: str) -> list[int]:
     """The epochs, from 1, whose verdict says `field`."""
     return [epoch for epoch, verdict in enumerate(verdicts, start=1) if getattr(verdict, field)]
 
@@ -60,7 +60,7 @@ def test_a_falling_loss_alone_is_no_improvement() -> None:
 
 
 def test_even_an_accuracy_of_zero_can_be_the_best() -> None:
-    assert Stopping(20, 60).update(0.0, 1e30) == Verdict(best=True, halve=False, converged=False)
+    assert Stopping(20, 60).update(0.0, 1e30) == Decision(best=True, halve=False, converged=False)
 
 
 def test_stopping_can_be_restored_at_any_epoch() -> None:
