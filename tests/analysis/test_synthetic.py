@@ -10,8 +10,7 @@ import pytest
 from fake_store import LABELS, FakeStore
 
 from reinit_bench.analysis.frame.collect import collect
-from reinit_bench.analysis.synthetic.fit import fits
-from reinit_bench.analysis.synthetic.interpretations_table import interpretation_runs, interpreted_cells
+from reinit_bench.analysis.synthetic.interpretations_table import distances, interpretation_runs, interpreted_cells
 from reinit_bench.analysis.synthetic.penalty_table import penalty_table
 from reinit_bench.analysis.synthetic.signal_table import signal_table
 from reinit_bench.analysis.synthetic.synthetic_ablation_table import synthetic_ablation_table
@@ -180,11 +179,11 @@ def test_an_interpretation_is_sure_only_beyond_the_noise_of_both_sides(add: Any,
         add("fc", 1.0, 0.68 + noise, seed)
         add("fc", 1.0, 0.40 + noise, seed, method__extent="head")
         add("fc", 1.0, 0.69 + noise, seed, method__layerwise=True)
-    far, near = fits(interpretation_runs(collect(fake_store.results_dir).frame))
-    assert (far.changed, far.cells, far.n, far.words) == ("method.extent=head", 1, 6, "fits worse")
-    assert (near.changed, near.words) == ("method.layerwise=true", "cannot be told apart")
+    far, near = distances(interpretation_runs(collect(fake_store.results_dir).frame)).itertuples()
+    assert (far.changed, far.cells, far.n, far.verdict) == ("method.extent=head", 1, 6, "fits worse")
+    assert (near.changed, near.verdict) == ("method.layerwise=true", "cannot be told apart")
     # |68 - 68.6| and |40 - 68.6| over sqrt(2.68^2 + 2.1^2)
-    assert (round(far.default, 3), round(far.interpretation, 2)) == (0.176, 8.39)
+    assert (round(far.default, 3), round(far.reading, 2)) == (0.176, 8.39)
 
 
 def texts(table: Table) -> list[tuple[str | None, ...]]:

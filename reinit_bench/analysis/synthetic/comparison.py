@@ -1,17 +1,21 @@
-"""What the tables of the synthetic study share: its settings, and our numbers compared with the paper's."""
+"""What the tables of the synthetic study share: its settings, and our numbers compared with the paper's.
+
+A comparison is a frame with a row per cell of a published table: the value of its row (strength of the signal,
+penalty), the `method`, our `n`, `mean` and `std`, the paper's `published` and `published_std`, in percent, NaN where
+there is none; and `points` (ours minus the paper's), `spread` (the root of the sum of both variances; ours alone where
+the paper prints none), `difference` (points in spreads) and `error` (its standard error by our seeds).
+"""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import groupby
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from reinit_bench.analysis.frame.settings import REPEATS, without_difference
-from reinit_bench.analysis.stats.summary import Summary, summaries
+from reinit_bench.analysis.frame.settings import REPEATS, as_dicts, without_difference
+from reinit_bench.analysis.stats.summary import Summary
 from reinit_bench.analysis.tables.table import Cell, Row, mark_best, most_runs, score_cells
 
 SETTINGS: Mapping[str, Any] = {
@@ -36,45 +40,6 @@ SETTINGS: Mapping[str, Any] = {
 ALLOWED = 2.0
 """Combined standard deviations within which a cell counts as reproduced."""
 
-Place = tuple[float, str]
-"""A cell's place: the row's value (strength of the signal, penalty) and the method."""
-
-
-@dataclass(frozen=True)
-class Comparison:
-    """A cell, ours and the paper's, in percent; None where there is none."""
-
-    ours: Summary | None
-    published: float | None
-    published_std: float | None = None
-
-    @property
-    def spread(self) -> float | None:
-        """The combined standard deviation: the root of the sum of both variances; ours alone where none is printed."""
-        if self.ours is None or self.ours.std is None:
-            return None
-        return math.hypot(self.ours.std, self.published_std or 0.0)
-
-    @property
-    def points(self) -> float | None:
-        """Ours minus the paper's, in points (percent)."""
-        return None if self.ours is None or self.published is None else self.ours.mean - self.published
-
-    @property
-    def difference(self) -> float | None:
-        """The same in combined standard deviations."""
-        return None if self.points is None or not self.spread else self.points / self.spread
-
-    @property
-    def error(self) -> float | None:
-        """The difference's standard error, by our seeds alone."""
-        if self.ours is None or self.ours.std is None or self.difference is None or not self.spread:
-            return None
-        return self.ours.std / math.sqrt(self.ours.n) / self.spread
-
-
-Comparisons = Mapping[Place, Comparison]
-
 
 def synthetic_runs(frame: pd.DataFrame, settings: Mapping[str, Any] = SETTINGS) -> pd.DataFrame:
     """The runs on synthetic data that differ in none of these settings."""
@@ -86,52 +51,74 @@ def changes(runs: pd.DataFrame) -> pd.Series:
     return runs["changed"].map(lambda columns: [name for name in columns if name != REPEATS])
 
 
-def compared(ours: Summary | None, published: float, published_std: float = math.nan) -> Comparison:
-    """Our score and the numbers of a published table in percent, NaN where they are lost or not printed."""
-    known = [None if math.isnan(number) else number for number in (published, published_std)]
-    return Comparison(ours, *known)
+def compared(ours: pd.DataFrame, published: pd.DataFrame) -> pd.DataFrame:
+    """Our `n`, `mean` and `std` beside a published table.
+
+    Args:
+        ours: has the value of the row and the method as its first two columns, whatever they are called.
+        published: so too; then `published` and, where the paper has it, `published_std`.
+    """
+    names = dict(zip(ours.columns[:2], published.columns[:2], strict=True))
+    cells = published.merge(ours.rename(columns=names), how="left", on=list(names.values()))
+    if "published_std" not in cells:
+        cells["published_std"] = np.nan
+    cells["n"] = cells["n"].fillna(0).astype(int)
+    cells["points"] = cells["mean"].astype(float) - cells["published"]
+    spread = (cells["std"].astype(float) ** 2 + cells["published_std"].fillna(0.0) ** 2) ** 0.5
+    cells["spread"] = spread.where(spread > 0)
+    cells["difference"] = cells["points"] / cells["spread"]
+    cells["error"] = cells["std"] / np.sqrt(cells["n"].where(cells["n"] > 0)) / cells["spread"]
+    return cells.assign(error=cells["error"].where(cells["difference"].notna()))
 
 
-def scores_by_place(runs: pd.DataFrame, row: str, column: str = "method") -> dict[Place, Summary]:
-    """Our scores by the values of two columns of the frame."""
-    return {(float(value), str(name)): score for (value, name), score in summaries(runs, [row, column]).items()}
+def scores(runs: pd.DataFrame, row: str, column: str = "method") -> pd.DataFrame:
+    """Our `n`, `mean` and `std` in percent by the values of two columns."""
+    known = runs.reindex(columns=[row, column, "test_accuracy"])  # a store without such runs may lack a column
+    found = known.groupby([row, column])["test_accuracy"].agg(["size", "mean", "std"]).reset_index()
+    found[["mean", "std"]] *= 100
+    return found.rename(columns={"size": "n"})
 
 
-def rows(comparisons: Comparisons) -> Iterator[Row]:
+def table_rows(cells: pd.DataFrame) -> Iterator[Row]:
     """For each row of the paper's table ours, the paper's, and the difference, where ours has runs."""
-    for value, group in groupby(comparisons.items(), key=lambda item: item[0][0]):
-        cells = [comparison for _, comparison in group]
-        scores = [cell.ours for cell in cells]
-        ran = any(scores)
-        if ran:
-            yield Row((f"{value:g}", "ours", str(most_runs(scores))), score_cells(scores, best=all(scores)))
-        yield Row((f"{value:g}", "paper", ""), _published(cells), published=True)
-        if ran:
-            texts = [None if cell.difference is None else f"{cell.difference:+.1f}" for cell in cells]
-            yield Row((f"{value:g}", "difference in spreads", ""), tuple(map(Cell, texts)))
+    for value, group in cells.groupby(cells.columns[0], sort=False):
+        own = [_summary(cell) for cell in as_dicts(group)]
+        heading = f"{value:g}"
+        if any(own):
+            yield Row((heading, "ours", str(most_runs(own))), score_cells(own, best=all(own)))
+        yield Row((heading, "paper", ""), _published(group), published=True)
+        if any(own):
+            texts = [None if pd.isna(number) else f"{number:+.1f}" for number in group["difference"]]
+            yield Row((heading, "difference in spreads", ""), tuple(map(Cell, texts)))
 
 
-def record(place: Place, comparison: Comparison) -> tuple[object, ...]:
-    """A line of the CSV: place, n, mean, std, published."""
-    ours = comparison.ours
-    return *place, *((0, None, None) if ours is None else ours.rounded), comparison.published
+def rounded(cells: pd.DataFrame) -> pd.DataFrame:
+    """The comparison as its CSV has it."""
+    return cells[[*cells.columns[:2], "n", "mean", "std", "published"]].round({"mean": 4, "std": 4})
 
 
-def agreement(comparisons: Comparisons, measure: str) -> str:
+def agreement(cells: pd.DataFrame, measure: str) -> str:
     """How many cells that both have lie within `ALLOWED` spreads, which `measure` describes, and which do not."""
-    known = {place: one.difference for place, one in comparisons.items() if one.difference is not None}
-    outside = [f"{method} at {value:g} ({off:+.1f})" for (value, method), off in known.items() if abs(off) > ALLOWED]
-    published = sum(one.published is not None for one in comparisons.values())
+    known = cells[cells["difference"].notna()]
+    outside = known[known["difference"].abs() > ALLOWED]
+    said = [
+        f"{method} at {value:g} ({off:+.1f})"
+        for value, method, off in zip(outside.iloc[:, 0], outside["method"], outside["difference"], strict=True)
+    ]
     words = f"{len(known) - len(outside)} of {len(known)} cells within {ALLOWED:g} {measure}"
-    missing = f"; {published - len(known)} published cells cannot be compared yet" if len(known) < published else ""
-    return words + missing + (f"; outside: {', '.join(outside)}" if outside else "")
+    lacking = int(cells["published"].notna().sum()) - len(known)
+    missing = f"; {lacking} published cells cannot be compared yet" if lacking else ""
+    return words + missing + (f"; outside: {', '.join(said)}" if said else "")
 
 
-def _published(cells: Sequence[Comparison]) -> tuple[Cell, ...]:
+def _summary(cell: Mapping[str, Any]) -> Summary | None:
+    return Summary(cell["n"], cell["mean"], cell["std"]) if cell["n"] else None
+
+
+def _published(cells: pd.DataFrame) -> tuple[Cell, ...]:
     """The paper's cells; with a value lost, nobody knows which was the best."""
-    printed = [Cell() if one.published is None else _cell(one.published, one.published_std) for one in cells]
+    means, spreads = (
+        ["" if pd.isna(value) else f"{value:.1f}" for value in cells[name]] for name in ("published", "published_std")
+    )
+    printed = [Cell(mean, spread) if mean else Cell() for mean, spread in zip(means, spreads, strict=True)]
     return tuple(printed) if Cell() in printed else mark_best(printed)
-
-
-def _cell(mean: float, std: float | None) -> Cell:
-    return Cell(f"{mean:.1f}", "" if std is None else f"{std:.1f}")

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -15,8 +14,16 @@ import pandas as pd
 from reinit_bench.analysis.frame import notes, paper
 from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.frame.settings import as_dicts, is_method_setting, without_difference
-from reinit_bench.analysis.synthetic import comparison
-from reinit_bench.analysis.synthetic.comparison import ALLOWED, SETTINGS, Comparisons, synthetic_runs
+from reinit_bench.analysis.synthetic.comparison import (
+    ALLOWED,
+    SETTINGS,
+    agreement,
+    compared,
+    rounded,
+    scores,
+    synthetic_runs,
+    table_rows,
+)
 from reinit_bench.analysis.tables.table import Table
 
 KINDS = ("baseline", "rescaling", "lw")
@@ -52,36 +59,33 @@ _MEASURE = "of our own standard deviations over seeds"
 _START = "no finished run of it; start with: reinit-bench -m study=table4"
 _HOW_CHOSEN = "how its number of steps and learning rate were chosen: reinit-bench -m study=table4_search"
 _LABELS = {"baseline": "Baseline", "rescaling": "Rescaling", "lw": "LW"}
-_FIELDS = ("l2", "method", "n", "mean", "std", "published")
 
 
 def penalty_table(collection: Collection) -> Table:
     """Table 4 from the runs of `study=table4`; seeds by which its settings were chosen do not count."""
     runs = without_difference(with_kinds(collection.frame), CHOSEN)
     runs = runs[~runs["seed"].isin(SEARCH_SEEDS)]
-    ours = comparison.scores_by_place(runs[runs["kind"].isin(KINDS)], "trainer.weight_decay", "kind")
-    cells = {
-        (penalty, kind): comparison.compared(ours.get((penalty, kind)), round(100 * accuracy, 1))
-        for penalty, kind, accuracy in paper.published(4).itertuples(index=False)
-    }
+    ours = scores(runs[runs["kind"].isin(KINDS)], "trainer.weight_decay", "kind")
+    published = paper.published(4).assign(published=lambda cells: (100 * cells["accuracy"]).round(1))
+    cells = compared(ours, published.drop(columns="accuracy"))
     return Table(
         name="table4",
         caption="Table 4: test accuracy [%] on the synthetic data of Section 1.1 at alpha 0.5, by L2 penalty",
         headings=("L2 penalty", "Source", "n"),
         columns=tuple(_LABELS[kind] for kind in KINDS),
-        rows=tuple(comparison.rows(cells)),
+        rows=tuple(table_rows(cells)),
         best="the best of its row as printed",
         notes=(
             _LEGEND,
-            comparison.agreement(cells, _MEASURE),
+            agreement(cells, _MEASURE),
             *_strictness(cells),
             *_distance(cells),
             *_orderings(cells),
-            *([] if ours else [_START]),
+            *([_START] if ours.empty else []),
             _HOW_CHOSEN,
             *notes.mixed_code(runs),
         ),
-        data=pd.DataFrame([comparison.record(*cell) for cell in cells.items()], columns=_FIELDS),
+        data=rounded(cells),
     )
 
 
@@ -117,7 +121,7 @@ def _kind(run: Mapping[str, Any]) -> str:
         return ""
     schedule, redraws = json.loads(run.get("method.schedule") or "null"), run.get("method.reinitialize")
     normalizes = bool(run.get("method.normalize"))
-    layers = len(json.loads(run["model.hidden"])) + 1
+    layers = len(json.loads(run.get("model.hidden") or "[]")) + 1
     if schedule == [layers] * 5 and not redraws and not normalizes:
         return "rescaling"
     # "Only the top layer in the last round": with three layers that is what is above the second.
@@ -126,55 +130,39 @@ def _kind(run: Mapping[str, Any]) -> str:
     return ""
 
 
-def _strictness(cells: Comparisons) -> list[str]:
+def _strictness(cells: pd.DataFrame) -> list[str]:
     """The same of means: how many are within the standard errors that 100 runs a side would have."""
-    close = []
-    for cell in cells.values():
-        if cell.points is not None and cell.spread and cell.ours is not None:
-            error = cell.spread * math.sqrt(1 / cell.ours.n + 1 / _PUBLISHED_RUNS)
-            close.append(abs(cell.points) <= ALLOWED * error)
-    if not close:
+    known = cells[cells["difference"].notna()]
+    if known.empty:
         return []
-    within = f"{sum(close)} of {len(close)} means are within {ALLOWED:g} standard errors of their difference"
+    errors = known["spread"] * (1 / known["n"] + 1 / _PUBLISHED_RUNS) ** 0.5
+    close = int((known["points"].abs() <= ALLOWED * errors).sum())
+    within = f"{close} of {len(known)} means are within {ALLOWED:g} standard errors of their difference"
     return [
         "that asks whether the paper's mean could be a run of ours; its caption says that it averages "
         f"{_PUBLISHED_RUNS} runs: if its runs spread as ours do, {within}"
     ]
 
 
-def _distance(cells: Comparisons) -> list[str]:
+def _distance(cells: pd.DataFrame) -> list[str]:
     """The distance by which the settings were chosen."""
-    off = [cell.points for cell in cells.values() if cell.points is not None]
-    if not off:
+    off = cells["points"].dropna()
+    if off.empty:
         return []
-    distance = math.sqrt(sum(points**2 for points in off) / len(off))
-    return [f"root mean square difference over {len(off)} cells: {distance:.1f} points"]
+    return [f"root mean square difference over {len(off)} cells: {(off**2).mean() ** 0.5:.1f} points"]
 
 
-def _orderings(cells: Comparisons) -> list[str]:
+def _orderings(cells: pd.DataFrame) -> list[str]:
     """Which of the paper's orderings of two methods in a row our means share; the baseline is always its lowest."""
-    penalties = sorted({penalty for penalty, _ in cells})
+    means, published = (cells.pivot(index="l2", columns="method", values=name) for name in ("mean", "published"))
     words = []
     for one, other in (("rescaling", "baseline"), ("lw", "baseline"), ("lw", "rescaling")):
-        shared, not_shared = 0, []
-        for penalty in penalties:
-            ours, published = _gap(cells, penalty, one, other)
-            if ours is None or published is None:
-                continue
-            if ours * published > 0:
-                shared += 1
-            else:
-                not_shared.append(f"{penalty:g} (ours {ours:+.1f}, the paper's {published:+.1f})")
-        known = shared + len(not_shared)
-        if known:
-            but = f", not at {', '.join(not_shared)}" if not_shared else ""
-            words.append(f"{_LABELS[one]} against {_LABELS[other]}: {shared} of {known} rows{but}")
+        gaps = pd.DataFrame({"ours": means[one] - means[other], "paper": published[one] - published[other]}).dropna()
+        unlike = gaps[gaps["ours"] * gaps["paper"] <= 0]
+        if len(gaps):
+            listed = (
+                f"{row.Index:g} (ours {row.ours:+.1f}, the paper's {row.paper:+.1f})" for row in unlike.itertuples()
+            )
+            but = f", not at {', '.join(listed)}" if len(unlike) else ""
+            words.append(f"{_LABELS[one]} against {_LABELS[other]}: {len(gaps) - len(unlike)} of {len(gaps)} rows{but}")
     return [f"same order of the means as in the paper: {'; '.join(words)}"] if words else []
-
-
-def _gap(cells: Comparisons, penalty: float, one: str, other: str) -> tuple[float | None, float | None]:
-    """How far the first method is above the second in a row, in points: ours and the paper's."""
-    above, below = cells[penalty, one], cells[penalty, other]
-    if above.ours is None or below.ours is None or above.published is None or below.published is None:
-        return None, None
-    return above.ours.mean - below.ours.mean, above.published - below.published
