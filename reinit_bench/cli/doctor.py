@@ -12,7 +12,7 @@ from pathlib import Path
 
 import reinit_bench
 from reinit_bench.core.conf_dir import conf_dir
-from reinit_bench.core.machine import said
+from reinit_bench.core.machine import output_of
 from reinit_bench.kernels.available import KINDS, obstacle
 
 PACKAGES = ("torch", "hydra-core", "submitit", "wandb", "numpy", "pandas", "scikit-learn")
@@ -49,7 +49,7 @@ def _package(name: str) -> Finding:
 
 
 def _gpu() -> Finding:
-    answer = said("nvidia-smi", "--query-gpu=name,memory.total,compute_mode", "--format=csv,noheader")
+    answer = output_of("nvidia-smi", "--query-gpu=name,memory.total,compute_mode", "--format=csv,noheader")
     if not answer:
         return Finding(False, "GPU", "none found; runs use the CPU (device=auto)")
     return Finding(True, "GPU", "; ".join(answer.splitlines()))
@@ -65,7 +65,7 @@ def _compiled() -> Finding:
 def _slurm() -> Finding:
     if shutil.which("sbatch") is None:
         return Finding(False, "SLURM", "no sbatch on this machine; sweeps run here (hydra/launcher=local)")
-    nodes = said("sinfo", "--noheader", "--format=%D nodes %P")
+    nodes = output_of("sinfo", "--noheader", "--format=%D nodes %P")
     if not nodes:
         return Finding(False, "SLURM", "sbatch is installed, but sinfo gets no answer from the controller")
     return Finding(True, "SLURM", "; ".join(nodes.splitlines()))

@@ -6,9 +6,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from functools import cache, cached_property, lru_cache
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from reinit_bench.core.absent import ABSENT_VALUES, absent_values
 from reinit_bench.core.settings import OUTSIDE_IDENTITY, SOURCE, ConfigError, Settings, checked, setting
@@ -23,7 +23,6 @@ _PLAIN = ("seed", "image_size", "precision")
 _EXECUTION = ("results_dir", "device", "compile", "compiled_layers", "logger", "study", "diagnostics")
 T = TypeVar("T")
 _MADE: dict[tuple[type, str], Any] = {}
-_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=True)
 _DROPOUT_RATE = setting(0.0, least=0, below=1).metadata
 _KEYS = frozenset((*SECTIONS, "trainer", *_PLAIN, *_EXECUTION))
 
@@ -178,20 +177,15 @@ class Experiment:
     @cached_property
     def identity(self) -> dict[str, Any]:
         """What distinguishes this experiment from all others: its configuration without classes, paths and labels."""
-        parts = {name: section.content for name, section in self._sections.items()}
-        return {"protocol": PROTOCOL_VERSION, **parts, **{name: getattr(self, name) for name in _PLAIN}}
+        sections = {name: _section_identity(name, getattr(self, name)) for name in SECTIONS}
+        plain = {"protocol": PROTOCOL_VERSION, **{name: getattr(self, name) for name in _PLAIN}}
+        return {**plain, **sections, "trainer": _settings_identity(self.trainer)}
 
     @cached_property
     def run_id(self) -> str:
         """16 hex digits of the SHA-256 of the identity in canonical JSON."""
-        plain = {"protocol": PROTOCOL_VERSION, **{name: getattr(self, name) for name in _PLAIN}}
-        texts = {name: _canonical_json(value) for name, value in plain.items()}
-        return _digest(texts | {name: section.text for name, section in self._sections.items()})
-
-    @cached_property
-    def _sections(self) -> dict[str, _SectionIdentity]:
-        sections = {name: _identity_of(name, getattr(self, name)) for name in SECTIONS}
-        return {**sections, "trainer": _identity_of_trainer(self.trainer)}
+        text = json.dumps(_canonical(self.identity), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
     def title(self) -> str:
@@ -265,31 +259,6 @@ def _metadata(name: str) -> Mapping[str, Any]:
     return next(spec.metadata for spec in fields(Experiment) if spec.name == name)
 
 
-class _SectionIdentity(NamedTuple):
-    """What a section adds to the identity, as a dict and in canonical JSON."""
-
-    content: dict[str, Any]
-    text: str
-
-
-_SECTIONS_KNOWN: dict[tuple[str, str], _SectionIdentity] = {}
-
-
-def _identity_of(group: str, section: Mapping[str, Any]) -> _SectionIdentity:
-    """Computed once per distinct section: a study's thousands of runs are put together from a few."""
-    key = group, repr(section)
-    if key not in _SECTIONS_KNOWN:
-        content = _section_identity(group, section)
-        _SECTIONS_KNOWN[key] = _SectionIdentity(content, _canonical_json(content))
-    return _SECTIONS_KNOWN[key]
-
-
-@lru_cache(maxsize=256)
-def _identity_of_trainer(trainer: Trainer) -> _SectionIdentity:
-    content = _settings_identity(trainer)
-    return _SectionIdentity(content, _canonical_json(content))
-
-
 def _section_identity(group: str, section: Mapping[str, Any]) -> dict[str, Any]:
     """A section without descriptive keys, fields outside the identity, and fields at the value that absence meant."""
     absent = absent_values(group, section)
@@ -302,21 +271,12 @@ def _section_identity(group: str, section: Mapping[str, Any]) -> dict[str, Any]:
     return {**kept, SOURCE: section[SOURCE]} if section.get(SOURCE) else kept
 
 
+@cache
 def _settings_identity(settings: Settings) -> dict[str, Any]:
     absent = ABSENT_VALUES.get(settings.section, {})
     inside = [spec.name for spec in fields(settings) if not spec.metadata.get(OUTSIDE_IDENTITY)]
     values = {name: getattr(settings, name) for name in inside}
     return {name: value for name, value in values.items() if name not in absent or value != absent[name]}
-
-
-def _digest(texts: Mapping[str, str]) -> str:
-    """16 hex digits of an object's SHA-256; `texts` holds its values, already in canonical JSON, by key."""
-    text = ",".join(f'"{name}":{texts[name]}' for name in sorted(texts))
-    return hashlib.sha256(f"{{{text}}}".encode()).hexdigest()[:16]
-
-
-def _canonical_json(value: Any) -> str:
-    return _CANONICAL.encode(_canonical(value))
 
 
 def _canonical(value: Any) -> Any:

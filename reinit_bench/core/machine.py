@@ -13,8 +13,6 @@ from pathlib import Path
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # malloc.h
 _LARGEST = 2**30
 
-_OF_THE_MODEL = {"vendor_id", "cpu family", "model", "model name", "stepping", "cache size", "flags", "Features"}
-
 _gpu_workers = 1
 
 
@@ -23,18 +21,13 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def processor() -> dict[str, str]:
-    """The processor's model and features, as Linux names them (`flags` on x86-64, `Features` on ARM); empty elsewhere.
-
-    Of the first core: what differs between cores or from moment to moment is left out.
-    """
+def processor_features() -> set[str]:
+    """What the processor can do (avx2, fma), as Linux names it; empty elsewhere."""
     try:
-        first = Path("/proc/cpuinfo").read_text().split("\n\n")[0]
+        flags = re.search(r"^flags\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)
     except OSError:
-        return {}
-    pairs = (line.partition(":") for line in first.splitlines())
-    found = {name.strip(): value.strip() for name, _, value in pairs}
-    return {name: value for name, value in found.items() if name in _OF_THE_MODEL or name.startswith("CPU ")}
+        return set()
+    return set(flags[1].split()) if flags else set()
 
 
 def visible_gpus() -> list[str]:
@@ -44,7 +37,7 @@ def visible_gpus() -> list[str]:
         numbers = [number.strip() for number in chosen.split(",")]
         # As CUDA reads it: what follows the first invalid one (-1, NoDevFiles) does not count.
         return list(takewhile(re.compile(r"\d+|(GPU|MIG)-\S+").fullmatch, numbers))
-    listed = said("nvidia-smi", "-L") or ""
+    listed = output_of("nvidia-smi", "-L") or ""
     return [str(number) for number, line in enumerate(filter(None, listed.splitlines())) if line.startswith("GPU")]
 
 
@@ -73,7 +66,7 @@ def gpu_workers() -> int:
     return _gpu_workers
 
 
-def said(*words: str) -> str | None:
+def output_of(*words: str) -> str | None:
     """What a command prints; None if it is missing, fails or hangs."""
     if shutil.which(words[0]) is None:
         return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ctypes
 from functools import cache
 
-from reinit_bench.core.machine import processor
+from reinit_bench.core.machine import processor_features
 from reinit_bench.core.provenance import COMPILED
 
 KINDS = ("convolution", "norm")
@@ -20,7 +20,7 @@ def obstacle() -> str | None:
     if not COMPILED.exists():
         return "ours were not compiled; installing them needs Linux on x86-64 and a C compiler"
     # A folder that many machines share may hold what only some of them can run.
-    lacking = NEEDED - set(processor().get("flags", "").split())
+    lacking = NEEDED - processor_features()
     if lacking:
         return f"ours need a processor with {' and '.join(sorted(lacking))}"
     try:

@@ -9,15 +9,15 @@ import multiprocessing
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any, cast
 
-from reinit_bench.core.processes import blocked_in_new_processes
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.lease import record_death
 from reinit_bench.store.store import Store
@@ -106,7 +106,7 @@ class Pool:
             target=work, args=(theirs, self.threads, gpu, self.gpu_workers), name="reinit-bench worker"
         )
         # No signal may kill a worker before its handlers are in place: the pool receives them too and sends SIGTERM.
-        with blocked_in_new_processes(SIGNALS):
+        with _blocked_in_new_processes(SIGNALS):
             process.start()
         theirs.close()
         self._workers.append(_Worker(process, ours, gpu))
@@ -185,3 +185,14 @@ def _death(exitcode: int | None) -> str:
         hint = " (out of memory, or killed by hand)" if name == "SIGKILL" else ""
         return f"its worker process was killed by {name}{hint}"
     return f"its worker process ended with code {exitcode}"
+
+
+@contextmanager
+def _blocked_in_new_processes(signals: Collection[signal.Signals]) -> Iterator[None]:
+    """Within the block these signals wait, and a process that is started there inherits that they do."""
+    resource_tracker.ensure_running()  # multiprocessing's own; starting it later would unblock the signals
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
