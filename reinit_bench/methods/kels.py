@@ -44,7 +44,7 @@ class Kels(Redraw):
         if context.round.index == 1:
             return {}
         parameters = dict(net.named_parameters())
-        dropped = [self._dropped(space, next(net.parameters()).device) for space in channels.spaces]
+        dropped = {space: self._dropped(space, next(net.parameters()).device) for space in channels.spaces}
         mask: dict[str, Tensor] = {}
         for kernel in channels.kernels:
             value = parameters[kernel.name]

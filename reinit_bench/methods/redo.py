@@ -14,7 +14,7 @@ from reinit_bench.core.settings import setting
 from reinit_bench.methods.base import Context, Mask, Redraw, apply_mask
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.models.channel_tracing import channels_of
-from reinit_bench.models.channels import Channels, Kernel
+from reinit_bench.models.channels import Channels, Kernel, Space
 from reinit_bench.models.initializers import initial_values
 from reinit_bench.models.parameters import modes_kept
 
@@ -115,18 +115,18 @@ def unit_scores(net: BlockNet, channels: Channels, sample: Tensor) -> dict[str, 
     return {name: torch.where(total > 0, total / total.mean(), 0.0) for name, total in sums.items()}
 
 
-def dormant_units(channels: Channels, scores: Mapping[str, Tensor], tau: float) -> dict[int, Tensor]:
+def dormant_units(channels: Channels, scores: Mapping[str, Tensor], tau: float) -> dict[Space, Tensor]:
     """Which units of each space are dormant, bool (channels,); spaces without any, or left alone, are missing."""
-    found: dict[int, Tensor] = {}
+    found: dict[Space, Tensor] = {}
     for kernel in channels.kernels:
-        space = channels.spaces[kernel.writes]
+        space = kernel.writes
         if not (space.is_input or space.is_output or space.is_joined):
             units = scores[kernel.name] <= tau
-            found[kernel.writes] = found.get(kernel.writes, units) | units
-    return {number: units for number, units in found.items() if bool(units.any())}
+            found[space] = found.get(space, units) | units
+    return {space: units for space, units in found.items() if bool(units.any())}
 
 
-def _touched(net: BlockNet, channels: Channels, dormant: Mapping[int, Tensor]) -> tuple[Mask, Mask]:
+def _touched(net: BlockNet, channels: Channels, dormant: Mapping[Space, Tensor]) -> tuple[Mask, Mask]:
     """Masks of what is redrawn and of what is zeroed."""
     parameters = dict(net.named_parameters())
     vectors = [vector for vector in channels.vectors if vector.space in dormant]

@@ -7,6 +7,7 @@ multiplied shares its channels. All tensors of the same channels are one space.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -44,50 +45,20 @@ class _Unknown(Exception):
 
 
 _CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
-_ACTIVATIONS = (
-    nn.ReLU,
-    nn.Hardtanh,  # ReLU6 too
-    nn.LeakyReLU,
-    nn.ELU,
-    nn.SELU,
-    nn.CELU,
-    nn.GELU,
-    nn.SiLU,
-    nn.Mish,
-    nn.Sigmoid,
-    nn.Tanh,
-    nn.Softplus,
-    nn.Hardswish,
-    nn.Hardsigmoid,
-)
 _POOLS = (
     nn.modules.pooling._MaxPoolNd,
     nn.modules.pooling._AvgPoolNd,
     nn.modules.pooling._AdaptiveMaxPoolNd,
     nn.modules.pooling._AdaptiveAvgPoolNd,
 )
-_OTHERS_THAT_KEEP = (nn.Identity, nn.modules.dropout._DropoutNd, Dropout, Lambda)
+_THAT_KEEP = (nn.Identity, nn.modules.dropout._DropoutNd, Dropout, Lambda)
 
-# Functions and methods of tensors, by name and without the underscore of those that work in place.
-_ACTIVATION_NAMES = {
-    "relu",
-    "relu6",
-    "hardtanh",
-    "leaky_relu",
-    "elu",
-    "selu",
-    "celu",
-    "gelu",
-    "silu",
-    "mish",
-    "sigmoid",
-    "tanh",
-    "softplus",
-    "hardswish",
-    "hardsigmoid",
-}
-_POOL_NAMES = {"max_pool2d", "avg_pool2d", "adaptive_avg_pool2d", "adaptive_max_pool2d"}
-_NAMES_THAT_KEEP = {"dropout", "dropout2d", "stochastic_depth", "contiguous", "clone"}
+# Torch's layers, functions and methods of tensors, by name in lower case and without underscores.
+_ACTIVATION_NAME = re.compile(
+    "relu6?|hardtanh|leakyrelu|elu|selu|celu|gelu|silu|mish|sigmoid|tanh|softplus|hardswish|hardsigmoid"
+)
+_POOL_NAME = re.compile("(adaptive)?(max|avg)pool2d")
+_NAMES_THAT_KEEP = {"dropout", "dropout2d", "stochasticdepth", "contiguous", "clone"}
 _JOINING_NAMES = {"add", "iadd", "sub", "isub", "mul", "imul", "truediv", "itruediv", "div"}
 
 
@@ -95,7 +66,7 @@ class _Tracer(fx.Tracer):
     """Looks into all layers but those that are understood whole, and PyTorch's."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        whole = isinstance(m, (nn.Linear, *_CONVOLUTIONS, *NORMS, *_POOLS, *_OTHERS_THAT_KEEP))
+        whole = isinstance(m, (nn.Linear, *_CONVOLUTIONS, *NORMS, *_POOLS, *_THAT_KEEP))
         return whole or super().is_leaf_module(m, module_qualified_name)
 
 
@@ -107,62 +78,10 @@ _ANY, _IMAGE, _FLAT, _VECTOR = "any", "image", "flat", "vector"
 class _Value:
     """What is known of a tensor on its way."""
 
-    space: int
+    space: Space
     form: str
-    source: int | None = None
-    """The kernel that wrote it, counted in the order of the forward pass; None: several, or none."""
-
-
-@dataclass
-class _Active:
-    """The node that gives a kernel's active output, as far as the walk has come."""
-
-    node: str
-    rank: int = 0
-    """Of an activation function 2, of a norm 1, of the kernel itself 0; of nodes of the same rank the last counts."""
-
-
-class _Spaces:
-    """Spaces that turn out to be the same (union-find)."""
-
-    def __init__(self) -> None:
-        self.parent: list[int] = []
-        self.sizes: list[int | None] = []
-        self.joined: list[int] = []
-
-    def new(self, size: int | None) -> int:
-        self.parent.append(len(self.parent))
-        self.sizes.append(size)
-        return self.parent[-1]
-
-    def root(self, space: int) -> int:
-        while self.parent[space] != space:
-            space = self.parent[space]
-        return space
-
-    def numbers(self) -> list[int]:
-        """The number of each one's space, from 0 and without gaps."""
-        roots = [self.root(space) for space in self.parent]
-        order = list(dict.fromkeys(roots))
-        return [order.index(root) for root in roots]
-
-    def size(self, space: int) -> int | None:
-        """The number of channels; None: not known yet."""
-        return self.sizes[self.root(space)]
-
-    def set_size(self, space: int, size: int) -> None:
-        self.sizes[self.root(space)] = size
-
-    def join(self, a: int, b: int) -> bool:
-        """Make both one; False if their numbers of channels differ."""
-        a, b = self.root(a), self.root(b)
-        sizes = {size for size in (self.sizes[a], self.sizes[b]) if size is not None}
-        if len(sizes) > 1:
-            return False
-        self.parent[b] = a
-        self.sizes[a] = next(iter(sizes), None)
-        self.joined.append(a)
-        return True
+    source: Kernel | None = None
+    """The kernel that wrote it; None: several, or none."""
 
 
 class _Walk:
@@ -172,13 +91,12 @@ class _Walk:
         self.graph = _traced(net)
         self.modules = dict(net.named_modules())
         self.unused = [name for name, _ in net.named_parameters()]
-        self.spaces = _Spaces()
         self.values: dict[fx.Node, _Value] = {}
+        self.spaces: list[Space] = []
         self.kernels: list[Kernel] = []
-        self.active: list[_Active] = []
         self.vectors: list[Vector] = []
-        self.inputs: list[int] = []
-        self.outputs: list[int] = []
+        self.ranks: dict[Kernel, int] = {}
+        """Of the node that gives a kernel's active output: an activation function 2, a norm 1, the kernel itself 0."""
 
     def channels(self) -> Channels:
         kernels = kernel_names(self.modules[""])
@@ -187,85 +105,66 @@ class _Walk:
         missing = [name for name in kernels if name in self.unused]
         if missing:
             raise _Unknown(f"the layer of {missing[0]}")
-        number = self.spaces.numbers()
-        marks = [{number[space] for space in marked} for marked in (self.inputs, self.outputs, self.spaces.joined)]
-        return Channels(
-            spaces=tuple(self._space(number.index(n), *(n in marked for marked in marks)) for n in sorted(set(number))),
-            kernels=tuple(
-                replace(kernel, reads=number[kernel.reads], writes=number[kernel.writes], active=active.node)
-                for kernel, active in zip(self.kernels, self.active, strict=True)
-            ),
-            vectors=tuple(replace(vector, space=number[vector.space]) for vector in self.vectors),
-            graph=self.graph,
-        )
-
-    def _space(self, member: int, is_input: bool, is_output: bool, is_joined: bool) -> Space:
-        size = self.spaces.size(member)
-        if size is None:
+        if not all(space.channels for space in self.spaces):
             raise _Unknown("the network's input, which no layer reads")
-        return Space(channels=size, is_input=is_input, is_output=is_output, is_joined=is_joined)
+        return Channels(tuple(self.spaces), tuple(self.kernels), tuple(self.vectors), self.graph)
+
+    def _new_space(self, channels: int, *, is_input: bool = False) -> Space:
+        self.spaces.append(Space(channels, is_input=is_input))
+        return self.spaces[-1]
 
     def _visit(self, node: fx.Node) -> None:
         if node.op == "placeholder":
-            if not self.inputs:
-                self.inputs.append(self.spaces.new(None))
-                self.values[node] = _Value(self.inputs[0], _ANY)
+            if not self.spaces:
+                self.values[node] = _Value(self._new_space(0, is_input=True), _ANY)
         elif node.op == "output":
             (output,) = node.args
             if not isinstance(output, fx.Node) or output not in self.values:
                 raise _Unknown("an output that is not one tensor")
-            self.outputs.append(self.values[output].space)
+            self.values[output].space.is_output = True
         elif any(operand in self.values for operand in node.all_input_nodes):
             # What has no channels (a parameter of a custom layer, a constant) is looked at where it meets some.
-            self.values[node] = self._module(node) if node.op == "call_module" else self._operation(node)
+            self.values[node] = self._value(node)
 
-    def _module(self, node: fx.Node) -> _Value:
-        value, module = self._operand(node), self.modules[str(node.target)]
-        if isinstance(module, nn.Linear):
-            return self._dense(node, module, value)
-        if isinstance(module, _CONVOLUTIONS):
-            return self._convolution(node, module, value)
-        if isinstance(module, NORMS):
-            return self._norm(node, module, value)
-        if isinstance(module, _ACTIVATIONS):
-            return self._activated(node, value)
-        if isinstance(module, _POOLS):
-            return self._pooled(node, value)
-        if isinstance(module, _OTHERS_THAT_KEEP):
-            return value
-        if isinstance(module, nn.Flatten) and (module.start_dim, module.end_dim) == (1, -1):
-            return _flattened(value)
-        raise _unknown(node, self._name(node))
-
-    def _operation(self, node: fx.Node) -> _Value:
-        name = self._name(node)
+    def _value(self, node: fx.Node) -> _Value:
+        """What is known of what this node puts out."""
+        layer, name = self._layer(node), self._name(node)
         if name in _JOINING_NAMES:
             return self._joined(node, name)
-        value = self._operand(node)
-        if name in _ACTIVATION_NAMES:
-            return self._activated(node, value)
-        if name in _POOL_NAMES:
-            return self._pooled(node, value)
-        if name in _NAMES_THAT_KEEP:
+        if len(node.all_input_nodes) != 1:
+            raise _unknown(node, name)
+        value, plain = self.values[node.all_input_nodes[0]], name.replace("_", "").lower()
+        if isinstance(layer, nn.Linear):
+            return self._dense(node, layer, value)
+        if isinstance(layer, _CONVOLUTIONS):
+            return self._convolution(node, layer, value)
+        if isinstance(layer, NORMS):
+            return self._norm(node, layer, value)
+        if _ACTIVATION_NAME.fullmatch(plain):
+            self._improve(node, value, rank=2)
             return value
-        if name == "flatten" and _arguments(node, start_dim=0, end_dim=-1) == [1, -1]:
-            return _flattened(value)
-        if name == "mean":
+        if isinstance(layer, _POOLS) or _POOL_NAME.fullmatch(plain):
+            if value.form not in (_ANY, _IMAGE):
+                raise _unknown(node, "a pooling of vectors")
+            return value
+        if isinstance(layer, _THAT_KEEP) or plain in _NAMES_THAT_KEEP:
+            return value
+        if plain == "flatten" and _flattened_dims(node, layer) == [1, -1]:
+            return value if value.form == _VECTOR else replace(value, form=_FLAT)
+        if plain == "mean":
             return self._averaged(node, value)
         raise _unknown(node, name)
 
+    def _layer(self, node: fx.Node) -> nn.Module | None:
+        return self.modules[str(node.target)] if node.op == "call_module" else None
+
     def _name(self, node: fx.Node) -> str:
         """Of a layer its class, of a function or a tensor's method its name, without the underscore of "in place"."""
-        if node.op == "call_module":
-            return type(self.modules[str(node.target)]).__name__
+        layer = self._layer(node)
+        if layer is not None:
+            return type(layer).__name__
         name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
         return name.removesuffix("_")
-
-    def _operand(self, node: fx.Node) -> _Value:
-        """What is known of the node's only tensor."""
-        if len(node.all_input_nodes) != 1:
-            raise _unknown(node, self._name(node))
-        return self.values[node.all_input_nodes[0]]
 
     def _convolution(self, node: fx.Node, layer: nn.Conv1d | nn.Conv2d | nn.Conv3d, value: _Value) -> _Value:
         if value.form not in (_ANY, _IMAGE):
@@ -275,35 +174,27 @@ class _Walk:
         if layer.groups > 1 and not is_depthwise:
             raise _unknown(node, "a convolution in groups")
         self._repeats(node, value, layer.in_channels)
-        writes = value.space if is_depthwise else self.spaces.new(layer.out_channels)
-        return self._written(node, layer, value.space, _Value(writes, _IMAGE), is_depthwise=is_depthwise)
+        writes = value.space if is_depthwise else self._new_space(layer.out_channels)
+        return self._written(node, layer, value.space, _Value(writes, _IMAGE), 1, is_depthwise)
 
     def _dense(self, node: fx.Node, layer: nn.Linear, value: _Value) -> _Value:
         if value.form == _IMAGE:
             raise _unknown(node, "a dense layer of images that are not flattened")
         repeats = self._repeats(node, value, layer.in_features)
-        writes = self.spaces.new(layer.out_features)
-        return self._written(node, layer, value.space, _Value(writes, _VECTOR), repeats=repeats)
+        writes = self._new_space(layer.out_features)
+        return self._written(node, layer, value.space, _Value(writes, _VECTOR), repeats, is_depthwise=False)
 
     def _written(
-        self,
-        node: fx.Node,
-        layer: nn.Module,
-        reads: int,
-        value: _Value,
-        *,
-        repeats: int = 1,
-        is_depthwise: bool = False,
+        self, node: fx.Node, layer: nn.Module, reads: Space, value: _Value, repeats: int, is_depthwise: bool
     ) -> _Value:
         """Note a kernel, and its bias, that writes `value`."""
-        name, writes = self._parameter(node, "weight"), value.space
-        self.kernels.append(
-            Kernel(name=name, reads=reads, writes=writes, repeats=repeats, is_depthwise=is_depthwise, active=node.name)
-        )
-        self.active.append(_Active(node.name))
+        name = self._parameter(node, "weight")
+        kernel = Kernel(name, reads, value.space, repeats, is_depthwise, active=node.name)
+        self.kernels.append(kernel)
+        self.ranks[kernel] = 0
         if layer.bias is not None:
-            self.vectors.append(Vector(name=self._parameter(node, "bias"), space=writes, repeats=1))
-        return replace(value, source=len(self.kernels) - 1)
+            self.vectors.append(Vector(self._parameter(node, "bias"), value.space, 1))
+        return replace(value, source=kernel)
 
     def _norm(self, node: fx.Node, norm: nn.Module, value: _Value) -> _Value:
         if isinstance(norm, (nn.LayerNorm, nn.RMSNorm)) and (value.form == _IMAGE or len(norm.normalized_shape) > 1):
@@ -311,23 +202,14 @@ class _Walk:
         parameters = dict(norm.named_parameters(recurse=False))
         for name, parameter in parameters.items():
             repeats = self._repeats(node, value, len(parameter))
-            self.vectors.append(Vector(name=self._parameter(node, name), space=value.space, repeats=repeats))
+            self.vectors.append(Vector(self._parameter(node, name), value.space, repeats))
         self._improve(node, value, rank=2 if getattr(norm, "relu", False) else 1)
-        return value
-
-    def _activated(self, node: fx.Node, value: _Value) -> _Value:
-        self._improve(node, value, rank=2)
         return value
 
     def _improve(self, node: fx.Node, value: _Value, rank: int) -> None:
         """Take this node for the active output of the kernel that wrote `value`, unless it has a better one."""
-        if value.source is not None and rank >= self.active[value.source].rank:
-            self.active[value.source] = _Active(node.name, rank)
-
-    def _pooled(self, node: fx.Node, value: _Value) -> _Value:
-        if value.form not in (_ANY, _IMAGE):
-            raise _unknown(node, "a pooling of vectors")
-        return value
+        if value.source is not None and rank >= self.ranks[value.source]:  # of the same rank the last counts
+            value.source.active, self.ranks[value.source] = node.name, rank
 
     def _averaged(self, node: fx.Node, value: _Value) -> _Value:
         """The mean over all pixels."""
@@ -346,17 +228,34 @@ class _Walk:
         for other in others:
             if _ANY not in (first.form, other.form) and (first.form == _IMAGE) != (other.form == _IMAGE):
                 raise _unknown(node, f"{name} of images and vectors")
-            if not self.spaces.join(first.space, other.space):
-                raise _unknown(node, f"{name} of different numbers of channels")
-            first = _Value(first.space, other.form if first.form in (_ANY, _FLAT) else first.form)
+            space = self._join(node, name, first.space, other.space)
+            first = _Value(space, other.form if first.form in (_ANY, _FLAT) else first.form)
         return first
+
+    def _join(self, node: fx.Node, name: str, one: Space, other: Space) -> Space:
+        """Make both spaces one, and return it."""
+        if one.channels and other.channels and one.channels != other.channels:
+            raise _unknown(node, f"{name} of different numbers of channels")
+        one, other = sorted((one, other), key=self.spaces.index)
+        one.is_joined = True
+        if other is one:
+            return one
+        one.channels, one.is_input = one.channels or other.channels, one.is_input or other.is_input
+        self.spaces.remove(other)
+        self.values = {
+            where: replace(value, space=one) if value.space is other else value for where, value in self.values.items()
+        }
+        for kernel in self.kernels:
+            kernel.reads, kernel.writes = (one if space is other else space for space in (kernel.reads, kernel.writes))
+        for vector in self.vectors:
+            vector.space = one if vector.space is other else vector.space
+        return one
 
     def _repeats(self, node: fx.Node, value: _Value, size: int) -> int:
         """How many of a layer's `size` inputs belong to one channel of `value`."""
-        channels = self.spaces.size(value.space)
-        if channels is None:
-            # The network's input: its first layer tells the size.
-            self.spaces.set_size(value.space, size)
+        channels = value.space.channels
+        if not channels:  # the network's input: its first layer tells the size
+            value.space.channels = size
             return 1
         if size % channels or (size != channels and value.form != _FLAT):
             raise _unknown(node, f"a layer of {size} inputs that gets {channels} channels")
@@ -384,15 +283,17 @@ def _traced(net: nn.Module) -> fx.Graph:
             raise _Unknown(f"its forward pass, which cannot be traced ({reason})") from error
 
 
-def _flattened(value: _Value) -> _Value:
-    return value if value.form == _VECTOR else replace(value, form=_FLAT)
+def _flattened_dims(node: fx.Node, layer: nn.Module | None) -> list[Any]:
+    if isinstance(layer, nn.Flatten):
+        return [layer.start_dim, layer.end_dim]
+    return _arguments(node, start_dim=0, end_dim=-1)
 
 
 def _arguments(node: fx.Node, **defaults: Any) -> list[Any]:
     """The values of these arguments, which follow a function's first, the tensor."""
     return [
-        node.args[place] if place < len(node.args) else node.kwargs.get(name, default)
-        for place, (name, default) in enumerate(defaults.items(), start=1)
+        node.args[position] if position < len(node.args) else node.kwargs.get(name, default)
+        for position, (name, default) in enumerate(defaults.items(), start=1)
     ]
 
 

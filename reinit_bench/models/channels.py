@@ -9,29 +9,30 @@ from typing import Any
 from torch import Tensor, fx, nn
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(eq=False)
 class Space:
     """Channels that belong together."""
 
     channels: int
-    is_input: bool
+    """Their number; 0: not known yet."""
+    is_input: bool = False
     """Whether they are the network's input."""
-    is_output: bool
+    is_output: bool = False
     """Whether they are the network's output: the head's logits."""
-    is_joined: bool
+    is_joined: bool = False
     """Whether several tensors were added or multiplied into them, as in a residual stream."""
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(eq=False)
 class Kernel:
     """A kernel of shape (out, in / groups, *window)."""
 
     name: str
     """Of the parameter."""
-    reads: int
-    """Number of the space that the second axis reads."""
-    writes: int
-    """Number of the space that the first axis writes."""
+    reads: Space
+    """What the second axis reads."""
+    writes: Space
+    """What the first axis writes."""
     repeats: int
     """How many successive elements of the second axis belong to one channel: H * W after a flattening, else 1."""
     is_depthwise: bool
@@ -51,14 +52,13 @@ class Kernel:
         return columns.reshape(1, -1, *[1] * (kernel.dim() - 2)).expand(kernel.shape)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(eq=False)
 class Vector:
     """A bias, or a norm's scale or shift."""
 
     name: str
     """Of the parameter."""
-    space: int
-    """Number of the space that it belongs to."""
+    space: Space
     repeats: int
     """How many successive elements belong to one channel."""
 
@@ -67,7 +67,7 @@ class Vector:
         return units.repeat_interleave(self.repeats)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Channels:
     """All spaces of a network, and the parameters that touch them, in the order of the forward pass."""
 
@@ -79,7 +79,6 @@ class Channels:
     def run(self, net: nn.Module, inputs: Tensor, see: Callable[[Kernel, Tensor], None]) -> None:
         """Send inputs through the network; `see` gets each kernel's active channels, (n, channels, positions)."""
         kernels = {kernel.active: kernel for kernel in self.kernels}
-        sizes = {kernel.name: self.spaces[kernel.writes].channels for kernel in self.kernels}
 
         class Seeing(fx.Interpreter):
             def run_node(self, node: fx.Node) -> Any:
@@ -87,7 +86,7 @@ class Channels:
                 if node.name in kernels:
                     # At once: a later layer may overwrite the tensor in place.
                     kernel = kernels[node.name]
-                    see(kernel, value.reshape(len(value), sizes[kernel.name], -1))
+                    see(kernel, value.reshape(len(value), kernel.writes.channels, -1))
                 return value
 
         Seeing(net, graph=self.graph).run(inputs)

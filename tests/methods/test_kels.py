@@ -143,10 +143,10 @@ def test_kept_channels_are_a_network_of_their_own(architecture: Architecture, te
     net.double()
     mask = Kels(keep=tenths / 10).select(net, FakeRun().context(2))
     channels = channels_of(net, "test")
-    kept = [
-        space.channels if space.is_input or space.is_output else -(-space.channels * tenths // 10)
+    kept = {
+        space: space.channels if space.is_input or space.is_output else -(-space.channels * tenths // 10)
         for space in channels.spaces
-    ]
+    }
     inputs, outputs = torch.rand(4, 3, 16, 16, dtype=torch.float64), []
     for _ in range(2):
         with torch.no_grad():

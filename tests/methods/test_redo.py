@@ -103,7 +103,8 @@ def test_units_with_a_score_of_at_most_tau_are_dormant(tau: float, first: list[i
     net = dense_net()
     channels = channels_of(net, "test")
     found = dormant_units(channels, unit_scores(net, channels, INPUTS), tau)
-    assert {number: units.nonzero()[:, 0].tolist() for number, units in found.items()} == {1: first, 2: second}
+    assert [units.nonzero()[:, 0].tolist() for units in found.values()] == [first, second]
+    assert list(found) == list(channels.spaces[1:3])
 
 
 def test_a_dormant_unit_is_redrawn_and_disconnected_and_nothing_else_moves() -> None:

@@ -15,7 +15,7 @@ from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.settings import instantiate
 from reinit_bench.models.blocknet import BlockNet, Dropout, Lambda
 from reinit_bench.models.channel_tracing import NotFollowed, channels_of
-from reinit_bench.models.channels import Channels, Kernel
+from reinit_bench.models.channels import Channels, Kernel, Space
 from reinit_bench.models.layers import Architecture, GlobalAveragePool, Norm, conv
 from reinit_bench.models.mobilenet import MobileNet
 from reinit_bench.models.parameters import kernel_names
@@ -26,7 +26,8 @@ MODELS = sorted((conf_dir() / "model").glob("*.yaml"))
 
 def edges(channels: Channels) -> dict[str, tuple[int, int, int]]:
     """By kernel: the spaces that it reads and writes, and its repeats."""
-    return {kernel.name: (kernel.reads, kernel.writes, kernel.repeats) for kernel in channels.kernels}
+    number = channels.spaces.index
+    return {kernel.name: (number(kernel.reads), number(kernel.writes), kernel.repeats) for kernel in channels.kernels}
 
 
 def sizes(channels: Channels) -> list[int]:
@@ -57,7 +58,10 @@ def test_functions_are_followed_like_layers() -> None:
     channels = channels_of(net, "test")
     assert sizes(channels) == [3, 4, 5, 2]
     assert edges(channels) == {"conv.weight": (0, 1, 1), "hidden.weight": (1, 2, 4), "head.weight": (2, 3, 1)}
-    assert [(v.name, v.space, v.repeats) for v in channels.vectors] == [("conv.bias", 1, 1), ("hidden.bias", 2, 1)]
+    assert [(v.name, channels.spaces.index(v.space), v.repeats) for v in channels.vectors] == [
+        ("conv.bias", 1, 1),
+        ("hidden.bias", 2, 1),
+    ]
     assert (spaces_where(channels, "is_input"), spaces_where(channels, "is_output")) == ([0], [3])
     assert spaces_where(channels, "is_joined") == []
     assert net.training
@@ -96,7 +100,7 @@ def test_what_is_added_shares_its_channels() -> None:
         "head.weight": (3, 5, 1),
     }
     assert spaces_where(channels, "is_joined") == [3]
-    assert [(v.name, v.space) for v in channels.vectors] == [
+    assert [(v.name, channels.spaces.index(v.space)) for v in channels.vectors] == [
         ("stem.0.bias", 1),
         ("stem.1.weight", 1),
         ("stem.1.bias", 1),
@@ -118,7 +122,7 @@ def test_a_depthwise_convolution_keeps_its_channels() -> None:
 def test_a_norm_after_flattening_has_several_elements_a_channel() -> None:
     net = nn.Sequential(conv(1, 2, 3), nn.Flatten(), nn.LayerNorm(8), nn.Linear(8, 3))
     channels = channels_of(net, "test")
-    assert [(v.name, v.space, v.repeats) for v in channels.vectors] == [
+    assert [(v.name, channels.spaces.index(v.space), v.repeats) for v in channels.vectors] == [
         ("2.weight", 1, 4),
         ("2.bias", 1, 4),
         ("3.bias", 2, 1),
@@ -132,11 +136,12 @@ def test_a_flattened_input_counts_as_features() -> None:
 
 
 def test_the_elements_of_a_kernel_that_write_and_read_channels() -> None:
-    kernel = Kernel(name="", reads=0, writes=1, repeats=2, is_depthwise=False, active="")
+    space = Space(2)
+    kernel = Kernel("", space, Space(3), repeats=2, is_depthwise=False, active="")
     value = torch.zeros(3, 4)
     assert kernel.writing(torch.tensor([True, False, False]), value).tolist() == [[True] * 4, [False] * 4, [False] * 4]
     assert kernel.reading(torch.tensor([False, True]), value).tolist() == [[False, False, True, True]] * 3
-    depthwise = Kernel(name="", reads=0, writes=0, repeats=1, is_depthwise=True, active="")
+    depthwise = Kernel("", space, space, repeats=1, is_depthwise=True, active="")
     units, window = torch.tensor([False, True]), torch.zeros(2, 1, 1, 2)
     expected = [[[[False, False]]], [[[True, True]]]]
     assert depthwise.writing(units, window).tolist() == depthwise.reading(units, window).tolist() == expected
@@ -196,7 +201,7 @@ def test_residual_networks_have_one_joined_space_a_stage(meta: Callable[..., Blo
     channels = assert_consistent(net, 3, 10)
     joined = spaces_where(channels, "is_joined")
     assert [channels.spaces[number].channels for number in joined] == [256, 512, 1024, 2048]
-    written = [sum(kernel.writes == number for kernel in channels.kernels) for number in joined]
+    written = [sum(kernel.writes is channels.spaces[number] for kernel in channels.kernels) for number in joined]
     # A block's last convolution each, and the projection of the stage's first block.
     assert written == [4, 5, 7, 4]
 
@@ -208,11 +213,11 @@ def assert_consistent(net: nn.Module, inputs: int, outputs: int) -> Channels:
     assert sorted(kernel.name for kernel in channels.kernels) == sorted(kernel_names(net))
     assert {k.name for k in channels.kernels} | {v.name for v in channels.vectors} == parameters.keys()
     for kernel in channels.kernels:
-        reads, writes = channels.spaces[kernel.reads].channels, channels.spaces[kernel.writes].channels
+        reads, writes = kernel.reads.channels, kernel.writes.channels
         expected = (writes, 1 if kernel.is_depthwise else reads * kernel.repeats)
         assert parameters[kernel.name].shape[:2] == expected, kernel.name
     for vector in channels.vectors:
-        assert parameters[vector.name].shape == (channels.spaces[vector.space].channels * vector.repeats,)
+        assert parameters[vector.name].shape == (vector.space.channels * vector.repeats,)
     marked = [[channels.spaces[n] for n in spaces_where(channels, mark)] for mark in ("is_input", "is_output")]
     assert [[space.channels for space in spaces] for spaces in marked] == [[inputs], [outputs]]
     return channels
