@@ -69,12 +69,3 @@ def test_fill_zeros_leaves_zeros_where_the_smallest_were() -> None:
     for name, chosen in mask.items():
         assert bit_equal(run.parameters[name].detach(), torch.where(chosen, 0.0, before[name])), name
         assert int((run.parameters[name] == 0).sum()) == chosen.numel() // 5, name
-
-
-def test_what_was_small_is_redrawn_from_the_initializer_and_may_be_large() -> None:
-    run, name = FakeRun(), "top.hidden.dense.weight"
-    run.train()
-    before, mask = run.begin(Dsd(), 2)
-    chosen = mask[name]
-    assert torch.equal(run.parameters[name][chosen], run.eta(name, 2)[chosen])
-    assert run.parameters[name][chosen].abs().max() > 2 * before[name][chosen].abs().max()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pytest
 import torch
 from bits import bit_equal, changed_names, copy_state
 from fake_training import FakeRun
@@ -72,24 +71,3 @@ def test_a_method_prepares_then_selects_then_redraws() -> None:
     _, mask = run.begin(RaisesOneThenRedrawsTheLarge(), 2)
     assert mask[name].nonzero().tolist() == [[0, 0]]
     assert run.parameters[name][0, 0] == run.eta(name, 2)[0, 0]
-
-
-def test_an_empty_mask_changes_no_bit() -> None:
-    run = FakeRun()
-    before = copy_state(run.net)
-    apply_mask(run.net, {}, {})
-    assert changed_names(before, run.net) == set()
-
-
-def test_a_mask_of_another_shape_is_a_bug() -> None:
-    with pytest.raises(AssertionError, match=r"mask of blocks\.0\.weight has shape"):
-        apply_mask(three_values(), {"blocks.0.weight": torch.tensor([True])}, {"blocks.0.weight": torch.zeros(1)})
-
-
-def test_full_mask_selects_all_of_the_named_parameters() -> None:
-    run = FakeRun()
-    mask = full_mask(run.net, ["top.head.bias", "top.head.weight"])
-    assert {name: (tuple(chosen.shape), bool(chosen.all())) for name, chosen in mask.items()} == {
-        "top.head.bias": ((3,), True),
-        "top.head.weight": ((3, 32), True),
-    }

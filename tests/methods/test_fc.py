@@ -43,16 +43,6 @@ def test_dense_layers_are_redrawn_completely_and_the_rest_keeps_every_bit(model:
             assert torch.equal(run.parameters[name], run.eta(name, index)), name
 
 
-@pytest.mark.parametrize("layerwise", [False, True])
-@pytest.mark.parametrize("model", ["scnn", "mlp"])
-def test_the_first_round_changes_no_bit(model: str, layerwise: bool) -> None:
-    run = FakeRun(model)
-    before, mask = run.begin(Fc(layerwise=layerwise), 1)
-    assert mask == {}
-    assert changed_names(before, run.net) == set()
-    assert run.asked_for == []
-
-
 def tiny(architecture: Architecture) -> BlockNet:
     return architecture.build((3, 32, 32), 5, 0.0)
 

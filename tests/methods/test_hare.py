@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
 import torch
 from bits import bit_equal, changed_names, copy_state
 from fake_training import FakeRun
-from training_helpers import TRAINER, RecordingObserver, mlp, train, vector_task
 
 from reinit_bench.methods.base import begin_round
 from reinit_bench.methods.hare import Hare, _Tortoise
@@ -70,32 +68,6 @@ def test_the_network_becomes_the_average_every_so_many_epochs() -> None:
         run.parameters["top.head.bias"].add_(5.0)
     average = hooks.state_dict()["average"]["top.head.bias"]
     assert not bit_equal(average, run.parameters["top.head.bias"].detach()), "average and network share memory"
-
-
-@pytest.mark.parametrize("stop_after", [4, 5, 12])
-def test_a_round_that_is_cut_and_resumed_ends_with_the_same_bits(stop_after: int) -> None:
-    """5 steps an epoch, a reset after each second one."""
-    from reinit_bench.training.interrupt import Interrupted
-
-    whole, task = mlp(), vector_task()
-    run_once(whole, task, _Tortoise(0.9, 2))
-    cut = mlp()
-    observer = RecordingObserver(cut, stop_after)
-    with pytest.raises(Interrupted):
-        run_once(cut, task, _Tortoise(0.9, 2), observer=observer)
-    weights, state = observer.saves[-1]
-    resumed = mlp()
-    resumed.load_state_dict(weights)
-    train(resumed, task, TRAINER, steps=20, hooks=_Tortoise(0.9, 2), resume=state)
-    assert changed_names(copy_state(whole), resumed) == set()
-    plain = mlp()
-    train(plain, task, TRAINER, steps=20)
-    assert changed_names(copy_state(whole), plain), "the average changed nothing"
-
-
-def run_once(net, task, hooks, observer=None) -> None:  # type: ignore[no-untyped-def]
-    hooks.begin(net)
-    train(net, task, TRAINER, steps=20, hooks=hooks, observer=observer)
 
 
 def test_a_new_round_begins_a_new_average() -> None:

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from bits import changed_names, copy_state
 from fake_training import FakeRun
 from training_helpers import TRAINER, mlp, train, vector_task
 
-from reinit_bench.methods.base import begin_round
 from reinit_bench.methods.l2init import L2Init, _Pull
 
 
@@ -25,14 +23,6 @@ def test_the_gradient_is_twice_the_strength_times_the_distance_for_every_paramet
     for name, value in run.parameters.items():
         assert value.grad is not None
         torch.testing.assert_close(value.grad, 2 * 0.25 * distances[name])
-
-
-def test_nothing_is_reset_between_rounds() -> None:
-    run = FakeRun()
-    run.train()
-    before = copy_state(run.net)
-    begin_round(L2Init(), run.net, run.context(2))
-    assert changed_names(before, run.net) == set()
 
 
 def test_one_step_of_training_moves_by_the_learning_rate_times_the_pull() -> None:

@@ -82,38 +82,36 @@ def test_rounds_are_numbered_from_1_and_share_one_budget(method: Reinitializer, 
 
 
 @pytest.mark.parametrize("model", ["scnn", "mlp"])
-def test_all_rounds_are_deterministic_and_depend_on_the_seed(method: Reinitializer, model: str) -> None:
+def test_all_rounds_are_deterministic_depend_on_the_seed_and_keep_the_networks_form(
+    method: Reinitializer, model: str
+) -> None:
+    untouched = FakeRun(model).net.state_dict()
     first, masks = all_rounds(method, model)
     again, masks_again = all_rounds(method, model)
     assert changed_names(copy_state(first.net), again.net) == set()
-    for one, other in zip(masks, masks_again, strict=True):
-        assert one.keys() == other.keys()
-        assert all(torch.equal(one[name], other[name]) for name in one)
+    assert bit_equal(masks, masks_again)
+    assert len(masks) == len(method.rounds(first.net.num_blocks, method.repeats, MAX_STEPS)) >= 1
+    for mask in masks:
+        for name, chosen in mask.items():
+            assert (chosen.dtype, chosen.shape) == (torch.bool, first.parameters[name].shape)
     other, _ = all_rounds(method, model, seed=1)
     kernel = kernel_names(first.net)[0]
     assert not bit_equal(other.parameters[kernel].detach(), first.parameters[kernel].detach())
-
-
-@pytest.mark.parametrize("model", ["scnn", "mlp"])
-def test_masks_name_parameters_with_bools_of_their_shape(method: Reinitializer, model: str) -> None:
-    run, masks = all_rounds(method, model)
-    assert len(masks) == len(method.rounds(run.net.num_blocks, method.repeats, MAX_STEPS)) >= 1
-    for mask in masks:
-        assert mask.keys() <= run.parameters.keys()
-        for name, chosen in mask.items():
-            assert (chosen.dtype, chosen.shape) == (torch.bool, run.parameters[name].shape)
-
-
-@pytest.mark.parametrize("model", ["scnn", "mlp"])
-def test_the_network_keeps_its_parameters_and_their_shapes(method: Reinitializer, model: str) -> None:
-    before = FakeRun(model).net.state_dict()
-    run, _ = all_rounds(method, model)
-    after = run.net.state_dict()
-    assert list(after) == list(before)
-    assert [value.shape for value in after.values()] == [value.shape for value in before.values()]
+    after = first.net.state_dict()
+    assert list(after) == list(untouched)
+    assert [value.shape for value in after.values()] == [value.shape for value in untouched.values()]
     assert all(bool(torch.isfinite(value).all()) for value in after.values())
-    assert run.net.training
-    assert all(parameter.requires_grad for parameter in run.parameters.values())
+    assert first.net.training
+    assert all(parameter.requires_grad for parameter in first.parameters.values())
+
+
+@pytest.mark.parametrize("model", ["scnn", "mlp"])
+def test_the_first_round_changes_no_bit_but_for_lw(method: Reinitializer, section: dict[str, Any], model: str) -> None:
+    run = FakeRun(model)
+    run.train()
+    before, mask = run.begin(method, 1, block=1)
+    assert (changed_names(before, run.net) == set()) is (section["name"] != "lw")
+    assert (mask == {}) is (section["name"] != "lw")
 
 
 def test_nothing_outside_the_mask_is_drawn(method: Reinitializer) -> None:

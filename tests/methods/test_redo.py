@@ -12,11 +12,8 @@ import torch
 from bits import bit_equal, changed_names, copy_state
 from fake_training import Concatenating, FakeRun
 from torch import Tensor, nn
-from training_helpers import CLASSES, SEED, TRAINER, RecordingObserver, mlp, vector_task
 
-from reinit_bench.core.hooks import Hooks
 from reinit_bench.core.randomness import stream
-from reinit_bench.core.rounds import Round
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.methods.base import Context, begin_round
 from reinit_bench.methods.redo import Redo, clear_moments, dormant_units, unit_scores
@@ -25,7 +22,6 @@ from reinit_bench.models.channel_tracing import channels_of
 from reinit_bench.models.initializers import HeNormal, initialize
 from reinit_bench.models.layers import GlobalAveragePool, conv, sequence
 from reinit_bench.models.resnet50 import ResNet50
-from reinit_bench.training.loop import Callbacks, RoundResult, train_round
 
 
 def dense_net() -> BlockNet:
@@ -88,14 +84,6 @@ def test_scores_of_a_convolution_are_over_examples_and_positions() -> None:
     np.testing.assert_allclose(scores_of(net, inputs)["blocks.1.conv.weight"], magnitude / magnitude.mean(), rtol=1e-6)
 
 
-def test_a_layer_that_is_never_active_scores_zero() -> None:
-    net = dense_net()
-    net.get_parameter("blocks.0.dense.bias").data.fill_(-100.0)
-    assert scores_of(net, INPUTS)["blocks.0.dense.weight"].tolist() == [0, 0, 0, 0]
-    _, mask = recycle(net, INPUTS, tau=0)
-    assert bool(mask["blocks.0.dense.weight"].all())
-
-
 @pytest.mark.parametrize(
     ("tau", "first", "second"), [(0.0, [2], [1]), (0.5, [2], [1]), (1 / 1.75, [2, 3], [1]), (1.2, [1, 2, 3], [1])]
 )
@@ -136,22 +124,6 @@ def test_recycling_units_that_are_never_active_keeps_the_function_and_revives_th
     recycle(net, INPUTS, tau=0)
     assert torch.equal(net(INPUTS), before)
     assert scores_of(net, torch.randn(50, 2))["blocks.0.dense.weight"].min() > 0
-
-
-def test_fresh_scale_multiplies_the_incoming_weights() -> None:
-    net, name = dense_net(), "blocks.0.dense.weight"
-    before, _ = recycle(net, INPUTS, epoch=1, fresh_scale=0.5)
-    assert torch.equal(net.get_parameter(name)[2], 0.5 * drawn(before[name], name, 1)[2])
-
-
-def test_logits_are_never_recycled() -> None:
-    net = dense_net()
-    net.top.bias.data.zero_()
-    net.top.weight.data[0] = 0
-    _, mask = recycle(net, INPUTS)
-    assert scores_of(net, INPUTS)["top.weight"][0] == 0
-    assert mask["top.weight"].tolist() == [[False, True, False]] * 2
-    assert "top.bias" not in mask
 
 
 def conv_net() -> BlockNet:
@@ -297,51 +269,8 @@ def test_every_round_recycles_at_the_start_of_every_round_but_the_first() -> Non
             assert torch.equal(net.get_parameter(name)[2], drawn(before[name], name, epoch=0, index=index)[2])
 
 
-def test_the_sample_is_of_the_given_size() -> None:
-    run = FakeRun()
-    begin_round(Redo(every="round", sample_examples=9), run.net, run.context(2))
-    assert run.asked_for == [9]
-
-
-def train(net: BlockNet, resume: Any = None, observer: RecordingObserver | None = None) -> RoundResult:
-    """27 steps of 5 an epoch, with units recycled after every epoch."""
-    task, watcher = vector_task(), observer or RecordingObserver(net)
-    round_ = Round(index=2, block=0, repeat=1, max_steps=27)
-    context = replace(
-        FakeRun().context(2), round=round_, seed=SEED, examples=lambda count: task.sample(count, stream(SEED, "sample"))
-    )
-    method = Redo(every=1, tau=0.8, sample_examples=10)
-    hooks: Hooks | None = begin_round(method, net, context) if resume is None else method.hooks(net, context)
-    trainer = replace(TRAINER, checkpoint_every=1, round_weights="last")
-    callbacks = Callbacks(observer=watcher, interrupt=watcher.interrupt, save=watcher.save)
-    result, _ = train_round(
-        net, task, round_, trainer, seed=SEED, hooks=hooks, resume=copy.deepcopy(resume), callbacks=callbacks
-    )
-    return replace(result, seconds=0.0)
-
-
-@pytest.mark.slow
-def test_a_round_resumed_at_any_step_ends_bit_equal() -> None:
-    net = mlp(0.25)
-    uncut = RecordingObserver(net)
-    expected = train(net, observer=uncut)
-    assert [state.hooks["epochs"] for _, state in uncut.saves] == [step // 5 for step in range(27)]
-    assert any(len(saved["blocks.2.head.weight"].nonzero()) < CLASSES * 4 for saved, _ in uncut.saves[5:])
-    for saved, state in uncut.saves:
-        again = mlp(0.25)
-        again.load_state_dict(saved)
-        assert train(again, resume=state) == expected, f"cut at step {state.step}"
-        assert bit_equal(copy_state(again), copy_state(net)), f"cut at step {state.step}"
-
-
 @pytest.mark.parametrize("every", [3, "round"])
 def test_a_network_that_cannot_be_followed_is_refused_in_the_first_round(every: int | str) -> None:
     net = BlockNet([Concatenating()], nn.Identity())
     with pytest.raises(ConfigError, match=r"^method redo does not apply: .* through cat in layer blocks\.0$"):
         begin_round(Redo(every=every), net, context_of(INPUTS, index=1))
-
-
-@pytest.mark.parametrize("every", [0, 1.5, True, "epoch", None])
-def test_every_is_a_number_of_epochs_or_round(every: Any) -> None:
-    with pytest.raises(ConfigError, match=r"^method\.every must be a whole number of at least 1 or round; got "):
-        Redo(every=every)

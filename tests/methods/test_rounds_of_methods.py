@@ -1,6 +1,9 @@
-"""How many rounds each method has, on which blocks, and with how many steps (Section 3, Algorithm 1)."""
+"""How many rounds each method has, on which blocks, with how many steps (Section 3, Algorithm 1); bad values."""
 
 from __future__ import annotations
+
+import re
+from typing import Any
 
 import pytest
 
@@ -10,7 +13,9 @@ from reinit_bench.methods.base import Reinitializer
 from reinit_bench.methods.bl import Baseline
 from reinit_bench.methods.dsd import Dsd
 from reinit_bench.methods.fc import Fc
+from reinit_bench.methods.kels import Kels
 from reinit_bench.methods.lw import Lw
+from reinit_bench.methods.redo import Redo
 from reinit_bench.methods.wels import Wels
 from reinit_bench.methods.welsr import Welsr
 
@@ -64,3 +69,31 @@ def test_a_schedule_replaces_blocks_and_repeats() -> None:
 def test_a_schedule_beyond_the_model_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"^method\.schedule names block 5, but the model has 4$"):
         Lw(schedule=[1, 5]).rounds(4, 1, MAX_STEPS)
+
+
+SCHEDULE = "method.schedule must be a list of block numbers, or null; got "
+BLOCKS = "method.schedule must hold block numbers from 1; got "
+
+
+@pytest.mark.parametrize(
+    ("kind", "setting", "message"),
+    [
+        (Baseline, {"repeats": 0}, "method.repeats must be a whole number of at least 1; got 0"),
+        (Wels, {"fraction": 0}, "method.fraction must be a number above 0 and at most 1; got 0"),
+        (Dsd, {"selection": "bernoulli"}, "method.selection must be one of tensor, network; got 'bernoulli'"),
+        (Redo, {"every": "epoch"}, "method.every must be a whole number of at least 1 or round; got 'epoch'"),
+        (Kels, {"keep": 1}, "method.keep must be a number above 0 and below 1; got 1"),
+        (Lw, {"schedule": []}, SCHEDULE + "[]"),
+        (Lw, {"schedule": "12"}, SCHEDULE + "'12'"),
+        (Lw, {"schedule": [1, 0]}, BLOCKS + "[1, 0]"),
+        (Lw, {"schedule": [True, 2]}, BLOCKS + "[True, 2]"),
+    ],
+)
+def test_a_bad_value_is_named_with_what_is_allowed(kind: type, setting: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
+        kind(**setting)
+
+
+def test_whole_numbers_written_as_floats_are_accepted() -> None:
+    assert (Lw(repeats=3.0).repeats, Wels(fraction=1).fraction) == (3, 1.0)
+    assert Lw(schedule=[1, 2]).schedule == (1, 2)

@@ -21,25 +21,6 @@ def test_every_parameter_is_shrunk_and_a_fresh_one_added(model: str) -> None:
         assert torch.equal(now, (0.4 * before[name]).add(run.eta(name, 2), alpha=0.1)), name
 
 
-def test_norms_and_biases_in_numbers() -> None:
-    run = FakeRun()
-    with torch.no_grad():
-        run.parameters["top.hidden.norm.weight"].fill_(1.0)
-        run.parameters["top.hidden.norm.bias"].fill_(2.0)
-    run.begin(ShrinkPerturb(), 2)
-    assert run.parameters["top.hidden.norm.weight"][0].item() == pytest.approx(0.5)
-    assert run.parameters["top.hidden.norm.bias"][0].item() == pytest.approx(0.8)
-
-
-def test_the_first_round_and_lambdas_stay() -> None:
-    run = FakeRun()
-    run.train()
-    before, _ = run.begin(ShrinkPerturb(), 1)
-    assert changed_names(before, run.net) == set()
-    before, _ = run.begin(ShrinkPerturb(), 2)
-    assert changed_names(before, run.net) == set(run.parameters)
-
-
 def test_scope_kernels_leaves_norms_and_biases() -> None:
     run = FakeRun()
     run.train()

@@ -6,16 +6,12 @@ import pytest
 import torch
 from bits import bit_equal, changed_names
 from fake_training import FakeRun
-from torch import nn
 
 from reinit_bench.methods.dash import Dash
 from reinit_bench.methods.fire import Fire, isometry
-from reinit_bench.methods.kels import Kels
 from reinit_bench.methods.llf import Llf
 from reinit_bench.methods.lw import Lw
-from reinit_bench.methods.redo import Redo
 from reinit_bench.methods.rifle import Rifle
-from reinit_bench.models.channel_tracing import NotFollowed
 from reinit_bench.models.parameters import kernel_names
 
 
@@ -35,12 +31,6 @@ def test_lw_rescales_below_redraws_above_and_normalizes_between(model: str, bloc
     normalized = run.net.lambda_of(block)(run.net.eval().block_output(run.inputs, block))
     assert normalized.mean().item() == pytest.approx(0.0, abs=1e-4)
     assert normalized.std(correction=0).item() == pytest.approx(1.0, abs=1e-4)
-
-
-def test_of_a_resnet_s_blocks_the_stem_is_in_the_first() -> None:
-    run = FakeRun("resnet18")
-    assert {"model.conv1.weight", "model.layer1.0.conv2.weight"} <= set(run.net.names_in_blocks(1, 1))
-    assert run.net.names_above(8) == ("model.fc.weight", "model.fc.bias")
 
 
 def test_fire_changes_a_transformer_s_queries_and_keys_alone() -> None:
@@ -70,16 +60,6 @@ def test_fire_knows_the_queries_and_keys_of_a_swin_transformer() -> None:
     assert all(bit_equal(run.parameters[name].detach().chunk(3)[2], before[name].chunk(3)[2]) for name in fused)
 
 
-@pytest.mark.parametrize(
-    "method", [Dash(), Rifle(), Llf(), Kels(), Redo(every="round")], ids=lambda m: type(m).__name__
-)
-def test_a_resnet_suits_every_method(method: object) -> None:
-    run = FakeRun("resnet18")
-    run.train()
-    before, _ = run.begin(method, 2)
-    assert changed_names(before, run.net) or isinstance(method, Redo)
-
-
 @pytest.mark.parametrize("method", [Dash(), Rifle(), Llf()], ids=lambda m: type(m).__name__)
 def test_a_transformer_keeps_its_tokens(method: object) -> None:
     run = FakeRun("vit_tiny")
@@ -88,26 +68,3 @@ def test_a_transformer_keeps_its_tokens(method: object) -> None:
     changed = changed_names(before, run.net)
     assert changed
     assert not changed & {"model.class_token", "model.encoder.pos_embedding"}
-
-
-@pytest.mark.parametrize("method", [Kels(), Redo(every="round"), Redo()], ids=["kels", "redo each round", "redo"])
-def test_what_needs_channels_does_not_apply_to_a_transformer(method: Kels | Redo) -> None:
-    run = FakeRun("vit_tiny")
-    name = "kels" if isinstance(method, Kels) else "redo"
-    with pytest.raises(NotFollowed, match=rf"^method {name} does not apply: the network's channels cannot be followed"):
-        run.begin(method, 1)
-
-
-def test_redo_recycles_the_first_unit_of_a_residual_block() -> None:
-    """A dead unit of a block's first convolution; what goes into the residual sum is left alone."""
-    run = FakeRun("resnet18")
-    net = run.net.model
-    with torch.no_grad():
-        for norm in (net.layer2[0].bn1, net.layer2[0].bn2):
-            norm.weight[1], norm.bias[1] = 0.0, -5.0
-    before, _ = run.begin(Redo(every="round", tau=0.0), 2)
-    changed = {name for name in changed_names(before, run.net) if "layer2.0" in name}
-    assert changed == {f"model.layer2.0.{name}" for name in ("conv1.weight", "bn1.weight", "bn1.bias", "conv2.weight")}
-    assert isinstance(net.layer2[0].conv2, nn.Conv2d)
-    assert net.layer2[0].conv2.weight[:, 1].abs().max() == 0
-    assert net.layer2[0].bn1.weight[1] == 1

@@ -40,25 +40,6 @@ def block_shapes() -> Callable[..., list[tuple[int, ...]]]:
 
 
 @pytest.fixture
-def mult_adds() -> Callable[..., int]:
-    """Multiply-adds of all convolutions and dense layers for one example, as the literature counts them."""
-
-    def total(net: BlockNet, input_shape: tuple[int, ...]) -> int:
-        counts: list[int] = []
-
-        def count(module: nn.Module, _: object, output: torch.Tensor) -> None:
-            counts.append(output.numel() * module.weight[0].numel())
-
-        for module in net.modules():
-            if isinstance(module, (nn.Conv2d, nn.Linear)):
-                module.register_forward_hook(count)
-        net(torch.empty(1, *input_shape, device=next(net.parameters()).device))
-        return sum(counts)
-
-    return total
-
-
-@pytest.fixture
 def top_order() -> Callable[..., list[str]]:
     """Class names of the layers that run after block K, in the order in which they run."""
 

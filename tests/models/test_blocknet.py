@@ -46,14 +46,6 @@ def test_lambda_keeps_the_type_of_its_input(dtype: torch.dtype) -> None:
     assert output.tolist() == [2.0]
 
 
-def test_clear_makes_the_identity_again() -> None:
-    slot = Lambda()
-    slot.fill(*scalars(3.0, 7.0))
-    slot.clear()
-    x = torch.tensor([-0.0, 0.1])
-    assert bits(slot(x)) == bits(x)
-
-
 @pytest.mark.parametrize(
     ("mean", "std"), [(0.0, 0.0), (0.0, -1.0), (0.0, float("nan")), (float("inf"), 1.0), (0.0, float("inf"))]
 )
@@ -70,14 +62,6 @@ def test_forward_is_block_then_lambda_for_each_block_then_top() -> None:
     net.lambda_of(2).fill(*scalars(-1.0, 0.5))
     # (2 * 6.5 - 1) / 4 = 3; (3 * 3 + 1) / 0.5 = 20; 20 * 10 = 200.
     assert net(torch.tensor(6.5)).item() == 200.0
-
-
-def test_block_output_is_after_lower_lambdas_and_before_its_own() -> None:
-    net = BlockNet([Times(2.0), Times(3.0)], Times(10.0))
-    net.lambda_of(1).fill(*scalars(1.0, 4.0))
-    net.lambda_of(2).fill(*scalars(-1.0, 0.5))
-    x = torch.tensor(6.5)
-    assert (net.block_output(x, 1).item(), net.block_output(x, 2).item()) == (13.0, 9.0)
 
 
 @torch.no_grad()

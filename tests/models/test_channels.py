@@ -10,10 +10,11 @@ import torch
 import yaml
 from torch import Tensor, nn
 from torch.nn import functional
+from torchvision import models
 
 from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.settings import instantiate
-from reinit_bench.models.blocknet import BlockNet, Dropout, Lambda
+from reinit_bench.models.blocknet import BlockNet, Dropout
 from reinit_bench.models.channel_tracing import NotFollowed, channels_of
 from reinit_bench.models.channels import Channels, Kernel, Space
 from reinit_bench.models.layers import Architecture, GlobalAveragePool, Norm, conv
@@ -172,15 +173,6 @@ def test_active_channels_are_seen_after_norm_and_activation_and_before_pooling(d
     assert torch.equal(seen["8.weight"], net(x).unsqueeze(2))
 
 
-def test_a_network_in_training_is_followed_as_it_is_evaluated() -> None:
-    net = Plain()
-    x, seen = torch.randn(5, 3, 8, 8), {}
-    channels = channels_of(net, "test")
-    net.eval()
-    channels.run(net, x, lambda kernel, active: seen.update({kernel.name: active}))
-    assert torch.equal(seen["head.weight"][:, :, 0], net(x))
-
-
 @pytest.mark.parametrize("width", [1.0, 0.3, 1 / 64])
 @pytest.mark.parametrize("path", MODELS, ids=lambda path: path.stem)
 def test_every_architecture_is_followed(meta: Callable[..., BlockNet], path: Any, width: float) -> None:
@@ -223,25 +215,10 @@ def assert_consistent(net: nn.Module, inputs: int, outputs: int) -> Channels:
     return channels
 
 
-class Hooked(nn.Module):
-    """A network whose blocks are normalized by forward hooks, and are named a second time."""
-
-    def __init__(self, model: nn.Module, blocks: list[str]) -> None:
-        super().__init__()
-        self.model = model
-        self.blocks = nn.ModuleList(model.get_submodule(name) for name in blocks)
-        self.lambdas = nn.ModuleList(Lambda() for _ in blocks)
-        for block, normalize in zip(self.blocks, self.lambdas, strict=True):
-            block.register_forward_hook(lambda module, args, output, normalize=normalize: normalize(output))
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.model(x)
-
-
 def test_a_torchvision_network_with_hooks_on_its_blocks() -> None:
-    models = pytest.importorskip("torchvision.models")
     # A leaf among the blocks, too.
-    net = Hooked(models.resnet18(num_classes=5), ["conv1", "layer1.0", "layer1.1", "layer2", "layer3", "layer4"])
+    blocks = ["conv1", "layer1.0", "layer1.1", "layer2", "layer3", "layer4"]
+    net = BlockNet.wrap(models.resnet18(num_classes=5), blocks, sample=torch.zeros(2, 3, 32, 32))
     channels = assert_consistent(net, 3, 5)
     assert len(spaces_where(channels, "is_joined")) == 4
     for slot in net.lambdas:
@@ -254,7 +231,6 @@ def test_a_torchvision_network_with_hooks_on_its_blocks() -> None:
 
 @pytest.mark.parametrize("name", ["vgg11_bn", "mobilenet_v2", "mobilenet_v3_small", "efficientnet_b0", "alexnet"])
 def test_other_torchvision_networks(name: str) -> None:
-    models = pytest.importorskip("torchvision.models")
     with torch.device("meta"):
         assert_consistent(models.get_model(name), 3, 1000)
 

@@ -8,14 +8,12 @@ from reinit_bench.core.settings import ConfigError
 from reinit_bench.models.layers import (
     Architecture,
     BatchNorm,
-    GlobalAveragePool,
     Norm,
     Norms,
     SamePool,
     conv,
     conv_norm_relu,
     pooled_stages,
-    sequence,
 )
 
 
@@ -81,16 +79,6 @@ def test_without_norms_a_relu_stays_and_the_convolution_gets_a_bias() -> None:
     assert conv_norm_relu(3, 4, 3, Norms("batch", 1e-3)).conv.bias is None
 
 
-def test_sequence_keeps_names_and_order() -> None:
-    modules = sequence(second=torch.nn.ReLU(), first=torch.nn.Flatten())
-    assert [name for name, _ in modules.named_children()] == ["second", "first"]
-
-
-def test_global_average_pool() -> None:
-    x = torch.arange(2 * 3 * 2 * 2.0).view(2, 3, 2, 2)
-    assert GlobalAveragePool()(x).tolist() == [[1.5, 5.5, 9.5], [13.5, 17.5, 21.5]]
-
-
 @pytest.mark.parametrize(
     ("width", "expected"), [(1.0, [32, 3, 1]), (0.5, [16, 2, 1]), (0.01, [1, 1, 1]), (1.5, [48, 5, 2]), (2, [64, 6, 2])]
 )
@@ -125,16 +113,6 @@ def test_same_padding_is_tensorflows(window: int, pixels: int, sides: tuple[int,
     expected = F.conv2d(F.pad(x, sides * 2), layer.weight, stride=2, groups=groups)
     assert expected.shape[2:] == (-(-pixels // 2),) * 2
     torch.testing.assert_close(layer(x), expected)
-
-
-def test_same_padding_treats_each_side_of_an_image_on_its_own() -> None:
-    layer = conv(1, 1, 3, stride=2, padding="same")
-    x = torch.randn(1, 1, 4, 5, generator=torch.Generator().manual_seed(0))
-    torch.testing.assert_close(layer(x), F.conv2d(F.pad(x, (1, 1, 0, 1)), layer.weight, stride=2))
-
-
-def test_without_a_stride_the_paddings_are_one() -> None:
-    assert type(conv(1, 1, 3, padding="same")) is type(conv(1, 1, 3))
 
 
 @torch.no_grad()

@@ -24,14 +24,6 @@ def test_every_layer_is_a_block_and_nothing_is_above(meta, block_shapes) -> None
     }
 
 
-def test_relu_then_dropout_follow_each_hidden_layer_and_not_the_head() -> None:
-    net = Mlp(hidden=[3]).build((2,), 2, 0.5)
-    assert [[type(layer).__name__ for layer in block] for block in net.blocks] == [
-        ["Linear", "ReLU", "Dropout"],
-        ["Linear"],
-    ]
-
-
 @torch.no_grad()
 def test_forward_by_hand() -> None:
     net = Mlp(hidden=[2]).build((2,), 1, 0.0)
@@ -49,24 +41,6 @@ def test_forward_by_hand() -> None:
 def test_hidden_comes_from_yaml_as_a_list_and_is_kept_as_a_tuple() -> None:
     assert Mlp(hidden=[8, 4.0]).hidden == (8, 4)
     assert Mlp(hidden=[8, 4]) == Mlp(hidden=(8, 4))
-
-
-def test_width_multiplies_hidden_units_only(meta, block_shapes) -> None:
-    assert block_shapes(meta(Mlp(width=0.5), (6,), 4), (6,)) == [(16,), (16,), (4,), (4,)]
-
-
-@pytest.mark.parametrize("hidden", [32, "32", None, [], {"a": 1}])
-def test_hidden_must_be_a_list(hidden: object) -> None:
-    with pytest.raises(
-        ConfigError, match=r"^model\.hidden must be a list of at least one layer size, e\.g\. \[32,32\]; got"
-    ):
-        Mlp(hidden=hidden)
-
-
-@pytest.mark.parametrize("size", [0, -3, 2.5, "8", True, None])
-def test_layer_sizes_must_be_whole_numbers(size: object) -> None:
-    with pytest.raises(ConfigError, match=r"^each size in model\.hidden must be a whole number of at least 1; got"):
-        Mlp(hidden=[8, size])
 
 
 def test_images_are_refused() -> None:

@@ -191,32 +191,6 @@ def test_without_dropout_training_and_evaluation_agree(section: dict[str, Any]) 
     assert torch.equal(net.train()(x), net.eval()(x))
 
 
-@torch.no_grad()
-def test_examples_do_not_touch_each_other(section: dict[str, Any], net: BlockNet) -> None:
-    net.eval()
-    x = inputs(section)
-    torch.testing.assert_close(net(x)[:1], net(x[:1]), rtol=1e-4, atol=1e-5)
-
-
-@for_images
-@torch.no_grad()
-def test_channels_last_computes_the_same(section: dict[str, Any], net: BlockNet) -> None:
-    net.eval()
-    x = inputs(section)
-    expected = net(x)
-    net.to(memory_format=torch.channels_last)
-    x = x.to(memory_format=torch.channels_last)
-    layouts: list[bool] = []
-    for block in blocks_of(net):
-        block.register_forward_hook(
-            lambda _, __, output: layouts.append(
-                output.dim() == 3 or output.is_contiguous(memory_format=torch.channels_last)
-            )
-        )
-    torch.testing.assert_close(net(x), expected, rtol=1e-4, atol=1e-5)
-    assert layouts == [True] * net.num_blocks
-
-
 def test_bfloat16_trains(section: dict[str, Any], net: BlockNet) -> None:
     x = inputs(section)
     with torch.autocast("cpu", torch.bfloat16):

@@ -8,14 +8,11 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from torch import Tensor, nn
 
-from reinit_bench.core.settings import ConfigError
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.models.initializers import HeNormal, initialize
 from reinit_bench.models.resnet50 import ResNet50
 
 FIRST_OF_STAGE = (1, 4, 8, 14)
-FILTERS = [256] * 3 + [512] * 4 + [1024] * 6 + [2048] * 3
-AT_224 = [56] * 3 + [28] * 4 + [14] * 6 + [7] * 3
 
 
 @cache
@@ -82,34 +79,10 @@ def expected_names(version: int) -> set[str]:
 
 
 @pytest.mark.parametrize("version", [1, 2])
-def test_kernels_and_head_have_the_published_size(meta, size_of, version: int) -> None:
+def test_the_parameters_names(meta, version: int) -> None:
+    """They are part of the random streams that draw their values."""
     net = meta(ResNet50(version=version), (3, 224, 224))
-    assert size_of(net, nn.Conv2d, nn.Linear) == 25_503_912
     assert {name for name, _ in net.named_parameters()} == expected_names(version)
-
-
-def test_size_with_norms_is_the_published_one(meta) -> None:
-    net = meta(ResNet50(), (3, 224, 224))
-    assert sum(parameter.numel() for parameter in net.parameters()) == 25_557_032
-
-
-@pytest.mark.parametrize("version", [1, 2])
-def test_multiply_adds_are_those_of_stride_in_the_first_convolution(meta, mult_adds, version: int) -> None:
-    # 3.86 billion; with the stride in the 3x3 convolutions it would be 4.09.
-    assert mult_adds(meta(ResNet50(version=version), (3, 224, 224)), (3, 224, 224)) == 3_857_973_248
-
-
-@pytest.mark.parametrize("version", [1, 2])
-def test_block_outputs_at_224(meta, block_shapes, version: int) -> None:
-    expected = [(filters, pixels, pixels) for filters, pixels in zip(FILTERS, AT_224, strict=True)]
-    assert block_shapes(meta(ResNet50(version=version), (3, 224, 224)), (3, 224, 224)) == [*expected, (1000,)]
-
-
-@pytest.mark.parametrize(("pixels", "stages"), [(33, [9, 5, 3, 2]), (28, [7, 4, 2, 1]), (1, [1, 1, 1, 1])])
-def test_block_outputs_of_small_images(meta, block_shapes, pixels: int, stages: list[int]) -> None:
-    shapes = block_shapes(meta(ResNet50(), (3, pixels, pixels), 5), (3, pixels, pixels))
-    assert [shapes[k - 1][1] for k in FIRST_OF_STAGE] == stages
-    assert shapes[-1] == (5,)
 
 
 @pytest.mark.parametrize("k", range(1, 17))
@@ -138,37 +111,6 @@ def test_version_2_block_adds_the_branch_of_the_activated_input(k: int) -> None:
     if k == 16:
         expected = F.relu(parameters_under(net, "blocks.15")(expected, "norm"))
     torch.testing.assert_close(levels[k], expected)
-
-
-def test_width(meta, block_shapes) -> None:
-    net = meta(ResNet50(width=0.5), (3, 32, 32), 5)
-    assert [shape[0] for shape in block_shapes(net, (3, 32, 32))] == [*(filters // 2 for filters in FILTERS), 5]
-    assert net.blocks[0].stem.conv.weight.shape == (32, 3, 7, 7)
-    assert net.blocks[15].branch.conv2.weight.shape == (256, 256, 3, 3)
-
-
-@pytest.mark.parametrize("version", [1, 2])
-def test_dropout_precedes_the_head(meta, top_order, version: int) -> None:
-    net = meta(ResNet50(version=version), (3, 32, 32))
-    assert top_order(net, (3, 32, 32)) == ["GlobalAveragePool", "Dropout", "Linear"]
-
-
-@pytest.mark.parametrize("version", [0, 3, 1.5, "1", True])
-def test_there_are_two_versions(version: object) -> None:
-    with pytest.raises(ConfigError, match=r"^model\.version must be a whole number of at least 1 and at most 2; got"):
-        ResNet50(version=version)
-
-
-@pytest.mark.parametrize("version", [1, 2])
-def test_conv_bias_gives_every_convolution_a_bias(meta, version: int) -> None:
-    plain, biased = (meta(ResNet50(version=version, conv_bias=chosen), (3, 32, 32)) for chosen in (None, True))
-    added = {name for name, _ in biased.named_parameters()} - {name for name, _ in plain.named_parameters()}
-    convolutions = {name for name, layer in plain.named_modules() if isinstance(layer, nn.Conv2d)}
-    assert len(convolutions) == 53
-    assert added == {f"{name}.bias" for name in convolutions}
-    # The trainable parameters of the authors' framework's version 1, which has these biases, for 1000 classes.
-    if version == 1:
-        assert sum(value.numel() for value in biased.parameters()) == 25_583_592
 
 
 @torch.no_grad()

@@ -20,7 +20,7 @@ from reinit_bench.core.rounds import Round
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.task import load_task
 from reinit_bench.models.adapting import Head
-from reinit_bench.models.blocknet import BlockNet, Dropout, WrappedNet
+from reinit_bench.models.blocknet import Dropout, WrappedNet
 from reinit_bench.models.channel_tracing import NotFollowed, channels_of
 from reinit_bench.models.initializers import HeNormal, initial_values
 from reinit_bench.models.layers import BatchNorm, Norm
@@ -275,12 +275,6 @@ def test_tokens_and_tables_are_not_decayed() -> None:
 # --- channels ---
 
 
-@pytest.mark.parametrize("arch", ["resnet18", "resnet50", "vgg11", "mobilenet_v2", "efficientnet_b0", "mnasnet0_5"])
-def test_channels_can_be_followed(arch: str) -> None:
-    net = on_meta(arch, size=64)
-    assert {kernel.name for kernel in channels_of(net, "redo").kernels} == set(kernel_names(net))
-
-
 @pytest.mark.parametrize("arch", ["vit_b_16", "swin_t", "convnext_tiny", "densenet121", "resnext50_32x4d", "googlenet"])
 def test_or_the_method_says_that_it_does_not_apply(arch: str) -> None:
     with pytest.raises(NotFollowed, match=r"^method redo does not apply: the network's channels cannot be .*[^\n]$"):
@@ -359,15 +353,6 @@ def test_pretrained_weights_are_the_initial_values_and_the_head_is_drawn(weights
             assert torch.equal(value, weights[name.removeprefix("model.")]), name
 
 
-def test_what_has_been_trained_does_not_change_the_initial_values(weights: dict[str, torch.Tensor]) -> None:
-    run = assembly(fine_tuned())
-    with torch.no_grad():
-        for value in run.net.parameters():
-            value.add_(1.0)
-    initial = run.context(Round(index=2, block=0, repeat=1, max_steps=1)).initial()
-    assert torch.equal(initial["model.conv5.0.weight"], weights["conv5.0.weight"])
-
-
 def test_a_gray_image_is_one_of_three_equal_channels(weights: dict[str, torch.Tensor]) -> None:
     gray, colour = (
         TorchvisionNet(arch=SMALL, norm="batch", weights="DEFAULT").build((channels, 32, 32), 10, 0.0).eval()
@@ -397,7 +382,3 @@ def test_without_a_network_one_line_says_where_to_put_the_file(monkeypatch: pyte
         "model.weights=DEFAULT cannot be downloaded (<urlopen error no network>); put "
         f"https://download.pytorch.org/models/resnet18-f37072fd.pth into {tmp_path}/hub/checkpoints"
     )
-
-
-def test_a_net_without_weights_has_none_that_are_kept() -> None:
-    assert on_meta("resnet18").pretrained == BlockNet.pretrained == frozenset()

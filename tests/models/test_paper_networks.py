@@ -1,0 +1,155 @@
+"""The paper's networks of images: published sizes, what each block puts out, the order of layers above, biases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from torch import nn
+
+from reinit_bench.core.settings import ConfigError
+from reinit_bench.models.layers import ImageArchitecture
+from reinit_bench.models.mobilenet import MobileNet
+from reinit_bench.models.resnet50 import ResNet50
+from reinit_bench.models.scnn import Scnn
+from reinit_bench.models.vgg16 import Vgg16
+
+NETWORKS: dict[str, Callable[..., ImageArchitecture]] = {
+    "scnn": Scnn,
+    "vgg16": Vgg16,
+    "mobilenet": MobileNet,
+    "resnet50": ResNet50,
+    "resnet50 v2": lambda **fields: ResNet50(version=2, **fields),
+}
+SIZES = {
+    "scnn": (28 * 32 + 289 * 32 + 289 * 64 + 577 * 64) + (64 * 56 * 56 + 1) * 512 + 513 * 1000,
+    "vgg16": 138_357_544,
+    "mobilenet": 1_851_328 + 1_025_000,
+    "resnet50": 25_503_912,
+    "resnet50 v2": 25_503_912,
+}
+"""Of convolutions and dense layers, for 1000 classes."""
+NORM_SIZES = {
+    "scnn": 2 * 704,
+    "vgg16": 2 * (4224 + 2 * 4096),
+    "mobilenet": 2 * 5472,
+    "resnet50": 25_557_032 - 25_503_912,
+}
+
+FILTERS = {
+    "scnn": [32, 32, 64, 64],
+    "vgg16": [64] * 2 + [128] * 2 + [256] * 3 + [512] * 6,
+    "mobilenet": [64, 128, 128, 256, 256, 512, 1024],
+    "resnet50": [256] * 3 + [512] * 4 + [1024] * 6 + [2048] * 3,
+}
+PIXELS = {
+    ("scnn", 224): [224, 112, 112, 56],
+    ("scnn", 9): [9, 4, 4, 2],
+    ("scnn", 4): [4, 2, 2, 1],
+    ("vgg16", 224): [224, 112, 112, 56, 56, 56, 28, 28, 28, 14, 14, 14, 7],
+    ("vgg16", 32): [32, 16, 16, 8, 8, 8, 4, 4, 4, 2, 2, 2, 1],
+    ("mobilenet", 224): [112, 56, 56, 28, 28, 14, 7],
+    ("mobilenet", 33): [17, 9, 9, 5, 5, 3, 2],
+    ("mobilenet", 28): [14, 7, 7, 4, 4, 2, 1],
+    ("mobilenet", 1): [1] * 7,
+    ("resnet50", 224): [56] * 3 + [28] * 4 + [14] * 6 + [7] * 3,
+    ("resnet50", 33): [9] * 3 + [5] * 4 + [3] * 6 + [2] * 3,
+    ("resnet50 v2", 28): [7] * 3 + [4] * 4 + [2] * 6 + [1] * 3,
+}
+
+DENSE = ["Linear", "Norm", "Dropout"]
+TOP = {
+    "scnn": ["Flatten", *DENSE, "Linear"],
+    "vgg16": ["Flatten", *DENSE, *DENSE, "Linear"],
+    "mobilenet": ["GlobalAveragePool", "Dropout", "Linear"],
+    "resnet50": ["GlobalAveragePool", "Dropout", "Linear"],
+    "resnet50 v2": ["GlobalAveragePool", "Dropout", "Linear"],
+}
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_published_size(meta, size_of, name: str) -> None:
+    net = meta(NETWORKS[name](), (3, 224, 224))
+    assert size_of(net, nn.Conv2d, nn.Linear) == SIZES[name]
+    assert size_of(net, nn.GroupNorm) == NORM_SIZES.get(name, size_of(net, nn.GroupNorm))
+
+
+@pytest.mark.parametrize(("name", "layers"), [("scnn", ["hidden"]), ("vgg16", ["hidden1", "hidden2"])])
+def test_the_parameters_names(meta, name: str, layers: list[str]) -> None:
+    """They are part of the random streams that draw their values."""
+    net = meta(NETWORKS[name](), (3, 32, 32))
+    modules = [f"blocks.{k}.{layer}" for k in range(net.num_blocks) for layer in ("conv", "norm")]
+    modules += [f"top.{layer}.{part}" for layer in layers for part in ("dense", "norm")] + ["top.head"]
+    assert {parameter for parameter, _ in net.named_parameters()} == {
+        f"{module}.{kind}" for module in modules for kind in ("weight", "bias")
+    }
+
+
+@pytest.mark.parametrize(("name", "size"), PIXELS)
+def test_block_outputs(meta, block_shapes, name: str, size: int) -> None:
+    filters = FILTERS[name.partition(" ")[0]]
+    expected = [(channels, pixels, pixels) for channels, pixels in zip(filters, PIXELS[name, size], strict=True)]
+    assert block_shapes(meta(NETWORKS[name](), (3, size, size), 7), (3, size, size)) == [*expected, (7,)]
+
+
+@pytest.mark.parametrize("name", ["scnn", "vgg16"])
+def test_images_need_not_be_square_nor_coloured(meta, block_shapes, name: str) -> None:
+    assert block_shapes(meta(NETWORKS[name](), (1, 32, 70), 5), (1, 32, 70))[-1] == (5,)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_width_multiplies_all_but_inputs_and_classes(meta, block_shapes, name: str) -> None:
+    whole, half = (meta(NETWORKS[name](width=width), (3, 64, 64), 5) for width in (1.0, 0.5))
+    shapes = [[shape[0] for shape in block_shapes(net, (3, 64, 64))] for net in (whole, half)]
+    assert shapes[1] == [*(channels // 2 for channels in shapes[0][:-1]), 5]
+    for parameter, value in whole.named_parameters():
+        expected = len(value) if parameter.startswith("top.head") else len(value) // 2
+        assert len(half.get_parameter(parameter)) == expected, parameter
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_the_order_above_the_last_block(meta, top_order, name: str) -> None:
+    assert top_order(meta(NETWORKS[name](), (3, 32, 32), 10, 0.25), (3, 32, 32)) == TOP[name]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_conv_bias_is_of_all_convolutions_and_of_them_alone(meta, name: str) -> None:
+    without, biased = (
+        dict(meta(NETWORKS[name](conv_bias=chosen), (3, 32, 32)).named_parameters()) for chosen in (False, True)
+    )
+    convolutions = {parameter for parameter, value in biased.items() if value.dim() == 4}
+    assert biased.keys() - without.keys() == {parameter.replace(".weight", ".bias") for parameter in convolutions}
+    usual = meta(NETWORKS[name](), (3, 32, 32))
+    assert {parameter for parameter, _ in usual.named_parameters()} == set(
+        biased if name in ("scnn", "vgg16") else without
+    )
+
+
+def test_the_frameworks_resnet50_has_biases(meta) -> None:
+    net = meta(ResNet50(conv_bias=True), (3, 32, 32))
+    assert sum(value.numel() for value in net.parameters()) == 25_583_592
+
+
+REFUSED = [
+    (lambda: Scnn().build((3, 3, 8), 10, 0.0), "scnn needs image_size of at least 4 (2 2x2 poolings); got 3"),
+    (lambda: Vgg16().build((3, 99, 31), 10, 0.0), "vgg16 needs image_size of at least 32 (5 2x2 poolings); got 31"),
+    (lambda: MobileNet().build((3, 0, 0), 10, 0.0), "mobilenet needs image_size of at least 1; got 0"),
+    (
+        lambda: Scnn().build((64,), 10, 0.0),
+        "scnn needs images, but the dataset gives inputs of shape 64; try model=mlp",
+    ),
+    (lambda: Scnn(norm_epsilon=0), "model.norm_epsilon must be a number above 0; got 0"),
+    (lambda: ResNet50(version=3), "model.version must be a whole number of at least 1 and at most 2; got 3"),
+    (lambda: MobileNet(grouping="pairs"), "model.grouping must be one of joined, single; got 'pairs'"),
+    (
+        lambda: MobileNet(conv_bias=False, norm="none"),
+        "model.conv_bias=false does not go with model.norm=none: biases take the norms' place",
+    ),
+]
+
+
+@pytest.mark.parametrize(("make", "message"), REFUSED)
+def test_what_does_not_go_is_refused_in_one_line(make: Callable[[], object], message: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        make()
+    assert str(caught.value) == message
