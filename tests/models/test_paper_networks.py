@@ -32,8 +32,8 @@ SIZES = {
 NORM_SIZES = {
     "scnn": 2 * 704,
     "vgg16": 2 * (4224 + 2 * 4096),
-    "mobilenet": 2 * 5472,
-    "resnet50": 25_557_032 - 25_503_912,
+    "mobilenet": 2 * 5824,
+    "resnet50": 53_120,
 }
 
 FILTERS = {
