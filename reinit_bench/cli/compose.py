@@ -18,13 +18,14 @@ from hydra.errors import OverrideParseException
 from hydra.types import RunMode
 from omegaconf import OmegaConf
 
+from reinit_bench.analysis.stats.tuning import DIVERGED
 from reinit_bench.core.conf_dir import conf_dir, conf_dirs, config_name, has_own_config
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.folder_scan import folder_content
 from reinit_bench.store.store import CorruptResult, Store
 from reinit_bench.sweep.plan import PlannedRun
 from reinit_bench.sweep.studies import Study, overrides_of
-from reinit_bench.sweep.tuning import DIVERGED, Point, tuned
+from reinit_bench.sweep.trials import Point, tuned
 
 _IS_1_3 = hydra.__version__.startswith("1.3.")
 

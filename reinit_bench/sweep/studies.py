@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.sweep.tuning import SEED, Candidates, Point
+from reinit_bench.sweep.trials import SEED, Candidates, Point
 
 ReadStudy = Callable[[str], Mapping[str, Any]]
 """Returns the section of another study by name; raises ConfigError if there is none."""
@@ -28,7 +28,7 @@ class Study:
     Attributes:
         grids: each maps an axis (a group, or a field by its path) to one value or a list of values; a grid's points are
             the product of its axes. The values of an axis may be `{tune: [...]}`, to be chosen by validation accuracy
-            (`sweep.tuning`).
+            (`sweep.trials`).
         exclude: points to leave out: those that match every axis of any of these.
         include: other studies whose points are added to this one's; their own exclusions apply to them as well.
         axes: axes that replace, or are added to, those of every grid, including the grids of included studies.

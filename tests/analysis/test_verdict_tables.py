@@ -9,12 +9,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import scipy.stats
+import yaml
 from fake_store import FakeStore
 from tuned_store import TRIAL_SEED, TunedStore
 
 from reinit_bench.analysis.figures import NothingToDraw, known_figures
 from reinit_bench.analysis.figures.verdict import by_noise, by_size, draw, spread
 from reinit_bench.analysis.frame.collect import collect
+from reinit_bench.analysis.stats.arms import tuned_runs
 from reinit_bench.analysis.stats.claims import SMALLEST, Claim, claims
 from reinit_bench.analysis.stats.paired_gains import (
     Estimate,
@@ -27,6 +29,7 @@ from reinit_bench.analysis.stats.paired_gains import (
     sign_flip_p,
 )
 from reinit_bench.analysis.stats.scores import scores_by_setting
+from reinit_bench.analysis.stats.tuning import DIVERGED
 from reinit_bench.analysis.tables.render.text import markdown
 from reinit_bench.analysis.tables.verdict_table import (
     choices_table,
@@ -35,6 +38,9 @@ from reinit_bench.analysis.tables.verdict_table import (
     settings_table,
     verdict_table,
 )
+from reinit_bench.core.conf_dir import own_config
+from reinit_bench.sweep.studies import Study
+from reinit_bench.sweep.trials import tuned as tuned_points
 
 
 @pytest.fixture
@@ -60,6 +66,28 @@ def test_only_fresh_seeds_at_the_chosen_values_are_reported(tuned: TunedStore) -
     chosen = runs.trials[runs.trials["chosen"]].set_index("method")["values"]
     assert chosen.to_dict() == {"bl": "lr=0.01 weight_decay=0", "lw": "lr=0.003 weight_decay=0"}
     assert runs.left_out == ("left out: 1 runs whose settings their arm's trials did not choose",)
+
+
+def test_a_diverged_trial_of_two_counts_as_the_worst_in_the_sweep_and_in_the_tables(fake_store: FakeStore) -> None:
+    """The rate that is better on the survivors' mean lost a seed: what the sweep trains is what the tables report."""
+    found = {(0.003, 100): 0.5, (0.003, 101): 0.5, (0.03, 100): 0.9, (0.03, 101): DIVERGED}
+    grid = {"method": "lw", "trainer.lr": {"tune": [0.003, 0.03]}, "seed": [0, 1]}
+    points = Study.from_dict({"name": "mine", "grids": [grid], "tuning_seeds": [100, 101]}, lambda name: {}).points()
+    swept = tuned_points(points, lambda trial: found[trial["trainer.lr"], trial["seed"]]).points
+    settings = {"dataset__train_examples": 1000, "study": "mine"}
+    for point in swept:
+        validation = found.get((point["trainer.lr"], point["seed"]), 0.6)
+        values = {"seed": point["seed"], "trainer__lr": point["trainer.lr"], "validation": validation, **settings}
+        fake_store.add("digits", "scnn", "lw", 0.7, **values)
+    assert {point["trainer.lr"] for point in swept if point["seed"] < 100} == {0.003}
+    conf = fake_store.results_dir / "conf"
+    (conf / "study").mkdir(parents=True)
+    (conf / "study/mine.yaml").write_text(yaml.safe_dump({"tuning_seeds": [100, 101], "grids": [grid]}))
+    with own_config(conf, None):
+        runs = tuned_runs(collect(fake_store.results_dir))
+    assert sorted(runs.reported["seed"]) == [0, 1]
+    assert runs.left_out == ()
+    assert list(runs.trials["values"][runs.trials["chosen"]]) == ["lr=0.003"]
 
 
 def test_gains_are_paired_by_seed(tuned: TunedStore) -> None:

@@ -12,11 +12,12 @@ import pytest
 import yaml
 from sweep_command import SweepCommand
 
+from reinit_bench.analysis.stats.tuning import DIVERGED
 from reinit_bench.cli.commands.report import _known_studies
 from reinit_bench.core.conf_dir import own_config
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.sweep.studies import Study
-from reinit_bench.sweep.tuning import DIVERGED, Point, Tuned, tuned
+from reinit_bench.sweep.trials import Point, Tuned, tuned
 
 
 def study(**section: Any) -> Study:

@@ -6,7 +6,8 @@ runs are reported. An arm is a method at its defaults; a setting is all that the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -19,6 +20,7 @@ from reinit_bench.analysis.frame.measurements import rounds_of
 from reinit_bench.analysis.frame.methods import ordered_methods
 from reinit_bench.analysis.frame.settings import SHORT_NAMES
 from reinit_bench.analysis.frame.tuned_studies import Tuning, tuning_of
+from reinit_bench.analysis.stats.tuning import DIVERGED, best
 
 SETTING = ("dataset", "examples", "network", "noise", "regularized")
 """What tells settings apart: dataset, training images, network, share of wrong labels, whether it is regularized."""
@@ -111,9 +113,10 @@ def _arms(
     # Runs that differ in anything shared are different settings, even if no column tells.
     varying = [name for name in shared if runs[name].nunique(dropna=False) > 1]
     keys = pd.Series(list(runs[[*varying, "method"]].astype(str).itertuples(index=False, name=None)), runs.index)
+    seeds = sorted(tuning.seeds & set(runs["seed"]))
     for _, arm in runs.groupby(keys, sort=False):
         is_trial = arm["seed"].isin(tuning.seeds)
-        trials, rest = _trials(arm[is_trial], tuning), arm[~is_trial]
+        trials, rest = _trials(arm[is_trial], tuning, seeds), arm[~is_trial]
         chosen = set(trials["values"][trials["chosen"].astype(bool)])
         matching = [_values(run, axes) in chosen for run in rest.to_dict("records")]
         own = rest[pd.Series(matching, rest.index, dtype=bool)]
@@ -121,26 +124,37 @@ def _arms(
         yield trials, reported, len(rest) - len(own)
 
 
-def _trials(arm: pd.DataFrame, tuning: Tuning) -> pd.DataFrame:
+def _trials(arm: pd.DataFrame, tuning: Tuning, seeds: Sequence[int]) -> pd.DataFrame:
     """A row for each combination of values, in the order in which a tie is decided."""
     if arm.empty:
         return pd.DataFrame(columns=_TRIALS)
     axes = _columns(tuning)
-    combinations: dict[tuple[int, ...], list[dict[Any, Any]]] = {}
+    combinations: dict[tuple[int, ...], dict[int, dict[Any, Any]]] = {}
     for run in arm.to_dict("records"):
         place = tuple(_place(run[name], values) for name, values in zip(axes, tuning.axes.values(), strict=True))
-        combinations.setdefault(place, []).append(run)
-    rows = [
-        {
-            **{name: found[0][name] for name in (*SETTING, "method")},
-            "values": _values(found[0], axes),
-            "validation": 100 * sum(run["validation_accuracy"] for run in found) / len(found),
-            "test": 100 * sum(run["test_accuracy"] for run in found) / len(found),
-        }
-        for _, found in sorted(combinations.items(), key=lambda one: one[0])
+        combinations.setdefault(place, {})[run["seed"]] = run
+    tried = [by_seed for _, by_seed in sorted(combinations.items(), key=lambda one: one[0])]
+    # A trial without a result has diverged: else the sweep would have chosen nothing, and there is nothing to report.
+    accuracies = [
+        [by_seed[seed]["validation_accuracy"] if seed in by_seed else DIVERGED for seed in seeds] for by_seed in tried
     ]
-    table = pd.DataFrame(rows)
-    return table.assign(chosen=table.index == table["validation"].idxmax())
+    chosen = best(list(enumerate(accuracies)))
+    return pd.DataFrame(
+        {
+            **{name: next(iter(by_seed.values()))[name] for name in (*SETTING, "method")},
+            "values": _values(next(iter(by_seed.values())), axes),
+            "validation": _mean(by_seed, seeds, "validation_accuracy"),
+            "test": _mean(by_seed, seeds, "test_accuracy"),
+            "chosen": place == chosen,
+        }
+        for place, by_seed in enumerate(tried)
+    )
+
+
+def _mean(by_seed: Mapping[int, Mapping[Any, Any]], seeds: Sequence[int], accuracy: str) -> float:
+    """The mean over trials in percent; NaN where one diverged."""
+    found = [by_seed[seed][accuracy] for seed in seeds if seed in by_seed]
+    return 100 * sum(found) / len(found) if len(found) == len(seeds) else math.nan
 
 
 def _columns(tuning: Tuning) -> list[str]:

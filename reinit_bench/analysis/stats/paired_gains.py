@@ -188,9 +188,9 @@ def sensitivity(runs: TunedRuns) -> pd.DataFrame:
     setting's trials count: one that diverged would be worse than any spread tells, and is counted in `missing`.
     """
     keys = [*SETTING, "method"]
-    found = runs.trials.groupby(keys, sort=False)["test"].agg(["size", "max", "min"]).reset_index()
-    most = found.groupby(list(SETTING), sort=False)["size"].transform("max")
-    return found.assign(spread=found["max"] - found["min"], missing=most - found["size"])[[*keys, "spread", "missing"]]
+    found = runs.trials.groupby(keys, sort=False)["test"].agg(["count", "max", "min"]).reset_index()
+    most = found.groupby(list(SETTING), sort=False)["count"].transform("max")
+    return found.assign(spread=found["max"] - found["min"], missing=most - found["count"])[[*keys, "spread", "missing"]]
 
 
 def by_setting(frame: pd.DataFrame) -> Iterator[tuple[Mapping[str, Any], pd.DataFrame]]:

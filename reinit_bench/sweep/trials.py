@@ -8,18 +8,16 @@ point, so that every arm of a comparison gets as many, chosen by the same rule.
 from __future__ import annotations
 
 import itertools
-import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
+
+from reinit_bench.analysis.stats.tuning import DIVERGED, best
 
 SEED = "seed"
 
 Point = dict[str, Any]
 """One run's place in a study: a group's option or a field's value for each axis."""
-
-DIVERGED = -math.inf
-"""In place of the accuracy of a trial whose training diverged: it is worse than all others, and need not run again."""
 
 AccuracyOf = Callable[[Point], float | None]
 """The validation accuracy that a trial ended with, or DIVERGED; None: it has not ended."""
@@ -66,7 +64,7 @@ def tuned(points: Iterable[Point], accuracy_of: AccuracyOf) -> Tuned:
                 found = [accuracy_of(trial) for trial in own]
                 trials += [trial for trial, accuracy in zip(own, found, strict=True) if accuracy != DIVERGED]
                 tried.append((values, found))
-            choices[arm] = _best(tried)
+            choices[arm] = best(tried)
         chosen = choices[arm]
         if chosen is None:
             waiting += 1
@@ -78,16 +76,3 @@ def tuned(points: Iterable[Point], accuracy_of: AccuracyOf) -> Tuned:
 def _combinations(axes: dict[str, Candidates]) -> Iterator[Point]:
     for values in itertools.product(*(candidates.values for candidates in axes.values())):
         yield dict(zip(axes, values, strict=True))
-
-
-def _best(tried: Sequence[tuple[Point, Sequence[float | None]]]) -> Point | None:
-    """The combination with the highest mean accuracy, of equal ones the earliest; None: a trial has not ended."""
-    best: tuple[float, Point] | None = None
-    for values, found in tried:
-        ended = [accuracy for accuracy in found if accuracy is not None]
-        if len(ended) < len(found):
-            return None
-        mean = sum(ended) / len(ended)
-        if best is None or mean > best[0]:
-            best = mean, values
-    return None if best is None else best[1]
