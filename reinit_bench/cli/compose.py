@@ -43,7 +43,7 @@ _register("tfds_content", lambda _parent_: _prepared_content(_parent_), replace=
 
 
 def _prepared_content(section: Mapping[str, Any]) -> str | None:
-    from reinit_bench.data.tfds_by_name import prepared_content  # loads numpy, which nothing else here needs
+    from reinit_bench.data.tfds_source import prepared_content  # loads numpy, which nothing else here needs
 
     return prepared_content(section)
 

@@ -15,8 +15,7 @@ from reinit_bench.core.settings import ConfigError, setting
 from reinit_bench.data.cache import Cache, CacheWriter, CorruptCache
 from reinit_bench.data.folder_scan import Files, Listing, scan
 from reinit_bench.data.locations import data_dir
-from reinit_bench.data.pixels import Decoding
-from reinit_bench.data.preparing.fill import fill
+from reinit_bench.data.pixels import Decoding, fill
 from reinit_bench.data.source import Dataset, Source
 
 SHOWN = 20

@@ -1,16 +1,25 @@
-"""From an encoded image to uint8 pixels: the one decoder of every photo."""
+"""From encoded images to uint8 pixels: the one decoder of every photo, for one and for many on all cores."""
 
 from __future__ import annotations
 
 import io
+from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps
 
+from reinit_bench.core.machine import cores
+from reinit_bench.data.resize import resize
+
 MAX_PIXELS = 500_000_000
 """Larger images are refused: decoding one would take more than 1.5 GB."""
+
+AT_ONCE = 64
+"""Images for each core that are read before they are decoded: their encoded bytes are held in memory."""
 
 # Pillow would warn from 90 and refuse from 179 megapixels; `decode` has its own limit and message.
 Image.MAX_IMAGE_PIXELS = None
@@ -71,3 +80,33 @@ def _eight_bits(image: Image.Image, white: int | None) -> Image.Image:
     if image.mode == "P" and "transparency" in image.info:
         return image.convert("RGBA")
     return image
+
+
+def fill(arrays: Mapping[int | None, np.ndarray], images: Iterable[bytes | Path], decoding: Decoding) -> dict[int, str]:
+    """Decode each image and write it, resized, as the next row of every array.
+
+    Args:
+        arrays: side in pixels (None: as the image is) -> uint8 array (n, side, side, channels).
+        images: n encoded images, or their files.
+
+    Returns:
+        Why images could not be read, by row; their rows are left as they were.
+    """
+    unreadable: dict[int, str] = {}
+
+    def work(block: list[tuple[int, bytes | Path]]) -> None:
+        for row, content in block:
+            try:
+                image = decode(content, decoding)
+            except Unreadable as error:
+                unreadable[row] = str(error)
+                continue
+            for side, array in arrays.items():
+                array[row] = image if side is None else resize(image, side)
+
+    rows = enumerate(images)
+    with ThreadPoolExecutor(cores()) as pool:
+        while some := list(islice(rows, AT_ONCE * cores())):
+            # A few at a time: decoding a tiny image costs less than handing it over.
+            list(pool.map(work, (some[start : start + 8] for start in range(0, len(some), 8))))
+    return unreadable

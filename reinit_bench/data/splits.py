@@ -1,13 +1,21 @@
-"""Stratified random splits that depend on nothing but the labels and a named stream."""
+"""Which examples are used for what, and with which labels: it depends on nothing but the labels and a named stream."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import torch
 
 from reinit_bench.core.settings import ConfigError
+
+
+def _shuffled(labels: np.ndarray, generator: torch.Generator) -> Iterator[tuple[int, np.ndarray]]:
+    """Each class, ascending, with its positions in random order."""
+    for number in np.unique(labels):
+        positions = np.flatnonzero(labels == number)
+        yield int(number), positions[torch.randperm(len(positions), generator=generator).numpy()]
 
 
 def stratified(labels: np.ndarray, count: int, generator: torch.Generator) -> tuple[np.ndarray, np.ndarray]:
@@ -20,17 +28,13 @@ def stratified(labels: np.ndarray, count: int, generator: torch.Generator) -> tu
         labels: int64 class numbers, shape (n,).
         count: how many to draw, 0 to n.
     """
-    classes, sizes = np.unique(labels, return_counts=True)
+    _, sizes = np.unique(labels, return_counts=True)
     exact = sizes * count / max(len(labels), 1)
     quota = np.floor(exact).astype(np.int64)
     by_remainder = np.argsort(-(exact - quota), kind="stable")
     quota[by_remainder[: count - quota.sum()]] += 1
-    drawn = []
-    for number, take in zip(classes, quota, strict=True):
-        positions = np.flatnonzero(labels == number)
-        order = torch.randperm(len(positions), generator=generator).numpy()
-        drawn.append(positions[order[:take]])
-    chosen = np.sort(np.concatenate(drawn)) if drawn else np.empty(0, np.int64)
+    drawn = [positions[:take] for take, (_, positions) in zip(quota, _shuffled(labels, generator), strict=True)]
+    chosen = np.sort(np.concatenate([np.empty(0, np.int64), *drawn]))
     return chosen, np.setdiff1d(np.arange(len(labels)), chosen, assume_unique=True)
 
 
@@ -62,19 +66,29 @@ def long_tail(labels: np.ndarray, ratio: float, num_classes: int, generator: tor
     all of the first class, the ratio-th part of the last.
     """
     kept = [np.empty(0, np.int64)]
-    for number in np.unique(labels):
-        positions = np.flatnonzero(labels == number)
-        share = ratio ** (-int(number) / max(1, num_classes - 1))
-        order = torch.randperm(len(positions), generator=generator).numpy()
-        kept.append(positions[order[: max(1, math.floor(len(positions) * share))]])
+    for number, positions in _shuffled(labels, generator):
+        share = ratio ** (-number / max(1, num_classes - 1))
+        kept.append(positions[: max(1, math.floor(len(positions) * share))])
     return np.sort(np.concatenate(kept))
 
 
 def growing_order(labels: np.ndarray, generator: torch.Generator) -> np.ndarray:
     """An order of all positions of which every beginning holds each class in its share, up to one example."""
-    places = np.empty(len(labels))
-    for number in np.unique(labels):
-        positions = np.flatnonzero(labels == number)
-        order = torch.randperm(len(positions), generator=generator).numpy()
-        places[positions[order]] = (np.arange(len(positions)) + 0.5) / len(positions)
-    return np.argsort(places, kind="stable")
+    when = np.empty(len(labels))
+    for _, positions in _shuffled(labels, generator):
+        when[positions] = (np.arange(len(positions)) + 0.5) / len(positions)
+    return np.argsort(when, kind="stable")
+
+
+def noisy_labels(labels: np.ndarray, share: float, num_classes: int, generator: torch.Generator) -> np.ndarray:
+    """Labels of which exactly round(share * n) are wrong: drawn uniformly from the other classes.
+
+    Args:
+        labels: int64 class numbers, shape (n,); stays as it is.
+    """
+    count = round(share * len(labels))
+    positions = torch.randperm(len(labels), generator=generator)[:count].numpy()
+    shifts = torch.randint(1, num_classes, (count,), generator=generator).numpy()
+    noisy = labels.copy()
+    noisy[positions] = (labels[positions] + shifts) % num_classes
+    return noisy

@@ -1,9 +1,12 @@
-"""Task: a dataset as the trainer sees it: batches on the device, scaled, augmented, in a reproducible order."""
+"""Task: a dataset as the trainer sees it: batches on the device, scaled, augmented, in a reproducible order.
+
+Examples are kept on the device if they fit, otherwise memory-mapped on the host. Both give the same bits.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -11,13 +14,12 @@ import torch
 from torch import Tensor
 
 from reinit_bench.core.config import Experiment
+from reinit_bench.core.machine import gpu_workers
 from reinit_bench.core.randomness import stream
 from reinit_bench.core.settings import ConfigError, instantiate
 from reinit_bench.data.augment import Augmentation, resize
-from reinit_bench.data.noise import noisy_labels
-from reinit_bench.data.placement import Split, fits, place
-from reinit_bench.data.source import Dataset, Source
-from reinit_bench.data.splits import growing_order, long_tail, stratified, training_subset
+from reinit_bench.data.source import Dataset, Examples, Source
+from reinit_bench.data.splits import growing_order, long_tail, noisy_labels, stratified, training_subset
 from reinit_bench.data.tfds_source import NotPrepared
 
 EVALUATION_BATCH = 1000
@@ -27,14 +29,63 @@ SUMMED_BYTES = 2**16
 KEPT_BYTES = 64 * 2**20
 """Up to this size, a split's inputs are kept as evaluation sees them instead of being recomputed for every batch."""
 SPLITS = ("train", "validation", "test")
+RESIDENT_SHARE = 0.3
+"""Share of a GPU's free memory that data may take; the rest is for the network and its activations.
+
+Processes that share a GPU each keep data of their own, and divide this among them."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Some rows of a stored array, in order.
+
+    Attributes:
+        stored: uint8 images (N, height, width, channels) or float32 vectors (N, d), of which this split may be a part;
+            on the device, or on the host (possibly memory-mapped).
+        rows: which rows of `stored` belong to this split, int64 of shape (n,) on the same device; None: all.
+        labels: int64 of shape (n,), on the device.
+    """
+
+    stored: Tensor
+    rows: Tensor | None
+    labels: Tensor
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Shape of one stored example as it is served: (channels, height, width) or (d,)."""
+        shape = tuple(self.stored.shape[1:])
+        return shape if len(shape) == 1 else (shape[2], shape[0], shape[1])
+
+    def take(self, positions: Tensor) -> Tensor:
+        """The examples at `positions` (int64, on any device): images as (n, channels, height, width), channels last."""
+        positions = positions.to(self.stored.device)
+        rows = positions if self.rows is None else self.rows[positions]
+        return self._served(self.stored.index_select(0, rows))
+
+    def span(self, start: int, stop: int) -> Tensor:
+        """The examples from `start` to `stop`, in the form that `take` returns."""
+        if self.rows is None:
+            return self._served(self.stored[start:stop])
+        return self._served(self.stored.index_select(0, self.rows[start:stop]))
+
+    def part(self, positions: np.ndarray) -> Split:
+        """The split of the examples at `positions`, over the same stored array."""
+        chosen = torch.from_numpy(positions)
+        beside = chosen.to(self.stored.device)
+        rows = beside if self.rows is None else self.rows[beside]
+        return Split(self.stored, rows, self.labels[chosen.to(self.labels.device)])
+
+    def _served(self, examples: Tensor) -> Tensor:
+        examples = examples.to(self.labels.device)
+        return examples.permute(0, 3, 1, 2) if examples.ndim == 4 else examples
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """The splits, and how batches are made from them on one device.
-
-    The splits are kept on the device if they fit; see `placement`.
-    """
+    """The splits, and how batches are made from them on one device."""
 
     train: Split
     train_enlarged: Split | None
@@ -169,16 +220,8 @@ def load_task(experiment: Experiment, device: torch.device, *, resident: bool | 
     """
     source: Source = instantiate(experiment.dataset, "dataset")
     augmentation: Augmentation = instantiate(experiment.augmentation, "augmentation")
-    size = experiment.image_size
-    enlarged = None if size is None else augmentation.enlarged_size(size)
-    dataset = _load(source, experiment, enlarged)
-    if dataset.train.are_images != (size is not None):
-        wanted = "a number of pixels" if dataset.train.are_images else "null: its examples are vectors"
-        raise ConfigError(f"image_size for dataset {experiment.dataset['name']} must be {wanted}; got {size}")
-    used = training_subset(dataset.train.labels, source.train_examples, stream(source.split_seed, "train_examples"))
-    if source.imbalance > 1:
-        tail = stream(source.split_seed, "imbalance")
-        used = used[long_tail(dataset.train.labels[used], source.imbalance, dataset.num_classes, tail)]
+    dataset = _load(source, experiment, augmentation)
+    used = _used(dataset, source)
     beside = _beside_the_subset(dataset, used, source)
     labels = dataset.train.labels[used]
     fraction = experiment.trainer.validation_fraction
@@ -188,32 +231,56 @@ def load_task(experiment: Experiment, device: torch.device, *, resident: bool | 
     _check_classes(labels, train, fraction)
     mean, std = statistics(dataset.train.inputs, used, device)
     if resident is None:
-        resident = fits((dataset.train, dataset.train_enlarged, dataset.validation, dataset.test), device)
-    kept = place(dataset.train, used, device, resident)
-    enlarged_kept = None if dataset.train_enlarged is None else place(dataset.train_enlarged, used, device, resident)
+        resident = fit_on(device, (dataset.train, dataset.train_enlarged, dataset.validation, dataset.test))
+
+    def kept(examples: Examples, rows: np.ndarray | None) -> Split:
+        return split_of(examples, rows, device, resident)
+
+    whole = kept(dataset.train, used)
     if beside is not None:
-        held = place(dataset.train, beside, device, resident)
+        held = kept(dataset.train, beside)
     elif dataset.validation is not None:
-        held = place(dataset.validation, None if fraction else np.arange(0), device, resident)
+        held = kept(dataset.validation, None if fraction else np.arange(0))
     else:
-        held = kept.part(validation)
-    if not source.clean_validation:
-        held = _noisy(held, source, dataset.num_classes, "validation")
-    whole = kept.part(train)
+        held = whole.part(validation)
+    clean = whole.part(train)
     return Task(
-        train=_noisy(whole, source, dataset.num_classes, "train"),
-        train_enlarged=None if enlarged_kept is None else enlarged_kept.part(train),
-        clean_labels=whole.labels if source.label_noise else None,
+        train=_noisy(clean, source, dataset.num_classes, "train"),
+        train_enlarged=None if dataset.train_enlarged is None else kept(dataset.train_enlarged, used).part(train),
+        clean_labels=clean.labels if source.label_noise else None,
         growth=tuple(source.growth or ()),
         order=growing_order(labels[train], stream(source.split_seed, "growth")) if source.growth else None,
-        validation=held,
-        test=place(dataset.test, None, device, resident),
+        validation=held if source.clean_validation else _noisy(held, source, dataset.num_classes, "validation"),
+        test=kept(dataset.test, None),
         num_classes=dataset.num_classes,
-        image_size=size,
+        image_size=experiment.image_size,
         mean=mean,
         std=std,
         augmentation=augmentation,
     )
+
+
+def _load(source: Source, experiment: Experiment, augmentation: Augmentation) -> Dataset:
+    name, size = experiment.dataset["name"], experiment.image_size
+    try:
+        dataset = source.load(size, None if size is None else augmentation.enlarged_size(size), experiment.seed)
+    except NotPrepared as error:
+        itself = ", or add dataset.prepare=auto" if "prepare" in experiment.dataset else ""
+        raise ConfigError(f"dataset {name} {error}; run: {error.command(name)}{itself}") from error
+    if dataset.train.are_images != (size is not None):
+        wanted = "a number of pixels" if dataset.train.are_images else "null: its examples are vectors"
+        raise ConfigError(f"image_size for dataset {name} must be {wanted}; got {size}")
+    return dataset
+
+
+def _used(dataset: Dataset, source: Source) -> np.ndarray:
+    """Positions of the training examples that the subset and the long tail leave."""
+    labels = dataset.train.labels
+    used = training_subset(labels, source.train_examples, stream(source.split_seed, "train_examples"))
+    if source.imbalance > 1:
+        tail = stream(source.split_seed, "imbalance")
+        used = used[long_tail(labels[used], source.imbalance, dataset.num_classes, tail)]
+    return used
 
 
 def _beside_the_subset(dataset: Dataset, used: np.ndarray, source: Source) -> np.ndarray | None:
@@ -245,15 +312,6 @@ def _noisy(split: Split, source: Source, num_classes: int, name: str) -> Split:
     return replace(split, labels=torch.from_numpy(noisy).to(split.labels.device))
 
 
-def _load(source: Source, experiment: Experiment, enlarged: int | None) -> Dataset:
-    try:
-        return source.load(experiment.image_size, enlarged, experiment.seed)
-    except NotPrepared as error:
-        name = experiment.dataset["name"]
-        itself = ", or add dataset.prepare=auto" if "prepare" in experiment.dataset else ""
-        raise ConfigError(f"dataset {name} {error}; run: {error.command(name)}{itself}") from error
-
-
 def _validation_size(examples: int, fraction: float) -> int:
     held_out = round(examples * fraction)
     if fraction > 0 and held_out == 0:
@@ -272,6 +330,33 @@ def _check_classes(labels: np.ndarray, train: np.ndarray, fraction: float) -> No
             f"trainer.validation_fraction={fraction:g} of {len(labels)} training examples leaves nothing to train on "
             f"for {len(missing)} of {len(np.unique(labels))} classes; lower it, or use more examples"
         )
+
+
+def split_of(examples: Examples, used: np.ndarray | None, device: torch.device, resident: bool) -> Split:
+    """The examples at `used` (None: all) as a split: copied to the device, or left where they are on the host.
+
+    What stays on the host is not read, and not copied: the tensor is the (memory-mapped) array.
+    """
+    if used is not None and len(used) == len(examples):
+        used = None
+    labels = torch.from_numpy(examples.labels if used is None else examples.labels[used]).to(device)
+    if resident:
+        chosen = examples.inputs if used is None else examples.inputs[used]
+        return Split(torch.from_numpy(chosen).to(device, copy=True), None, labels)
+    rows = None if used is None else torch.from_numpy(used)
+    return Split(torch.from_numpy(examples.inputs), rows, labels)
+
+
+def fit_on(device: torch.device, examples: Sequence[Examples | None]) -> bool:
+    """Whether the examples should be kept on the device.
+
+    On the CPU nothing is copied: the operating system keeps what is read from a mapped file in memory while there is
+    room, once for all processes.
+    """
+    if device.type != "cuda":
+        return False
+    free, _ = torch.cuda.mem_get_info(device)
+    return sum(split.inputs.nbytes for split in examples if split is not None) <= RESIDENT_SHARE * free / gpu_workers()
 
 
 def statistics(inputs: np.ndarray, used: np.ndarray, device: torch.device) -> tuple[Tensor, Tensor]:

@@ -28,9 +28,9 @@ from real_builders import BLOCKED, fingerprints, made_once, run, same, truth
 from reinit_bench.cli.compose import composer
 from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.data.pixels import decode
-from reinit_bench.data.preparing.command import prepare, source
-from reinit_bench.data.preparing.draw import draw_per_class
+from reinit_bench.data.preparing.command import command, source
 from reinit_bench.data.preparing.environment import VARIABLE, worker_command
+from reinit_bench.data.preparing.splits import draw_per_class
 from reinit_bench.data.resize import resize
 from reinit_bench.data.task import load_task
 from reinit_bench.data.tfds_source import Tfds
@@ -171,9 +171,10 @@ def test_the_command_finds_everything_prepared_and_checks_hashes(
     root: Path, python: Path, miniatures: dict[str, Miniature], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(VARIABLE, str(python))
-    overrides = {**fields("cifar10_corrupted", miniatures["cifar10_corrupted"], root)}
+    given = fields("cifar10_corrupted", miniatures["cifar10_corrupted"], root)
+    words = [f"dataset.{key}={value}" for key, value in given.items()]
     for check in (False, True):
-        assert prepare(["cifar10_corrupted"], overrides=overrides, check=check) == 0
+        assert command(["dataset=cifar10_corrupted", *words], check=check) == 0
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.data.preparing.command import command, source
 from reinit_bench.data.preparing.environment import VARIABLE
 from reinit_bench.data.source import Dataset
-from reinit_bench.data.tfds_by_name import TfdsByName, prepared_content
+from reinit_bench.data.tfds_source import TfdsByName, prepared_content
 from reinit_bench.run.experiment import run_experiment
 
 pytestmark = [pytest.mark.prepare, pytest.mark.slow, pytest.mark.timeout(600)]

@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.data.preparing.draw import draw_per_class, draw_share
+from reinit_bench.data.preparing.splits import draw_per_class, draw_share
 
 KEYS = [(number, f"image_{index:04d}.jpg") for number in range(3) for index in range(1, 9)]
 

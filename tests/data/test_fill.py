@@ -8,13 +8,12 @@ import numpy as np
 import pytest
 from miniature_archives import photo
 
-from reinit_bench.data.pixels import Decoding, decode
-from reinit_bench.data.preparing import fill as fill_module
-from reinit_bench.data.preparing.fill import AHEAD, BLOCK, fill
+from reinit_bench.data import pixels as fill_module
+from reinit_bench.data.pixels import AT_ONCE, Decoding, decode, fill
 from reinit_bench.data.resize import resize
 
-MANY = 2 * AHEAD * BLOCK * 3 + 5
-"""More images than three cores read ahead, and not a whole number of blocks."""
+MANY = 2 * AT_ONCE * 3 + 5
+"""More images than three cores read at once, and not a whole number of blocks."""
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +32,7 @@ def test_every_image_goes_into_its_row_at_every_size() -> None:
 
 def test_unreadable_images_are_told_by_row_and_the_others_stay_in_place() -> None:
     good = photo(1, kind="PNG")
-    bad = {0: b"no image", BLOCK: good[:60], MANY - 1: b""}
+    bad = {0: b"no image", 8: good[:60], MANY - 1: b""}
     array = np.zeros((MANY, 6, 6, 3), np.uint8)
     found = fill({6: array}, (bad.get(row, good) for row in range(MANY)), Decoding())
     assert sorted(found) == sorted(bad)
@@ -60,8 +59,7 @@ def test_images_are_read_only_a_little_ahead_of_their_decoding(monkeypatch: pyte
     monkeypatch.setattr(fill_module, "decode", counting)
     fill({6: np.zeros((MANY, 6, 6, 3), np.uint8)}, images(), Decoding())
     assert decoded == MANY
-    # Those that wait, and a block in each thread's hands (its counter is not locked) and in the reader's.
-    assert furthest <= (AHEAD * 3 + 5) * BLOCK
+    assert furthest <= AT_ONCE * 3
 
 
 def test_an_error_of_the_source_or_of_a_thread_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -103,7 +103,7 @@ def test_a_corrupt_cache_is_made_again(tree: Path, data_folder: Path, capsys: py
 KILLED = """
 import os, signal, sys
 from reinit_bench.data.image_folder import ImageFolder
-from reinit_bench.data.preparing import fill
+from reinit_bench.data import pixels as fill
 
 def dying(*arguments, decode=fill.decode, lived=[]):
     lived.append(1)

@@ -13,8 +13,7 @@ from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.core.randomness import stream
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.digits import Digits
-from reinit_bench.data.noise import noisy_labels
-from reinit_bench.data.splits import growing_order, long_tail
+from reinit_bench.data.splits import growing_order, long_tail, noisy_labels
 from reinit_bench.data.task import Task, load_task
 from reinit_bench.diagnostics.memorization import measure
 from reinit_bench.models.blocknet import BlockNet

@@ -15,10 +15,9 @@ from reinit_bench.core.settings import ConfigError
 from reinit_bench.data import task as task_module
 from reinit_bench.data.augment import Augmentation, Mild, Standard, resize
 from reinit_bench.data.cache import CacheWriter
-from reinit_bench.data.placement import RESIDENT_SHARE, fits
 from reinit_bench.data.randaugment import RandAugment
 from reinit_bench.data.source import Examples
-from reinit_bench.data.task import Task, load_task, statistics
+from reinit_bench.data.task import RESIDENT_SHARE, Task, fit_on, load_task, statistics
 from reinit_bench.data.tfds_source import Tfds
 
 CPU = torch.device("cpu")
@@ -244,11 +243,11 @@ def test_more_validation_examples_than_are_left_over_are_refused(make_experiment
 
 def test_data_fit_if_the_gpu_has_enough_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     examples = Examples(np.zeros((10, 4, 4, 3), np.uint8), np.zeros(10, np.int64))
-    assert not fits((examples,), CPU)
+    assert not fit_on(CPU, (examples,))
     free = int(480 / RESIDENT_SHARE) + 1
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 10 * free))
-    assert fits((examples, None), torch.device("cuda"))
-    assert not fits((examples, examples), torch.device("cuda"))
+    assert fit_on(torch.device("cuda"), (examples, None))
+    assert not fit_on(torch.device("cuda"), (examples, examples))
 
 
 @pytest.mark.parametrize("kind", AUGMENTATIONS)

@@ -18,9 +18,9 @@ from reinit_bench.core.config import Experiment
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.cache import CacheWriter
 from reinit_bench.data.preparing.command import command, preparable, preparing, source
-from reinit_bench.data.preparing.roles import roles
+from reinit_bench.data.preparing.splits import roles
 from reinit_bench.data.task import load_task
-from reinit_bench.data.tfds_by_name import TfdsByName, prepared_content
+from reinit_bench.data.tfds_source import TfdsByName, prepared_content
 from reinit_bench.sweep.plan import Plan, PlannedRun
 
 pytestmark = pytest.mark.usefixtures("data_folder")

@@ -14,7 +14,7 @@ from factories import tiny_experiment
 
 from reinit_bench.core.machine import share_gpu
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.data.placement import RESIDENT_SHARE, fits
+from reinit_bench.data.task import RESIDENT_SHARE, fit_on
 from reinit_bench.data.source import Examples
 from reinit_bench.sweep import local
 from reinit_bench.sweep.cost import GPU, Rates, arithmetic_seconds, cost_of
@@ -82,7 +82,7 @@ def test_workers_divide_what_data_may_take_of_a_gpu(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, free))
     for workers, resident in ((1, True), (4, True), (5, False)):
         share_gpu(workers)
-        assert fits((examples,), torch.device("cuda")) == resident
+        assert fit_on(torch.device("cuda"), (examples,)) == resident
 
 
 @pytest.mark.usefixtures("_alone_again")

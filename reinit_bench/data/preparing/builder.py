@@ -7,6 +7,7 @@ import difflib
 import io
 import logging
 import shutil
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,7 @@ import tensorflow_datasets as tfds
 from rich.console import Console
 
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.data.preparing.downloads import Cancelled, Downloads, download_progress, downloads_through
-from reinit_bench.data.preparing.fetch import Unfetched
+from reinit_bench.data.preparing.archives import Archives
 from reinit_bench.data.preparing.job import Job
 
 TFDS = f"TensorFlow Datasets {tfds.__version__}"
@@ -29,7 +29,8 @@ def open_builder(job: Job, work: Path) -> Any:
     Raises:
         ConfigError: TFDS has no such builder, configuration or version, or its examples are not an image with a label.
     """
-    tfds.disable_progress_bar()
+    if not sys.stderr.isatty():
+        tfds.disable_progress_bar()
     logging.getLogger("absl").setLevel(logging.ERROR)
     _check_name(job)
     name = f"{job.name}:{job.version}" if job.version else job.name
@@ -66,14 +67,14 @@ def _check_features(job: Job, features: Any) -> None:
     named: dict[str, Any] = dict(features) if isinstance(features, tfds.features.FeaturesDict) else {}
     image: Any = named.get("image")
     label: Any = named.get("label")
-    fits = isinstance(image, tfds.features.Image) and isinstance(label, tfds.features.ClassLabel)
-    if not fits or label.num_classes is None or image.np_dtype != np.uint8:
+    usable = isinstance(image, tfds.features.Image) and isinstance(label, tfds.features.ClassLabel)
+    if not usable or label.num_classes is None or image.np_dtype != np.uint8:
         kinds = ", ".join(f"{name} ({type(feature).__name__})" for name, feature in named.items())
         raise ConfigError(
             f"{job.title} is not made of 8-bit images with one class each, 'image' (Image) and 'label' (ClassLabel); "
             f"its features are {kinds or type(features).__name__}"
         )
-    if job.side is None and None in image.shape[:2]:
+    if job.source.stored_size is None and None in image.shape[:2]:
         raise ConfigError(
             f"{job.title}: its images differ in size; set dataset.stored_size=224 dataset.stored_enlarged=248, "
             "here and in runs"
@@ -86,33 +87,31 @@ def prepared(job: Job, builder: Any, work: Path, console: Console) -> None:
     Raises:
         ConfigError: a file cannot be downloaded, or an archive is not what the builder expects.
     """
-    with download_progress(console) as progress:
-        downloads = Downloads(job, dict(builder.url_infos or {}), progress)
-        for name in downloads.drop_corrupt():
-            console.out(f"corrupt: the downloaded file {name} has changed; downloading it again")
-        _check_fetched_by_hand(job, builder, downloads.manual)
-        console.out(f"{job.title}: TensorFlow Datasets is preparing it (a few minutes for photos)")
-        config = tfds.download.DownloadConfig(
-            extract_dir=work / "extracted",
-            # Only where it is needed: TFDS would take any file from there and refuse its hash.
-            manual_dir=downloads.manual if builder.MANUAL_DOWNLOAD_INSTRUCTIONS else None,
-            try_download_gcs=False,
-            override_max_simultaneous_downloads=4,
-        )
-        try:
-            # TFDS announces on standard output what our bars and messages say better.
-            with downloads_through(downloads), contextlib.redirect_stdout(io.StringIO()):
-                builder.download_and_prepare(download_dir=downloads.folder, download_config=config)
-        except Exception as error:
-            if downloads.failures or isinstance(error, (Unfetched, Cancelled)):
-                raise downloads.error() from error
-            reason = " ".join(f"{type(error).__name__}: {error}".split())
-            raise ConfigError(f"{job.title}: TFDS could not read its files: {reason}") from error
-        finally:
-            for line in downloads.taken():
-                console.out(line, highlight=False)
-            for leftover in (downloads.folder / job.builder).glob("*.tmp.*"):
-                shutil.rmtree(leftover, ignore_errors=True)
+    archives = Archives(job, dict(builder.url_infos or {}), console)
+    archives.drop_corrupt()
+    _check_fetched_by_hand(job, builder, archives.manual)
+    console.out(f"{job.title}: TensorFlow Datasets is preparing it (a few minutes for photos)")
+    config = tfds.download.DownloadConfig(
+        extract_dir=work / "extracted",
+        # Only where it is needed: TFDS would take any file from there and refuse its hash.
+        manual_dir=archives.manual if builder.MANUAL_DOWNLOAD_INSTRUCTIONS else None,
+        try_download_gcs=False,
+        override_max_simultaneous_downloads=4,
+    )
+    try:
+        # TFDS announces on standard output what its bars and our messages say better.
+        with archives.serving(), contextlib.redirect_stdout(io.StringIO()):
+            builder.download_and_prepare(download_dir=archives.folder, download_config=config)
+    except Exception as error:
+        if archives.failures:
+            raise archives.error() from error
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ConfigError(f"{job.title}: TFDS could not read its files: {reason}") from error
+    finally:
+        for line in archives.taken():
+            console.out(line, highlight=False)
+        for leftover in (archives.folder / job.builder).glob("*.tmp.*"):
+            shutil.rmtree(leftover, ignore_errors=True)
 
 
 def _check_fetched_by_hand(job: Job, builder: Any, folder: Path) -> None:

@@ -13,22 +13,20 @@ from reinit_bench.core.errors import choose_from
 from reinit_bench.core.settings import ConfigError, instantiate
 from reinit_bench.data.cache import disk_bytes
 from reinit_bench.data.preparing.environment import run_jobs
-from reinit_bench.data.tfds_by_name import TfdsByName
-from reinit_bench.data.tfds_source import CachedTfds, NotPrepared, Tfds
+from reinit_bench.data.tfds_source import NotPrepared, Tfds, TfdsByName
 
-PINNED = f"{Tfds.__module__}.{Tfds.__qualname__}"
-BY_NAME = f"{TfdsByName.__module__}.{TfdsByName.__qualname__}"
+PINNED, BY_NAME = (f"{kind.__module__}.{kind.__qualname__}" for kind in (Tfds, TfdsByName))
 
 
 def command(arguments: Sequence[str], *, check: bool = False, console: Console | None = None) -> int:
     """The sub-command: `dataset=cifar10`, `dataset=cifar10,cassava`, `dataset=all`, and overrides of their fields
-    such as `dataset.corruption=fog`.
+    such as `dataset.corruption=fog`. A failure of one dataset does not stop the others.
 
     Args:
         check: only verify the hashes of what is there.
 
     Returns:
-        The exit code: 0 when every named dataset is ready.
+        The exit code: 0 when every named dataset is ready; each failure is printed.
 
     Raises:
         ConfigError: an argument is none of these, or names no dataset.
@@ -48,23 +46,11 @@ def command(arguments: Sequence[str], *, check: bool = False, console: Console |
     if not names:
         raise ConfigError(f"which dataset? dataset=all, or dataset= one of {', '.join(preparable())}")
     chosen = preparable() if names == ["all"] else list(dict.fromkeys(names))
-    return prepare(chosen, overrides=overrides, check=check, console=console)
+    sources = {name: source(name, overrides) for name in chosen}
+    return _prepare(sources, check, console or Console(stderr=True))
 
 
-def prepare(
-    names: Sequence[str],
-    *,
-    overrides: Mapping[str, Any] | None = None,
-    check: bool = False,
-    console: Console | None = None,
-) -> int:
-    """Prepare the datasets (options of conf/dataset), or only check them; a failure does not stop the others.
-
-    Returns:
-        0 when all are ready, 1 otherwise; each failure is printed.
-    """
-    console = console or Console(stderr=True)
-    sources = {name: source(name, overrides) for name in names}
+def _prepare(sources: Mapping[str, Tfds | None], check: bool, console: Console) -> int:
     jobs = {} if check else {job.title: job for each in sources.values() if each for job in each.distinct_jobs}
     outcomes = run_jobs(list(jobs.values()), console)
     failed = 0
@@ -72,14 +58,29 @@ def prepare(
         if dataset is None:
             console.out(f"{name}: nothing to prepare")
             continue
-        problem = _problem(dataset, outcomes, hashes=check)
-        failed += problem is not None
-        if problem is None:
-            size = sum(disk_bytes(job.cache.path) for job in dataset.distinct_jobs)
-            told = f"; {dataset.description}" if dataset.description else ""
-            problem = f"ready in {dataset.jobs['test'].root} ({size / 1e6:,.0f} MB){told}"
-        console.out(f"{dataset.builder if isinstance(dataset, TfdsByName) else name}: {problem}", highlight=False)
+        told = _problem(dataset, outcomes, hashes=check)
+        failed += told is not None
+        label = dataset.builder if dataset.option else name
+        console.out(f"{label}: {told or _ready(dataset)}", highlight=False)
     return 1 if failed else 0
+
+
+def _problem(dataset: Tfds, outcomes: Mapping[str, str | None], *, hashes: bool) -> str | None:
+    """What keeps a dataset from being ready."""
+    for job in dataset.distinct_jobs:
+        if error := outcomes.get(job.title):
+            return error
+    try:
+        dataset.check(hashes=hashes)
+    except ConfigError as error:
+        return str(error)
+    return None
+
+
+def _ready(dataset: Tfds) -> str:
+    size = sum(disk_bytes(job.cache.path) for job in dataset.distinct_jobs)
+    told = f"; {dataset.description}" if dataset.description else ""
+    return f"ready in {dataset.jobs['test'].root} ({size / 1e6:,.0f} MB){told}"
 
 
 def readiness(name: str) -> str:
@@ -111,18 +112,22 @@ def section(name: str) -> dict[str, Any]:
     return found
 
 
-def source(name: str, overrides: Mapping[str, Any] | None = None) -> CachedTfds | None:
+def source(name: str, overrides: Mapping[str, Any] | None = None) -> Tfds | None:
     """The dataset of an option with fields replaced; None for one that needs no preparing.
 
     Raises:
         ConfigError: there is no such option or field.
     """
-    fields = {**section(name), **(overrides or {})}
-    if fields.get("_target_") not in (PINNED, BY_NAME):
+    described = section(name)
+    if described.get("_target_") not in (PINNED, BY_NAME):
         return None
+    pointless = sorted(set(overrides or ()) - described.keys())
+    if pointless and described["_target_"] == BY_NAME:  # whose file has all that it heeds
+        raise ConfigError(f"dataset {name} has no field {pointless[0]!r}")
     # What a run takes from elsewhere, such as the content of what is prepared, does not matter for preparing it.
-    own = {key: value for key, value in fields.items() if not str(value).startswith("${")}
-    return instantiate({"name": name, **own}, "dataset")
+    own = {key: value for key, value in described.items() if not str(value).startswith("${")}
+    found: Tfds = instantiate({**own, **(overrides or {}), "name": name}, "dataset")
+    return found
 
 
 def preparing(section: Mapping[str, Any]) -> str | None:
@@ -135,16 +140,4 @@ def preparing(section: Mapping[str, Any]) -> str | None:
         return error.command(section["name"])
     except ConfigError:
         return None
-    return None
-
-
-def _problem(dataset: CachedTfds, outcomes: Mapping[str, str | None], *, hashes: bool) -> str | None:
-    """What keeps a dataset from being ready."""
-    for job in dataset.distinct_jobs:
-        if error := outcomes.get(job.title):
-            return error
-    try:
-        dataset.check(hashes=hashes)
-    except ConfigError as error:
-        return str(error)
     return None

@@ -14,11 +14,9 @@ from rich.progress import MofNCompleteColumn, Progress
 
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.cache import Cache, CacheWriter
-from reinit_bench.data.pixels import Decoding
-from reinit_bench.data.preparing.draw import draw_per_class, draw_share
-from reinit_bench.data.preparing.fill import fill
+from reinit_bench.data.pixels import Decoding, fill
 from reinit_bench.data.preparing.job import Job
-from reinit_bench.data.preparing.roles import roles
+from reinit_bench.data.preparing.splits import draw_per_class, draw_share, roles
 
 Record = tuple[bytes, int]
 """An encoded image and its class number."""
@@ -80,20 +78,20 @@ def _fill(job: Job, writer: CacheWriter, split: str, count: int, records: Iterab
 
 def _served(job: Job, builder: Any) -> dict[str, str]:
     """The builder's split that serves as train, validation or test."""
-    if job.splits is None:
+    if job.source.wanted_splits is None:
         return {split: split for split in ("train", "test") if split in builder.info.splits}
     try:
-        return roles(job.splits, builder.info.splits)
+        return roles(job.source.wanted_splits, builder.info.splits)
     except ConfigError as error:
         raise ConfigError(f"{job.title}: {error}") from error
 
 
 def _splits(job: Job, builder: Any, served: dict[str, str]) -> Splits:
     """The number of images, and the images, of each split, in an order that depends on the archive alone."""
-    if job.train_per_class is not None:
-        return _drawn_per_class(job.train_per_class, builder, served)
+    if job.source.train_per_class is not None:
+        return _drawn_per_class(job.source.train_per_class, builder, served)
     if "test" in served and served["test"] == served.get("train"):
-        return _held_out(job.test_fraction, builder, served)
+        return _held_out(job.source.held_out, builder, served)
     return {part: (builder.info.splits[split].num_examples, _records(builder, split)) for part, split in served.items()}
 
 
@@ -141,12 +139,12 @@ def _read(builder: Any, split: str) -> Iterator[tuple[bytes, int, str]]:
 
 
 def _check(job: Job, builder: Any, found: dict[str, int]) -> None:
-    expected = {split: count for split, count in job.counts.items() if split in found}
+    expected = {split: count for split, count in job.counts.items() if split in found and count is not None}
     if expected != {split: found[split] for split in expected}:
         raise ConfigError(f"{job.title} has {_words(found)}; expected {_words(expected)}")
     classes = builder.info.features["label"].num_classes
-    if job.num_classes not in (None, classes):
-        raise ConfigError(f"{job.title} has {classes} classes; expected {job.num_classes}")
+    if job.source.num_classes not in (None, classes):
+        raise ConfigError(f"{job.title} has {classes} classes; expected {job.source.num_classes}")
 
 
 def _words(counts: dict[str, int]) -> str:
@@ -160,8 +158,8 @@ def _about(job: Job, builder: Any, served: dict[str, str], content: str) -> dict
         "version": str(builder.version),
         "tensorflow_datasets": tfds.__version__,
         "num_classes": builder.info.features["label"].num_classes,
-        "resize": "bilinear, half-pixel centres, no antialiasing" if job.side else None,
-        "train_per_class": job.train_per_class,
+        "resize": "bilinear, half-pixel centres, no antialiasing" if job.source.stored_size else None,
+        "train_per_class": job.source.train_per_class,
         "splits": served,
         "content": content,
     }

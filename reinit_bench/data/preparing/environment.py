@@ -9,7 +9,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -46,7 +45,7 @@ def run_jobs(jobs: Sequence[Job], console: Console) -> dict[str, str | None]:
     """
     if not jobs:
         return {}
-    python = prepare_python(Path(jobs[0].root), console)
+    python = prepare_python(jobs[0].root, console)
     # Each job ends with a line on standard output; everything else goes to standard error as it comes.
     done = subprocess.run(worker_command(python, jobs), stdout=subprocess.PIPE, text=True, env=_environment())
     outcomes = dict(json.loads(line) for line in done.stdout.splitlines() if line.startswith("["))
@@ -57,7 +56,7 @@ def run_jobs(jobs: Sequence[Job], console: Console) -> dict[str, str | None]:
 
 def worker_command(python: Path, jobs: Sequence[Job]) -> list[str]:
     """The command that does the jobs. -P keeps the script's folder off the import path."""
-    return [str(python), "-P", str(LAUNCH), json.dumps([asdict(job) for job in jobs])]
+    return [str(python), "-P", str(LAUNCH), json.dumps([job.to_dict() for job in jobs])]
 
 
 def prepare_python(root: Path, console: Console) -> Path:

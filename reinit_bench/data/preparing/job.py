@@ -2,48 +2,52 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
+from reinit_bench.core.settings import instantiate
 from reinit_bench.data.cache import NATIVE, Cache
+from reinit_bench.data.locations import data_dir
+
+if TYPE_CHECKING:
+    from reinit_bench.data.tfds_source import Tfds
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True)
 class Job:
-    """One builder at one version, and how its images are stored."""
+    """One builder at one version, for the dataset `source`, which says how its images are stored.
 
+    Attributes:
+        version: None: the newest that the installed TFDS has.
+        config: TFDS's configuration of the builder, e.g. `brightness_1`.
+        counts: expected examples of each split; None, or a split that is not named: not checked.
+    """
+
+    source: Tfds
     builder: str
-    """TFDS's name, e.g. `cifar10`."""
     version: str | None
-    """None: the newest that the installed TFDS has."""
     config: str | None = None
-    """TFDS's configuration of the builder, e.g. `brightness_1`."""
-    root: str
-    """The folder of all datasets."""
-    side: int | None = None
-    """Pixels at which images are stored; None: as they are, which needs images of one size."""
-    enlarged: int | None = None
-    """Pixels at which training images are stored a second time, for cropping."""
-    train_per_class: int | None = None
-    """Redraw the training split with this many images of each class; the rest is the test split."""
-    splits: Mapping[str, str | None] | None = None
-    """What serves as train, validation and test -> the builder's split, None: found out; without it, its train and
-    test as far as there are such splits."""
-    test_fraction: float = 0.2
-    """Share of train that is held out for testing if `splits` leaves the test split open and there is none."""
-    num_classes: int | None
-    """Expected classes; None: those that the builder has."""
-    counts: Mapping[str, int] = field(default_factory=dict)
-    """Expected examples of train and test; a split that is not named is not checked."""
-    files: Mapping[str, str] = field(default_factory=dict)
-    """File names of downloads whose URL contains none: a part of the URL -> file name."""
-    where: str | None = None
-    """Where to find the files when the download fails."""
-    contents: Mapping[str, str] = field(default_factory=dict)
-    """SHA-256 of the unpacked bytes of gzip files by file name: such a file is accepted however it was packed."""
-    folders: Sequence[str] = ()
-    """Folders of this machine that may hold the files of `contents`."""
+    counts: Mapping[str, int | None] = field(default_factory=dict)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, fit for JSON; `from_dict` gives the job back."""
+        kind = type(self.source)
+        return {"builder": self.builder, "_target_": f"{kind.__module__}.{kind.__qualname__}"} | {
+            "source": asdict(self.source)
+        }
+
+    @staticmethod
+    def from_dict(content: Mapping[str, Any]) -> Job:
+        """The job that `to_dict` described."""
+        source: Tfds = instantiate({"_target_": content["_target_"], **content["source"]}, "dataset")
+        return next(job for job in source.distinct_jobs if job.builder == content["builder"])
+
+    @property
+    def root(self) -> Path:
+        """The folder of all datasets."""
+        return data_dir(self.source.data_dir)
 
     @property
     def title(self) -> str:
@@ -58,18 +62,23 @@ class Job:
     @property
     def cache(self) -> Cache:
         """The cache that the job fills: its folder's name contains everything that determines its content."""
-        sides = f"{self.side}-{self.enlarged}" if self.enlarged else str(self.side or NATIVE)
-        drawn = f"draw{self.train_per_class}" if self.train_per_class else None
+        source = self.source
+        sides = f"{source.stored_size}-{source.stored_enlarged}"
+        if not source.stored_enlarged:
+            sides = str(source.stored_size or NATIVE)
+        drawn = f"draw{source.train_per_class}" if source.train_per_class else None
         words = self.builder, self.config, self.version or "newest", self._chosen, drawn, sides
-        return Cache(Path(self.root) / "cache" / "-".join(filter(None, words)))
+        return Cache(self.root / "cache" / "-".join(filter(None, words)))
 
     @property
     def _chosen(self) -> str | None:
         """The splits in a word, e.g. `auto-auto-0.2`; None for a builder's own train and test."""
-        if self.splits is None:
+        wanted = self.source.wanted_splits
+        if wanted is None:
             return None
-        return "-".join([*(self.splits[part] or "auto" for part in ("validation", "test")), f"{self.test_fraction:g}"])
+        return "-".join([*(wanted[part] or "auto" for part in ("validation", "test")), f"{self.source.held_out:g}"])
 
     def sides(self, split: str) -> tuple[int | None, ...]:
         """The sizes at which a split is stored."""
-        return (self.side, self.enlarged) if split == "train" and self.enlarged else (self.side,)
+        size, enlarged = self.source.stored_size, self.source.stored_enlarged
+        return (size, enlarged) if split == "train" and enlarged else (size,)

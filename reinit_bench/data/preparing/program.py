@@ -22,7 +22,7 @@ def main(text: str) -> int:
     """Do the jobs given as a JSON array; each ends with a line on standard output: [its title, its error or null]."""
     os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", TF_ENABLE_ONEDNN_OPTS="0", CUDA_VISIBLE_DEVICES="")
     failed = 0
-    for job in (Job(**fields) for fields in json.loads(text)):
+    for job in map(Job.from_dict, json.loads(text)):
         error: str | None = None
         # Libraries may print what they like; standard output is ours.
         with contextlib.redirect_stdout(sys.stderr):
@@ -43,7 +43,7 @@ def prepare(job: Job, console: Console) -> Cache:
     Raises:
         ConfigError: a file cannot be obtained, or the data are not as expected; nothing half-made remains.
     """
-    root = Path(job.root)
+    root = job.root
     lock = FileLock(root / "locks" / f"{job.cache.path.name}.lock")
     Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
     try:
