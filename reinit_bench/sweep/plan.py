@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,8 @@ from reinit_bench.store.lease import looks_alive
 from reinit_bench.store.store import CorruptResult, RunFolder, Store
 from reinit_bench.sweep.identity import with_sources
 
-Queued = Mapping[str, str]
-"""By run id: the SLURM job that will run it or is running it."""
+Queued = Mapping[str, Sequence[str]]
+"""By run id: the SLURM jobs (like 12_3, or `UNKNOWN`) that will do the run or are at it."""
 
 UNKNOWN = "UNKNOWN"
 """The job of a run of which SLURM says nothing at the moment."""
@@ -138,15 +138,15 @@ def _looked_up(runs: Iterable[PlannedRun], queue: AskQueue) -> Iterable[PlannedR
         if folder not in places:
             places[folder] = Store(folder), queue(folder)
         store, queued = places[folder]
-        state, status = state_of(run.run_id, store, queued.get(run.run_id))
+        state, status = state_of(run.run_id, store, queued.get(run.run_id, ()))
         yield replace(run, state=state, status=status)
 
 
-def state_of(run_id: str, store: Store, job: str | None = None) -> tuple[str, dict[str, Any]]:
+def state_of(run_id: str, store: Store, jobs: Sequence[str] = ()) -> tuple[str, dict[str, Any]]:
     """A run's state and the content of its `status.json`, which is not read if the run is done.
 
     Args:
-        job: the SLURM job that is to do the run, if any.
+        jobs: the SLURM jobs that contain the run, if any.
     """
     folder = store.run(run_id)
     try:
@@ -161,11 +161,24 @@ def state_of(run_id: str, store: Store, job: str | None = None) -> tuple[str, di
     state = status.get("state")
     if state == "running" and looks_alive(folder, status):
         return "running", status
-    if job is not None and not (state == "failed" and job in (status.get("slurm_job"), UNKNOWN)):
-        return ("unknown" if job == UNKNOWN else "queued"), status
+    ahead = [job for job in jobs if not (state == "failed" and _has_had_its_turn(job, status.get("slurm_job")))]
+    if ahead:
+        return ("unknown" if UNKNOWN in ahead else "queued"), status
     if state in ("running", "interrupted"):
         return "interrupted", status
     return ("failed" if state == "failed" else "missing"), status
+
+
+def _has_had_its_turn(job: str, failed_in: Any) -> bool:
+    """Whether a job will not try a failed run again: it, or a job submitted after it, is where the run failed."""
+    if job == UNKNOWN or not isinstance(failed_in, str):
+        return job == UNKNOWN
+    return _array_number(job) <= _array_number(failed_in)
+
+
+def _array_number(job: str) -> int:
+    number = job.partition("_")[0]
+    return int(number) if number.isdigit() else 0
 
 
 def _status_of(folder: RunFolder) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from reinit_bench.store.store import Store
 from reinit_bench.sweep.cost import GPU, NAMES, Cost, Rates, Sharing, alone, cost_of, rounded
 from reinit_bench.sweep.grouping import grouped
 from reinit_bench.sweep.plan import STATES, Plan, PlannedRun, state_of
-from reinit_bench.sweep.slurm.queue import active_tasks
+from reinit_bench.sweep.slurm.queue import active_tasks, jobs_of
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C loader is ten times as fast, if available
 
@@ -126,7 +126,7 @@ def _error_lines(run: PlannedRun) -> list[str]:
 def stored_plan(results_dir: Path, but: Container[str] = ()) -> Plan:
     """Every run that is in the results folder or in a SLURM task, except those whose ids are in `but`."""
     store, tasks = Store(results_dir), active_tasks(results_dir, strict=False)
-    jobs = {run_id: task.queued.job for task in tasks for run_id in task.run_ids}
+    jobs = jobs_of(tasks)
     configs = {run_id: stored_config(store, run_id) for run_id in store.run_ids() if run_id not in but}
     for task in tasks:
         if not configs.keys() >= set(task.run_ids):
@@ -139,7 +139,7 @@ def stored_plan(results_dir: Path, but: Container[str] = ()) -> Plan:
             experiment = Experiment.from_dict(config)
         except (ConfigError, TypeError):
             continue  # a folder that is still being created, or not a run's
-        state, status = state_of(run_id, store, jobs.get(run_id))
+        state, status = state_of(run_id, store, jobs.get(run_id, ()))
         runs.append(PlannedRun(experiment=experiment, execution=execution, state=state, status=status))
     return Plan(runs=tuple(runs))
 

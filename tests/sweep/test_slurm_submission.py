@@ -21,13 +21,13 @@ from reinit_bench.core.settings import ConfigError
 from reinit_bench.sweep.cost import Rates
 from reinit_bench.sweep.plan import Plan, PlannedRun, make_plan
 from reinit_bench.sweep.slurm.batch import batches
-from reinit_bench.sweep.slurm.cancel import cancel
+from reinit_bench.sweep.slurm.queue import cancel
 from reinit_bench.sweep.slurm.commands import SlurmError, max_array_size
 from reinit_bench.sweep.slurm.launch import run_on_slurm
 from reinit_bench.sweep.slurm.options import Options
 from reinit_bench.sweep.slurm.queue import queued_runs
 from reinit_bench.sweep.slurm.task_plans import plan_tasks
-from reinit_bench.sweep.slurm.trouble import slurm_trouble
+from reinit_bench.sweep.slurm.queue import slurm_trouble
 from reinit_bench.sweep.status import plan_json, stored_plan
 
 
@@ -155,7 +155,7 @@ def test_cancelled_tasks_are_submitted_again(
     chosen = Experiment.from_dict(configs[0]).run_id
     (task,) = cancel(cluster.results_dir, {chosen})
     assert chosen in task.run_ids
-    assert called.read_text().split() == [task.queued.job]
+    assert called.read_text().split() == [task.entry.job]
     (batch,) = batches(cluster.results_dir)
     assert batch.cancelled() == {task.index}
 

@@ -7,7 +7,7 @@ from reinit_bench.cli.commands._words import Words, plan_of, split_results_dir
 
 def command(words: Words = None) -> None:
     """Cancel the SLURM jobs of a sweep (study=table2), or all of the results folder's."""
-    from reinit_bench.sweep.slurm.cancel import cancel
+    from reinit_bench.sweep.slurm.queue import cancel
 
     results_dir, others = split_results_dir(words)
     ended = cancel(results_dir, {run.run_id for run in plan_of(words).runs} if others else None)

@@ -14,7 +14,7 @@ RunId = Annotated[list[str], typer.Argument(metavar="RUN_ID", help="The run's id
 
 def command(words: RunId) -> None:
     """Print the path of the log that a run's SLURM task wrote, and the run's part of it."""
-    from reinit_bench.sweep.slurm.logs import lines_of, logs_of
+    from reinit_bench.sweep.slurm.queue import lines_of, logs_of
 
     results_dir, others = split_results_dir(words)
     if len(others) != 1:

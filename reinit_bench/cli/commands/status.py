@@ -86,7 +86,7 @@ def _picture(plan: Plan, results_dir: Path) -> Group:
 def _lines(plan: Plan, results_dir: Path) -> list[str]:
     """What stands below the table: what failed and why, and what is in the way of the rest."""
     from reinit_bench.sweep.plan import waiting_line
-    from reinit_bench.sweep.slurm.trouble import slurm_trouble
+    from reinit_bench.sweep.slurm.queue import slurm_trouble
     from reinit_bench.sweep.status import trouble
 
     # SLURM has just not answered for the plan: asking it again would take as long and say the same.

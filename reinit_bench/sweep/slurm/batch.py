@@ -18,8 +18,8 @@ from typing import Any
 
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.files import StoreError, write_json, write_lines
+from reinit_bench.sweep.slurm.commands import PREFIX
 
-PREFIX = "reinit-bench"
 CANCELLED = "cancelled.json"
 
 

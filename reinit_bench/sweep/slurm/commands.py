@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from reinit_bench.core.settings import ConfigError
@@ -26,6 +26,10 @@ ENDED = frozenset(
 )
 """States of tasks that will not run again; squeue shows such tasks for some minutes."""
 
+PREFIX = "reinit-bench"
+"""How the names of our arrays begin."""
+MARK = "reinit-bench-queue"
+
 _IDS_PER_CALL = 500
 
 
@@ -34,7 +38,7 @@ class SlurmError(ConfigError):
 
 
 @dataclass(frozen=True)
-class QueuedTask:
+class QueueEntry:
     """One array task as squeue shows it; `job` is like 12_3, `name` that of the whole array."""
 
     job: str
@@ -64,12 +68,14 @@ def require() -> None:
             )
 
 
-def squeue(names: Sequence[str]) -> list[QueuedTask]:
-    """Every task that SLURM still knows of the arrays with these names, in one call."""
-    if not names:
-        return []
-    lines = _squeue("--array", "--states=all", f"--name={','.join(names)}", "--format=%i|%j|%T|%r|%k")
-    return [QueuedTask(*line.split("|", 4)) for line in lines if line.count("|") >= 4]
+def squeue(users: Iterable[int]) -> list[QueueEntry]:
+    """Every task of this program's arrays that SLURM still knows of these users, in one call.
+
+    Raises:
+        SlurmError: squeue fails, or its answer cannot be read: what is queued is then unknown.
+    """
+    rows = _squeue("--array", "--states=all", f"--user={','.join(map(str, sorted(users)))}")
+    return [entry for entry in rows if entry.name.startswith(f"{PREFIX}-")]
 
 
 def max_array_size() -> int:
@@ -85,7 +91,7 @@ def partitions() -> list[str]:
 
 def job_state(job: str) -> str:
     """The state of one job; empty if SLURM no longer knows it."""
-    return "".join(_squeue(f"--jobs={job}", "--format=%T")).strip()
+    return "".join(entry.state for entry in _squeue(f"--jobs={job}"))
 
 
 def requeue(job: str) -> None:
@@ -99,15 +105,17 @@ def cancel(jobs: Sequence[str]) -> None:
         _call("scancel", *jobs[start : start + _IDS_PER_CALL])
 
 
-def _squeue(*words: str) -> list[str]:
-    """What squeue says, without its header; without a header it has said nothing, whatever its exit code."""
-    lines = _call("squeue", *words).splitlines()
-    if not lines:
-        raise SlurmError(
-            "squeue answered nothing, not even its header; try again when SLURM's controller is up (a wrapper that "
-            "hides squeue's header has to go)"
-        )
-    return lines[1:]
+def _squeue(*words: str) -> list[QueueEntry]:
+    """What squeue says. Each line of it, its header too, begins with a mark of ours: others are a wrapper's.
+
+    An answer without even the header is no answer, whatever the exit code.
+    """
+    answer = _call("squeue", *words, f"--format={MARK}|%i|%j|%T|%r|%k")
+    rows = [line.split("|", 5) for line in answer.splitlines() if line.startswith(f"{MARK}|")]
+    if not rows or any(len(row) < 6 for row in rows):
+        found = " ".join(answer.split())[:200] or "nothing, not even its header"
+        raise SlurmError(f"squeue's answer cannot be read; try again when SLURM's controller is up; it was: {found}")
+    return [QueueEntry(*row[1:]) for row in rows if row[1:3] != ["JOBID", "NAME"]]
 
 
 def _call(*words: str) -> str:
