@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,78 +14,125 @@ from rich.table import Table
 from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.store import Store
-from reinit_bench.sweep.cost import GPU, NAMES, Cost, Rates, Sharing, alone, cost_of, rounded
-from reinit_bench.sweep.grouping import grouped
+from reinit_bench.sweep.cost import NAMES, Estimate, short
 from reinit_bench.sweep.plan import STATES, Plan, PlannedRun, state_of
 from reinit_bench.sweep.slurm.queue import active_tasks, jobs_of
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C loader is ten times as fast, if available
 
 
-def plan_table(plan: Plan, title: str, rates: Rates | None = None, auto: str = GPU, sharing: Sharing = alone) -> Table:
-    """Counts by state for each dataset, model and conditions, and their sums; with `rates` also the GPU- or CPU-hours.
+CONDITIONS: Mapping[str, Any] = {
+    "dataset.builder": None,
+    "dataset.label_noise": 0.0,
+    "dataset.clean_validation": False,
+    "dataset.imbalance": 1.0,
+    "dataset.growth": None,
+    "model.arch": None,
+    "model.norm": "group",
+    "augmentation": "none",
+    "dropout": "none",
+    "initializer": "he_normal",
+    "trainer.optimizer": "sgd",
+    "trainer.schedule": "plateau",
+}
+"""What makes a condition, as typed, with the usual value, which is not shown."""
 
-    Args:
-        auto, sharing: what runs with `device=auto` will use, and how many share a GPU (`cost.cost_of`).
-    """
+MOST_GROUPS = 60
+"""With more groups than this, conditions are left out: a table must be read at a glance."""
+
+Groups = dict[tuple[str, ...], list[PlannedRun]]
+
+
+def plan_table(plan: Plan, title: str, estimate: Estimate | None = None) -> Table:
+    """Counts by state for each dataset, model and conditions, and their sums; with `estimate` the hours left too."""
     noun = "run" if len(plan.runs) == 1 else "runs"
     table = Table(title=f"{title}: {len(plan.runs):,} {noun}", title_justify="left")
     names, groups = grouped(plan.runs)
     for name in names:
         table.add_column(name)
     shown = [state for state in STATES if plan.counts[state]]
-    kinds = list(cost_left(plan.runs, rates, auto, sharing=sharing).hours) if rates else []
-    hours = f"{NAMES[kinds[0]] if len(kinds) == 1 else 'hours'} left"
-    for column in (*shown, "all", *([hours] if rates else [])):
+    for column in (*shown, "all"):
         table.add_column(column, justify="right")
+    if estimate:
+        kinds = list(estimate.cost(plan.runs).hours)
+        table.add_column(f"{NAMES[kinds[0]] if len(kinds) == 1 else 'hours'} left", justify="right")
+
+    def add(key: Sequence[str], runs: Sequence[PlannedRun]) -> None:
+        counts = Counter(run.state for run in runs)
+        cells = [f"{counts[state]:,}" if counts[state] else "" for state in shown]
+        hours = [short(sum(estimate.cost(runs).hours.values()))] if estimate else []
+        table.add_row(*key, *cells, f"{len(runs):,}", *hours)
+
     for key, runs in groups.items():
-        table.add_row(*key, *_cells(runs, shown, rates, auto, sharing))
+        add(key, runs)
     table.add_section()
-    table.add_row("all", *[""] * (len(names) - 1), *_cells(plan.runs, shown, rates, auto, sharing))
+    add(["all", *[""] * (len(names) - 1)], plan.runs)
     return table
 
 
-def _cells(
-    runs: Sequence[PlannedRun], shown: Sequence[str], rates: Rates | None, auto: str, sharing: Sharing
-) -> list[str]:
-    counts = Counter(run.state for run in runs)
-    cells = [f"{counts[state]:,}" if counts[state] else "" for state in shown]
-    hours = [rounded(sum(cost_left(runs, rates, auto, sharing=sharing).hours.values()))] if rates else []
-    return [*cells, f"{len(runs):,}", *hours]
-
-
-def cost_left(
-    runs: Iterable[PlannedRun], rates: Rates, auto: str = GPU, processes: int = 1, sharing: Sharing = alone
-) -> Cost:
-    """The expected time of the runs that are not done, each counted from its beginning; arguments as in `cost_of`."""
-    left = ((run.experiment, run.execution.device) for run in runs if run.state != "done")
-    return cost_of(left, rates, auto, processes, sharing)
-
-
-def plan_json(
-    plan: Plan,
-    rates: Rates | None = None,
-    auto: str = GPU,
-    processes: int | None = None,
-    sharing: Sharing = alone,
-) -> str:
+def plan_json(plan: Plan, estimate: Estimate | None = None) -> str:
     """The plan as JSON: counts, in all and by group, and each run with its id, title, state and error.
 
-    With `rates` also the hours that are left; with `processes` also how long these take together.
+    With `estimate` also the hours that are left and, on this machine, how long these take together.
     """
     groups = []
     names, members_of = grouped(plan.runs)
     for key, members in members_of.items():
         counts = Counter(run.state for run in members)
-        states = {state: counts[state] for state in STATES}
-        hours = {"hours_left": cost_left(members, rates, auto, sharing=sharing).hours} if rates else {}
-        groups.append({**dict(zip(names, key, strict=True)), **states, **hours})
+        hours = {"hours_left": estimate.cost(members).hours} if estimate else {}
+        groups.append({**dict(zip(names, key, strict=True)), **{state: counts[state] for state in STATES}, **hours})
     whole: dict[str, Any] = {"runs": len(plan.runs), "states": plan.counts, "waiting": plan.waiting}
-    if rates:
-        cost = cost_left(plan.runs, rates, auto, processes or 1, sharing)
+    if estimate:
+        cost = estimate.cost(plan.runs)
         whole |= {"hours_left": cost.hours, "runs_with_measured_step_time": cost.measured}
-        whole |= {"wall_hours_left": cost.wall_hours} if processes else {}
+        whole |= {"wall_hours_left": cost.wall_hours} if estimate.processes else {}
     return json.dumps({**whole, "groups": groups, "each": [_run_json(run) for run in plan.runs]}, indent=1)
+
+
+def grouped(runs: Sequence[PlannedRun]) -> tuple[tuple[str, ...], Groups]:
+    """What the groups are told apart by (`dataset`, `model` and, if some vary, `conditions`), and each group's runs.
+
+    A group's conditions are those that vary among all runs, as typed: `dataset.label_noise=0.2 trainer.optimizer=sam`.
+    """
+    described = [{name: _typed(_value(run.experiment, name)) for name in CONDITIONS} for run in runs]
+    varying = [name for name in CONDITIONS if len({values[name] for values in described}) > 1]
+    usual = {name: _typed(CONDITIONS[name]) for name in varying}
+    groups: Groups = {}
+    for run, values in zip(runs, described, strict=True):
+        words = " ".join(f"{name}={values[name]}" for name in varying if values[name] != usual[name])
+        groups.setdefault((*_dataset_and_model(run), words), []).append(run)
+    if varying and len(groups) <= MOST_GROUPS:
+        return ("dataset", "model", "conditions"), groups
+    without: Groups = {}
+    for run in runs:
+        without.setdefault(_dataset_and_model(run), []).append(run)
+    return ("dataset", "model"), without
+
+
+def _dataset_and_model(run: PlannedRun) -> tuple[str, str]:
+    return run.experiment.dataset["name"], run.experiment.model["name"]
+
+
+def _value(experiment: Experiment, name: str) -> Any:
+    """A condition of an experiment; of an older one that lacks the field, what its absence meant."""
+    section, _, field = name.partition(".")
+    part = getattr(experiment, section)
+    if name == "dataset.builder" and part.get("builder") == part["name"]:
+        return None  # the dataset's name says it
+    if not field:
+        return part["name"]
+    return part.get(field, CONDITIONS[name]) if isinstance(part, Mapping) else getattr(part, field)
+
+
+def _typed(value: Any) -> str:
+    """A value as a user types it."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return f"[{','.join(map(_typed, value))}]"
+    return f"{value:g}" if isinstance(value, (int, float)) else str(value)
 
 
 def _run_json(run: PlannedRun) -> dict[str, Any]:

@@ -21,6 +21,9 @@ from reinit_bench.core.config import Experiment
 from reinit_bench.store.files import write_json
 from reinit_bench.store.store import Store
 from reinit_bench.sweep.slurm.batch import batches_dir, read_batch
+from reinit_bench.sweep.slurm.commands import MARK
+
+HEADER = f"{MARK}|JOBID|NAME|STATE|REASON|COMMENT\n"
 
 STUBS = {
     "sbatch": 'n=$(ls "{0}/jobs" | wc -l); n=$((n + 1)); cp "$1" "{0}/jobs/$n"; echo "Submitted batch job $n"',
@@ -219,5 +222,5 @@ class SimulatedCluster:
         heapq.heappush(self._events, (when, self._number, happen))
 
     def _show_queue(self) -> None:
-        lines = [f"{task.job}|{task.name}|{task.state}|None|\n" for task in self._tasks]
-        (self.folder / "queue").write_text("".join(["JOBID|NAME|STATE|REASON|COMMENT\n", *lines]))
+        lines = [f"{MARK}|{task.job}|{task.name}|{task.state}|None|\n" for task in self._tasks]
+        (self.folder / "queue").write_text("".join([HEADER, *lines]))

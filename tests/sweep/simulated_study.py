@@ -15,8 +15,8 @@ from reinit_bench.cli.compose import composer
 from reinit_bench.core.config import Experiment
 from reinit_bench.sweep.cost import GPU, Rates
 from reinit_bench.sweep.plan import PlannedRun
-from reinit_bench.sweep.slurm.launch import run_on_slurm
 from reinit_bench.sweep.slurm.options import Options
+from reinit_bench.sweep.slurm.submit import run_on_slurm
 
 LUCK = 0.3
 """The standard deviation of the logarithm of a run's true time over the expected one."""

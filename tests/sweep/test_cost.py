@@ -7,21 +7,22 @@ from pathlib import Path
 import pytest
 from factories import tiny_experiment, write_result
 
-from reinit_bench.core.config import Experiment
+from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.store.store import Store
 from reinit_bench.sweep.cost import (
     BLOCKS,
     CPU,
     FLOPS_PER_SECOND,
     GPU,
+    START_SECONDS,
+    Estimate,
     Rates,
     cost_line,
-    cost_of,
     duration,
-    modelled_step_seconds,
+    modelled_step,
     modelled_steps,
-    overhead_seconds,
 )
+from reinit_bench.sweep.plan import PlannedRun
 
 NOTHING_KNOWN = Rates({}, {})
 NOTHING_HELD_OUT = "trainer.validation_fraction=0", "trainer.round_weights=last"
@@ -50,11 +51,15 @@ def test_steps_by_the_model(overrides: tuple[str, ...], steps: float) -> None:
     assert modelled_steps(tiny_experiment(*overrides)) == pytest.approx(steps)
 
 
-@pytest.mark.parametrize("on", [CPU, GPU])
-def test_a_steps_arithmetic_grows_with_the_batch_and_the_squares_of_size_and_width(on: str) -> None:
+def planned(experiment: Experiment, device: str = "cpu", state: str = "missing") -> PlannedRun:
+    return PlannedRun(experiment=experiment, execution=Execution(device=device), state=state)
+
+
+@pytest.mark.parametrize(("on", "overhead"), [(CPU, 0.001 * 4), (GPU, 0.003)])
+def test_a_steps_arithmetic_grows_with_the_batch_and_the_squares_of_size_and_width(on: str, overhead: float) -> None:
     def arithmetic(*overrides: str) -> float:
         experiment = tiny_experiment("image_size=32", "model.width=0.5", "trainer.batch_size=16", *overrides)
-        return modelled_step_seconds(experiment, on) - overhead_seconds(experiment, on)
+        return modelled_step(experiment, on) - overhead
 
     one = arithmetic()
     macs = float(tiny_experiment().model["_giga_macs_"]) * 1e9 * (32 / 224) ** 2 * 0.5**2
@@ -62,6 +67,16 @@ def test_a_steps_arithmetic_grows_with_the_batch_and_the_squares_of_size_and_wid
     assert arithmetic("trainer.batch_size=32") == pytest.approx(2 * one)
     assert arithmetic("image_size=96") == pytest.approx(9 * one)
     assert arithmetic("model.width=1") == pytest.approx(4 * one)
+
+
+def test_runs_that_share_a_gpu_take_turns_at_its_arithmetic() -> None:
+    small = tiny_experiment("image_size=28", "model.width=0.5", "trainer.batch_size=32")
+    large = tiny_experiment("image_size=224", "model=resnet50", "model.width=1", "trainer.batch_size=256")
+    assert NOTHING_KNOWN.step(small, GPU, 8) == NOTHING_KNOWN.step(small, GPU)  # their launches overlap
+    assert NOTHING_KNOWN.step(large, GPU, 4) == pytest.approx(4 * (NOTHING_KNOWN.step(large, GPU) - 0.003))
+    one, eight = (Estimate(NOTHING_KNOWN, GPU, n, n).cost([planned(small, "cuda")] * 8) for n in (1, 8))
+    assert eight.hours[GPU] == pytest.approx(one.hours[GPU] / 8)
+    assert eight.wall_hours == pytest.approx(one.wall_hours / 8)
 
 
 def measured(tmp_path: Path, *runs: tuple[Experiment, str, int, float]) -> Rates:
@@ -92,18 +107,13 @@ def test_one_architecture_of_torchvisions_tells_nothing_of_another(tmp_path: Pat
     assert not rates.is_measured(small, GPU)
 
 
-def test_results_that_cannot_be_read_tell_nothing(tmp_path: Path) -> None:
+def test_results_that_cannot_be_read_or_were_trained_together_tell_nothing(tmp_path: Path) -> None:
     broken = tmp_path / "runs" / "0123456789abcdef"
     broken.mkdir(parents=True)
     (broken / "result.json").write_text("{")
+    write_result(tmp_path, tiny_experiment("seed=1"), device="cpu", steps=10, wall_seconds=1.0, side_by_side=25)
+    assert not Rates.of(Store(tmp_path)).is_measured(tiny_experiment(), CPU)
     assert measured(tmp_path, (tiny_experiment(), "cpu", 10, 1.0)).is_measured(tiny_experiment(), CPU)
-    assert Rates.of_results([{"config": {"dataset": "of another version"}, "device": "cpu"}]) == NOTHING_KNOWN
-
-
-def test_runs_that_an_older_version_trained_together_tell_nothing_of_a_steps_time(tmp_path: Path) -> None:
-    experiment = tiny_experiment()
-    write_result(tmp_path, experiment, device="cpu", steps=10, wall_seconds=1.0, side_by_side=25)
-    assert not Rates.of(Store(tmp_path)).is_measured(experiment, CPU)
 
 
 def test_a_perceptrons_blocks_are_its_layers() -> None:
@@ -115,15 +125,14 @@ def test_a_perceptrons_blocks_are_its_layers() -> None:
 def test_the_cost_in_one_line(tmp_path: Path) -> None:
     experiment = tiny_experiment()
     rates = measured(tmp_path, (experiment, "cpu", 10, 36 * 3600))
-    runs = [(experiment, "cpu")] * 30
-    assert cost_line(cost_of([], rates)) == "nothing left to run"
-    assert cost_line(cost_of(runs, rates)) == "about 1,080 CPU-hours left; all step times measured"
-    assert cost_line(cost_of(runs, rates, processes=4), 4) == (
+    runs, here = [planned(experiment)] * 30, Estimate(rates)
+    assert cost_line(here.cost([planned(experiment, state="done")])) == "nothing left to run"
+    assert cost_line(here.cost(runs)) == "about 1,080 CPU-hours left; all step times measured"
+    assert cost_line(Estimate(rates, processes=4).cost(runs), 4) == (
         "about 12 days left with 4 processes here (1,080 CPU-hours); all step times measured"
     )
     other = tiny_experiment("image_size=16", "trainer.max_steps=2")
-    runs = [(experiment, "cpu"), (other, "cuda")]
-    assert cost_line(cost_of(runs, rates), 1) == (
+    assert cost_line(here.cost([planned(experiment), planned(other, "cuda")]), 1) == (
         "about 36 hours left with 1 process here (0.0028 GPU-hours and 36 CPU-hours); step times measured for 1 of 2 "
         "runs, the rest estimated by the model in reinit_bench/sweep/cost.py"
     )
@@ -148,13 +157,15 @@ def test_a_duration_is_said_in_the_unit_that_suits_it(hours: float, text: str) -
 def test_processes_take_the_next_job_as_they_are_free(tmp_path: Path) -> None:
     long, short = tiny_experiment("image_size=16"), tiny_experiment()
     rates = measured(tmp_path, (long, "cpu", 10, 5 * 3600.0), (short, "cpu", 10, 3600.0))
-    runs = [(one, "cpu") for one in (long, short, short, short)]
-    assert [cost_of(runs, rates, processes=count).wall_hours for count in (1, 2, 9)] == pytest.approx([8.0, 5.0, 5.0])
+    runs = [planned(one) for one in (long, short, short, short)]
+    hours = [Estimate(rates, processes=count).cost(runs).wall_hours for count in (1, 2, 9)]
+    assert hours == pytest.approx([8.0, 5.0, 5.0])
 
 
 def test_runs_on_auto_are_counted_for_the_machine_that_will_run_them() -> None:
-    runs = [(tiny_experiment(), device) for device in ("auto", "cpu", "cuda")]
-    there, here = cost_of(runs, NOTHING_KNOWN), cost_of(runs, NOTHING_KNOWN, CPU)
-    on = {place: NOTHING_KNOWN.seconds(tiny_experiment(), place) / 3600 for place in (CPU, GPU)}
+    runs = [planned(tiny_experiment(), device) for device in ("auto", "cpu", "cuda")]
+    there, here = (Estimate(NOTHING_KNOWN, auto).cost(runs) for auto in (GPU, CPU))
+    on = {kind: NOTHING_KNOWN.seconds(tiny_experiment(), kind) / 3600 for kind in (CPU, GPU)}
+    assert on[CPU] > START_SECONDS[CPU] / 3600
     assert there.hours == pytest.approx({GPU: 2 * on[GPU], CPU: on[CPU]})
     assert here.hours == pytest.approx({GPU: on[GPU], CPU: 2 * on[CPU]})

@@ -10,27 +10,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from factories import tiny_experiment
 
 from reinit_bench.core.machine import share_gpu
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.task import RESIDENT_SHARE, fit_on
 from reinit_bench.data.source import Examples
 from reinit_bench.sweep import local
-from reinit_bench.sweep.cost import GPU, Rates, arithmetic_seconds, cost_of
 from reinit_bench.sweep.plan import Plan
 from reinit_bench.sweep.pool import Pool
 from reinit_bench.sweep.slurm import array_task
 from reinit_bench.sweep.slurm.array_task import TaskRunner
 from reinit_bench.sweep.slurm.batch import Batch
 from reinit_bench.sweep.slurm.options import Options
-from reinit_bench.sweep.slurm.task_plans import plan_tasks
+from reinit_bench.sweep.slurm.submit import plan_tasks
 from reinit_bench.training.interrupt import Interrupt
 from reinit_bench.training.step import OutOfMemory, memory_explained
-
-SMALL = tiny_experiment("image_size=28", "model.width=0.5", "trainer.batch_size=32")
-LARGE = tiny_experiment("image_size=224", "model=resnet50", "model.width=1", "trainer.batch_size=256")
-NOTHING_KNOWN = Rates({}, {})
 
 
 @pytest.fixture
@@ -122,24 +116,14 @@ print(os.environ["CUDA_VISIBLE_DEVICES"], gpu_workers())
     assert done.stdout.split() == ["3", "4"]
 
 
-# --- what it costs, and on SLURM ---
-
-
-def test_the_model_knows_that_runs_share_a_gpu() -> None:
-    alone, together = (NOTHING_KNOWN.seconds_of_a_step(SMALL, GPU, count) for count in (1, 8))
-    assert together == alone  # their launches overlap
-    busy = arithmetic_seconds(LARGE, GPU)
-    assert NOTHING_KNOWN.seconds_of_a_step(LARGE, GPU, 4) == pytest.approx(4 * busy)
-    runs = [(SMALL, "cuda")] * 8
-    one, eight = (cost_of(runs, NOTHING_KNOWN, GPU, count, lambda experiment: count) for count in (1, 8))  # noqa: B023
-    assert eight.hours[GPU] == pytest.approx(one.hours[GPU] / 8)
-    assert eight.wall_hours == pytest.approx(one.wall_hours / 8)
+# --- on SLURM ---
 
 
 def tasks_of(plan: Plan, **fields: object) -> list[tuple[int, int]]:
     """Of each task: how many runs it has, of 100 s each, and how many share its GPU."""
-    classes = plan_tasks(plan.runs, Options.from_fields(fields), lambda run, resources: 100.0)
-    return [(len(task.runs), task.sharing) for _, tasks in classes for task in tasks]
+    options = Options.from_fields(fields)
+    classes = plan_tasks(plan.runs, options, lambda run, resources: 100.0)
+    return [(len(task.runs), options.sharing(resources)) for resources, tasks in classes for task in tasks]
 
 
 def test_a_slurm_task_is_packed_for_all_of_its_workers(plan_of: Callable[..., Plan]) -> None:

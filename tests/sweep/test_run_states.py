@@ -27,30 +27,38 @@ def folder(tmp_path: Path) -> RunFolder:
     return run
 
 
-def state(folder: RunFolder, job: str | None = None) -> str:
-    return state_of(folder.run_id, Store(folder.path.parents[1]), job)[0]
+def state(folder: RunFolder, *jobs: str) -> str:
+    return state_of(folder.run_id, Store(folder.path.parents[1]), jobs)[0]
 
 
 @pytest.mark.parametrize(
-    ("status", "job", "expected"),
+    ("status", "jobs", "expected"),
     [
-        ({}, None, "missing"),
-        ({}, "12_0", "queued"),
-        ({}, UNKNOWN, "unknown"),
-        ({"state": "interrupted"}, None, "interrupted"),
-        ({"state": "interrupted"}, "12_0", "queued"),
-        ({"state": "running", **NO_LONGER_A_PROCESS}, None, "interrupted"),
-        ({"state": "running", **NO_LONGER_A_PROCESS}, "12_0", "queued"),
-        ({"state": "failed"}, None, "failed"),
-        ({"state": "failed", "slurm_job": "12_0"}, "12_0", "failed"),
-        ({"state": "failed", "slurm_job": "11_0"}, "12_0", "queued"),
-        ({"state": "failed", "slurm_job": "11_0"}, UNKNOWN, "failed"),
+        ({}, (), "missing"),
+        ({}, ("12_0",), "queued"),
+        ({}, (UNKNOWN,), "unknown"),
+        ({"state": "interrupted"}, (), "interrupted"),
+        ({"state": "interrupted"}, ("12_0",), "queued"),
+        ({"state": "running", **NO_LONGER_A_PROCESS}, (), "interrupted"),
+        ({"state": "running", **NO_LONGER_A_PROCESS}, ("12_0",), "queued"),
+        ({"state": "failed"}, (), "failed"),
+        ({"state": "failed"}, ("12_0",), "queued"),
+        ({"state": "failed", "slurm_job": "12_0"}, ("12_0",), "failed"),
+        ({"state": "failed", "slurm_job": "11_0"}, ("12_0",), "queued"),
+        ({"state": "failed", "slurm_job": "11_0"}, (UNKNOWN,), "failed"),
+        # A task that is still at its other runs lists the run that failed in it; a later job is to try it again.
+        ({"state": "failed", "slurm_job": "12_0"}, ("12_0", "13_0"), "queued"),
+        ({"state": "failed", "slurm_job": "12_0"}, ("13_0", "12_0"), "queued"),
+        ({"state": "failed", "slurm_job": "13_0"}, ("12_0", "13_0"), "failed"),
+        ({"state": "failed", "slurm_job": "13_0"}, ("12_0",), "failed"),
     ],
 )
-def test_a_run_without_a_result(folder: RunFolder, status: dict[str, Any], job: str | None, expected: str) -> None:
+def test_a_run_without_a_result(
+    folder: RunFolder, status: dict[str, Any], jobs: tuple[str, ...], expected: str
+) -> None:
     if status:
         write_json(folder.path / "status.json", status)
-    assert state(folder, job) == expected
+    assert state(folder, *jobs) == expected
 
 
 def test_a_run_that_a_living_process_holds_is_running(folder: RunFolder) -> None:
@@ -84,7 +92,7 @@ def planned(tmp_path: Path, *overrides: str) -> PlannedRun:
 def test_a_run_that_is_named_twice_is_planned_once_and_looked_up(tmp_path: Path) -> None:
     runs = [planned(tmp_path, f"seed={seed}") for seed in (0, 1, 0, 2)]
     write_result(tmp_path, runs[1].experiment)
-    plan = make_plan(runs, lambda results_dir: {runs[3].run_id: "12_0"})
+    plan = make_plan(runs, lambda results_dir: {runs[3].run_id: ["12_0"]})
     assert [(run.experiment.seed, run.state) for run in plan.runs] == [(0, "missing"), (1, "done"), (2, "queued")]
     assert summary_line(plan) == "3 runs: 1 done, 1 queued, 1 missing"
 

@@ -13,21 +13,18 @@ from typing import Any
 import pytest
 from factories import METHODS, TINY
 from rich.console import Console
-from simulated_cluster import SimulatedCluster
+from simulated_cluster import HEADER, SimulatedCluster
 
 from reinit_bench.cli.compose import Composer
 from reinit_bench.core.config import Experiment
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.sweep.cost import Rates
+from reinit_bench.sweep.cost import Estimate, Rates
 from reinit_bench.sweep.plan import Plan, PlannedRun, make_plan
 from reinit_bench.sweep.slurm.batch import batches
-from reinit_bench.sweep.slurm.queue import cancel
 from reinit_bench.sweep.slurm.commands import SlurmError, max_array_size
-from reinit_bench.sweep.slurm.launch import run_on_slurm
 from reinit_bench.sweep.slurm.options import Options
-from reinit_bench.sweep.slurm.queue import queued_runs
-from reinit_bench.sweep.slurm.task_plans import plan_tasks
-from reinit_bench.sweep.slurm.queue import slurm_trouble
+from reinit_bench.sweep.slurm.queue import cancel, queued_runs, slurm_trouble
+from reinit_bench.sweep.slurm.submit import plan_tasks, run_on_slurm
 from reinit_bench.sweep.status import plan_json, stored_plan
 
 
@@ -235,7 +232,7 @@ def test_each_class_of_resources_is_an_array(cluster: SimulatedCluster, configs:
 
 
 def test_a_task_is_told_how_many_share_a_gpu(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:
-    submit(configs, workers_per_gpu="auto", cpus=6)
+    submit(configs, workers_per_gpu=6, cpus=6)
     assert [(batch.workers, batch.workers_per_gpu) for batch in batches(cluster.results_dir)] == [(None, 6)]
 
 
@@ -265,7 +262,7 @@ def test_a_retry_that_names_no_kind_of_error_says_which_there_are(plan_six: Plan
 
 
 def test_plan_json_has_states_hours_and_runs(plan_six: Plan) -> None:
-    told = json.loads(plan_json(plan_six, Rates({}, {})))
+    told = json.loads(plan_json(plan_six, Estimate(Rates({}, {}))))
     assert told["runs"] == 6
     assert told["states"]["missing"] == 6
     assert told["groups"][0]["hours_left"]["gpu"] == pytest.approx(told["hours_left"]["gpu"])
@@ -275,9 +272,9 @@ def test_plan_json_has_states_hours_and_runs(plan_six: Plan) -> None:
 def test_another_array_of_the_same_name_is_not_ours(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:
     submit(configs[:2])
     cluster.run_until(0.0)
-    assert set(queued_runs(cluster.results_dir).values()) == {"1_0"}
+    assert set(map(tuple, queued_runs(cluster.results_dir).values())) == {("1_0",)}
     queue = cluster.folder / "queue"
-    queue.write_text(queue.read_text().replace("1_0|", "7_0|"))
+    queue.write_text(queue.read_text().replace("|1_0|", "|7_0|"))
     assert queued_runs(cluster.results_dir) == {}
 
 
@@ -294,7 +291,7 @@ def test_a_squeue_that_answers_nothing_is_no_answer(cluster: SimulatedCluster, c
     """Some wrappers, and a controller that is starting, print nothing and exit with 0."""
     submit(configs)
     (cluster.folder / "squeue").write_text("#!/bin/sh\nexit 0\n")
-    with pytest.raises(SlurmError, match="squeue answered nothing, not even its header"):
+    with pytest.raises(SlurmError, match=r"squeue's answer cannot be read; .*it was: nothing, not even its header"):
         submit(configs)
     assert len(list(batches(cluster.results_dir))) == 1
 
@@ -336,7 +333,7 @@ def test_a_held_job_is_shown_with_slurms_reason(cluster: SimulatedCluster, confi
 
 def test_a_python_that_cannot_start_is_named(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:
     submit(configs)
-    (cluster.folder / "queue").write_text("JOBID|NAME|STATE|REASON|COMMENT\n")  # all have ended
+    (cluster.folder / "queue").write_text(HEADER)  # all have ended
     for batch in batches(cluster.results_dir):
         for index in range(len(batch.tasks)):
             batch.log(f"{batch.job}_{index}").write_text("srun: starting\npython: error while loading libssl.so.3\n")

@@ -12,12 +12,11 @@ from factories import tiny_experiment, write_result
 from rich.console import Console
 from rich.table import Table
 
-from reinit_bench.core.config import Execution
+from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.store.files import write_json
 from reinit_bench.store.store import Store
-from reinit_bench.sweep.cost import CPU, START_SECONDS, Rates
 from reinit_bench.sweep.plan import Plan, PlannedRun
-from reinit_bench.sweep.status import cost_left, plan_json, plan_table, stored_plan, trouble
+from reinit_bench.sweep.status import MOST_GROUPS, grouped, plan_json, plan_table, stored_plan, trouble
 
 ERROR = "Traceback\n  deep\n  inside\nDiverged: nan"
 
@@ -61,13 +60,6 @@ def test_the_table_counts_states_by_dataset_and_model(plan: Plan) -> None:
     assert plan_table(plan, "mine").title == "mine: 5 runs"
 
 
-def test_only_what_is_not_done_costs_anything(plan: Plan) -> None:
-    rates = Rates({}, {})
-    left = [rates.seconds(run.experiment, CPU) for run in plan.runs if run.state != "done"]
-    assert cost_left(plan.runs, rates).hours == pytest.approx({CPU: sum(left) / 3600})
-    assert sum(left) > 3 * START_SECONDS[CPU]
-
-
 def test_failures_are_told_by_cause_with_the_end_of_their_error(plan: Plan) -> None:
     failed, interrupted = plan.runs[2].run_id, plan.runs[4].run_id
     told = [
@@ -107,3 +99,56 @@ def test_every_run_of_a_folder_is_found_but_those_left_out(tmp_path: Path) -> No
     found = {run.run_id: run.state for run in stored_plan(tmp_path).runs}
     assert found == {done.run_id: "done", begun.run_id: "interrupted"}
     assert [run.run_id for run in stored_plan(tmp_path, but={done.run_id}).runs] == [begun.run_id]
+
+
+def some(*overrides: str) -> PlannedRun:
+    return run("missing", *overrides)
+
+
+def test_only_what_varies_and_is_not_as_usual_is_said() -> None:
+    noisy, adamw = "dataset.label_noise=0.2", "trainer.optimizer=adamw"
+    runs = [some("seed=0"), some("seed=1"), some(noisy), some(noisy, adamw), some(noisy, "dataset.growth=[0.1,1]")]
+    names, groups = grouped(runs)
+    assert names == ("dataset", "model", "conditions")
+    assert {key: len(members) for key, members in groups.items()} == {
+        ("digits", "scnn", ""): 2,
+        ("digits", "scnn", "dataset.label_noise=0.2"): 1,
+        ("digits", "scnn", "dataset.label_noise=0.2 trainer.optimizer=adamw"): 1,
+        ("digits", "scnn", "dataset.label_noise=0.2 dataset.growth=[0.1,1]"): 1,
+    }
+
+
+def test_a_condition_that_all_share_is_not_said() -> None:
+    noisy = "dataset.label_noise=0.2"
+    _, groups = grouped([some(noisy), some(noisy, "augmentation=mild"), some(noisy, "dropout=p25")])
+    assert [key[2] for key in groups] == ["", "augmentation=mild", "dropout=p25"]
+
+
+def test_a_builder_is_said_only_where_the_datasets_name_does_not() -> None:
+    fields = ("image_size=32", "dataset.train_examples=60")
+    datasets = [some(f"dataset={name}", *fields) for name in ("cifar10", "cmaterdb")]
+    assert grouped(datasets)[0] == ("dataset", "model")
+    mine = some("dataset=cifar10", "dataset.name=mine", *fields)
+    assert [key[2] for key in grouped([datasets[1], mine])[1]] == ["", "dataset.builder=cifar10"]
+
+
+def test_methods_and_their_settings_and_seeds_are_no_conditions() -> None:
+    names, groups = grouped([some("method=bl"), some("method=llf", "method.first_block=1"), some("seed=3")])
+    assert names == ("dataset", "model")
+    assert list(groups) == [("digits", "scnn")]
+
+
+def test_a_configuration_from_before_a_field_was_there_stands_with_its_default() -> None:
+    config = some().experiment.to_dict()
+    for name in ("label_noise", "clean_validation", "imbalance", "growth"):
+        del config["dataset"][name]
+    del config["model"]["norm"]
+    older = PlannedRun(experiment=Experiment.from_dict(config), execution=Execution())
+    assert older.run_id == some().run_id
+    assert grouped([older, some("seed=1")])[0] == ("dataset", "model")
+
+
+def test_with_many_groups_conditions_are_left_out() -> None:
+    runs = [some(f"dataset.label_noise={number / 100}") for number in range(MOST_GROUPS + 1)]
+    assert grouped(runs)[0] == ("dataset", "model")
+    assert grouped(runs[1:])[0] == ("dataset", "model", "conditions")

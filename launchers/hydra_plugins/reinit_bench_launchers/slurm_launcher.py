@@ -27,8 +27,8 @@ class SlurmLauncher(Launcher):
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         from reinit_bench.cli.compose import Composer
         from reinit_bench.core.conf_dir import config_name
-        from reinit_bench.sweep.slurm.launch import run_on_slurm
         from reinit_bench.sweep.slurm.options import Options
+        from reinit_bench.sweep.slurm.submit import run_on_slurm
 
         assert self.hydra_context is not None
         options = Options.from_fields(self.fields)

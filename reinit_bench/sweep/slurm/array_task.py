@@ -24,7 +24,7 @@ from reinit_bench.sweep.slurm.batch import Batch, read_batch
 from reinit_bench.training.interrupt import EXIT_INTERRUPTED, Interrupt, interrupt_on_signals
 
 MOST_IDLE_STARTS = 3
-"""So often in a row a task may be stopped before any of its runs has taken a step, and still be queued again."""
+"""A task that is stopped this often in a row before any of its runs has taken a step is not queued again."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

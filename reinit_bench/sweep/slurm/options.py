@@ -109,14 +109,12 @@ class Options(Resources):
             raise ConfigError(f"hydra.launcher has no field {unknown[0]!r}; its fields are {', '.join(known)}")
         return cls(**given)
 
-    def sharing(self, experiment: Experiment) -> int:
-        """How many worker processes share a GPU in the task of such a run."""
-        gpus = self.resources(experiment).gpu_count
+    def sharing(self, resources: Resources) -> int:
+        """How many worker processes share a GPU in a task with these resources."""
+        gpus = resources.gpu_count
         if not gpus:
             return 1
-        if self.workers is not None:
-            return -(-self.workers // gpus)
-        return self.workers_per_gpu or 1
+        return self.workers_per_gpu or (-(-self.workers // gpus) if self.workers else 1)
 
     def lead_seconds(self, resources: Resources) -> int:
         """How long before its limit a task is told to stop: `signal_seconds`, but at most a quarter of the limit."""

@@ -147,13 +147,13 @@ def slurm_trouble(results_dir: Path, done: Collection[str] = ()) -> list[str]:
     except SlurmError as error:
         warnings.warn(str(error), stacklevel=2)
         return []
-    settled, lines = set(done), []
+    settled, lines = set(done), list[str]()
     for batch in reversed(found):
         left = {index for index, run_ids in enumerate(batch.tasks) if not settled.issuperset(run_ids)}
         settled.update(run_id for run_ids in batch.tasks for run_id in run_ids)
         own = [task for task in known if task.batch.name == batch.name and task.index in left]
-        lines += _trouble_of(batch, own, left - batch.cancelled())
-    return lines[::-1]
+        lines = [*_trouble_of(batch, own, left - batch.cancelled()), *lines]
+    return lines
 
 
 def _trouble_of(batch: Batch, tasks: Sequence[ArrayTask], left: set[int]) -> Iterator[str]:

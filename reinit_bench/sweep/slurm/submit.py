@@ -6,9 +6,10 @@ import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 from rich.console import Console
@@ -16,14 +17,13 @@ from rich.console import Console
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.files import StoreError
 from reinit_bench.store.store import Store
-from reinit_bench.sweep.cost import CPU, GPU, START_SECONDS, Rates, place_of
+from reinit_bench.sweep.cost import CPU, GPU, START_SECONDS, Rates, device_kind
 from reinit_bench.sweep.plan import Plan, PlannedRun, SweepFailed, make_plan, summary_line
 from reinit_bench.sweep.slurm import commands
 from reinit_bench.sweep.slurm.batch import Batch, batches_dir, new_folder
 from reinit_bench.sweep.slurm.executor import ArrayExecutor
 from reinit_bench.sweep.slurm.options import Options, Resources
 from reinit_bench.sweep.slurm.queue import queued_runs
-from reinit_bench.sweep.slurm.task_plans import TaskPlan, plan_tasks
 
 LOCK_SECONDS = 60.0
 
@@ -58,8 +58,8 @@ def submit(todo: Sequence[PlannedRun], options: Options, results_dir: Path, cons
     rates, largest = Rates.of(Store(results_dir)), commands.max_array_size()
 
     def seconds_of(run: PlannedRun, resources: Resources) -> float:
-        on = place_of(run.execution.device, GPU if resources.gpu_count else CPU)
-        return rates.seconds(run.experiment, on, options.sharing(run.experiment))
+        on = device_kind(run.execution.device, GPU if resources.gpu_count else CPU)
+        return rates.seconds(run.experiment, on, options.sharing(resources))
 
     classes = plan_tasks(todo, options, seconds_of)
     for resources, tasks in classes:
@@ -67,11 +67,59 @@ def submit(todo: Sequence[PlannedRun], options: Options, results_dir: Path, cons
     total = sum(task.seconds for _, tasks in classes for task in tasks)
     submitted = []
     for resources, tasks in classes:
-        for part in dealt(tasks, -(-len(tasks) // largest)):
+        arrays = -(-len(tasks) // largest)
+        for first in range(arrays):
+            # Each array has its own throttle, so all should take equally long: every array gets some of the longest.
+            part = tasks[first::arrays]
             share = max(1, round(options.max_parallel * sum(task.seconds for task in part) / total))
             submitted.append(_submit_array(part, resources, options, share, results_dir))
-            console.out(_line(submitted[-1], part), highlight=False)
+            console.out(_line(submitted[-1], part, options.sharing(resources)), highlight=False)
     return submitted
+
+
+@dataclass(frozen=True)
+class TaskPlan:
+    """The runs of one array task, and how many seconds one worker is expected to take for them."""
+
+    runs: tuple[PlannedRun, ...]
+    seconds: float
+
+
+def plan_tasks(
+    runs: Sequence[PlannedRun], options: Options, seconds_of: Callable[[PlannedRun, Resources], float]
+) -> list[tuple[Resources, list[TaskPlan]]]:
+    """Pack runs into tasks, and group the tasks by what they request: an array for each group.
+
+    A worker keeps its data and its compiled model from run to run, so a task's runs share dataset, model, image size,
+    batch size and precision. The longest tasks come first, so that a sweep does not end waiting for a long one.
+
+    Args:
+        seconds_of: the expected seconds of a run on given resources.
+    """
+    groups: dict[tuple[Any, ...], list[tuple[PlannedRun, float]]] = {}
+    for run in runs:
+        resources, e = options.resources(run.experiment), run.experiment
+        size = (e.image_size, e.precision, e.trainer.batch_size, e.model.get("width"))
+        shared = (resources, e.dataset["name"], e.dataset.get("train_examples"), e.model["name"], *size)
+        groups.setdefault(shared, []).append((run, seconds_of(run, resources)))
+    classes: dict[Resources, list[TaskPlan]] = {}
+    for (resources, *_), timed in groups.items():
+        workers = options.workers or max(resources.gpu_count, 1) * options.sharing(resources)
+        classes.setdefault(resources, []).extend(_filled(timed, options.target_minutes * 60.0 * workers))
+    return [(each, sorted(tasks, key=lambda task: -task.seconds)) for each, tasks in classes.items()]
+
+
+def _filled(timed: Sequence[tuple[PlannedRun, float]], target_seconds: float) -> Iterator[TaskPlan]:
+    """Tasks of at most `target_seconds`, in order; a run that is longer is a task by itself."""
+    runs: list[PlannedRun] = []
+    total = 0.0
+    for run, seconds in timed:
+        if runs and total + seconds > target_seconds:
+            yield TaskPlan(tuple(runs), total)
+            runs, total = [], 0.0
+        runs.append(run)
+        total += seconds
+    yield TaskPlan(tuple(runs), total)
 
 
 def _check_limit(resources: Resources, tasks: Sequence[TaskPlan], options: Options, rates: Rates) -> None:
@@ -79,17 +127,12 @@ def _check_limit(resources: Resources, tasks: Sequence[TaskPlan], options: Optio
     on = GPU if resources.gpu_count else CPU
     usable = 60 * resources.minutes - options.lead_seconds(resources)
     for run in (run for task in tasks for run in task.runs):
-        needed = START_SECONDS[on] + rates.seconds_of_a_step(run.experiment, on)
+        needed = START_SECONDS[on] + rates.step(run.experiment, on)
         if needed > usable:
             raise ConfigError(
                 f"hydra.launcher.minutes={resources.minutes} is too short for {run.experiment.title}: to start and "
                 f"take one step takes about {needed:.0f} s, and the signal to stop comes after {usable:.0f} s"
             )
-
-
-def dealt(tasks: Sequence[TaskPlan], hands: int) -> list[Sequence[TaskPlan]]:
-    """Tasks dealt out like cards: each array has its own throttle, so all should take equally long."""
-    return [tasks[first::hands] for first in range(hands)]
 
 
 def _submit_array(
@@ -101,7 +144,7 @@ def _submit_array(
         tasks=[[run.run_id for run in task.runs] for task in tasks],
         cpus=resources.cpus,
         workers=options.workers,
-        workers_per_gpu=None if options.workers else tasks[0].sharing,
+        workers_per_gpu=options.workers_per_gpu,
         threads=options.threads,
         max_requeues=options.max_requeues,
     )
@@ -163,8 +206,8 @@ def _only_results_dir(runs: Sequence[PlannedRun]) -> Path:
     return found.pop()
 
 
-def _line(batch: Batch, tasks: Sequence[TaskPlan]) -> str:
-    runs, hours = sum(len(task.runs) for task in tasks), sum(task.seconds / task.sharing for task in tasks) / 3600
+def _line(batch: Batch, tasks: Sequence[TaskPlan], sharing: int) -> str:
+    runs, hours = sum(len(task.runs) for task in tasks), sum(task.seconds for task in tasks) / sharing / 3600
     counts = ", ".join(f"{count} {noun}{'s' * (count != 1)}" for count, noun in ((len(tasks), "task"), (runs, "run")))
     return f"submitted job {batch.job}: {counts}, about {hours:.3g} hours of computing"
 
