@@ -72,10 +72,15 @@ def _slurm() -> Finding:
 
 
 def _wandb() -> Finding:
-    from reinit_bench.reporting import wandb_account
+    from reinit_bench.reporting.loggers import wandb_mode
 
-    if wandb_account.is_configured():
-        return Finding(True, "W&B", "a key is configured; logger=auto logs online")
+    mode = wandb_mode("auto")
+    if mode == "online":
+        return Finding(True, "W&B", "logged in; logger=auto logs online")
+    if mode == "offline":
+        return Finding(
+            False, "W&B", "logger=auto logs offline (WANDB_MODE, or no answer from the server, or a wrong key)"
+        )
     return Finding(False, "W&B", "no key; logger=auto logs nothing, logger=wandb logs offline (`wandb login` sets one)")
 
 

@@ -140,13 +140,13 @@ def _run_one(experiment: Experiment, execution: Execution) -> None:
             words = accuracies(test=result["test_accuracy"], validation=result["validation_accuracy"])
             print("  ".join([f"{experiment.title}: already done:", *words, str(folder.path)]))
             return
-    from reinit_bench.reporting.console import console_observer
+    from reinit_bench.reporting.console import RunConsole
     from reinit_bench.reporting.loggers import logger_observer
     from reinit_bench.run.experiment import run_experiment
     from reinit_bench.training.interrupt import interrupt_on_signals
     from reinit_bench.training.observer import Observers
 
-    display, logger = console_observer(), logger_observer(execution.logger, execution.results_dir)
+    display, logger = RunConsole(), logger_observer(execution.logger, execution.results_dir)
     try:
         with interrupt_on_signals() as interrupt:
             # The display comes last, so that its closing line is printed last.

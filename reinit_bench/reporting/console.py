@@ -1,137 +1,149 @@
-"""What a run shows while it trains: a live display on a terminal, log lines elsewhere."""
+"""What a run shows while it trains: lines, and on a terminal a progress bar below them."""
 
 from __future__ import annotations
 
+import math
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
+from rich.console import Console, RenderableType
+from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
-from reinit_bench.reporting.lines import GAP, accuracies, end_line, epoch_line, round_line, start_line, time_left
-from reinit_bench.reporting.pace import Pace
+from reinit_bench.reporting.lines import GAP, accuracies, duration, end_line, epoch_line, round_line, start_line
 from reinit_bench.training.observer import EpochEnd, Observer, RoundEnd, RunEnd, RunStart
 
 SECONDS_BETWEEN_EPOCH_LINES = 10.0
 SECONDS_BETWEEN_REDRAWS = 0.25
 
 
-def console_observer(
-    console: Console | None = None, *, clock: Callable[[], float] = time.monotonic
-) -> LogLines | LiveProgress:
-    """The display that fits `console` (default: standard output).
+class Bar(Progress):
+    """Lines of text with a progress bar below them; shows nothing where the output is no terminal.
 
-    Call its `close` if an exception ends the training, to restore the terminal.
+    Args:
+        lines: gives the lines above the bar, each time it is drawn.
+        count: how the bar says what is done, such as `{task.percentage:.0f}%`.
+        time_left: how long the task may still take, in words.
+        refreshes: how often a thread redraws it in a second; 0: it is redrawn by `refresh` only.
     """
-    # Set explicitly, because rich takes the variable FORCE_COLOR to mean a terminal, even when it writes to a file.
-    console = console or Console(force_terminal=sys.stdout.isatty())
-    live = console.is_terminal and not console.is_dumb_terminal
-    return LiveProgress(console, clock) if live else LogLines(console, clock)
+
+    def __init__(
+        self,
+        console: Console,
+        clock: Callable[[], float],
+        *,
+        lines: Callable[[], Iterable[str]],
+        count: str,
+        time_left: Callable[[Task], str],
+        refreshes: float = 0,
+    ) -> None:
+        self._lines = lines  # first: rich draws once in its constructor
+        super().__init__(
+            BarColumn(),
+            TextColumn(count),
+            _Words(time_left),
+            console=console,
+            auto_refresh=refreshes > 0,
+            refresh_per_second=refreshes or 1,
+            speed_estimate_period=math.inf,
+            transient=True,
+            get_time=clock,
+            disable=not console.is_terminal or console.is_dumb_terminal,
+        )
+
+    def get_renderables(self) -> Iterable[RenderableType]:
+        yield from [Text(line, no_wrap=True, overflow="ellipsis") for line in self._lines()]
+        yield self.make_tasks_table(self.tasks)
+
+    def say(self, line: str) -> None:
+        """Print one line above, as it is: not wrapped, not coloured."""
+        self.console.out(line, highlight=False)
 
 
-class LogLines(Observer):
-    """A line when the run starts, when a round ends and when the run ends, and now and then one for an epoch."""
+class _Words(ProgressColumn):
+    def __init__(self, words: Callable[[Task], str]) -> None:
+        super().__init__()
+        self._words = words
 
-    def __init__(self, console: Console, clock: Callable[[], float]) -> None:
-        self.console = console
-        self.clock = clock
+    def render(self, task: Task) -> Text:
+        return Text(self._words(task))
+
+
+def time_left(task: Task) -> str:
+    """`at most 3 min 20 s left`: rounds may end early, so the estimate is an upper bound. Empty before two steps."""
+    seconds = task.time_remaining
+    return "" if seconds is None else f"at most {duration(seconds)} left"
+
+
+class RunConsole(Observer):
+    """A line when the run starts, when a round ends and when the run ends; in between a bar, or a line now and then.
+
+    The bar is redrawn from `step_done` itself, a few times a second: no thread draws while the training runs, and a
+    step that does not redraw costs under a microsecond. Call `close` if an exception ends the training, to restore the
+    terminal.
+    """
+
+    def __init__(self, console: Console | None = None, *, clock: Callable[[], float] = time.monotonic) -> None:
+        # Set explicitly, because rich takes the variable FORCE_COLOR to mean a terminal, even when it writes to a file.
+        console = console or Console(force_terminal=sys.stdout.isatty())
         self.title = "run"
         self.total_step = 0
-        self.pace = Pace(1, 1, clock)
-        self._last_epoch_line = 0.0
+        self._steps_per_round = self._rounds = 1
+        self._words: list[str] = []
+        self._accuracies: list[str] = []
+        self._drawn_at = self._epoch_line_at = 0.0
+        self.clock = clock
+        self.bar = Bar(console, clock, lines=self._lines, count="{task.percentage:.0f}%", time_left=time_left)
 
     def run_started(self, event: RunStart) -> None:
-        self.title = event.title
-        self.total_step = event.first_step
-        self.pace = Pace(event.rounds, event.steps_per_round, self.clock)
-        self._last_epoch_line = self.clock()
-        self.say(start_line(event))
+        self.close()
+        self.title, self.total_step = event.title, event.first_step
+        self._rounds, self._steps_per_round = event.rounds, event.steps_per_round
+        self._words, self._accuracies = ["preparing"], []
+        self._drawn_at, self._epoch_line_at = -math.inf, self.clock()
+        self.bar.say(start_line(event))
+        for task in self.bar.task_ids:
+            self.bar.remove_task(task)
+        self.bar.add_task("", total=event.rounds * event.steps_per_round, completed=event.first_step)
+        self.bar.start()
 
     def step_done(self, round_index: int, step: int) -> None:
         self.total_step += 1
-        self.pace.advance(round_index, step)
+        if self.clock() - self._drawn_at >= SECONDS_BETWEEN_REDRAWS:
+            self._words = [f"round {round_index}/{self._rounds}", f"step {step}/{self._steps_per_round}"]
+            self._draw()
 
     def epoch_ended(self, event: EpochEnd) -> None:
         self.total_step = event.total_step  # the exact count, even if steps were not reported one by one
+        self._accuracies = accuracies(train=event.train_accuracy, validation=event.validation_accuracy)
         now = self.clock()
-        if now - self._last_epoch_line >= SECONDS_BETWEEN_EPOCH_LINES:
-            self._last_epoch_line = now
-            self.say(epoch_line(event, self.pace))
+        if now - self._drawn_at >= SECONDS_BETWEEN_REDRAWS:
+            self._draw()
+        if self.bar.disable and now - self._epoch_line_at >= SECONDS_BETWEEN_EPOCH_LINES:
+            self._epoch_line_at = now
+            self.bar.say(epoch_line(event, self._rounds, self._steps_per_round, time_left(self.bar.tasks[0])))
 
     def round_ended(self, event: RoundEnd) -> None:
-        self.say(round_line(event))
+        self._accuracies = []
+        # The steps that a converged round did not need are no longer ahead.
+        for task in self.bar.tasks:
+            task.total = (task.total or 0) - (self._steps_per_round - event.steps)
+        self.bar.say(round_line(event))
 
     def run_ended(self, event: RunEnd) -> None:
         self.close()
         # The command line reports what went wrong, on standard error.
         if event.state != "failed":
-            self.say(end_line(event, self.title, self.total_step))
+            self.bar.say(end_line(event, self.title, self.total_step))
 
     def close(self) -> None:
         """Restore the terminal; may be called at any time, and more than once."""
+        self.bar.stop()
 
-    def say(self, line: str) -> None:
-        """Print one line as it is: not wrapped, not coloured."""
-        self.console.out(line, highlight=False)
-
-
-class LiveProgress(LogLines):
-    """Two lines that follow the training, below the lines of what is finished.
-
-    Redrawn from `step_done` itself, a few times a second: no thread draws while the training runs, and a step that does
-    not redraw costs under a microsecond.
-    """
-
-    def __init__(self, console: Console, clock: Callable[[], float]) -> None:
-        super().__init__(console, clock)
-        self._live: Live | None = None
-        self._epoch: EpochEnd | None = None
-        self._drawn_at = 0.0
-
-    def run_started(self, event: RunStart) -> None:
-        self.close()
-        super().run_started(event)
-        self._epoch = None
-        self._live = Live(self._picture(), console=self.console, auto_refresh=False, transient=True)
-        self._live.start(refresh=True)
-
-    def step_done(self, round_index: int, step: int) -> None:
-        self.total_step += 1
-        self.pace.advance(round_index, step)
-        if self.clock() - self._drawn_at >= SECONDS_BETWEEN_REDRAWS:
-            self._draw()
-
-    def epoch_ended(self, event: EpochEnd) -> None:
-        self.total_step = event.total_step
-        self._epoch = event
-        if self.clock() - self._drawn_at >= SECONDS_BETWEEN_REDRAWS:
-            self._draw()
-
-    def round_ended(self, event: RoundEnd) -> None:
-        self._epoch = None
-        super().round_ended(event)
-
-    def close(self) -> None:
-        if self._live is not None:
-            self._live.stop()
-            self._live = None
+    def _lines(self) -> list[str]:
+        return [GAP.join([self.title, *self._words, *self._accuracies])]
 
     def _draw(self) -> None:
         self._drawn_at = self.clock()
-        if self._live is not None:
-            self._live.update(self._picture(), refresh=True)
-
-    def _picture(self) -> RenderableType:
-        pace = self.pace
-        words = [self.title, f"round {pace.round}/{pace.rounds}", f"step {pace.step}/{pace.steps_per_round}"]
-        if pace.taken == 0:
-            words = [self.title, "preparing"]
-        if self._epoch is not None:
-            words += accuracies(train=self._epoch.train_accuracy, validation=self._epoch.validation_accuracy)
-        below = Table.grid(padding=(0, 2))
-        below.add_row(ProgressBar(1.0, pace.fraction, width=40), f"{pace.fraction:.0%}", time_left(pace))
-        return Group(Text(GAP.join(words), no_wrap=True, overflow="ellipsis"), below)
+        self.bar.update(self.bar.task_ids[0], completed=self.total_step, refresh=True)

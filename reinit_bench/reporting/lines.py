@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from reinit_bench.reporting.pace import Pace
 from reinit_bench.training.observer import EpochEnd, RoundEnd, RunEnd, RunStart
 
 GAP = "  "
@@ -27,12 +26,6 @@ def accuracies(**fractions: float | None) -> list[str]:
     return [f"{name} {fraction:.1%}" for name, fraction in fractions.items() if fraction is not None]
 
 
-def time_left(pace: Pace) -> str:
-    """`at most 3 min 20 s left`: rounds may end early, so the estimate is an upper bound. Empty before two steps."""
-    seconds = pace.seconds_left()
-    return "" if seconds is None else f"at most {duration(seconds)} left"
-
-
 def start_line(event: RunStart) -> str:
     """What starts, and from which step a resumed run continues."""
     plural = "s" if event.rounds > 1 else ""
@@ -40,13 +33,13 @@ def start_line(event: RunStart) -> str:
     return f"{line}, resumes from step {event.first_step}" if event.first_step else line
 
 
-def epoch_line(event: EpochEnd, pace: Pace) -> str:
+def epoch_line(event: EpochEnd, rounds: int, steps_per_round: int, time_left: str) -> str:
     """Where the run is; the loss is the mean over the epoch."""
-    words = [f"round {event.round}/{pace.rounds}", f"epoch {event.epoch}", f"step {event.step}/{pace.steps_per_round}"]
+    words = [f"round {event.round}/{rounds}", f"epoch {event.epoch}", f"step {event.step}/{steps_per_round}"]
     if event.losses:
         words.append(f"loss {sum(event.losses) / len(event.losses):.4f}")
     words += accuracies(train=event.train_accuracy, validation=event.validation_accuracy)
-    return GAP.join(filter(None, [*words, time_left(pace)]))
+    return GAP.join(filter(None, [*words, time_left]))
 
 
 def round_line(event: RoundEnd) -> str:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cache
 from pathlib import Path
 from typing import Any, ClassVar
 
 from reinit_bench.core.settings import ConfigError, Settings, setting
-from reinit_bench.reporting import wandb_account
-from reinit_bench.reporting.wandb_logger import WandbLogger
+from reinit_bench.reporting.wandb_logger import Mode, WandbLogger
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,18 +45,28 @@ def logger_observer(logger: Mapping[str, Any], results_dir: Path) -> WandbLogger
     return WandbLogger(mode=mode, results_dir=results_dir, project=settings.project, entity=settings.entity)
 
 
-def wandb_mode(name: str) -> wandb_account.Mode | None:
-    """How `logger=name` logs to W&B here: online, offline, or not at all (None).
+@cache
+def wandb_mode(name: str) -> Mode | None:
+    """How `logger=name` logs to W&B here: online, offline, or not at all (None); asked once per process.
 
-    `logger=wandb` is offline if there is no account or no network; so is `logger=auto` if there is an account but no
-    network: nothing is lost. The user's W&B settings (WANDB_MODE, `wandb offline`, `wandb disabled`) take precedence.
+    W&B looks for the account itself (`wandb login`, WANDB_API_KEY, netrc) and never asks for one. Without an account,
+    `logger=wandb` is offline and `logger=auto` logs nothing; with one, either is offline if the server cannot be
+    reached or does not take the key: nothing is lost. The user's W&B settings (WANDB_MODE, `wandb offline`,
+    `wandb disabled`) take precedence.
     """
-    wanted = wandb_account.wanted_mode()
-    account = wandb_account.is_configured()
-    if name == "none" or wanted == "disabled" or (name == "auto" and not account):
+    if name == "none":
         return None
-    if wanted == "offline" or not account:
+    # Before the import: W&B announces its settings files when it first reads them.
+    os.environ.setdefault("WANDB_SILENT", "true")
+    import wandb
+    from wandb.sdk import wandb_setup
+
+    wanted = wandb_setup.singleton().settings.mode
+    if wanted in ("offline", "disabled"):
+        return "offline" if wanted == "offline" else None
+    try:
+        if wandb.login(prompt=False):
+            return "online"
+    except wandb.Error:
         return "offline"
-    if wanted == "online":
-        return "online"
-    return "online" if wandb_account.reachable(wandb_account.base_url()) else "offline"
+    return "offline" if name == "wandb" else None

@@ -3,28 +3,29 @@
 Everything that touches `wandb` happens in a separate thread: a `log` takes half a millisecond, `init` seconds. Its
 first error becomes one line on standard error and ends the logging of that run, but nothing else.
 
-A resumed run stays one run: its id is the run id, a training step is a W&B step, and the steps that W&B already has are
-not logged again. A run that starts at step 0 replaces what an earlier attempt logged under its id. Only `kill -9` costs
-W&B something: what it had not yet written (offline) or sent (online, about 15 s of the curve).
+A resumed run stays one run: its id is the run id, a training step is a W&B step. Offline, each attempt has a folder of
+its own; `wandb sync` puts them together and takes what a killed one has written. The steps that a killed run had taken
+after its last checkpoint are then in two of them, with equal values. A run that starts at step 0 replaces what an
+earlier attempt logged under its id.
 """
 
 from __future__ import annotations
 
 import os
+import shlex
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from reinit_bench.reporting.wandb_account import Mode, api_key
-from reinit_bench.reporting.wandb_file import recover
-from reinit_bench.reporting.wandb_rows import Row, epoch_rows, round_row, round_summary, run_summary
 from reinit_bench.training.observer import EpochEnd, Observer, RoundEnd, RunEnd, RunStart
 
 if TYPE_CHECKING:
     import wandb
+
+Mode = Literal["online", "offline"]
 
 INIT_SECONDS = 60.0
 """How long W&B may take to start a run; after that the run is not logged."""
@@ -32,6 +33,19 @@ UPLOAD_SECONDS = 60.0
 """How long the end of a run waits for W&B's uploads; what is left then stays on disk, for `wandb sync`."""
 FLUSH_SECONDS = 0.5
 """How many seconds of an offline curve `kill -9` may cost."""
+
+OF_AN_EPOCH = ("round", "epoch", "lr", "train_accuracy", "validation_accuracy", "validation_loss")
+OF_A_ROUND = (
+    "round",
+    "block",
+    "steps",
+    "epochs",
+    "train_accuracy",
+    "validation_accuracy",
+    "test_accuracy",
+    "train_loss",
+    "seconds",
+)
 
 
 class WandbLogger(Observer):
@@ -51,22 +65,30 @@ class WandbLogger(Observer):
         self.entity = entity
         self._thread: ThreadPoolExecutor | None = None
         self._run: wandb.Run | None = None
-        self._next_step = 0
+        self._first_step = 0
 
     def run_started(self, event: RunStart) -> None:
         self.close()
+        self._first_step = event.first_step
         self._thread = ThreadPoolExecutor(1, "wandb")
         self._later(self._open, event)
 
     def epoch_ended(self, event: EpochEnd) -> None:
-        self._later(self._log, epoch_rows(event))
+        first = event.total_step - len(event.losses) + 1
+        for step, loss in enumerate(event.losses, first):
+            self._later(self._log, step, {"loss": float(loss)})
+        self._later(self._log, event.total_step, _values(event, OF_AN_EPOCH, "epoch/"))
 
     def round_ended(self, event: RoundEnd) -> None:
-        self._later(self._log, [round_row(event)])
-        self._later(self._summarize, round_summary(event))
+        if event.total_step > self._first_step:  # an earlier attempt has logged the rounds that it finished
+            self._later(self._log, event.total_step, _values(event, OF_A_ROUND, "round/"))
+        # Also under the round's own name, which later rounds do not overwrite: `round 2/test_accuracy`.
+        self._later(self._summarize, _values(event, OF_A_ROUND, f"round {event.round}/"))
 
     def run_ended(self, event: RunEnd) -> None:
-        self._later(self._summarize, run_summary(event.summary, event.state))
+        # The result's numbers and strings: W&B has the configuration already.
+        plain = {key: value for key, value in event.summary.items() if isinstance(value, (str, int, float))}
+        self._later(self._summarize, {**plain, "state": event.state})
         self._later(self._finish, event.state)
         self.close()
 
@@ -100,13 +122,10 @@ class WandbLogger(Observer):
         if not os.access(folder, os.W_OK):
             # W&B itself would quietly log to the system's temporary folder.
             raise PermissionError(f"cannot write to {folder}")
-        # Before the import: W&B announces its settings files when it first reads them.
         os.environ.setdefault("WANDB_SILENT", "true")
         import wandb
 
-        resumed = event.first_step > 0
-        logged_offline = recover(folder, event.run_id) if self.mode == "offline" else 0
-        run = wandb.init(
+        self._run = wandb.init(
             id=event.run_id,
             name=event.title,
             group=event.study,
@@ -115,36 +134,13 @@ class WandbLogger(Observer):
             config=dict(event.config),
             dir=str(self.results_dir),
             mode=self.mode,
-            resume="allow" if resumed else None,
-            settings=self._settings(),
+            resume="allow" if event.first_step else None,
+            settings=_settings(),
         )
-        self._next_step = max(run.step, logged_offline) if resumed else 0
-        self._run = run
 
-    def _settings(self) -> wandb.Settings:
-        import wandb
-
-        settings = wandb.Settings(
-            silent=True,
-            console="off",
-            symlink=False,  # the runs of a sweep would fight over `latest-run`
-            disable_git=True,  # the folder that a user starts from says nothing about the code that trains
-            reinit="create_new",
-            # Passed explicitly, so that W&B never asks for one on the terminal.
-            api_key=api_key() if self.mode == "online" else None,
-            init_timeout=INIT_SECONDS,
-            finish_timeout=UPLOAD_SECONDS,
-        )
-        if hasattr(settings, "x_transaction_log_flush_interval"):  # not a setting that W&B promises to keep
-            settings.x_transaction_log_flush_interval = FLUSH_SECONDS
-        return settings
-
-    def _log(self, rows: Sequence[Row]) -> None:
-        if self._run is None:
-            return
-        for row in rows:
-            if row.step >= self._next_step:
-                self._run.log(row.values, step=row.step)
+    def _log(self, step: int, values: Mapping[str, Any]) -> None:
+        if self._run is not None:
+            self._run.log(dict(values), step=step)
 
     def _summarize(self, values: Mapping[str, Any]) -> None:
         if self._run is not None:
@@ -158,4 +154,30 @@ class WandbLogger(Observer):
             run.mark_preempting()  # W&B then shows it as preempted, not as crashed
         run.finish(exit_code=0 if state == "done" else 1)
         if self.mode == "offline":
-            print(f"W&B: logged offline; `wandb sync {Path(run.dir).parent}` uploads it", file=sys.stderr)
+            # One command for each attempt: where one was killed while it wrote, `wandb sync` uploads what is whole,
+            # but none of the folders that follow it in the same command.
+            folders = sorted((self.results_dir / "wandb").glob(f"offline-run-*-{run.id}*"))
+            commands = "; ".join(shlex.join(["wandb", "sync", str(folder)]) for folder in folders)
+            print(f"W&B: logged offline; `{commands}` uploads it", file=sys.stderr)
+
+
+def _settings() -> wandb.Settings:
+    import wandb
+
+    settings = wandb.Settings(
+        silent=True,
+        console="off",
+        symlink=False,  # the runs of a sweep would fight over `latest-run`
+        disable_git=True,  # the folder that a user starts from says nothing about the code that trains
+        reinit="create_new",
+        init_timeout=INIT_SECONDS,
+        finish_timeout=UPLOAD_SECONDS,
+    )
+    if hasattr(settings, "x_transaction_log_flush_interval"):  # not a setting that W&B promises to keep
+        settings.x_transaction_log_flush_interval = FLUSH_SECONDS
+    return settings
+
+
+def _values(event: EpochEnd | RoundEnd, names: tuple[str, ...], prefix: str) -> dict[str, Any]:
+    """These fields of the event, those that are None left out."""
+    return {prefix + name: getattr(event, name) for name in names if getattr(event, name) is not None}

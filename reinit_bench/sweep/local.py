@@ -9,7 +9,7 @@ from rich.console import Console
 
 from reinit_bench.core.machine import cores, visible_gpus
 from reinit_bench.core.settings import checked
-from reinit_bench.reporting.sweep_console import SweepDisplay
+from reinit_bench.reporting.sweep_console import SweepConsole
 from reinit_bench.sweep.plan import Plan, PlannedRun, SweepFailed, make_plan, summary_line
 from reinit_bench.sweep.pool import Outcome, Pool
 from reinit_bench.sweep.slurm.options import check_one_of
@@ -50,7 +50,7 @@ def run_locally(
         _check_ends(plan, [], [])
         return plan
     pool = make_pool(todo, workers, threads, per_gpu)
-    with SweepDisplay(len(todo), console) as display:
+    with SweepConsole(len(todo), console) as display:
         outcome = pool.run(
             todo, lambda run, kind, values: display.on_event(run.run_id, run.experiment.title, kind, values)
         )

@@ -9,24 +9,21 @@ import pytest
 from fake_events import RUN_ID, FakeClock, epoch_end, round_end, run_end, run_start
 from rich.console import Console
 
-from reinit_bench.reporting.console import LiveProgress, LogLines, console_observer
+from reinit_bench.reporting.console import RunConsole
 from reinit_bench.reporting.lines import duration
 
 SHOW_CURSOR = "\x1b[?25h"
 
 
-def log_lines(clock: FakeClock | None = None) -> tuple[LogLines, io.StringIO]:
+def log_lines(clock: FakeClock | None = None) -> tuple[RunConsole, io.StringIO]:
     out = io.StringIO()
-    return console_observer(Console(file=out, width=40), clock=clock or FakeClock()), out
+    return RunConsole(Console(file=out, width=40), clock=clock or FakeClock()), out
 
 
-def on_terminal(clock: FakeClock, width: int = 100) -> tuple[LiveProgress, io.StringIO]:
+def on_terminal(clock: FakeClock, width: int = 100) -> tuple[RunConsole, io.StringIO]:
     out = io.StringIO()
-    observer = console_observer(
-        Console(file=out, force_terminal=True, width=width, _environ={"TERM": "xterm"}), clock=clock
-    )
-    assert isinstance(observer, LiveProgress)
-    return observer, out
+    console = Console(file=out, force_terminal=True, width=width, _environ={"TERM": "xterm"})
+    return RunConsole(console, clock=clock), out
 
 
 def plain(text: str) -> str:
@@ -37,7 +34,8 @@ def plain(text: str) -> str:
 def test_log_lines_are_exact_unwrapped_and_without_control_characters() -> None:
     clock = FakeClock()
     observer, out = log_lines(clock)
-    observer.run_started(run_start())
+    observer.run_started(run_start(first_step=120))
+    clock.now += 60.0  # loading and compiling are no part of the pace
     for step in range(1, 121):
         clock.now += 0.5
         observer.step_done(2, step)
@@ -45,7 +43,7 @@ def test_log_lines_are_exact_unwrapped_and_without_control_characters() -> None:
     observer.round_ended(round_end())
     observer.run_ended(run_end())
     assert out.getvalue().splitlines() == [
-        f"digits scnn lw seed 0: run {RUN_ID}, 4 rounds of at most 120 steps",
+        f"digits scnn lw seed 0: run {RUN_ID}, 4 rounds of at most 120 steps, resumes from step 120",
         "round 2/4  epoch 7  step 120/120  loss 1.1667  train 91.0%  validation 90.2%  at most 2 min 00 s left",
         "round 2/4  block 2  120 steps  train 99.1%  validation 95.0%  test 93.2%  8.1 s",
         f"digits scnn lw seed 0: test 93.2%  validation 95.0%  train 99.1%  results/runs/{RUN_ID}",
@@ -104,14 +102,15 @@ def test_a_terminal_follows_the_steps_and_keeps_a_line_for_each_round() -> None:
     observer, out = on_terminal(clock)
     observer.run_started(run_start())
     assert "preparing" in plain(out.getvalue())
-    for step in range(1, 61):
+    for step in range(1, 121):
         clock.now += 1.0
-        observer.step_done(2, step)
+        observer.step_done(1, step)
+    observer.epoch_ended(epoch_end(step=120, total_step=120))
     clock.now += 1.0
-    observer.epoch_ended(epoch_end())
+    observer.step_done(2, 1)
     shown = plain(out.getvalue())
-    assert "digits scnn lw seed 0  round 2/4  step 60/120  train 91.0%  validation 90.2%" in shown
-    assert " 38%  at most 5 min 05 s left" in shown
+    assert "digits scnn lw seed 0  round 2/4  step 1/120  train 91.0%  validation 90.2%" in shown
+    assert " 25% at most 5 min 59 s left" in shown
     observer.round_ended(round_end())
     observer.run_ended(run_end())
     lines = [line.strip() for line in plain(out.getvalue()).splitlines()]
@@ -119,17 +118,17 @@ def test_a_terminal_follows_the_steps_and_keeps_a_line_for_each_round() -> None:
     assert lines[-1] == f"digits scnn lw seed 0: test 93.2%  validation 95.0%  train 99.1%  results/runs/{RUN_ID}"
 
 
-def test_the_accuracies_of_a_finished_round_are_not_shown_with_the_next() -> None:
+def test_a_round_that_converged_early_leaves_less_to_do() -> None:
     clock = FakeClock()
     observer, out = on_terminal(clock)
     observer.run_started(run_start())
-    observer.step_done(1, 1)
-    observer.epoch_ended(epoch_end())
-    observer.round_ended(round_end(index=1))
+    for step in range(1, 21):
+        clock.now += 1.0
+        observer.step_done(1, step)
+    observer.round_ended(round_end(index=1, steps=20, total_step=20))
     clock.now += 1.0
     observer.step_done(2, 1)
-    assert plain(out.getvalue()).splitlines()[-2].endswith("digits scnn lw seed 0  round 2/4  step 1/120")
-    observer.close()
+    assert " 6% at most 5 min 59 s left" in plain(out.getvalue())  # 21 of 20 + 3 x 120 steps
 
 
 def test_steps_redraw_at_most_four_times_a_second() -> None:
@@ -155,40 +154,37 @@ def test_a_narrow_terminal_cuts_lines_instead_of_wrapping_them(width: int) -> No
     assert max(map(len, drawn)) <= width
 
 
-@pytest.mark.parametrize("state", ["done", "failed", "interrupted"])
-def test_the_terminal_is_restored_when_the_run_has_ended(state: str) -> None:
+@pytest.mark.parametrize("state", ["done", "failed", "interrupted", None])
+def test_the_terminal_is_restored_however_the_run_ends(state: str | None) -> None:
+    """Also after an exception, of which only `close` tells; that may be called again."""
     before = sys.stdout, sys.stderr
     observer, out = on_terminal(FakeClock())
     observer.run_started(run_start())
     observer.step_done(1, 1)
-    observer.run_ended(run_end(state))
+    if state is not None:
+        observer.run_ended(run_end(state))
+    observer.close()
+    observer.close()
     assert (sys.stdout, sys.stderr) == before
+    assert out.getvalue().count(SHOW_CURSOR) == 1
     assert out.getvalue().rindex(SHOW_CURSOR) > out.getvalue().rindex("\x1b[?25l")
     length = len(out.getvalue())
     observer.step_done(1, 2)
     assert len(out.getvalue()) == length
 
 
-def test_close_restores_the_terminal_after_an_exception_and_may_be_repeated() -> None:
-    before = sys.stdout
-    observer, out = on_terminal(FakeClock())
-    observer.run_started(run_start())
-    observer.close()
-    observer.close()
-    assert sys.stdout is before
-    assert out.getvalue().count(SHOW_CURSOR) == 1
-
-
 def test_a_dumb_terminal_gets_lines() -> None:
     console = Console(file=io.StringIO(), force_terminal=True, _environ={"TERM": "dumb"})
-    assert not isinstance(console_observer(console), LiveProgress)
+    observer = RunConsole(console)
+    observer.run_started(run_start())
+    assert "\x1b" not in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_a_file_gets_lines_also_where_colours_are_forced(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")
-    observer = console_observer()
+    observer = RunConsole()
     observer.run_started(run_start())
     observer.close()
     assert capsys.readouterr().out == f"digits scnn lw seed 0: run {RUN_ID}, 4 rounds of at most 120 steps\n"
