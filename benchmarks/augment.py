@@ -26,9 +26,8 @@ from torchvision.transforms import v2
 
 from reinit_bench.core.randomness import stream
 from reinit_bench.data.augment import Augmentation, Standard
-from reinit_bench.data.task import Split
 from reinit_bench.data.randaugment import RandAugment
-from reinit_bench.data.task import Task
+from reinit_bench.data.task import Split, Task
 from reinit_bench.training.device import set_up_arithmetic
 
 BATCHES = {32: 256, 224: 64}

@@ -16,8 +16,7 @@ from reinit_bench.core.hooks import Hooks
 from reinit_bench.core.randomness import stream
 from reinit_bench.core.rounds import Round
 from reinit_bench.data.augment import Augmentation
-from reinit_bench.data.task import Split
-from reinit_bench.data.task import Task
+from reinit_bench.data.task import Split, Task
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.models.initializers import HeNormal, initialize
 from reinit_bench.models.mlp import Mlp

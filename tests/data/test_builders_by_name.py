@@ -171,6 +171,6 @@ def test_the_same_examples_are_the_same_run_however_they_were_asked_for(
     found = dataset(name, miniatures, tmp_path, **asked)
     assert set(run(python, found.distinct_jobs).values()) == {None}
     manifest = json.loads((found.jobs["train"].cache.path / "manifest.json").read_text())
-    assert manifest["content"] == dataset(name, miniatures, root).manifest["content"]
+    assert manifest["content"] == prepared_content(fields(name, miniatures, root))
     other = found.jobs["train"].cache.path
     assert other.name == "imagenet_resized-8x8-0.1.0-auto-validation-0.2-native"

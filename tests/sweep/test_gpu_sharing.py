@@ -13,8 +13,8 @@ import torch
 
 from reinit_bench.core.machine import share_gpu
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.data.task import RESIDENT_SHARE, fit_on
 from reinit_bench.data.source import Examples
+from reinit_bench.data.task import RESIDENT_SHARE, fit_on
 from reinit_bench.sweep import local
 from reinit_bench.sweep.plan import Plan
 from reinit_bench.sweep.pool import Pool
