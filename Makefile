@@ -70,22 +70,15 @@ report: setup ## Write one page of all tables, figures and runs to results/repor
 fashion-mnist: ## Install the real Fashion-MNIST that Debian and Ubuntu ship (needs root)
 	@scripts/install-fashion-mnist
 
-bench: setup ## Measure speed on the CPU beside plain baselines (under 10 minutes)
+bench: setup ## Measure speed on the CPU beside plain baselines (under 6 minutes)
 	$(BIN)/python benchmarks/step.py --pairs 2 --epochs 1
 	$(BIN)/python benchmarks/compiled_layers.py --models scnn,mobilenet --steps 3
-	$(BIN)/python benchmarks/round.py
-	$(BIN)/python benchmarks/hooks.py --rounds 6
-	$(BIN)/python benchmarks/conditions.py --steps 8 --rounds 2
-	$(BIN)/python benchmarks/pack.py --alone 1
-	$(BIN)/python benchmarks/tiny.py --pairs 1
-	$(BIN)/python benchmarks/collect.py --repeats 1
+	$(BIN)/python benchmarks/many_runs.py --repeats 1
 	$(BIN)/python benchmarks/data.py --pairs 2
-	$(BIN)/python benchmarks/augment.py --pairs 2
-	@$(BIN)/python benchmarks/latest.py
+	@$(BIN)/python benchmarks/paired.py
 
 bench-gpu: setup ## Measure speed on a GPU: steps beside plain baselines, small runs several at once
-	@$(BIN)/python benchmarks/gpu_step.py
-	@$(BIN)/python benchmarks/gpu_runs.py
+	@$(BIN)/python benchmarks/gpu.py
 
 clean: ## Remove the environment and caches; results stay
 	rm -rf $(VENV) .venv-prepare .pytest_cache .mypy_cache .ruff_cache build dist

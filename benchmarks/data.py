@@ -1,17 +1,19 @@
-"""Data: preparing photos, serving augmented batches, and memory, against a torchvision pipeline, in one run.
+"""Data: preparing photos, serving and augmenting batches, against torchvision, in one run.
 
     python benchmarks/data.py [--images 1024] [--batches 8] [--pairs 3]
 
-Writes a folder of JPEG photos (500x375, like those of the photo datasets), then on the same images:
+On a folder of JPEG photos (500x375, like those of the photo datasets) that it writes:
 
-- preparing: both decode each image once and resize it to 224 pixels, training images to 248 too. Ours uses all cores,
-  writes a cache, hashes it and sums up its channels: all that a run does before its first batch. The baseline is one
-  process that decodes with PIL and resizes with torchvision, and keeps nothing.
-- serving: augmented batches of 256 at 224x224 as float tensors, standardized. Ours: `Task.train_batch` from the cache.
-  The baseline is `ImageFolder` with Resize(248), RandomCrop(224), RandomHorizontalFlip, ToTensor and Normalize in a
-  `DataLoader` of two workers, its start not counted.
-- memory: the growth of a process's private memory while ours serves the whole cache: what is mapped from the file is
-  shared with the system and given back under memory pressure.
+- preparing: each image is decoded once and resized to 224 pixels, training images to 248 too. Ours uses all cores,
+  writes a cache and hashes it. The baseline is one process with PIL and torchvision, and keeps nothing.
+- serving: augmented batches of 256 at 224x224, standardized. Ours: `Task.train_batch` from the cache. The baseline is
+  `ImageFolder` with Resize(248), RandomCrop(224), RandomHorizontalFlip, ToTensor and Normalize in a `DataLoader` of two
+  workers, its start not counted.
+
+And on resident images of 32 and 224 pixels, with one thread:
+
+- augmenting: `standard` and `randaugment`, against torchvision's v2 transforms on one image after the other, as a
+  DataLoader's worker does; and on the whole batch in one call, which draws once for all its images: less random.
 """
 
 from __future__ import annotations
@@ -19,31 +21,33 @@ from __future__ import annotations
 import argparse
 import itertools
 import os
-import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import latest
 import numpy as np
-import psutil
+import paired
 import torch
 from PIL import Image
+from torch import Tensor
 from torch.utils.data import DataLoader
 from torchvision import transforms
 from torchvision.datasets import ImageFolder
+from torchvision.transforms import v2
 
 from reinit_bench.cli.compose import composer
 from reinit_bench.core.config import Experiment
 from reinit_bench.core.randomness import stream
+from reinit_bench.data.augment import Augmentation, Standard
+from reinit_bench.data.task import Split
+from reinit_bench.data.randaugment import RandAugment
 from reinit_bench.data.task import Task, load_task
 from reinit_bench.training.device import set_up_arithmetic
 
 BATCH, SIZE, ENLARGED, CLASSES = 256, 224, 248, 8
-Rate = Callable[[], float]
-"""Measures once; returns images per second."""
-TARGETS = {"preparing": 2.0, "serving": 5.0}
+AUGMENTED = {32: 256, 224: 64}
+"""Images in an augmented batch, by their side in pixels."""
 
 
 def write_photos(folder: Path, count: int) -> None:
@@ -58,61 +62,21 @@ def write_photos(folder: Path, count: int) -> None:
         Image.fromarray(noisy).save(path, quality=88)
 
 
-def our_experiment(photos: Path) -> Experiment:
-    """A run on the folder."""
-    words = ["dataset=image_folder", f"dataset.path={photos}", "augmentation=mild", "dataset.test_fraction=0.2"]
-    with composer() as compose:
-        return Experiment.from_dict(compose.compose(words))
-
-
-def our_task(experiment: Experiment, cache: Path) -> Task:
+def our_task(photos: Path, cache: Path) -> Task:
     """The data as any run would load them; cached in `cache` on first use."""
     os.environ["REINIT_BENCH_DATA"] = str(cache)
-    device = torch.device("cpu")
-    set_up_arithmetic(device)
-    return load_task(experiment, device)
+    with composer() as compose:
+        experiment = Experiment.from_dict(
+            compose.compose(["dataset=image_folder", f"dataset.path={photos}", "augmentation=mild"])
+        )
+    return load_task(experiment, torch.device("cpu"))
 
 
-def prepare_ours(experiment: Experiment, cache: Path, images: int) -> float:
+def prepare_ours(photos: Path, cache: Path, images: int) -> float:
     """Images per second of loading the data when there is no cache yet."""
     started = time.perf_counter()
-    our_task(experiment, cache)
+    our_task(photos, cache)
     return images / (time.perf_counter() - started)
-
-
-def serve_ours(task: Task, batches: int) -> float:
-    """Images per second of `Task.train_batch`."""
-    started = time.perf_counter()
-    for number in range(batches):
-        order = torch.randperm(len(task.train), generator=stream(0, "order", number))
-        positions = order.repeat(-(-BATCH // len(order)))[:BATCH]
-        inputs, _ = task.train_batch(positions, stream(0, "augment", number))
-        assert inputs.shape == (BATCH, 3, SIZE, SIZE)
-    return batches * BATCH / (time.perf_counter() - started)
-
-
-def serve_torchvision(photos: Path, batches: int) -> float:
-    """Images per second of ImageFolder and DataLoader, after the first batch."""
-    steps = [
-        transforms.Resize((ENLARGED, ENLARGED)),
-        transforms.RandomCrop(SIZE),
-        transforms.RandomHorizontalFlip(),
-        transforms.ToTensor(),
-        transforms.Normalize([0.5] * 3, [0.25] * 3),
-    ]
-    folder = ImageFolder(str(photos / "train"), transforms.Compose(steps))
-    loader = DataLoader(folder, batch_size=BATCH, shuffle=True, num_workers=2, drop_last=True)
-    seen, started = 0, 0.0
-    while seen < batches:
-        for inputs, _ in loader:
-            assert inputs.shape == (BATCH, 3, SIZE, SIZE)
-            if started == 0.0:
-                started = time.perf_counter()
-                continue
-            seen += 1
-            if seen == batches:
-                break
-    return batches * BATCH / (time.perf_counter() - started)
 
 
 def prepare_torchvision(photos: Path) -> float:
@@ -127,61 +91,117 @@ def prepare_torchvision(photos: Path) -> float:
     return len(files) / (time.perf_counter() - started)
 
 
-def compare(what: str, name: str, ours: Rate, torchvision: Rate, pairs: int) -> None:
-    """Measure both in turn, print each pair and the medians, and keep them among the latest figures."""
-    rows = []
-    for _ in range(pairs):
-        row = (ours(), torchvision())
-        rows.append((*row, row[0] / row[1]))
-        print(f"  {what}: ours {row[0]:.0f}, torchvision {row[1]:.0f} images/s, ratio {rows[-1][2]:.2f}")
-    fast, slow, ratio = (statistics.median(column) for column in zip(*rows, strict=True))
-    print(
-        f"{what}, median: ours {fast:.0f}, torchvision {slow:.0f} images/s, ratio {ratio:.2f} (target {TARGETS[what]})"
+def serve_ours(task: Task, batches: int) -> float:
+    """Images per second of `Task.train_batch`."""
+    started = time.perf_counter()
+    for number in range(batches):
+        order = torch.randperm(len(task.train), generator=stream(0, "order", number))
+        positions = order.repeat(-(-BATCH // len(order)))[:BATCH]
+        inputs, _ = task.train_batch(positions, stream(0, "augment", number))
+        assert inputs.shape == (BATCH, 3, SIZE, SIZE)
+    return batches * BATCH / (time.perf_counter() - started)
+
+
+def torchvision_batches(photos: Path) -> Iterator[Tensor]:
+    """Endless batches of ImageFolder and DataLoader."""
+    steps = [transforms.Resize((ENLARGED, ENLARGED)), transforms.RandomCrop(SIZE), transforms.RandomHorizontalFlip()]
+    steps += [transforms.ToTensor(), transforms.Normalize([0.5] * 3, [0.25] * 3)]
+    folder = ImageFolder(str(photos / "train"), transforms.Compose(steps))
+    loader = DataLoader(folder, batch_size=BATCH, shuffle=True, num_workers=2, drop_last=True)
+    while True:
+        for inputs, _ in loader:
+            yield inputs
+
+
+def serve_torchvision(photos: Path, batches: int) -> float:
+    """Images per second of `torchvision_batches`, after the first batch."""
+    served = torchvision_batches(photos)
+    next(served)
+    started = time.perf_counter()
+    for inputs in itertools.islice(served, batches):
+        assert inputs.shape == (BATCH, 3, SIZE, SIZE)
+    return batches * BATCH / (time.perf_counter() - started)
+
+
+def smooth_images(side: int) -> Tensor:
+    """A batch of smooth random images, uint8 (n, side, side, 3)."""
+    small = 255 * torch.rand((AUGMENTED[side], 3, 8, 8), generator=stream(0, "photos"))
+    smooth = torch.nn.functional.interpolate(small, size=(side, side), mode="bilinear")
+    return smooth.round().to(torch.uint8).permute(0, 2, 3, 1).contiguous()
+
+
+def our_batches(images: Tensor, augmentation: Augmentation) -> Callable[[int], Tensor]:
+    """What serves the batch of a step."""
+    split = Split(images, None, torch.zeros(len(images), dtype=torch.int64))
+    task = Task(
+        train=split,
+        train_enlarged=None,
+        validation=split,
+        test=split,
+        num_classes=1,
+        image_size=images.shape[1],
+        mean=torch.full((3, 1, 1), 127.5),
+        std=torch.full((3, 1, 1), 63.75),
+        augmentation=augmentation,
     )
-    latest.merge([latest.row(name, fast, slow, ratio, TARGETS[what], "images/s")])
+    positions = torch.arange(len(images))
+    return lambda step: task.train_batch(positions, stream(0, "augment", step))[0]
 
 
-def private_bytes() -> int:
-    """Private memory of this process, without mapped files."""
-    full = psutil.Process().memory_full_info()
-    return int(full.uss)
+def plain_pipeline(side: int, augmentation: Augmentation) -> Callable[[Tensor], Tensor]:
+    """The same in torchvision's words."""
+    steps = [v2.RandomCrop(side, padding=side // 8), v2.RandomHorizontalFlip()]
+    if isinstance(augmentation, RandAugment):
+        steps.append(v2.RandAugment())
+    return v2.Compose([*steps, v2.ToDtype(torch.float32, scale=True), v2.Normalize([0.5] * 3, [0.25] * 3)])
+
+
+def compare_augmentation(side: int, name: str, augmentation: Augmentation, given: argparse.Namespace) -> None:
+    """Ours beside each image on its own, and beside the batch at once."""
+    images = smooth_images(side)
+    stacked = images.permute(0, 3, 1, 2).contiguous()
+    ours, plain = our_batches(images, augmentation), plain_pipeline(side, augmentation)
+    torch.manual_seed(0)  # the plain pipelines draw from it
+
+    def rate(serve: Callable[[int], Tensor]) -> float:
+        started = time.perf_counter()
+        served = sum(len(serve(step)) for step in range(given.batches))
+        return served / (time.perf_counter() - started)
+
+    baselines: dict[str, Callable[[int], Tensor]] = {
+        "each image": lambda step: torch.stack([plain(image) for image in stacked]),
+        "batch at once": lambda step: plain(stacked),
+    }
+    for way, serve in baselines.items():
+        title = f"augmenting by {name}, {side}x{side}, batch {len(images)}, against {way}"
+        pair = (lambda: rate(ours)), (lambda serve=serve: rate(serve))
+        paired.keep([paired.in_turns(title, *pair, given.pairs, "images/s", warm_ups=1)])
 
 
 def main() -> None:
-    """Print each figure, ours and torchvision's, and the ratio."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--images", type=int, default=1024)
     parser.add_argument("--batches", type=int, default=8)
     parser.add_argument("--pairs", type=int, default=3)
-    arguments = parser.parse_args()
+    given = parser.parse_args()
+    set_up_arithmetic(torch.device("cpu"))
     with tempfile.TemporaryDirectory() as root:
-        photos = Path(root) / "photos"
-        write_photos(photos, arguments.images)
-        experiment = our_experiment(photos)
-        caches = (Path(root) / f"cache{number}" for number in itertools.count())
-        compare(
-            "preparing",
-            "preparing photos, 224x224 and 248x248",
-            lambda: prepare_ours(experiment, next(caches), arguments.images),
-            lambda: prepare_torchvision(photos),
-            arguments.pairs,
+        photos, caches = Path(root) / "photos", (Path(root) / f"cache{number}" for number in itertools.count())
+        write_photos(photos, given.images)
+        ours = lambda: prepare_ours(photos, next(caches), given.images)  # noqa: E731
+        title = "preparing photos, 224x224 and 248x248"
+        paired.keep(
+            [paired.in_turns(title, ours, lambda: prepare_torchvision(photos), given.pairs, "images/s", target=2)]
         )
-        task = our_task(experiment, Path(root) / "cache0")
-        serve_ours(task, 1)  # as for the baseline, the first batch does not count: it takes the memory of the others
-        compare(
-            "serving",
-            "serving augmented batches, 224x224",
-            lambda: serve_ours(task, arguments.batches),
-            lambda: serve_torchvision(photos, arguments.batches),
-            arguments.pairs,
-        )
-        before = private_bytes()
-        serve_ours(task, max(1, len(task.train) // BATCH) * 2)
-        batch = BATCH * SIZE * SIZE * 3 * 4
-        grown = private_bytes() - before
-        print(
-            f"memory: private memory grew by {grown / 1e6:.0f} MB while all was served; a batch is {batch / 1e6:.0f} MB"
-        )
+        task = our_task(photos, Path(root) / "cache0")
+        serve_ours(task, 1)  # takes the memory of the others
+        ways = (lambda: serve_ours(task, given.batches)), (lambda: serve_torchvision(photos, given.batches))
+        title = "serving augmented batches, 224x224"
+        paired.keep([paired.in_turns(title, *ways, given.pairs, "images/s", target=5)])
+    torch.set_num_threads(1)
+    for side in AUGMENTED:
+        for name, augmentation in (("standard", Standard()), ("randaugment", RandAugment())):
+            compare_augmentation(side, name, augmentation, given)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 from collections.abc import Iterator
 
@@ -10,9 +9,8 @@ import pytest
 import torch
 from training_helpers import RecordingObserver, mlp, train, vector_task
 
-from reinit_bench.core.machine import keep_freed_memory
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.training.device import autocast, choose_device, set_up_arithmetic
+from reinit_bench.training.device import choose_device, set_up_arithmetic
 from reinit_bench.training.step import evaluate
 
 
@@ -64,26 +62,6 @@ def test_fp32_is_fp32_and_a_gpu_is_held_to_repeatable_algorithms(monkeypatch: py
     assert torch.is_deterministic_algorithms_warn_only_enabled()
     assert not torch.utils.deterministic.fill_uninitialized_memory
     assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
-
-
-def test_without_glibc_the_allocator_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[object] = []
-
-    def no_library(name: object) -> None:
-        asked.append(name)
-        raise OSError("no such library")
-
-    monkeypatch.setattr(ctypes, "CDLL", no_library)
-    keep_freed_memory()
-    assert asked == [None]
-
-
-def test_autocast_is_on_for_bf16_alone() -> None:
-    a = torch.ones(2, 2)
-    with autocast(torch.device("cpu"), "bf16"):
-        assert (a @ a).dtype == torch.bfloat16
-    with autocast(torch.device("cpu"), "fp32"):
-        assert (a @ a).dtype == torch.float32
 
 
 def test_bf16_trains_near_fp32_with_weights_in_fp32() -> None:

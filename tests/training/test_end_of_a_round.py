@@ -78,35 +78,6 @@ def test_a_plateau_halves_the_learning_rate_until_the_round_has_converged(script
     assert [group["lr"] for group in optimizer["param_groups"]] == [0.1, 0.1]
 
 
-def test_the_factor_of_a_plateau_is_a_setting(script_validation: ScriptValidation) -> None:
-    script_validation([(0.5, 1.0)] * 3)
-    trainer = replace(TRAINER, lr=0.5, lr_factor=0.25, plateau_epochs=1, batch_size=22)
-    result, _ = train(mlp(), vector_task(), trainer, steps=3)
-    assert result.lr == 0.5 * 0.25**2
-
-
-def test_a_lowered_learning_rate_is_used_from_the_next_step_on(script_validation: ScriptValidation) -> None:
-    """Without momentum and penalty, a step is lr times the gradient: halved lr, half the step from the same point."""
-    inputs = torch.tensor([[1.0, -2.0, 0.5, 3.0, 1.5]])
-    task = make_task(make_split(inputs, torch.tensor([1])))
-    trainer = replace(TRAINER, lr=2.0**-10, momentum=0.0, weight_decay=0.0, plateau_epochs=1, round_weights="last")
-    one, two, by_hand = mlp(), mlp(), mlp()
-    script_validation([(0.5, 1.0)] * 5)
-    train(one, task, trainer, steps=2)  # plateau after epoch 2: both steps at the first rate
-    train(two, task, trainer, steps=3)
-    for rate in (2.0**-10, 2.0**-10, 2.0**-11):
-        reached = copy_state(by_hand)
-        by_hand.zero_grad()
-        torch.nn.functional.cross_entropy(by_hand(inputs), torch.tensor([1])).backward()
-        with torch.no_grad():
-            for value in by_hand.parameters():
-                value -= rate * value.grad
-    torch.testing.assert_close(copy_state(one), reached, rtol=1e-6, atol=1e-8)
-    torch.testing.assert_close(copy_state(two), copy_state(by_hand), rtol=1e-6, atol=1e-8)
-    moved = {name: (copy_state(two)[name] - copy_state(one)[name]).norm().item() for name in reached}
-    assert max(moved.values()) > 1e-4, "the third step is too small to tell one rate from another"
-
-
 def test_without_validation_examples_only_the_step_limit_ends_a_round() -> None:
     task = vector_task()
     bare = make_task(task.train, make_split(torch.empty(0, 5), torch.empty(0, dtype=torch.int64)), task.test)
@@ -143,13 +114,6 @@ def test_divergence_names_the_round_and_the_first_such_step(example: int, checkp
     assert all(value.isfinite().all() for saved, _ in observer.saves for value in saved.values())
 
 
-def test_divergence_seen_in_the_second_epoch_counts_steps_of_the_round(script_validation: ScriptValidation) -> None:
-    script_validation([(0.5, 1.0), (0.5, float("inf"))])
-    with pytest.raises(Diverged, match="the loss became inf in round 1 at step 10") as error:
-        train(mlp(), vector_task(), steps=50)
-    assert error.value.step == 10
-
-
 @pytest.mark.parametrize("validated", [True, False])
 def test_weights_ruined_by_the_last_step_are_not_a_result(validated: bool) -> None:
     """The loss of the only step is finite but the updated weights are not, and no later step would notice."""
@@ -172,22 +136,6 @@ def test_a_stop_request_is_obeyed_before_the_next_step_with_a_checkpoint() -> No
         (3, 1, 15, 3),
     ]
     assert bit_equal(observer.saves[-1][0], copy_state(net))
-
-
-def test_a_stop_request_at_the_end_of_an_epoch_is_obeyed_after_validation() -> None:
-    net = mlp()
-    observer = RecordingObserver(net, stop_after=5)
-    with pytest.raises(Interrupted):
-        train(net, vector_task(), steps=50, observer=observer)
-    state = observer.saves[-1][1]
-    assert (state.step, state.epoch, state.seen, state.losses) == (5, 2, 0, [])
-    assert bit_equal(state.best, copy_state(net))
-
-
-def test_a_stop_request_during_the_last_step_lets_the_round_end() -> None:
-    net = mlp()
-    result, _ = train(net, vector_task(), steps=7, observer=RecordingObserver(net, stop_after=7))
-    assert result.steps == 7
 
 
 @pytest.mark.parametrize(("every", "saved"), [(1, [0, 1, 2, 3, 4, 5, 6]), (3, [0, 3, 6]), (1000, [0])])

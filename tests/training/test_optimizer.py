@@ -1,14 +1,18 @@
-"""SGD computed by hand: the penalty in both its forms, momentum, what is frozen, what is carried over."""
+"""Optimizers and schedules by hand: the penalty, each step's rate, what is frozen, what is carried over."""
 
 from __future__ import annotations
 
+import copy
+import math
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import pytest
 import torch
 from bits import bit_equal, copy_state
 from torch import nn
+from torch.nn import functional
 from training_helpers import (
     TRAINER,
     RecordingObserver,
@@ -21,10 +25,10 @@ from training_helpers import (
 )
 
 from reinit_bench.core.config import Trainer
+from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.task import Task
-from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.models.scnn import Scnn
-from reinit_bench.training.optimizer import make_optimizer, set_lr
+from reinit_bench.training.optimizer import make_optimizer, schedule_factor, worst_point_nearby
 
 
 def identical_examples() -> Task:
@@ -52,22 +56,6 @@ def test_two_steps_by_hand(form: str, kernel: tuple[float, float]) -> None:
         assert layer.bias.item() == pytest.approx(bias, abs=1e-14)
 
 
-def test_the_penalty_is_the_gradient_of_lambda_times_the_sum_of_squares() -> None:
-    """With inputs of zero the kernel has no other gradient; the bias has only that of the cross-entropy."""
-    net = BlockNet([nn.Linear(2, 2)], nn.Identity())
-    layer = net.blocks[0]
-    with torch.no_grad():
-        layer.weight.copy_(torch.tensor([[1.0, -2.0], [3.0, 0.5]]))
-        layer.bias.zero_()
-    before = layer.weight.detach().clone()
-    task = make_task(make_split(torch.zeros(4, 2), torch.zeros(4, dtype=torch.int64)), classes=2)
-    observer = RecordingObserver(net)
-    train(net, task, Trainer(lr=0.5, weight_decay=0.05, batch_size=4), steps=1, observer=observer)
-    torch.testing.assert_close(layer.weight, before - 0.5 * 2 * 0.05 * before, rtol=1e-6, atol=0)
-    torch.testing.assert_close(layer.bias, torch.tensor([0.25, -0.25]), rtol=1e-6, atol=0)  # p = 1/2
-    assert observer.losses == [pytest.approx(0.6931472, rel=1e-6)]  # log 2: the curve is without the penalty
-
-
 def test_only_kernels_are_penalized() -> None:
     net = Scnn(width=1 / 16).build((1, 8, 8), 3, 0.0)
     names = {id(value): name for name, value in net.named_parameters()}
@@ -76,12 +64,6 @@ def test_only_kernels_are_penalized() -> None:
     kernels = {f"blocks.{block}.conv.weight" for block in range(4)} | {"top.hidden.dense.weight", "top.head.weight"}
     assert {names[id(value)] for value in penalized["params"]} == kernels
     assert {names[id(value)] for value in free["params"]} == set(names.values()) - kernels
-
-
-def test_set_lr_reaches_every_group() -> None:
-    optimizer = make_optimizer(mlp(), TRAINER)
-    set_lr(optimizer, 0.125)
-    assert [group["lr"] for group in optimizer.param_groups] == [0.125, 0.125]
 
 
 def test_frozen_parameters_keep_their_bits_and_train_again_in_the_next_round() -> None:
@@ -96,16 +78,6 @@ def test_frozen_parameters_keep_their_bits_and_train_again_in_the_next_round() -
     assert all(not torch.equal(value, trained[name]) for name, value in net.named_parameters())
 
 
-def test_all_kernels_or_all_biases_may_be_frozen() -> None:
-    for frozen_end, trained_end in ((".weight", ".bias"), (".bias", ".weight")):
-        net = mlp()
-        before = copy_state(net)
-        frozen = {name for name, _ in net.named_parameters() if name.endswith(frozen_end)}
-        train(net, vector_task(), TRAINER, steps=5, frozen=frozen)
-        changed = {name for name, value in net.named_parameters() if not torch.equal(value, before[name])}
-        assert changed == {name for name in before if name.endswith(trained_end)}
-
-
 def test_with_a_carried_optimizer_two_rounds_are_like_one() -> None:
     task, trainer = identical_examples(), replace(TRAINER, batch_size=9, round_weights="last")
     whole, halves, fresh = mlp(), mlp(), mlp()
@@ -117,16 +89,6 @@ def test_with_a_carried_optimizer_two_rounds_are_like_one() -> None:
     for index in (1, 2):
         train(fresh, task, trainer, steps=3, index=index)
     assert not bit_equal(copy_state(fresh), copy_state(whole))
-
-
-def test_a_fresh_optimizer_remembers_nothing_of_the_previous_round() -> None:
-    task, trainer = identical_examples(), replace(TRAINER, batch_size=9, round_weights="last")
-    net, copied = mlp(), mlp()
-    train(net, task, trainer, steps=3)
-    copied.load_state_dict(copy_state(net))
-    train(net, task, trainer, steps=3, index=2)
-    train(copied, task, trainer, steps=3, index=2)
-    assert bit_equal(copy_state(net), copy_state(copied))
 
 
 @pytest.mark.parametrize(("carry", "rates"), [(True, (0.1, 0.1)), (False, (0.4, 0.4))])
@@ -171,3 +133,177 @@ def test_every_optimizer_steps_as_torchs_own_and_restores_and_calls_hooks(name: 
             optimizer.step()
         assert torch.equal(nets[0].weight, nets[1].weight)
     assert called == [True, True]
+
+
+def test_a_cosine_with_warm_up_by_hand() -> None:
+    trainer = Trainer(schedule="cosine", warmup_steps=4)
+    found = [schedule_factor(trainer, step, 12) for step in range(12)]
+    assert found[:5] == [0.25, 0.5, 0.75, 1.0, 1.0]
+    assert found[4:] == pytest.approx([0.5 + 0.5 * math.cos(math.pi * number / 8) for number in range(8)])
+    assert found[8] == pytest.approx(0.5)
+    assert 0 < found[11] < 0.05
+
+
+def test_each_step_is_taken_at_its_rate(script_validation: ScriptValidation) -> None:
+    """Two epochs of five steps; the rates that the optimizer had, and those that are reported."""
+    trainer = replace(TRAINER, schedule="cosine", warmup_steps=2, lr=0.5)
+    script_validation([(0.5, 1.0), (0.6, 1.0)])
+    seen: list[float] = []
+    net = mlp()
+    observer = RecordingObserver(net)
+    real = torch.optim.SGD.step
+
+    def step(self, *arguments, **keywords):  # type: ignore[no-untyped-def]
+        seen.append(self.param_groups[0]["lr"])
+        return real(self, *arguments, **keywords)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(torch.optim.SGD, "step", step)
+        result, _ = train(net, vector_task(), trainer, steps=10, observer=observer)
+    wanted = [0.25, 0.5, *(0.25 + 0.25 * math.cos(math.pi * number / 8) for number in range(8))]
+    assert seen == pytest.approx(wanted)
+    assert [event.lr for event in observer.epochs] == pytest.approx([wanted[4], wanted[9]])
+    assert result.lr == pytest.approx(wanted[9])
+
+
+def test_a_cosine_takes_all_its_steps_and_a_constant_rate_may_converge(script_validation: ScriptValidation) -> None:
+    results = {}
+    for schedule in ("cosine", "constant", "plateau"):
+        script_validation([(0.5, 1.0)] * 8)
+        trainer = replace(TRAINER, schedule=schedule, plateau_epochs=2, patience_epochs=4)
+        results[schedule], _ = train(mlp(), vector_task(), trainer, steps=40)
+    assert (results["cosine"].steps, results["cosine"].converged) == (40, False)
+    assert (results["constant"].steps, results["constant"].converged, results["constant"].lr) == (25, True, TRAINER.lr)
+    assert (results["plateau"].steps, results["plateau"].lr) == (25, TRAINER.lr / 4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "validated"),
+    [
+        ({"schedule": "constant"}, [8]),  # nothing looks at it before the round's end
+        ({"schedule": "cosine"}, [8]),
+        ({"schedule": "plateau"}, list(range(1, 9))),
+        ({"schedule": "constant", "round_weights": "best"}, list(range(1, 9))),
+        ({"schedule": "cosine", "patience_epochs": 60}, list(range(1, 9))),
+    ],
+)
+def test_validation_happens_only_where_something_depends_on_it(
+    changes: dict[str, Any], validated: list[int], script_validation: ScriptValidation
+) -> None:
+    script_validation([(0.5, 1.0)] * len(validated))
+    trainer = replace(TRAINER, **{"round_weights": "last", "patience_epochs": None, "plateau_epochs": 100, **changes})
+    observer = RecordingObserver(mlp())
+    result, _ = train(observer.net, vector_task(), trainer, steps=40, observer=observer)
+    assert (result.steps, result.converged, result.validation_accuracy) == (40, False, 0.5)
+    assert [event.epoch for event in observer.epochs if event.validation_accuracy is not None] == validated
+
+
+@pytest.mark.parametrize("carried", [False, True])
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sam"])
+def test_a_round_cut_after_any_step_ends_bit_equal(optimizer: str, carried: bool) -> None:
+    trainer = replace(TRAINER, optimizer=optimizer, schedule="cosine", warmup_steps=3, lr=0.01, checkpoint_every=1)
+    before = train(mlp(0.25), vector_task(), trainer, steps=4)[1] if carried else None
+    net = mlp(0.25)
+    uncut = RecordingObserver(net)
+    expected = train(net, vector_task(), trainer, steps=12, carried=copy.deepcopy(before), observer=uncut)
+    for saved, state in uncut.saves[::3]:
+        again = mlp(0.25)
+        again.load_state_dict(saved)
+        ended = train(again, vector_task(), trainer, steps=12, resume=copy.deepcopy(state), carried=before)
+        assert ended[0] == expected[0], f"cut at step {state.step}"
+        assert bit_equal(ended[1], expected[1]), f"cut at step {state.step}"
+        assert bit_equal(copy_state(again), copy_state(net)), f"cut at step {state.step}"
+
+
+def test_a_carried_cosine_starts_at_its_top_in_each_round() -> None:
+    trainer = replace(TRAINER, schedule="cosine", optimizer_between_rounds="carry")
+    _, before = train(mlp(), vector_task(), trainer, steps=10)
+    observer = RecordingObserver(mlp())
+    train(observer.net, vector_task(), trainer, steps=1, carried=before, observer=observer)
+    assert observer.epochs[0].lr == TRAINER.lr
+
+
+def one_weight() -> nn.Linear:
+    layer = nn.Linear(1, 1).double()
+    nn.init.constant_(layer.weight, 2.0)
+    nn.init.constant_(layer.bias, 1.0)
+    layer.weight.grad, layer.bias.grad = torch.full((1, 1), 3.0).double(), torch.full((1,), 3.0).double()
+    return layer
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "form", "weight"),
+    [
+        ("adam", "l2", 2 - 0.1),  # the first step of Adam has the size lr, whatever the gradient
+        ("adam", "sgd", 2 - 0.1),
+        ("adamw", "l2", 2 * (1 - 0.1 * 0.25) - 0.1),  # and AdamW first shrinks the kernel by lr * 0.25
+        ("adamw", "sgd", 2 * (1 - 0.1 * 0.25) - 0.1),
+    ],
+)
+def test_the_first_step_of_adam_by_hand(optimizer: str, form: str, weight: float) -> None:
+    layer = one_weight()
+    make_optimizer(layer, Trainer(optimizer=optimizer, lr=0.1, weight_decay=0.25, weight_decay_form=form)).step()
+    assert layer.weight.item() == pytest.approx(weight, abs=1e-8)
+    assert layer.bias.item() == pytest.approx(1 - 0.1, abs=1e-8)
+
+
+@pytest.mark.parametrize(("form", "factor_of_w"), [("l2", 2.0), ("sgd", 1.0)])
+def test_the_first_step_of_rmsprop_by_hand(form: str, factor_of_w: float) -> None:
+    """Its second moment is 0.01 * gradient^2, so that the step is 10 * lr; the penalty is in the gradient."""
+    layer = one_weight()
+    optimizer = make_optimizer(layer, Trainer(optimizer="rmsprop", lr=0.1, weight_decay=0.25, weight_decay_form=form))
+    optimizer.step()
+    assert layer.weight.item() == pytest.approx(2 - 1, abs=1e-7)
+    assert layer.bias.item() == pytest.approx(1 - 1, abs=1e-7)
+    moment = optimizer.state[layer.weight]["square_avg"].item()
+    assert moment == pytest.approx(0.01 * (3 + factor_of_w * 0.25 * 2) ** 2)
+
+
+def test_sam_takes_its_gradient_at_the_worst_point_nearby() -> None:
+    """One full-batch step, worked out with autograd on a copy that stands at that point."""
+    task, net, other = vector_task(), mlp(), mlp()
+    trainer = Trainer(optimizer="sam", sam_radius=0.5, lr=0.1, momentum=0.0, weight_decay=0.0, batch_size=100)
+    inputs, labels = task.plain_batch(torch.arange(len(task.train)))
+    functional.cross_entropy(other(inputs), labels).backward()
+    gradients = [value.grad.clone() for value in other.parameters() if value.grad is not None]
+    norm = torch.cat([gradient.flatten() for gradient in gradients]).norm()
+    start = [value.detach().clone() for value in other.parameters()]
+    with torch.no_grad():
+        for value, gradient in zip(other.parameters(), gradients, strict=True):
+            value.add_(0.5 * gradient / norm)
+    other.zero_grad()
+    functional.cross_entropy(other(inputs), labels).backward()
+    train(net, task, trainer, steps=1)
+    for value, old, at_worst in zip(net.parameters(), start, other.parameters(), strict=True):
+        assert at_worst.grad is not None
+        torch.testing.assert_close(value.detach(), old - 0.1 * at_worst.grad, rtol=1e-5, atol=1e-7)
+
+
+def test_sam_comes_back_to_the_very_bits_and_leaves_batch_norms_statistics() -> None:
+    net = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4))
+    net(torch.randn(5, 3)).square().sum().backward()
+    before, momentum = copy_state(net), net[1].momentum
+    with worst_point_nearby(net, 0.05):
+        assert not bit_equal(copy_state(net), before)
+        net(torch.randn(5, 3)).square().sum().backward()
+        assert bit_equal(net[1].running_mean, before["1.running_mean"])
+    after = copy_state(net)
+    after["1.num_batches_tracked"] = before["1.num_batches_tracked"]
+    assert bit_equal(after, before)
+    assert net[1].momentum == momentum
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"optimizer": "lion"}, "trainer.optimizer must be one of sgd, adam, adamw, rmsprop, sam; got 'lion'"),
+        ({"schedule": "step"}, "trainer.schedule must be one of plateau, cosine, constant; got 'step'"),
+        ({"sam_radius": 0}, "trainer.sam_radius must be a number above 0; got 0"),
+        ({"warmup_steps": -1}, "trainer.warmup_steps must be a whole number of at least 0; got -1"),
+        ({"warmup_steps": 9, "max_steps": 9}, "trainer.warmup_steps must be below trainer.max_steps=9; got 9"),
+    ],
+)
+def test_bad_settings_are_refused(changes: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        Trainer(**changes)  # type: ignore[arg-type]
+    assert str(error.value) == message

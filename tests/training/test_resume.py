@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +14,7 @@ from bits import bit_equal, copy_state
 from training_helpers import TRAINER, RecordingObserver, mlp, train, vector_task
 
 from reinit_bench.training.checkpoint import read_checkpoint, save_checkpoint
-from reinit_bench.training.interrupt import Interrupted
 from reinit_bench.training.loop import RoundState
-from reinit_bench.training.observer import EpochEnd
 
 EVERY_STEP = replace(TRAINER, checkpoint_every=1, plateau_epochs=1, patience_epochs=3, lr=0.2)
 STEPS = 27
@@ -57,29 +55,6 @@ def test_resuming_at_any_step_ends_bit_equal(tmp_path: Path, kept: str, carry: b
 def states(saves: Sequence[tuple[dict[str, torch.Tensor], RoundState]]) -> list[tuple[Any, ...]]:
     """Of each checkpoint what is plain and the same in every run: all but the tensors and the time."""
     return [(s.step, s.epoch, s.lr, s.losses, s.correct, s.seen, s.stopping, s.validation) for _, s in saves]
-
-
-def test_a_round_interrupted_after_every_step_ends_bit_equal() -> None:
-    task, net = vector_task(), mlp(DROPOUT)
-    uncut = RecordingObserver(net)
-    expected, _ = train(net, task, EVERY_STEP, steps=STEPS, observer=uncut)
-    state: RoundState | None = None
-    saved, epochs = copy_state(mlp(DROPOUT)), list[EpochEnd]()
-    for _ in range(expected.steps - 1):
-        again = mlp(DROPOUT)
-        again.load_state_dict(saved)
-        observer = RecordingObserver(again, stop_after=1 if state is None else state.step + 1)
-        with pytest.raises(Interrupted):
-            train(again, task, EVERY_STEP, steps=STEPS, resume=state, observer=observer)
-        saved, state = observer.saves[-1]
-        epochs += observer.epochs
-    again = mlp(DROPOUT)
-    again.load_state_dict(saved)
-    observer = RecordingObserver(again)
-    result, _ = train(again, task, EVERY_STEP, steps=STEPS, resume=state, observer=observer)
-    assert asdict(result) == asdict(expected)
-    assert bit_equal(copy_state(again), copy_state(net))
-    assert epochs + observer.epochs == uncut.epochs
 
 
 def test_time_before_an_interruption_counts() -> None:

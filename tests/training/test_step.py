@@ -1,7 +1,8 @@
-"""One training step: in micro-batches, compiled, and what is reported when memory runs out."""
+"""One training step: in micro-batches, compiled, out of memory; and the evaluation of a split."""
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,19 +11,20 @@ from pathlib import Path
 import pytest
 import torch
 from bits import bit_equal
-from factories import make_config, tiny_experiment
+from factories import tiny_experiment
 from observers import LossRecorder
 from torch import Tensor, nn
 from torch._dynamo.utils import counters
-from training_helpers import TRAINER, RecordingObserver, mlp, train, vector_task
+from training_helpers import TRAINER, RecordingObserver, make_split, make_task, mlp, train, vector_task
 
-from reinit_bench.core.config import Execution, Experiment
+from reinit_bench.core.config import Execution
 from reinit_bench.core.settings import ConfigError
+from reinit_bench.data.task import Task
 from reinit_bench.models.blocknet import BlockNet, Dropout
 from reinit_bench.models.scnn import Scnn
 from reinit_bench.run.experiment import run_experiment
 from reinit_bench.training import step as step_module
-from reinit_bench.training.step import OutOfMemory, TrainingStep, backend_of, compiled_forward
+from reinit_bench.training.step import Metrics, OutOfMemory, TrainingStep, backend_of, compiled_forward, evaluate
 
 
 def images(count: int) -> tuple[Tensor, Tensor]:
@@ -67,18 +69,6 @@ def test_a_round_in_micro_batches_has_the_same_losses() -> None:
         assert max(seen) == (30 if micro_batch is None else 2)  # evaluation too
         seen.clear()
     assert watchers[1].losses == pytest.approx(watchers[0].losses, rel=1e-4)
-
-
-def test_micro_batch_and_compile_do_not_change_the_run_id() -> None:
-    plain = tiny_experiment()
-    assert tiny_experiment("trainer.micro_batch=4").run_id == plain.run_id
-    assert Experiment.from_dict(make_config("compile=inductor")).run_id == Experiment.from_dict(make_config()).run_id
-
-
-@pytest.mark.parametrize(("given", "message"), [(0, "at least 1"), (1.5, "whole number"), ("x", "micro_batch")])
-def test_micro_batch_is_checked(given: object, message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        replace(TRAINER, micro_batch=given)
 
 
 def test_compile_is_checked_and_auto_follows_the_device() -> None:
@@ -192,13 +182,42 @@ def test_running_out_of_memory_is_one_line_that_says_what_to_lower(error: BaseEx
         train(hungry(error), vector_task(), replace(TRAINER, micro_batch=1), steps=1, precision="bf16")
 
 
-def test_for_images_a_smaller_size_is_suggested() -> None:
-    explained = step_module.memory_explained(torch.device("cuda"), (3, 224, 224), "fp32", 256)
-    match = r"the GPU .* 256 examples of 3x224x224 .* or a smaller image_size or"
-    with pytest.raises(OutOfMemory, match=match), explained:
-        raise torch.OutOfMemoryError
+LOG3 = math.log(3.0)
+SURE, UNSURE = -math.log(0.75), -math.log(0.25)
 
 
-def test_other_errors_are_not_changed() -> None:
-    with pytest.raises(RuntimeError, match=r"^something else$"):
-        train(hungry(RuntimeError("something else")), vector_task(), steps=1)
+def logits_of(rows: list[tuple[float, float]], labels: list[int]) -> Task:
+    """A task whose inputs are the logits of a network that changes nothing, one for each split."""
+    test = make_split(torch.tensor(rows), torch.tensor(labels))
+    train, validation = make_split(test.stored[:2], test.labels[:2]), make_split(test.stored[2:3], test.labels[2:3])
+    return make_task(train, validation, test, classes=2)
+
+
+ROWS, LABELS = [(LOG3, 0.0), (LOG3, 0.0), (0.0, LOG3), (LOG3, 0.0)], [0, 1, 1, 0]
+"""Probabilities of 3/4 and 1/4; the second is wrong."""
+
+
+@pytest.mark.parametrize(
+    ("name", "accuracy", "loss"),
+    [("train", 0.5, (SURE + UNSURE) / 2), ("validation", 1.0, SURE), ("test", 0.75, (3 * SURE + UNSURE) / 4)],
+)
+def test_accuracy_and_loss_of_each_split(name: str, accuracy: float, loss: float) -> None:
+    net = BlockNet([nn.Identity()], nn.Identity())
+    metrics = evaluate(net, logits_of(ROWS, LABELS), name, "fp32")
+    assert metrics == Metrics(accuracy=accuracy, loss=pytest.approx(loss, rel=1e-6))
+
+
+def test_every_example_counts_once_whatever_the_batch_sizes() -> None:
+    """2,500 examples are batches of 1,000, 1,000 and 500; the mean of their means would give 2/3."""
+    task = logits_of([(LOG3, 0.0)] * 2500, [0] * 2000 + [1] * 500)
+    assert [len(labels) for _, labels in task.batches("test")] == [1000, 1000, 500]
+    metrics = evaluate(BlockNet([nn.Identity()], nn.Identity()), task, "test", "fp32")
+    assert metrics == Metrics(accuracy=0.8, loss=pytest.approx(0.8 * SURE + 0.2 * UNSURE, rel=1e-6))
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_evaluation_is_without_dropout_and_restores_the_mode(training: bool) -> None:
+    net = BlockNet([Dropout(0.9)], nn.Identity()).train(training)
+    metrics = evaluate(net, logits_of(ROWS, LABELS), "test", "fp32")
+    assert metrics.loss == pytest.approx((3 * SURE + UNSURE) / 4, rel=1e-6)
+    assert [module.training for module in net.modules()] == [training] * len(list(net.modules()))

