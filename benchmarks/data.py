@@ -40,9 +40,8 @@ from reinit_bench.cli.compose import composer
 from reinit_bench.core.config import Experiment
 from reinit_bench.core.randomness import stream
 from reinit_bench.data.augment import Augmentation, Standard
-from reinit_bench.data.task import Split
 from reinit_bench.data.randaugment import RandAugment
-from reinit_bench.data.task import Task, load_task
+from reinit_bench.data.task import Split, Task, load_task
 from reinit_bench.training.device import set_up_arithmetic
 
 BATCH, SIZE, ENLARGED, CLASSES = 256, 224, 248, 8
