@@ -31,9 +31,9 @@ def dense_names(net: BlockNet) -> tuple[str, ...]:
     """
     names = net.names_above(last_conv_block(net))
     layers = [net.get_submodule(name.rpartition(".")[0]) for name in names]
-    convolutions = [place for place, layer in enumerate(layers) if isinstance(layer, _CONVOLUTIONS)]
+    convolutions = [index for index, layer in enumerate(layers) if isinstance(layer, _CONVOLUTIONS)]
     last = max(convolutions, default=-1)
-    dense = [place for place, layer in enumerate(layers) if place > last and isinstance(layer, nn.Linear)]
+    dense = [index for index, layer in enumerate(layers) if index > last and isinstance(layer, nn.Linear)]
     return names[dense[0] :] if convolutions and dense else names
 
 

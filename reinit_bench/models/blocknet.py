@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import torch
@@ -74,7 +74,6 @@ class Dropout(nn.Module):
         generator: what masks are drawn from; None: torch's default generator.
         part: if a minibatch goes through the network in parts, the part's first example and the minibatch's number of
             examples: one mask is drawn for the whole minibatch, at its first part. None: it goes through whole.
-        drawn: masks that were drawn before, one for each call; None: they are drawn when they are needed.
     """
 
     def __init__(self, rate: float) -> None:
@@ -82,7 +81,6 @@ class Dropout(nn.Module):
         self.rate = rate
         self.generator: torch.Generator | None = None
         self.part: tuple[int, int] | None = None
-        self.drawn: Iterator[Tensor] | None = None
         self._whole = torch.empty(0)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -93,8 +91,6 @@ class Dropout(nn.Module):
 
     def mask(self, x: Tensor, keep: float) -> Tensor:
         """Ones with probability `keep`, else zeros, in the shape of `x`."""
-        if self.drawn is not None:
-            return next(self.drawn)
         if self.part is None:
             return torch.empty_like(x).bernoulli_(keep, generator=self.generator)
         start, count = self.part
@@ -104,10 +100,6 @@ class Dropout(nn.Module):
             self._whole = torch.empty((count, *x.shape[1:]), dtype=x.dtype, device=x.device, memory_format=layout)
             self._whole.bernoulli_(keep, generator=self.generator)
         return self._whole[start : start + len(x)]
-
-    def draw(self, mask: Tensor) -> None:
-        """Fill `mask` with what the next call of `mask` would return."""
-        mask.bernoulli_(1.0 - self.rate, generator=self.generator)
 
 
 class BlockNet(nn.Module):

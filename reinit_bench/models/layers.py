@@ -43,9 +43,6 @@ class SameConv(Conv):
             x, self.weight, self.bias, stride=self.stride, padding=first, padding_after=last, groups=self.groups
         )
 
-    def extra_repr(self) -> str:
-        return f"{super().extra_repr()}, padding=same"
-
 
 class SamePool(nn.MaxPool2d):
     """Max pooling with TensorFlow's "same" padding, see `SameConv`; what is added never is the maximum."""
@@ -84,9 +81,6 @@ class Norm(nn.GroupNorm):
 
     def forward(self, x: Tensor) -> Tensor:
         return group_norm(x, self.weight, self.bias, self.eps, relu=self.relu)
-
-    def extra_repr(self) -> str:
-        return f"{super().extra_repr()}, relu={self.relu}"
 
 
 class BatchNorm(nn.modules.batchnorm._BatchNorm):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -35,29 +36,11 @@ WITH_WIDTH = (
 )
 """The families of which every layer can be narrower; a resnext's groups cannot."""
 
-UNITS = {
-    "BasicBlock",  # resnets
-    "Bottleneck",
-    "InvertedResidual",  # mobilenets, shufflenets
-    "_InvertedResidual",  # mnasnets
-    "MBConv",  # efficientnets
-    "FusedMBConv",
-    "CNBlock",  # convnexts
-    "EncoderBlock",  # vision transformers
-    "SwinTransformerBlock",
-    "SwinTransformerBlockV2",
-    "MaxVitLayer",
-    "ResBottleneckBlock",  # regnets
-    "_DenseBlock",  # densenets
-    "Fire",  # squeezenets
-    "Inception",  # googlenet
-    "InceptionA",
-    "InceptionB",
-    "InceptionC",
-    "InceptionD",
-    "InceptionE",
-}
-"""The classes of what a family repeats: each is a block."""
+UNIT = re.compile(
+    "BasicBlock|(Res)?Bottleneck(Block)?|_?InvertedResidual|(Fused)?MBConv|CNBlock|EncoderBlock"
+    "|SwinTransformerBlock(V2)?|MaxVitLayer|_DenseBlock|Fire|Inception[A-E]?"
+)
+"""The classes of what the families repeat, in torchvision's words: each is a block."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,11 +170,11 @@ def default_blocks(model: nn.Module, arch: str) -> list[str]:
     """
     units: list[str] = []
     for name, module in model.named_modules():
-        if type(module).__name__ in UNITS and not (units and name.startswith(f"{units[-1]}.")):
+        if UNIT.fullmatch(type(module).__name__) and not (units and name.startswith(f"{units[-1]}.")):
             units.append(name)
     features = getattr(model, "features", getattr(model, "layers", None))
     if not units and isinstance(features, nn.Sequential):
-        return [f"features.{place - 1}" for place in _places(features)[1:]] + [f"features.{len(features) - 1}"]
+        return [f"features.{index - 1}" for index in _convolutions(features)[1:]] + [f"features.{len(features) - 1}"]
     if not units:
         raise ConfigError(f"{arch} is of no family that is known here: name its blocks in model.blocks")
     last = units[-1]
@@ -201,9 +184,9 @@ def default_blocks(model: nn.Module, arch: str) -> list[str]:
     return [*units[:-1], "conv5"] if hasattr(model, "conv5") else units
 
 
-def _places(features: nn.Sequential) -> list[int]:
-    """At which places the convolutions are."""
-    return [place for place, layer in enumerate(features) if isinstance(layer, nn.Conv2d)]
+def _convolutions(features: nn.Sequential) -> list[int]:
+    """The convolutions' positions."""
+    return [index for index, layer in enumerate(features) if isinstance(layer, nn.Conv2d)]
 
 
 def _hint(word: str, known: Iterable[str]) -> str:
