@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from factories import METHODS, TINY
+from factories import METHODS, TINY, write_result
 from rich.console import Console
-from simulated_cluster import HEADER, SimulatedCluster
+from stub_cluster import StubCluster
 
 from reinit_bench.cli.compose import Composer
 from reinit_bench.core.config import Experiment
 from reinit_bench.core.settings import ConfigError
+from reinit_bench.store.files import write_json
+from reinit_bench.store.store import Store
 from reinit_bench.sweep.cost import Estimate, Rates
 from reinit_bench.sweep.plan import Plan, PlannedRun, make_plan
 from reinit_bench.sweep.slurm.batch import batches
@@ -36,17 +38,9 @@ def configs(hydra_composer: Composer, tmp_path: Path) -> list[dict[str, Any]]:
 
 
 @pytest.fixture
-def cluster(tmp_path: Path, configs: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> SimulatedCluster:
-    """Stubs of SLURM's commands on PATH; nothing happens on it unless its clock is moved."""
-    experiments = {each.run_id: each for each in map(Experiment.from_dict, configs)}
-    made = SimulatedCluster(
-        folder=tmp_path / "cluster",
-        results_dir=tmp_path / "results",
-        gpus=1,
-        work=dict.fromkeys(experiments, 60.0),
-        experiments=experiments,
-        max_array_size=3,
-    )
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StubCluster:
+    """Stubs of SLURM's commands on PATH."""
+    made = StubCluster(tmp_path / "cluster", tmp_path / "results", max_array_size=3)
     monkeypatch.setenv("PATH", made.path)
     return made
 
@@ -58,22 +52,16 @@ def submit(configs: Sequence[dict[str, Any]], **fields: Any) -> str:
     return printed.getvalue()
 
 
-def scripts(cluster: SimulatedCluster) -> list[str]:
-    return [path.read_text() for path in sorted((cluster.folder / "jobs").iterdir())]
-
-
-def test_arrays_are_cut_to_the_clusters_size(
-    cluster: SimulatedCluster, hydra_composer: Composer, tmp_path: Path
-) -> None:
+def test_arrays_are_cut_to_the_clusters_size(cluster: StubCluster, hydra_composer: Composer, tmp_path: Path) -> None:
     """Seven sizes of image share nothing: seven tasks, where MaxArraySize, which bounds the index, is 3."""
     words = [*TINY, f"results_dir={tmp_path / 'results'}"]
     submit([dict(hydra_composer.compose([*words, f"image_size={size}"])) for size in range(8, 15)], max_parallel=4)
-    arrays = [re.findall(r"--array=(\S+)", script) for script in scripts(cluster)]
+    arrays = [re.findall(r"--array=(\S+)", script) for script in cluster.scripts]
     assert arrays == [["0-2%2"], ["0-1%1"], ["0-1%1"]]  # four tasks at once, shared out by the arrays' lengths
     assert sorted(len(batch.tasks) for batch in batches(cluster.results_dir)) == [2, 2, 3]
 
 
-def test_the_script_asks_for_what_the_fields_say(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:
+def test_the_script_asks_for_what_the_fields_say(cluster: StubCluster, configs: list[dict[str, Any]]) -> None:
     submit(
         configs,
         partition="gpu",
@@ -89,7 +77,7 @@ def test_the_script_asks_for_what_the_fields_say(cluster: SimulatedCluster, conf
         setup=["module load cuda"],
         extra={"exclude": "node7"},
     )
-    (script,) = scripts(cluster)
+    (script,) = cluster.scripts
     options = dict(re.findall(r"^#SBATCH --([a-z-]+)=?(.*)$", script, re.MULTILINE))
     (batch,) = batches(cluster.results_dir)
     wanted = {
@@ -116,7 +104,7 @@ def test_the_script_asks_for_what_the_fields_say(cluster: SimulatedCluster, conf
     assert f"reinit_bench.sweep.slurm.array_task {batch.folder}" in script
 
 
-def test_few_files_however_many_runs(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:
+def test_few_files_however_many_runs(cluster: StubCluster, configs: list[dict[str, Any]]) -> None:
     submit(configs)
     (batch,) = batches(cluster.results_dir)
     files = sorted(path.name for path in batch.folder.rglob("*") if path.is_file())
@@ -127,32 +115,46 @@ def test_few_files_however_many_runs(cluster: SimulatedCluster, configs: list[di
 
 
 def test_the_same_command_again_submits_only_what_is_missing(
-    cluster: SimulatedCluster, configs: list[dict[str, Any]]
+    cluster: StubCluster, configs: list[dict[str, Any]]
 ) -> None:
     assert "2 runs: 2 missing" in submit(configs[:2])
-    cluster.run_until(0.0)
+    cluster.show_all("PENDING")
     printed = submit(configs)
     assert "6 runs: 2 queued, 4 missing" in printed
     assert "1 task, 4 runs" in printed
-    cluster.run_until(1e6)
+    cluster.show_all("RUNNING")
+    assert "6 runs: 6 queued" in submit(configs)
+    for config in configs:
+        write_result(cluster.results_dir, Experiment.from_dict(config))
     assert "6 runs: 6 done" in submit(configs)
-    assert cluster.counts["submissions"] == 2
-    assert set(cluster.begun.values()) == {1}
+    assert len(cluster.scripts) == 2
 
 
-def test_cancelled_tasks_are_submitted_again(
-    cluster: SimulatedCluster, configs: list[dict[str, Any]], tmp_path: Path
+def test_a_failed_run_that_its_old_task_still_lists_is_submitted_once(
+    cluster: StubCluster, configs: list[dict[str, Any]]
 ) -> None:
-    called = tmp_path / "called"
-    stub = cluster.folder / "scancel"
-    stub.write_text(f'#!/bin/sh\necho "$@" >>{called}\n')
-    stub.chmod(0o755)
+    """Two runs in a task: one has failed, the other is at work. The failed one is tried again, by one later task."""
+    submit(configs[:2])
+    cluster.show_all("RUNNING")
+    failed = Store(cluster.results_dir).run(Experiment.from_dict(configs[0]).run_id)
+    failed.create()
+    write_json(failed.path / "status.json", {"state": "failed", "slurm_job": "1_0"})
+    assert "2 runs: 1 queued, 1 failed" in submit(configs[:2])
+    for _ in range(2):
+        cluster.show_all("RUNNING")
+        assert "2 runs: 2 queued" in submit(configs[:2])
+    write_json(failed.path / "status.json", {"state": "failed", "slurm_job": "2_0"})
+    assert "2 runs: 1 queued, 1 failed" in submit(configs[:2])
+    assert len(cluster.scripts) == 3
+
+
+def test_a_cancelled_task_is_told_before_the_signal(cluster: StubCluster, configs: list[dict[str, Any]]) -> None:
     submit(configs)
-    cluster.run_until(0.0)
+    cluster.show_all("RUNNING")
     chosen = Experiment.from_dict(configs[0]).run_id
     (task,) = cancel(cluster.results_dir, {chosen})
     assert chosen in task.run_ids
-    assert called.read_text().split() == [task.entry.job]
+    assert (cluster.folder / "cancelled").read_text().split() == [task.entry.job]
     (batch,) = batches(cluster.results_dir)
     assert batch.cancelled() == {task.index}
 
@@ -165,21 +167,19 @@ def test_a_machine_without_slurm_is_an_error_in_one_line(
         submit(configs)
 
 
-def test_a_refusal_leaves_no_batch(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:
-    (cluster.folder / "sbatch").write_text(
-        "#!/bin/sh\necho 'sbatch: error: invalid partition specified: x' >&2\nexit 1\n"
-    )
+def test_a_refusal_leaves_no_batch(cluster: StubCluster, configs: list[dict[str, Any]]) -> None:
+    cluster.stub("sbatch", "echo 'sbatch: error: invalid partition specified: x' >&2\nexit 1")
     with pytest.raises(SlurmError, match=r"sbatch refuses: invalid partition specified: x; partitions here: gpu$"):
         submit(configs)
     assert not list(batches(cluster.results_dir))
 
 
 def test_a_silent_squeue_stops_a_submission_and_only_warns_a_reader(
-    cluster: SimulatedCluster, configs: list[dict[str, Any]]
+    cluster: StubCluster, configs: list[dict[str, Any]]
 ) -> None:
     """Submitting again without knowing what is queued could run things twice."""
     submit(configs)
-    (cluster.folder / "squeue").write_text("#!/bin/sh\necho 'slurm_load_jobs error: timed out' >&2\nexit 1\n")
+    cluster.stub("squeue", "echo 'slurm_load_jobs error: timed out' >&2\nexit 1")
     with pytest.raises(SlurmError, match="squeue failed: slurm_load_jobs error: timed out"):
         submit(configs)
     with pytest.warns(UserWarning, match="timed out; which runs are queued is unknown"):
@@ -187,7 +187,7 @@ def test_a_silent_squeue_stops_a_submission_and_only_warns_a_reader(
     assert len(list(batches(cluster.results_dir))) == 1
 
 
-def test_max_array_size_is_the_clusters(cluster: SimulatedCluster) -> None:
+def test_max_array_size_is_the_clusters(cluster: StubCluster) -> None:
     assert max_array_size() == 3
 
 
@@ -221,17 +221,17 @@ def plan_six(configs: list[dict[str, Any]]) -> Plan:
     return make_plan(map(PlannedRun.from_dict, configs), lambda results_dir: {})
 
 
-def test_each_class_of_resources_is_an_array(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:
+def test_each_class_of_resources_is_an_array(cluster: StubCluster, configs: list[dict[str, Any]]) -> None:
     classes = [{"when": {"method": ["lw", "fc"]}, "mem_gb": 64}, {"when": {"method": "lw"}, "mem_gb": 1}]
     submit(configs, classes=classes, cpus=6)
-    memory = sorted(re.findall(r"--mem=(\S+)", "".join(scripts(cluster))))
+    memory = sorted(re.findall(r"--mem=(\S+)", "".join(cluster.scripts)))
     assert memory == ["32768MB", "65536MB"]
-    assert re.findall(r"#SBATCH --cpus-per-task=(\S+)", "".join(scripts(cluster))) == ["6", "6"]
+    assert re.findall(r"#SBATCH --cpus-per-task=(\S+)", "".join(cluster.scripts)) == ["6", "6"]
     by_size = {len([run for task in batch.tasks for run in task]) for batch in batches(cluster.results_dir)}
     assert by_size == {2, 4}
 
 
-def test_a_task_is_told_how_many_share_a_gpu(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:
+def test_a_task_is_told_how_many_share_a_gpu(cluster: StubCluster, configs: list[dict[str, Any]]) -> None:
     submit(configs, workers_per_gpu=6, cpus=6)
     assert [(batch.workers, batch.workers_per_gpu) for batch in batches(cluster.results_dir)] == [(None, 6)]
 
@@ -269,36 +269,45 @@ def test_plan_json_has_states_hours_and_runs(plan_six: Plan) -> None:
     assert [run["run_id"] for run in told["each"]] == [run.run_id for run in plan_six.runs]
 
 
-def test_another_array_of_the_same_name_is_not_ours(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:
+def test_another_array_of_the_same_name_is_not_ours(cluster: StubCluster, configs: list[dict[str, Any]]) -> None:
     submit(configs[:2])
-    cluster.run_until(0.0)
-    assert set(map(tuple, queued_runs(cluster.results_dir).values())) == {("1_0",)}
+    cluster.show_all("PENDING")
+    assert {job for jobs in queued_runs(cluster.results_dir).values() for job in jobs} == {"1_0"}
     queue = cluster.folder / "queue"
     queue.write_text(queue.read_text().replace("|1_0|", "|7_0|"))
     assert queued_runs(cluster.results_dir) == {}
 
 
-def test_a_task_that_ended_queues_nothing(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:
+def test_a_task_that_ended_queues_nothing(cluster: StubCluster, configs: list[dict[str, Any]]) -> None:
     """SLURM still shows it for some minutes."""
     submit(configs[:2])
-    cluster.run_until(0.0)
-    queue = cluster.folder / "queue"
-    queue.write_text(queue.read_text().replace("RUNNING", "NODE_FAIL"))
+    cluster.show_all("NODE_FAIL")
     assert queued_runs(cluster.results_dir) == {}
 
 
-def test_a_squeue_that_answers_nothing_is_no_answer(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:
-    """Some wrappers, and a controller that is starting, print nothing and exit with 0."""
+def test_a_banner_before_squeues_answer_is_passed_over(cluster: StubCluster, configs: list[dict[str, Any]]) -> None:
+    submit(configs[:2])
+    cluster.show_all("PENDING")
+    cluster.stub("squeue", f"echo 'Maintenance on | Friday | all | day | long'; cat {cluster.folder}/queue")
+    assert len(queued_runs(cluster.results_dir)) == 2
+
+
+@pytest.mark.parametrize("said", ["", "error: cannot contact the controller"])
+def test_an_answer_of_squeue_that_cannot_be_read_is_no_answer(
+    cluster: StubCluster, configs: list[dict[str, Any]], said: str
+) -> None:
+    """Some wrappers, and a controller that is starting, exit with 0 all the same."""
     submit(configs)
-    (cluster.folder / "squeue").write_text("#!/bin/sh\nexit 0\n")
-    with pytest.raises(SlurmError, match=r"squeue's answer cannot be read; .*it was: nothing, not even its header"):
+    cluster.stub("squeue", f"echo '{said}'")
+    told = said or "nothing, not even its header"
+    with pytest.raises(SlurmError, match=f"squeue's answer cannot be read; .*it was: {told}"):
         submit(configs)
-    assert len(list(batches(cluster.results_dir))) == 1
+    assert len(cluster.scripts) == 1
 
 
-def test_what_is_queued_is_unknown_while_squeue_fails(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:
+def test_what_is_queued_is_unknown_while_squeue_fails(cluster: StubCluster, configs: list[dict[str, Any]]) -> None:
     submit(configs)
-    (cluster.folder / "squeue").write_text("#!/bin/sh\nexit 1\n")
+    cluster.stub("squeue", "exit 1")
     with pytest.warns(UserWarning, match="which runs are queued is unknown"):
         plan = stored_plan(cluster.results_dir)
     assert plan.counts["unknown"] == 6
@@ -306,13 +315,13 @@ def test_what_is_queued_is_unknown_while_squeue_fails(cluster: SimulatedCluster,
 
 
 def test_the_signal_comes_in_the_last_quarter_of_the_limit_at_the_earliest(
-    cluster: SimulatedCluster, configs: list[dict[str, Any]]
+    cluster: StubCluster, configs: list[dict[str, Any]]
 ) -> None:
     submit(configs, minutes=2, target_minutes=1, signal_seconds=120)
-    assert {re.search(r"--signal=USR2@(\d+)", script).group(1) for script in scripts(cluster)} == {"30"}  # type: ignore[union-attr]
+    assert {re.search(r"--signal=USR2@(\d+)", script).group(1) for script in cluster.scripts} == {"30"}  # type: ignore[union-attr]
 
 
-def test_a_limit_that_no_step_fits_into_is_refused(cluster: SimulatedCluster, hydra_composer: Composer) -> None:
+def test_a_limit_that_no_step_fits_into_is_refused(cluster: StubCluster, hydra_composer: Composer) -> None:
     words = ["dataset=cifar10", "model=vgg16", "trainer.batch_size=4096", f"results_dir={cluster.results_dir}"]
     run = PlannedRun.from_dict(hydra_composer.compose(words))
     options = Options(gpus=0, minutes=10, target_minutes=10)
@@ -321,31 +330,34 @@ def test_a_limit_that_no_step_fits_into_is_refused(cluster: SimulatedCluster, hy
     assert not list(batches(cluster.results_dir))
 
 
-def test_a_held_job_is_shown_with_slurms_reason(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:
-    submit(configs, target_minutes=1)
-    cluster.run_until(0.0)  # one task runs, the others wait
-    queue = cluster.folder / "queue"
-    queue.write_text(queue.read_text().replace("|PENDING|None|", "|PENDING|JobHeldUser|"))
-    told = slurm_trouble(cluster.results_dir)
-    assert told
-    assert all(re.fullmatch(r"job \d+: \d tasks wait: JobHeldUser", line) for line in told)
-
-
-def test_a_python_that_cannot_start_is_named(cluster: SimulatedCluster, configs: list[dict[str, Any]]) -> None:
+def test_a_held_job_is_shown_with_slurms_reason(cluster: StubCluster, configs: list[dict[str, Any]]) -> None:
     submit(configs)
-    (cluster.folder / "queue").write_text(HEADER)  # all have ended
-    for batch in batches(cluster.results_dir):
-        for index in range(len(batch.tasks)):
-            batch.log(f"{batch.job}_{index}").write_text("srun: starting\npython: error while loading libssl.so.3\n")
-    told = slurm_trouble(cluster.results_dir)
-    assert told
-    assert all(
-        "tasks ended before they came to a run; python: error while loading libssl.so.3" in line for line in told
-    )
+    cluster.show_all("PENDING", reason="JobHeldUser")
+    assert slurm_trouble(cluster.results_dir) == ["job 1: 1 tasks wait: JobHeldUser"]
+
+
+def test_a_death_before_the_first_run_is_told_until_the_runs_are_submitted_again_or_done(
+    cluster: StubCluster, configs: list[dict[str, Any]]
+) -> None:
+    def die(job: str) -> None:
+        batch = next(batch for batch in batches(cluster.results_dir) if batch.job == job)
+        batch.log(f"{job}_0").write_text("srun: starting\npython: error while loading libssl.so.3\n")
+
+    submit(configs)
+    die("1")  # and squeue shows nothing any more
+    line = "1 of 1 tasks ended before they came to a run; python: error while loading libssl.so.3"
+    assert slurm_trouble(cluster.results_dir) == [f"job 1: {line}"]
+    submit(configs)
+    cluster.show({"2_0": "RUNNING"})
+    assert slurm_trouble(cluster.results_dir) == []
+    die("2")
+    cluster.show({})
+    assert slurm_trouble(cluster.results_dir) == [f"job 2: {line}"]
+    assert slurm_trouble(cluster.results_dir, [Experiment.from_dict(config).run_id for config in configs]) == []
 
 
 def test_starts_without_progress_are_counted_until_there_is_some(
-    cluster: SimulatedCluster, configs: list[dict[str, Any]]
+    cluster: StubCluster, configs: list[dict[str, Any]]
 ) -> None:
     submit(configs)
     batch = next(batches(cluster.results_dir))

@@ -36,8 +36,10 @@ def command(
         _forget(plan, forget)
     elif json:
         print(plan_json(plan))
-    elif not plan.runs:
+    elif not plan.runs and not (lines := _lines(plan, results_dir)):
         console.out(f"no runs in {results_dir}; start with: reinit-bench -m study=demo", highlight=False)
+    elif not plan.runs:
+        console.out("\n".join([f"no run in {results_dir} has begun", *lines]), highlight=False)
     elif watch:
         _watch(plan, results_dir, seconds, console)
     else:
@@ -90,7 +92,7 @@ def _lines(plan: Plan, results_dir: Path) -> list[str]:
     from reinit_bench.sweep.status import trouble
 
     # SLURM has just not answered for the plan: asking it again would take as long and say the same.
-    on_slurm = [] if plan.in_state("unknown") else slurm_trouble(results_dir)
+    on_slurm = [] if plan.in_state("unknown") else slurm_trouble(results_dir, {run.run_id for run in plan.in_state("done")})
     waiting = [waiting_line(plan.waiting)] if plan.waiting else []
     return [*waiting, *trouble(plan), *on_slurm, *_unprepared(plan)]
 

@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from reinit_bench.store.store import RESULT
 from reinit_bench.sweep.plan import UNKNOWN
 from reinit_bench.sweep.slurm import commands
 from reinit_bench.sweep.slurm.batch import Batch, batches
@@ -137,7 +138,7 @@ def slurm_trouble(results_dir: Path, done: Collection[str] = ()) -> list[str]:
     """Lines on tasks that cannot begin, that left no log, or that ended before they came to a run.
 
     Args:
-        done: the runs that are done. A task is of no interest if all its runs are done or in a later batch.
+        done: runs that are known to be done. A task is of no interest if all its runs are done or in a later batch.
     """
     found = [batch for batch in batches(results_dir) if batch.job is not None]
     if not found or not commands.available():
@@ -147,9 +148,11 @@ def slurm_trouble(results_dir: Path, done: Collection[str] = ()) -> list[str]:
     except SlurmError as error:
         warnings.warn(str(error), stacklevel=2)
         return []
-    settled, lines = set(done), list[str]()
+    settled, lines, runs = set(done), list[str](), results_dir / "runs"
     for batch in reversed(found):
-        left = {index for index, run_ids in enumerate(batch.tasks) if not settled.issuperset(run_ids)}
+        unsettled = {run_id for run_ids in batch.tasks for run_id in run_ids} - settled
+        unsettled = {run_id for run_id in unsettled if not (runs / run_id / RESULT).exists()}
+        left = {index for index, run_ids in enumerate(batch.tasks) if not unsettled.isdisjoint(run_ids)}
         settled.update(run_id for run_ids in batch.tasks for run_id in run_ids)
         own = [task for task in known if task.batch.name == batch.name and task.index in left]
         lines = [*_trouble_of(batch, own, left - batch.cancelled()), *lines]
