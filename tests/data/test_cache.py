@@ -13,9 +13,10 @@ from fake_photos import PHOTOS, write_photo_cache
 from reinit_bench.core.config import Experiment
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data import cache as cache_module
-from reinit_bench.data.cache import Cache, CacheWriter, CorruptCache, file_sha256
+from reinit_bench.data.cache import Cache, CacheWriter, CorruptCache
 from reinit_bench.data.task import load_task
 from reinit_bench.data.tfds_source import NotPrepared, Tfds
+from reinit_bench.store.files import file_sha256
 
 
 def change(path: Path, *, keep_time: bool = False) -> None:
@@ -80,27 +81,46 @@ def test_a_missing_file_or_manifest_is_corrupt(photos: Tfds, cache: Cache) -> No
         photos.check(hashes=False)
 
 
-def test_only_a_full_check_detects_a_change_that_keeps_size_and_time(photos: Tfds, cache: Cache) -> None:
+def test_a_changed_block_is_seen_whatever_its_times_and_a_full_check_reads_all(
+    photos: Tfds, cache: Cache, monkeypatch: pytest.MonkeyPatch
+) -> None:
     change(cache.path / "train_8.npy", keep_time=True)
-    photos.check(hashes=False)
-    with pytest.raises(NotPrepared, match=r"train_8.npy has changed"):
+    photos.check(hashes=False)  # looks at sizes
+    with pytest.raises(CorruptCache, match=r"train_8.npy has changed: a block's checksum"):
+        cache.examples("train", 8)
+    monkeypatch.setattr(cache_module, "SAMPLED_BLOCKS", 0)  # only the first block, which the change is in
+    with pytest.raises(CorruptCache, match=r"train_8.npy has changed"):
+        cache.examples("train", 8)
+    with pytest.raises(NotPrepared, match=r"train_8.npy has changed: its SHA-256"):
         photos.check(hashes=True)
 
 
-def test_a_file_is_hashed_again_only_after_it_was_touched(cache: Cache, monkeypatch: pytest.MonkeyPatch) -> None:
-    hashed: list[str] = []
+def test_few_blocks_of_a_large_file_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache_module, "BLOCK_BYTES", 1000)
+    with CacheWriter(tmp_path / "large") as writer:
+        writer.images("train", 10, (1000, 10, 10, 1))[:] = np.arange(1000).reshape(-1, 1, 1, 1) % 251
+        writer.labels("train", np.zeros(1000))
+        cache = writer.finish({})
+    assert len(cache.manifest()["arrays"]["train_10.npy"]["blocks"]) == 101
+    change(cache.path / "train_10.npy", keep_time=True)
+    seen = 0
+    for _ in range(100):  # one of 101 blocks: each start sees it with 16 chances in 101
+        try:
+            cache.examples("train", 10)
+        except CorruptCache:
+            seen += 1
+    assert 2 <= seen <= 50
 
-    def counting(path: Path) -> str:
-        hashed.append(path.name)
-        return file_sha256(path)
 
-    monkeypatch.setattr(cache_module, "file_sha256", counting)
+def test_a_cache_from_before_blocks_is_checked_whole(cache: Cache) -> None:
+    manifest = cache.manifest()
+    for entry in manifest["arrays"].values():
+        del entry["blocks"]
+    (cache.path / "manifest.json").write_text(json.dumps(manifest))
     cache.examples("train", 8)
-    assert hashed == []  # the writer has just hashed them
-    os.utime(cache.path / "train_8.npy", ns=(1, 1))
-    cache.examples("train", 8)
-    cache.examples("train", 8)
-    assert hashed == ["train_8.npy"]
+    change(cache.path / "train_8.npy")
+    with pytest.raises(CorruptCache, match="its SHA-256 is not the manifest's"):
+        cache.examples("train", 8)
 
 
 def test_a_writer_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:

@@ -12,8 +12,13 @@ from reinit_bench.core.settings import ConfigError
 Seal = Annotated[bool, typer.Option("--seal", help="Add checksums to results of older versions, as they are now.")]
 
 
-def command(words: Words = None, seal: Seal = False) -> int:
+Data = Annotated[bool, typer.Option("--data", help="Check the caches of images in the data folder instead.")]
+
+
+def command(words: Words = None, seal: Seal = False, data: Data = False) -> int:
     """Check every file of every finished run; exit with 1 if one has changed, is missing, or cannot be read."""
+    if data:
+        return _data()
     from reinit_bench.store.checks import BELONGING
     from reinit_bench.store.store import Store
 
@@ -41,3 +46,20 @@ def command(words: Words = None, seal: Seal = False) -> int:
     found = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
     print(f"finished runs in {results_dir}: {found or 'none'}")
     return 1 if counts["harmed"] else 0
+
+
+def _data() -> int:
+    """Read all files of all caches; exit with 1 if one is not what its manifest says."""
+    from reinit_bench.data.cache import Cache, CorruptCache
+    from reinit_bench.data.locations import data_dir
+
+    harmed, folder = 0, data_dir() / "cache"
+    caches = sorted(path for path in folder.glob("[!.]*") if path.is_dir())
+    for path in caches:
+        try:
+            Cache(path).check(hashes=True)
+        except CorruptCache as error:
+            harmed += 1
+            print(f"{error}; delete {path}: it is made again, or by reinit-bench prepare")
+    print(f"caches in {folder}: {len(caches) - harmed} whole, {harmed} harmed")
+    return 1 if harmed else 0
