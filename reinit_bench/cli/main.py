@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import reinit_bench
-from reinit_bench.cli.completion import answer_shell, is_query
+from reinit_bench.cli.help import answer_shell, help_text, is_query
 from reinit_bench.cli.output import lasting_output
 from reinit_bench.cli.words import readable, split_config_flags
 from reinit_bench.core.conf_dir import conf_dir, config_name, own_config
@@ -48,8 +48,6 @@ def _dispatch(words: list[str]) -> int:
     sys.path.append(os.getcwd())  # a user's own method or model may be in the working directory
     with own_config(folder, name):
         if words[:1] in (["-h"], ["--help"]):
-            from reinit_bench.cli.help import help_text
-
             print(help_text())
             return 0
         if words[:1] == ["--version"]:

@@ -94,8 +94,3 @@ def results_dir_of(words: Sequence[str]) -> Path:
     from reinit_bench.core.config import Execution
 
     return Execution.from_dict({"results_dir": value}).results_dir
-
-
-def without_results_dir(words: Sequence[str]) -> list[str]:
-    """The words that do not say where results are."""
-    return [word for word in words if not word.startswith("results_dir=")]

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from reinit_bench.cli.commands import summaries
-from reinit_bench.cli.completion import complete_command
+from reinit_bench.cli.help import complete_command
 
 PROGRAM = Path(sys.executable).with_name("reinit-bench")
 

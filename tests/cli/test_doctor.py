@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from reinit_bench.cli import doctor
+from reinit_bench.cli.commands import doctor
 
 
 @pytest.mark.parametrize(
@@ -18,6 +18,6 @@ from reinit_bench.cli import doctor
 )
 def test_compiled_layers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, obstacle: str | None, text: str) -> None:
     monkeypatch.setattr(doctor, "obstacle", lambda: obstacle)
-    monkeypatch.setattr(doctor, "said", lambda *words: "")
+    monkeypatch.setattr(doctor, "output_of", lambda *words: "")
     (found,) = [finding for finding in doctor.findings(tmp_path) if finding.subject == "compiled"]
     assert (found.fine, found.text) == (obstacle is None, text)

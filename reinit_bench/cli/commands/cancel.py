@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from reinit_bench.cli.commands._words import Words, plan_of, split_results_dir
+from reinit_bench.cli.commands._shared import Words, plan_of, split_results_dir
 
 
 def command(words: Words = None) -> None:

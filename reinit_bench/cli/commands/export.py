@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from reinit_bench.cli.commands._source import check_exists, tell_left_out
-from reinit_bench.cli.commands._words import plan_of, split_results_dir
+from reinit_bench.cli.commands._shared import check_exists, plan_of, split_results_dir, tell_left_out
 from reinit_bench.core.settings import ConfigError
 
 Words = Annotated[

@@ -6,8 +6,15 @@ from typing import Annotated
 
 import typer
 
-from reinit_bench.cli.commands._source import Out, Reconstructed, Source, check_finished, collection_of, folder_of
-from reinit_bench.cli.commands._words import split_results_dir
+from reinit_bench.cli.commands._shared import (
+    Out,
+    Reconstructed,
+    Source,
+    check_finished,
+    collection_of,
+    folder_of,
+    split_results_dir,
+)
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which figures; results_dir=DIR")]
 

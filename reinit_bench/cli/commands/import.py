@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from reinit_bench.cli.commands._words import split_results_dir
+from reinit_bench.cli.commands._shared import split_results_dir
 from reinit_bench.core.settings import ConfigError
 
 Words = Annotated[list[str] | None, typer.Argument(metavar="FILE [results_dir=DIR]", help="A bundle; where to")]

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from reinit_bench.cli.commands._words import split_results_dir
+from reinit_bench.cli.commands._shared import split_results_dir
 from reinit_bench.core.settings import ConfigError
 
 RunId = Annotated[list[str], typer.Argument(metavar="RUN_ID", help="The run's id or its beginning; results_dir=DIR")]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reinit_bench.cli.commands._words import Words, plan_of, split_results_dir
+from reinit_bench.cli.commands._shared import Words, plan_of, split_results_dir
 
 if TYPE_CHECKING:
     from reinit_bench.sweep.cost import Estimate

@@ -10,8 +10,15 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 
 import typer
 
-from reinit_bench.cli.commands._source import Out, RunsSource, check_finished, collected, folder_of, runs_folder
-from reinit_bench.cli.commands._words import only_results_dir
+from reinit_bench.cli.commands._shared import (
+    Out,
+    RunsSource,
+    check_finished,
+    collected,
+    folder_of,
+    only_results_dir,
+    runs_folder,
+)
 from reinit_bench.core.conf_dir import option_file, options
 from reinit_bench.core.settings import ConfigError
 

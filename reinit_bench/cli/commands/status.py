@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reinit_bench.cli.commands._words import Words, plan_of, split_results_dir
+from reinit_bench.cli.commands._shared import Words, plan_of, split_results_dir
 from reinit_bench.core.settings import ConfigError
 
 if TYPE_CHECKING:
@@ -92,7 +92,9 @@ def _lines(plan: Plan, results_dir: Path) -> list[str]:
     from reinit_bench.sweep.status import trouble
 
     # SLURM has just not answered for the plan: asking it again would take as long and say the same.
-    on_slurm = [] if plan.in_state("unknown") else slurm_trouble(results_dir, {run.run_id for run in plan.in_state("done")})
+    on_slurm = (
+        [] if plan.in_state("unknown") else slurm_trouble(results_dir, {run.run_id for run in plan.in_state("done")})
+    )
     waiting = [waiting_line(plan.waiting)] if plan.waiting else []
     return [*waiting, *trouble(plan), *on_slurm, *_unprepared(plan)]
 

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reinit_bench.cli.commands._source import (
+from reinit_bench.cli.commands._shared import (
     Out,
     Reconstructed,
     Source,
     check_finished,
     collection_of,
+    compared_side,
     folder_of,
-    side_of,
+    split_results_dir,
 )
-from reinit_bench.cli.commands._words import split_results_dir
 from reinit_bench.core.settings import ConfigError
 
 if TYPE_CHECKING:
@@ -79,7 +80,8 @@ def _compared(first: str, second: str, *, reconstructed: bool) -> Table:
 
     if reconstructed and "paper" not in (first, second):
         raise ConfigError("--reconstructed is about the published tables: compare with paper")
-    with side_of(first, reconstructed=reconstructed) as one, side_of(second, reconstructed=reconstructed) as other:
+    side = partial(compared_side, reconstructed=reconstructed)
+    with side(first) as one, side(second) as other:
         return compare_table(one, other, (first, second))
 
 

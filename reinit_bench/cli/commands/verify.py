@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from reinit_bench.cli.commands._words import Words, only_results_dir
+from reinit_bench.cli.commands._shared import Words, only_results_dir
 from reinit_bench.core.settings import ConfigError
 
 Seal = Annotated[bool, typer.Option("--seal", help="Add checksums to results of older versions, as they are now.")]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from reinit_bench.cli.commands._words import split_results_dir
+from reinit_bench.cli.commands._shared import split_results_dir
 from reinit_bench.core.settings import ConfigError
 
 if TYPE_CHECKING:

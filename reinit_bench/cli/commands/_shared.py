@@ -1,20 +1,28 @@
-"""What `tables`, `figures` and `report` share: where the numbers are read from, and where files go."""
+"""What sub-commands share: their arguments, the plan that these describe, where numbers are read and files go."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from reinit_bench.cli.words import readable, results_dir_of
 from reinit_bench.core.settings import ConfigError
 
 if TYPE_CHECKING:
     from reinit_bench.analysis.frame.collect import Collection
+    from reinit_bench.sweep.plan import Plan
+
+Words = Annotated[
+    list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="As for a run: study=demo results_dir=DIR")
+]
+
 
 Source = Annotated[
     str,
@@ -35,8 +43,35 @@ Out = Annotated[
     Path | None, typer.Option("--out", metavar="FOLDER", help="Write the files there instead of RESULTS_DIR.")
 ]
 
-PAPER_FOLDER = "paper_conclusions"
-BUNDLES_FOLDER = "bundles"
+
+def split_results_dir(words: Sequence[str] | None) -> tuple[Path, list[str]]:
+    """The results folder, from `results_dir=`, the configuration, the variable or the default; and the other words."""
+    return results_dir_of(words or []), [word for word in words or [] if not word.startswith("results_dir=")]
+
+
+def only_results_dir(command: str, words: Sequence[str] | None) -> Path:
+    """The results folder, for a sub-command that accepts nothing else.
+
+    Raises:
+        ConfigError: there are other words.
+    """
+    results_dir, others = split_results_dir(words)
+    if others:
+        raise ConfigError(f"{command} accepts only results_dir=DIR; got {' '.join(others)}")
+    return results_dir
+
+
+def plan_of(words: Sequence[str] | None) -> Plan:
+    """The plan of the sweep that the arguments describe, as `reinit-bench -m` would run it."""
+    from reinit_bench.cli.compose import composer
+    from reinit_bench.sweep.plan import make_plan
+    from reinit_bench.sweep.slurm.queue import queued_runs
+
+    # So that a sweep's command line can be pasted unchanged: where it runs does not change what it would run.
+    given = [word for word in readable(words or []) if not word.startswith(("hydra.", "hydra/"))]
+    with composer() as compose:
+        jobs = compose.jobs(given)
+        return make_plan(compose.planned(jobs), partial(queued_runs, strict=False), jobs.waiting)
 
 
 @contextmanager
@@ -81,21 +116,18 @@ def runs_folder(source: str, results_dir: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def side_of(source: str, *, reconstructed: bool) -> Iterator[Collection]:
+def compared_side(source: str, *, reconstructed: bool) -> Iterator[Collection]:
     """One side of a comparison: like `collection_of`, and a results folder by its path.
 
     Raises:
         ConfigError: there is no such source.
         BundleError: the bundle cannot be used.
     """
-    if source == "paper":
-        with collection_of(source, Path(), reconstructed=reconstructed) as collection:
-            yield collection
-    elif Path(source).is_file():
-        with collection_of(source, Path()) as collection:
-            yield collection
-    elif (Path(source) / "runs").is_dir():
+    if (Path(source) / "runs").is_dir():
         yield collected("runs", Path(source))
+    elif source == "paper" or Path(source).is_file():
+        with collection_of(source, Path(), reconstructed=reconstructed and source == "paper") as collection:
+            yield collection
     else:
         why = "has no folder runs" if Path(source).is_dir() else "is not there"
         raise ConfigError(f"--compare takes two of: a results folder, a bundle's file, paper; {source} {why}")
@@ -141,9 +173,9 @@ def folder_of(source: str, results_dir: Path, usual: str, out: Path | None) -> P
     if out is not None:
         return out
     if source == "paper":
-        return results_dir / PAPER_FOLDER
+        return results_dir / "paper_conclusions"
     if source == "runs":
         return results_dir / usual
     from reinit_bench.store.bundle import ENDING
 
-    return results_dir / BUNDLES_FOLDER / Path(source).name.removesuffix(ENDING) / usual
+    return results_dir / "bundles" / Path(source).name.removesuffix(ENDING) / usual
