@@ -13,8 +13,14 @@ class Hooks:
     """Does nothing; a subclass overrides what it needs. One object serves one round of one run.
 
     In each step: `targets`, the backward pass of the loss, that of `penalty`, `before_step`, the optimizer's step,
-    `after_step`.
+    `after_step`. All but `penalty` run under `torch.no_grad`, whoever calls them.
     """
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        super().__init_subclass__(**options)
+        for name in ("begin", "targets", "before_step", "after_step", "after_epoch"):
+            if name in vars(cls):
+                setattr(cls, name, torch.no_grad()(vars(cls)[name]))
 
     def begin(self, net: nn.Module) -> None:
         """The round begins: `net` is as the method's `transform` has left it. Not called when a round is resumed."""

@@ -6,6 +6,7 @@ Examples are kept on the device if they fit, otherwise memory-mapped on the host
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -124,7 +125,7 @@ class Task:
         if share in self._part:  # every part keeps inputs of its own: one at a time
             return self._part[share]
         # In stored order: which share an example belongs to must not decide its place in a batch.
-        chosen = np.sort(self.order[: max(1, round(share * len(self.order)))])
+        chosen = np.sort(self.order[: grown(share, len(self.order))])
         clean = self.clean_labels
         self._part.clear()
         self._part[share] = replace(
@@ -229,6 +230,7 @@ def load_task(experiment: Experiment, device: torch.device, *, resident: bool | 
     held_out = 0 if has_own else _validation_size(len(used), fraction)
     validation, train = stratified(labels, held_out, stream(source.split_seed, "validation"))
     _check_classes(labels, train, fraction)
+    _warn_of_few(source, len(train), dataset.num_classes)
     mean, std = statistics(dataset.train.inputs, used, device)
     if resident is None:
         resident = fit_on(device, (dataset.train, dataset.train_enlarged, dataset.validation, dataset.test))
@@ -320,6 +322,23 @@ def _validation_size(examples: int, fraction: float) -> int:
             "use more examples, or trainer.validation_fraction=0 trainer.round_weights=last"
         )
     return held_out
+
+
+def _warn_of_few(source: Source, count: int, classes: int) -> None:
+    """Warn of rounds that have fewer training examples than there are classes."""
+    for number, share in enumerate(source.growth or (), start=1):
+        few = grown(share, count)
+        if few < classes:
+            warnings.warn(
+                f"dataset.growth: in round {number}, {share:g} of the {count:,} training examples is {few}, for "
+                f"{classes} classes; raise that share",
+                stacklevel=3,
+            )
+
+
+def grown(share: float, count: int) -> int:
+    """How many of `count` training examples a share of them is."""
+    return max(1, round(share * count))
 
 
 def _check_classes(labels: np.ndarray, train: np.ndarray, fraction: float) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -55,7 +57,7 @@ class Reinitialization:
         hooks: what the method does while this round trains; for most methods, hooks that do nothing.
 
     Raises:
-        ConfigError: there is no such method or initializer, or `net` is no BlockNet.
+        ConfigError: there is no such method or initializer, `net` is no BlockNet, or `seed` no whole number.
     """
 
     def __init__(
@@ -73,7 +75,9 @@ class Reinitialization:
             raise ConfigError("net must be a BlockNet: BlockNet.wrap(net, blocks=[...]) makes one of any module")
         if isinstance(data, Iterator):
             raise ConfigError("data must be iterable more than once, as a list or a DataLoader is")
-        chosen: Reinitializer = _option("method", method) if isinstance(method, str) else method
+        chosen = _option("method", method) if isinstance(method, str) else method
+        if not isinstance(chosen, Reinitializer):
+            raise ConfigError(f"method must be a method's name, or an object such as Lw(); got {chosen!r}")
         self.method = chosen if repeats is None else replace(chosen, repeats=repeats)
         self.net = net
         self.hooks = Hooks()
@@ -81,7 +85,7 @@ class Reinitialization:
         self._labels: Tensor | None
         self._inputs, self._labels = (sample, None) if sample is None or isinstance(sample, Tensor) else sample
         self._data = data
-        self._seed = seed
+        self._seed = seed = _whole_number("seed", seed, least=0)
         self._initializer = _initializer(initializer)
         self._trained = {name for name, value in net.named_parameters() if value.requires_grad}
         self._initial = {name: value.detach().clone() for name, value in net.named_parameters()}
@@ -93,7 +97,8 @@ class Reinitialization:
 
     def rounds(self, max_steps: int) -> tuple[Round, ...]:
         """The rounds, each of at most `max_steps` steps; after `load_state_dict`, from that state's round on."""
-        rounds = self.method.rounds(self.net.num_blocks, self.method.repeats, max_steps)
+        most = _whole_number("max_steps", max_steps, least=1)
+        rounds = self.method.rounds(self.net.num_blocks, self.method.repeats, most)
         return tuple(one for one in rounds if one.index >= self._first)
 
     def begin(self, round: Round) -> None:  # noqa: A002 (the paper's word)
@@ -211,7 +216,25 @@ def _initializer(given: str | Initializer | Callable[[], nn.Module]) -> Initiali
     if isinstance(given, str):
         chosen: Initializer = _option("initializer", given)
         return chosen
-    return given if isinstance(given, Initializer) else Rebuilt(build=given)
+    if isinstance(given, Initializer):
+        return given
+    if not callable(given):
+        raise ConfigError(
+            "initializer must be an initializer's name, an object such as HeNormal(), or a function that builds the "
+            f"model; got {given!r}"
+        )
+    return Rebuilt(build=given)
+
+
+def _whole_number(name: str, value: Any, least: int) -> int:
+    """`value` as an int; also one of numpy's or torch's. 0.0, True and "0" would draw other streams than 0."""
+    number = None
+    if not isinstance(value, bool):
+        with suppress(TypeError):
+            number = operator.index(value)
+    if number is None or number < least:
+        raise ConfigError(f"{name} must be a whole number of at least {least}; got {value!r}")
+    return number
 
 
 def _option(group: str, name: str) -> Any:

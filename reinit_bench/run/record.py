@@ -76,7 +76,7 @@ class Record:
         is the order of summation, and which layers are computed by the functions in C.
         """
         self._started = time.perf_counter()
-        checkpoint, problems = latest_checkpoint(self.folder.path, device)
+        checkpoint, problems = latest_checkpoint(self.folder.path, device, self.experiment.run_id)
         for problem in problems:
             warnings.warn(problem, stacklevel=2)
         if checkpoint is None:
@@ -115,6 +115,7 @@ class Record:
         """
         content = snapshot(
             {
+                "run_id": self.experiment.run_id,
                 "net": net.state_dict(),
                 "round": vars(state),
                 "rounds": self.rounds,

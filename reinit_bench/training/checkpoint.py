@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import pickle
 import threading
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -71,7 +72,7 @@ def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     """Read one checkpoint file, its tensors on `device`.
 
     Raises:
-        CorruptCheckpoint: the file is truncated, altered or not a checkpoint.
+        CorruptCheckpoint: the file is truncated, altered, or not a checkpoint of tensors and plain values.
         FileNotFoundError: there is none.
     """
     content = path.read_bytes()
@@ -81,18 +82,27 @@ def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     payload = memoryview(content)[start:]
     if hashlib.sha256(payload).digest() != content[len(_MAGIC) : start]:
         raise CorruptCheckpoint(f"{path} is truncated or altered: its checksum does not match")
-    state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
+    try:
+        state: dict[str, Any] = torch.load(io.BytesIO(payload), map_location=device, weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise CorruptCheckpoint(f"{path} is not a checkpoint: it holds more than tensors and plain values") from error
     return state
 
 
-def latest_checkpoint(folder: Path, device: torch.device) -> tuple[dict[str, Any] | None, list[str]]:
-    """The newest intact checkpoint, None if there is none; and one message for each corrupt one."""
+def latest_checkpoint(folder: Path, device: torch.device, run_id: str) -> tuple[dict[str, Any] | None, list[str]]:
+    """The newest intact checkpoint of this run, None if there is none; and one message for each that is left out.
+
+    One that was written before checkpoints named their run is taken for this run's.
+    """
     torn: list[str] = []
     state = None
     for name in (INCOMING, NAME, PREVIOUS):
         try:
-            state = read_checkpoint(folder / name, device)
-            break
+            found = read_checkpoint(folder / name, device)
+            if found.get("run_id", run_id) == run_id:
+                state = found
+                break
+            torn.append(f"{folder / name} belongs to another run ({found['run_id']})")
         except FileNotFoundError:
             continue
         except CorruptCheckpoint as error:

@@ -274,7 +274,7 @@ class _RoundTraining:
         self.optimizer.zero_grad(set_to_none=True)
         if self.hooks is None:
             return self.step(inputs, labels)
-        with torch.no_grad(), autocast(self.task.device, self.precision):
+        with autocast(self.task.device, self.precision):
             targets = self.hooks.targets(inputs, labels)
         loss, right = self.step(inputs, labels, targets)
         penalty = self.hooks.penalty(self.net)
@@ -289,11 +289,9 @@ class _RoundTraining:
         if self.hooks is None:
             self.optimizer.step()
             return
-        with torch.no_grad():
-            self.hooks.before_step(self.net)
+        self.hooks.before_step(self.net)
         self.optimizer.step()
-        with torch.no_grad():
-            self.hooks.after_step(self.net)
+        self.hooks.after_step(self.net)
 
     def _lr(self, step: int) -> float:
         """The learning rate of a step of this round, counted from 0."""
@@ -344,8 +342,7 @@ class _RoundTraining:
                 set_lr(self.optimizer, state.lr)
         self._tell(lr, metrics)
         if self.hooks is not None and not converged and state.step < self.round.max_steps:
-            with torch.no_grad():
-                self.hooks.after_epoch(self.net, self.optimizer)
+            self.hooks.after_epoch(self.net, self.optimizer)
         state.epoch += 1
         state.losses, state.correct, state.seen = [], 0, 0
         return converged

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from bits import bit_equal, changed_names, copy_state
@@ -357,6 +358,23 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
         lambda: Reinitialization("lw", mlp(), data=iter([])),
         "data must be iterable more than once, as a list or a DataLoader is",
     ),
+    *(
+        (
+            lambda seed=seed: Reinitialization("lw", mlp(), seed=seed),  # type: ignore[arg-type, misc]
+            f"seed must be a whole number of at least 0; got {seed!r}",
+        )
+        for seed in (0.0, True, "0", None, -1)
+    ),
+    (
+        lambda: Reinitialization(None, mlp()),  # type: ignore[arg-type]
+        "method must be a method's name, or an object such as Lw(); got None",
+    ),
+    (
+        lambda: Reinitialization("lw", mlp(), initializer=None),  # type: ignore[arg-type]
+        "initializer must be an initializer's name, an object such as HeNormal(), or a function that builds the model; "
+        "got None",
+    ),
+    (lambda: Reinitialization("lw", mlp()).rounds(0), "max_steps must be a whole number of at least 1; got 0"),
     (lambda: Reinitialization("lw", mlp(), repeats=0), "method.repeats must be a whole number of at least 1; got 0"),
     (
         lambda: Reinitialization("lw", mlp(), initializer="zeros"),
@@ -370,6 +388,33 @@ def test_what_is_missing_or_wrong_is_said_in_one_line(use: Callable[[], object],
     with pytest.raises(ConfigError) as error:
         use()
     assert str(error.value) == message
+
+
+def test_a_seed_of_numpys_draws_what_pythons_does() -> None:
+    drawn = []
+    for seed in (3, np.int64(3)):
+        net = mlp()
+        resets = Reinitialization("cold", net, seed=seed)  # type: ignore[arg-type]
+        resets.begin(resets.rounds(5)[1])
+        drawn.append(copy_state(net))
+    assert bit_equal(*drawn)
+
+
+def test_hooks_need_no_no_grad_around_them() -> None:
+    """`swr` changes leaf variables in place; `hare` restarts from averages after an epoch."""
+    for method in ("swr", "hare", "redo"):
+        net = mlp()
+        resets = Reinitialization(
+            method, net, sample=(vectors(), torch.arange(20) % 3), data=[(vectors(), vectors()[:, 0])]
+        )
+        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
+        resets.begin(resets.rounds(5)[0])
+        net(vectors()).square().mean().backward()
+        resets.hooks.before_step(net)
+        optimizer.step()
+        resets.hooks.after_step(net)
+        resets.hooks.after_epoch(net, optimizer)
+        assert all(value.requires_grad and value.is_leaf for value in net.parameters())
 
 
 def test_an_unknown_method_is_answered_with_those_that_there_are() -> None:

@@ -216,6 +216,21 @@ def test_a_run_that_is_killed_at_any_moment_ends_bit_equal(tmp_path: Path, metho
     assert not any(folder.glob(".*.tmp")), "what a killed process left half-written is still there"
 
 
+def test_another_runs_checkpoint_is_not_resumed(tmp_path: Path) -> None:
+    experiments = [tiny_experiment("method=lw", f"seed={seed}") for seed in range(2)]
+    uncut = run_experiment(experiments[0], Execution(results_dir=tmp_path / "uncut"))
+    for experiment in experiments:
+        observer = InterruptAfter(13)
+        with pytest.raises(Interrupted):
+            run_experiment(experiment, Execution(results_dir=tmp_path), observer=observer, interrupt=observer.interrupt)
+    own, other = (tmp_path / "runs" / one.run_id / "checkpoint.pt" for one in experiments)
+    own.with_name("checkpoint.previous.pt").unlink()
+    own.write_bytes(other.read_bytes())
+    with pytest.warns(UserWarning, match=rf"belongs to another run \({experiments[1].run_id}\); starting from scratch"):
+        result = run_experiment(experiments[0], Execution(results_dir=tmp_path))
+    assert result["weights_sha256"] == uncut["weights_sha256"]
+
+
 def test_a_torn_checkpoint_is_named_and_the_previous_one_used(tmp_path: Path) -> None:
     experiment = tiny_experiment("method=lw", "trainer.checkpoint_every=2")
     run_experiment(experiment, Execution(results_dir=tmp_path / "uncut"))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import pickle
 import threading
 from pathlib import Path
 from typing import Any
@@ -38,6 +37,7 @@ from reinit_bench.training.loop import RoundState
 from reinit_bench.training.observer import Observer
 
 CPU = torch.device("cpu")
+RUN = "0123456789abcdef"
 
 
 class Killed(BaseException):
@@ -50,7 +50,7 @@ def numbered(number: int) -> dict[str, Any]:
 
 def found(folder: Path) -> int | None:
     """The number of the newest complete checkpoint; there must be no problem to report."""
-    state, problems = latest_checkpoint(folder, CPU)
+    state, problems = latest_checkpoint(folder, CPU, RUN)
     assert problems == []
     return None if state is None else int(state["number"])
 
@@ -79,7 +79,7 @@ def test_what_is_read_is_what_was_written(tmp_path: Path) -> None:
 
 
 def test_an_empty_folder_has_no_checkpoint(tmp_path: Path) -> None:
-    assert latest_checkpoint(tmp_path, CPU) == (None, [])
+    assert latest_checkpoint(tmp_path, CPU, RUN) == (None, [])
     with pytest.raises(FileNotFoundError):
         read_checkpoint(tmp_path / NAME, CPU)
 
@@ -120,13 +120,22 @@ def test_if_every_checkpoint_is_damaged_all_are_named(tmp_path: Path) -> None:
         save_checkpoint(tmp_path, numbered(number))
     (tmp_path / NAME).write_bytes(b"PK\x03\x04 something else's file")
     (tmp_path / PREVIOUS).write_bytes(b"")
-    assert latest_checkpoint(tmp_path, CPU) == (
+    assert latest_checkpoint(tmp_path, CPU, RUN) == (
         None,
         [
             f"{tmp_path / NAME} is not a checkpoint; starting from scratch",
             f"{tmp_path / PREVIOUS} is not a checkpoint; starting from scratch",
         ],
     )
+
+
+def test_a_checkpoint_of_another_run_is_named_and_not_used(tmp_path: Path) -> None:
+    for number, run_id in ((1, RUN), (2, "f" * 16)):
+        save_checkpoint(tmp_path, {**numbered(number), "run_id": run_id})
+    state, problems = latest_checkpoint(tmp_path, CPU, RUN)
+    assert state is not None
+    assert state["number"] == 1
+    assert problems == [f"{tmp_path / NAME} belongs to another run (ffffffffffffffff); using the previous one"]
 
 
 def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
@@ -139,8 +148,10 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
     payload = buffer.getvalue()
     framed = b"reinit-bench checkpoint 1\n" + hashlib.sha256(payload).digest() + payload
     (tmp_path / NAME).write_bytes(framed)
-    with pytest.raises(pickle.UnpicklingError):
-        read_checkpoint(tmp_path / NAME, CPU)
+    assert latest_checkpoint(tmp_path, CPU, RUN) == (
+        None,
+        [f"{tmp_path / NAME} is not a checkpoint: it holds more than tensors and plain values; starting from scratch"],
+    )
     assert not (tmp_path / "ran").exists()
 
 
@@ -175,7 +186,7 @@ def test_a_folder_in_a_checkpoints_place_is_named(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, numbered(1))
     (tmp_path / NAME).rename(tmp_path / PREVIOUS)
     (tmp_path / NAME).mkdir()
-    state, problems = latest_checkpoint(tmp_path, CPU)
+    state, problems = latest_checkpoint(tmp_path, CPU, RUN)
     assert state is not None
     assert state["number"] == 1
     assert problems == [f"{tmp_path / NAME} cannot be read: Is a directory; using the previous one"]
