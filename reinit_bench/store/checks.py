@@ -82,10 +82,11 @@ _OF_A_STATUS: Mapping[str, Kind] = {
     "began": _COUNT,
     "beats": _COUNT,
     "heartbeat": _NUMBER,
+    "heartbeat_seconds": Kind((int, float), 600),
     "started": _NUMBER,
     "round": _COUNT,
     "step": _COUNT,
-    **dict.fromkeys(("boot_id", "pid_namespace", "token", "error_kind"), _TEXT),
+    **dict.fromkeys(("boot_id", "pid_namespace", "time_namespace", "token", "error_kind"), _TEXT),
     **dict.fromkeys(("error", "slurm_job"), _or_null(_TEXT)),
 }
 _OF_A_ROW: Mapping[str, Kind] = {

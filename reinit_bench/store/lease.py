@@ -1,14 +1,15 @@
 """The lease: what keeps two processes out of one run, on one machine, in containers, and on a cluster.
 
-It lives in the run's `status.json`. Its holder raises a counter there, the heartbeat. Whether a holder lives is looked
-up in the table of processes if that can be seen from here; otherwise it counts as dead when its counter stands still
-while it is watched, since clocks of different machines disagree and are stepped. A holder that was taken for dead and
-wakes up writes nothing more: each of its writes is fenced by the lock under which the lease changes hands.
+It lives in the run's `status.json`. Its holder raises a counter there, the heartbeat. A run is taken only from a holder
+that is proven to be dead (`store.process`), or whose counter stands still while it is watched for as long as the holder
+itself has said: clocks of different machines disagree and are stepped. A holder that was taken for dead and wakes up
+writes nothing more: each of its writes is fenced by the lock under which the lease changes hands.
 """
 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import secrets
 import shutil
@@ -19,25 +20,46 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from reinit_bench.core.config import Experiment
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.checks import RESULT
 from reinit_bench.store.files import StoreError
-from reinit_bench.store.process import lives, this_process
-from reinit_bench.store.store import RunFolder
+from reinit_bench.store.lock import StillLocked, locked
+from reinit_bench.store.process import Found, found, this_process
+from reinit_bench.store.store import STATUS, RunFolder
 
-HEARTBEAT_SECONDS = float(os.environ.get("REINIT_BENCH_HEARTBEAT_SECONDS") or 10.0)
-"""How often the holder raises its counter; longer where thousands of runs at once would load a shared file system."""
-
-STALE_SECONDS = 9 * HEARTBEAT_SECONDS
-"""A counter that stands still for this long, while it is watched, is a dead holder's."""
+VARIABLE = "REINIT_BENCH_HEARTBEAT_SECONDS"
+USUAL_SECONDS, LEAST_SECONDS, MOST_SECONDS = 10.0, 0.05, 600.0
+STALE_BEATS = 9
+"""A counter that stands still for so many of its holder's periods, while it is watched, is a dead holder's."""
 
 LOCK_SECONDS = 30.0
 
 DIED = "WorkerDied"
 """The error kind of a run whose process was killed so often that it is not resumed again."""
+
+
+def heartbeat_seconds() -> float:
+    """How often this process raises its counter; longer where thousands of runs would load a shared file system.
+
+    Raises:
+        ConfigError: the variable of the environment is no such number.
+    """
+    text = os.environ.get(VARIABLE) or str(USUAL_SECONDS)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not LEAST_SECONDS <= seconds <= MOST_SECONDS:
+        allowed = f"a number of seconds from {LEAST_SECONDS:g} to {MOST_SECONDS:g}"
+        raise ConfigError(f"the variable {VARIABLE} must be {allowed}; got {text!r}")
+    return seconds
+
+
+def stale_seconds(status: Mapping[str, Any]) -> float:
+    """How long a holder's counter may stand still, by its own period; one of an older version has named none."""
+    own = status.get("heartbeat_seconds")
+    return STALE_BEATS * (own if own and own >= LEAST_SECONDS else max(USUAL_SECONDS, heartbeat_seconds()))
 
 
 class RunHeld(ConfigError):
@@ -58,7 +80,8 @@ class Lease:
     def __init__(self, folder: RunFolder, *, slurm_job: str | None = None) -> None:
         self.folder = folder
         self.token = secrets.token_hex(8)
-        self._fields: dict[str, Any] = {"slurm_job": slurm_job}
+        self._period = heartbeat_seconds()
+        self._fields: dict[str, Any] = {"slurm_job": slurm_job, "heartbeat_seconds": self._period}
         self._beats = 0
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
@@ -66,7 +89,7 @@ class Lease:
     def acquire(self, is_stopped: Callable[[], bool] = lambda: False) -> dict[str, Any] | None:
         """Take the lease and start the heartbeat; if the run is done, return its result and hold nothing.
 
-        Takes up to `STALE_SECONDS` if the last holder was on another machine and may be dead.
+        Takes up to nine of the last holder's periods if that may be dead and it cannot be told.
 
         Args:
             is_stopped: asked while a holder is watched; true ends that.
@@ -75,7 +98,7 @@ class Lease:
             RunHeld: a living process holds it; the message says who.
             StoreError: the folder cannot be written.
         """
-        watched = _Watched()
+        watch = _Watch()
         while True:
             with _locked(self.folder.path):
                 result = self.folder.finished_result()
@@ -83,15 +106,16 @@ class Lease:
                     self.folder.tidy()
                     return result
                 previous = self.folder.status()
-                if not watched.is_alive(previous):
+                holder = watch.look(previous)
+                if holder.state == "dead":
                     self._begin(previous)
                     break
-                if watched.is_sure or is_stopped():
+                if holder.state == "alive" or is_stopped():
                     raise RunHeld(
                         f"run {self.folder.run_id} is held by process {previous.get('pid')} on {previous.get('host')} "
                         f"(attempt {previous.get('attempt')}); wait for it or stop it"
                     )
-            time.sleep(min(1.0, HEARTBEAT_SECONDS / 2))
+            time.sleep(min(1.0, stale_seconds(previous) / 2 / STALE_BEATS))
         self._thread = threading.Thread(target=self._beat, name="lease-heartbeat", daemon=True)
         self._thread.start()
         return None
@@ -99,7 +123,7 @@ class Lease:
     def _begin(self, previous: Mapping[str, Any]) -> None:
         self._fields.update(
             state="running",
-            attempt=int(previous.get("attempt") or 0) + 1,
+            attempt=previous.get("attempt", 0) + 1,
             **this_process(),
             token=self.token,
             started=time.time(),
@@ -147,11 +171,11 @@ class Lease:
         try:
             return self.folder.status().get("token") != self.token
         except OSError as error:
-            path = self.folder.path / "status.json"
+            path = self.folder.path / STATUS
             raise StoreError(f"cannot read {path}: {error.strerror or error}") from error
 
     def _beat(self) -> None:
-        while not self._stop.wait(HEARTBEAT_SECONDS):
+        while not self._stop.wait(self._period):
             # What fails is tried again with the next beat; if the disk is gone, the training itself will report it.
             with contextlib.suppress(StoreError, RunHeld, OSError), self.fence():
                 self._beats += 1
@@ -162,32 +186,28 @@ class Lease:
         self.folder.write_status({**self._fields, "beats": self._beats, "heartbeat": time.time()})
 
 
-class _Watched:
-    """What an observer has seen of a run's holder, by its own clock.
-
-    Attributes:
-        is_sure: whether the last answer needs no more watching.
-    """
+class _Watch:
+    """What an observer has seen of a run's holder, by its own clock."""
 
     def __init__(self) -> None:
         self._seen: tuple[Any, ...] | None = None
         self._since = 0.0
-        self.is_sure = False
 
-    def is_alive(self, status: Mapping[str, Any]) -> bool:
-        """Whether the holder lives, as far as can be told by now; as long as it is not sure it counts as living."""
+    def look(self, status: Mapping[str, Any]) -> Found:
+        """Whether the holder lives, as far as can be told by now."""
         if status.get("state") != "running":
-            return False
-        seen_directly = lives(status)
-        if seen_directly is not None:
-            self.is_sure = True
-            return seen_directly
-        now = time.monotonic()
+            return Found("dead", "nobody holds it")
+        holder, now = found(status), time.monotonic()
+        if holder.state != "unknown":
+            return holder
         beat = (status.get("token"), status.get("beats"), status.get("heartbeat"))
         if self._seen is None:
             self._seen, self._since = beat, now
-        self.is_sure = beat != self._seen  # it moved while it was watched
-        return self.is_sure or now - self._since < STALE_SECONDS
+        if beat != self._seen:
+            return Found("alive", "its heart beats")
+        if now - self._since > stale_seconds(status):
+            return Found("dead", f"its heart has stood still for {now - self._since:.0f} s")
+        return holder
 
 
 def looks_alive(folder: RunFolder, status: Mapping[str, Any]) -> bool:
@@ -195,14 +215,14 @@ def looks_alive(folder: RunFolder, status: Mapping[str, Any]) -> bool:
 
     Of a process that cannot be seen from here, the age of the last heartbeat tells, by the file system's own clock.
     """
-    seen_directly = lives(status)
-    if seen_directly is not None:
-        return seen_directly
+    holder = found(status)
+    if holder.state != "unknown":
+        return holder.state == "alive"
     try:
-        beaten = (folder.path / "status.json").stat().st_mtime
+        beaten = (folder.path / STATUS).stat().st_mtime
     except OSError:
         return False
-    return abs(_now_there(folder.path) - beaten) < STALE_SECONDS
+    return abs(_now_there(folder.path) - beaten) < stale_seconds(status)
 
 
 def _now_there(folder: Path) -> float:
@@ -222,7 +242,7 @@ def record_death(folder: RunFolder, why: str) -> None:
         return
     with _locked(folder.path):
         status = folder.status()
-        if status.get("state") == "running" and lives(status) is False:
+        if status.get("state") == "running" and found(status).state == "dead":
             folder.write_status({**status, "state": "failed", "error": why, "error_kind": DIED})
 
 
@@ -246,14 +266,11 @@ def forget_failed(folder: RunFolder) -> bool:
 
 @contextlib.contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    lock = FileLock(folder / ".lock", timeout=LOCK_SECONDS)
-    try:
-        lock.acquire()
-    except Timeout as error:
-        raise RunHeld(f"{folder} is locked by another process; try again") from error
-    except OSError as error:
-        raise StoreError(f"cannot write {folder}: {error.strerror or error}; change results_dir") from error
-    try:
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder, LOCK_SECONDS))
+        except StillLocked as error:
+            raise RunHeld(f"{folder} is locked by another process; try again") from error
+        except OSError as error:
+            raise StoreError(f"cannot write {folder}: {error.strerror or error}; change results_dir") from error
         yield
-    finally:
-        lock.release()

@@ -1,4 +1,4 @@
-"""Which process is which: names that hold between containers and reboots, and whether a named process lives."""
+"""Which process holds a run, and whether it lives: proven, or left open."""
 
 from __future__ import annotations
 
@@ -6,56 +6,81 @@ import os
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
-import psutil
+_TABLE = {
+    "boot_id": "on another machine, or from before a reboot",
+    "pid_namespace": "in another container",
+    "time_namespace": "in another time namespace",
+}
+"""What must be equal for a process number and its beginning to mean the same, and what it means if one is not."""
 
-_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
-_PID_NAMESPACE = "/proc/self/ns/pid"
+_MOST_PIDS = 2**22
+
+
+class Found(NamedTuple):
+    """Whether a holder lives, and how that is known. Dead is said only of what is proven."""
+
+    state: Literal["alive", "dead", "unknown"]
+    reason: str
 
 
 def this_process() -> dict[str, Any]:
     """What tells this process from every other: its number, where that number counts, and when it began.
 
-    `boot_id` and `pid_namespace` say in which table of processes to look the number up; two containers of one machine
-    have two tables, whatever their host names are. `began` is in clock ticks since the boot, which no step of the clock
-    changes.
+    Two containers of one machine have two tables of processes, whatever their host names are. `began` is in clock ticks
+    since the boot: no step of the clock changes it, but another time namespace shows another number.
     """
-    return {"host": socket.gethostname(), "pid": os.getpid(), **_process_table(), "began": _began(os.getpid())}
+    pid = os.getpid()
+    return {"host": socket.gethostname(), "pid": pid, **(_table() or {}), "began": (_stat(pid) or ("", None))[1]}
 
 
-def lives(holder: Mapping[str, Any]) -> bool | None:
-    """Whether the process named by `this_process` still lives; None if that cannot be seen from here."""
-    table = _process_table()
-    if any(holder.get(key) != value or value is None for key, value in table.items()):
-        return None
+def found(holder: Mapping[str, Any]) -> Found:
+    """Whether the process lives that `this_process` described."""
+    here = _table()
+    if here is None:
+        return Found("unknown", "this process cannot see the table of processes")
+    for key, why in _TABLE.items():
+        if holder.get(key) != here[key]:
+            return Found("unknown", f"the holder is {why}")
+    pid, began = holder.get("pid"), holder.get("began")
+    if type(pid) is not int or type(began) is not int or not 0 < pid <= _MOST_PIDS:
+        return Found("unknown", "the status names no process")
     try:
-        began = _began(int(holder["pid"]))
-    except (KeyError, TypeError, ValueError):
-        return None
-    return began is not None and began == holder.get("began")
+        os.kill(pid, 0)  # asks the kernel, whatever /proc hides from this user (hidepid)
+    except ProcessLookupError:
+        return Found("dead", f"there is no process {pid}")
+    except PermissionError:
+        pass  # it is another user's
+    stat = _stat(pid)
+    if stat is None:
+        return Found("unknown", f"process {pid} is hidden from this user")
+    if stat[0] in "ZXx":
+        return Found("dead", f"process {pid} has ended")
+    return Found("alive", f"process {pid}") if stat[1] == began else Found("dead", f"process {pid} is a later one")
 
 
-def _process_table() -> dict[str, Any]:
-    """The table of processes that this one sees; where the system has no names for it, the host's."""
+def _table() -> dict[str, str] | None:
+    """In which table of processes this one is; None where that cannot be told (another system, another's /proc)."""
     try:
-        return {"boot_id": _BOOT_ID.read_text().strip(), "pid_namespace": os.readlink(_PID_NAMESPACE)}
+        if os.readlink("/proc/self") != str(os.getpid()):
+            return None
+        boot_id = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        processes = os.readlink("/proc/self/ns/pid")
     except OSError:
-        return {"boot_id": f"host {socket.gethostname()}", "pid_namespace": f"boot {psutil.boot_time():.0f}"}
+        return None
+    try:
+        time = os.readlink("/proc/self/ns/time")
+    except OSError:
+        time = "one"  # before Linux 5.6 there is no other
+    return {"boot_id": boot_id, "pid_namespace": processes, "time_namespace": time}
 
 
-def _began(pid: int) -> int | None:
-    """When a living process began; None if there is none of this number, or only a zombie."""
+def _stat(pid: int) -> tuple[str, int] | None:
+    """A process's state, and when it began; None if that cannot be seen."""
     try:
         # The command's name, in parentheses, may hold anything; the fields after it are numbered from 3.
         fields = Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()
-        return None if fields[0] in "ZXx" else int(fields[19])
+        return fields[0], int(fields[19])
     except (OSError, IndexError, ValueError):
-        pass
-    if Path("/proc/self/stat").exists():
-        return None
-    try:
-        process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else round(process.create_time())
-    except psutil.Error:
         return None
