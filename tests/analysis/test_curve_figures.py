@@ -66,7 +66,7 @@ def test_sharpness_is_the_change_averaged_over_draws_and_seeds(fake_store: FakeS
     fake_store.add("digits", "scnn", "fc", 0.9)  # was not measured
     collection = collect(fake_store.results_dir)
     data = figure5.sharpness(collection, figure5.GRID.panels(collection, "figure5")).sort_values(["method", "sigma"])
-    found = rows(data.round(6), "method", "sigma", "n", figure5.LOST, figure5.GAINED)
+    found = rows(data.round(6), "method", "sigma", "n", "accuracy_lost", "loss_gained")
     assert found == [("bl", 0.01, 1, 0, 0), ("bl", 0.1, 1, 60, 1.2), ("lw", 0.01, 2, 0, 0), ("lw", 0.1, 2, 30, 0.6)]
     figure = figure5.draw(collection)
     assert "DIGITS (the paper shows OXFORD-IIIT)" in heading(figure)

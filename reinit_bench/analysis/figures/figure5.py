@@ -9,28 +9,22 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reinit_bench.analysis.figures.panel_grid import PanelGrid, draw_curves
-from reinit_bench.analysis.figures.panels import Panel, measured_panels
+from reinit_bench.analysis.figures.panels import Panel, PanelGrid, averages, draw_curves, measured_panels
 from reinit_bench.analysis.figures.style import plain_ticks
 from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.frame.measurements import diagnostics_of
 
 NEEDED = tuple(f"sharpness.{name}" for name in ("sigma", "accuracy", "loss", "accuracy_without", "loss_without"))
-LOST, GAINED = "accuracy_lost", "loss_gained"
 
 
 def draw(collection: Collection) -> Figure:
-    """A panel per architecture: training accuracy lost (top) and training loss gained (bottom) by sigma.
-
-    Raises:
-        NothingToDraw: no finished run has its sharpness measured.
-    """
+    """A panel per architecture: training accuracy lost (top) and training loss gained (bottom) by sigma."""
     return GRID.one_dataset(collection, "figure5")
 
 
 def every_dataset(collection: Collection) -> Figure:
     """Figure 12, the full version of Figure 5: change in training accuracy under Gaussian noise, every dataset."""
-    return GRID.every_dataset(collection, "figure12", ("points lost", _accuracy_cell))
+    return GRID.every_dataset(collection, "figure12", "points lost", _accuracy_cell)
 
 
 VARIANTS = {"figure12": every_dataset}
@@ -42,22 +36,21 @@ def sharpness(collection: Collection, found: Sequence[Panel]) -> pd.DataFrame:
     `accuracy_lost` in percentage points and `loss_gained` say what the noise does to training accuracy and loss; a
     change for the better is negative.
     """
-    records = [
-        (panel.dataset, panel.model, run.method, run.method_label, *point)
-        for panel in found
-        for run in panel.runs.itertuples()
-        for point in _points(collection, str(run.run_id))
-    ]
-    keys = ["dataset", "model", "method", "method_label", "sigma"]
-    groups = pd.DataFrame(records, columns=[*keys, LOST, GAINED]).groupby(keys, sort=False)
-    return groups.agg(n=(LOST, "size"), **{name: (name, "mean") for name in (LOST, GAINED)}).reset_index()
+
+    def points_of(run_id: str) -> pd.DataFrame:
+        measured = diagnostics_of(collection, run_id)
+        sigma, accuracy, loss, accuracy_without, loss_without = (measured[name] for name in NEEDED)
+        lost = 100 * (accuracy_without - accuracy.mean(axis=0))
+        return pd.DataFrame({"sigma": sigma, "accuracy_lost": lost, "loss_gained": loss.mean(axis=0) - loss_without})
+
+    return averages(found, points_of, ["sigma"])
 
 
 def _accuracy_cell(axes: Axes, rows: pd.DataFrame) -> None:
     """Accuracy lost over a logarithmic axis of sigmas."""
     axes.set_xscale("log")
     plain_ticks(axes.xaxis)
-    draw_curves(axes, rows, "sigma", LOST)
+    draw_curves(axes, rows, "sigma", "accuracy_lost")
 
 
 def _loss_cell(axes: Axes, rows: pd.DataFrame) -> None:
@@ -66,21 +59,13 @@ def _loss_cell(axes: Axes, rows: pd.DataFrame) -> None:
     plain_ticks(axes.xaxis)
     axes.set_yscale("symlog", linthresh=0.01)
     plain_ticks(axes.yaxis, linear_below=0.01)
-    draw_curves(axes, rows, "sigma", GAINED)
-
-
-def _points(collection: Collection, run_id: str) -> list[tuple[float, float, float]]:
-    found = diagnostics_of(collection, run_id)
-    sigma, accuracy, loss, accuracy_without, loss_without = (found[name] for name in NEEDED)
-    lost = 100 * (accuracy_without - accuracy.mean(axis=0))
-    gained = loss.mean(axis=0) - loss_without
-    return [(float(s), float(a), float(b)) for s, a, b in zip(sigma, lost, gained, strict=True)]
+    draw_curves(axes, rows, "sigma", "loss_gained")
 
 
 GRID = PanelGrid(
     panels=partial(measured_panels, what="sharpness", needed=NEEDED),
     data=sharpness,
-    rows=[("accuracy lost [points]", _accuracy_cell), ("loss gained", _loss_cell)],
+    rows={"accuracy lost [points]": _accuracy_cell, "loss gained": _loss_cell},
     heading="Sharpness",
     xlabel="σ of the noise N(0, σ²I) added to all parameters; lower curves: flatter minima",
 )

@@ -9,8 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reinit_bench.analysis.figures.panel_grid import PanelGrid, draw_curves
-from reinit_bench.analysis.figures.panels import Panel, measured_panels
+from reinit_bench.analysis.figures.panels import Panel, PanelGrid, averages, draw_curves, measured_panels
 from reinit_bench.analysis.figures.style import plain_ticks
 from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.frame.measurements import diagnostics_of
@@ -19,22 +18,18 @@ NEEDED = ("margins.smallest",)
 
 
 def draw(collection: Collection) -> Figure:
-    """A panel per architecture: margins of every method on a logarithmic axis, and of BL and LW on a linear one.
-
-    Raises:
-        NothingToDraw: no finished run has its margins measured.
-    """
+    """A panel per architecture: margins of every method on a logarithmic axis, and of BL and LW on a linear one."""
     return GRID.one_dataset(collection, "figure6")
 
 
 def every_dataset_every_method(collection: Collection) -> Figure:
     """Figure 10, the full version of Figure 6's top: the smallest margins, all methods, every dataset."""
-    return GRID.every_dataset(collection, "figure10", GRID.rows[0])
+    return GRID.every_dataset(collection, "figure10", "margin (log)")
 
 
 def every_dataset_lw_and_bl(collection: Collection) -> Figure:
     """Figure 11, the full version of Figure 6's bottom: the smallest margins, LW against BL, every dataset."""
-    return GRID.every_dataset(collection, "figure11", GRID.rows[1])
+    return GRID.every_dataset(collection, "figure11", "margin")
 
 
 VARIANTS = {"figure10": every_dataset_every_method, "figure11": every_dataset_lw_and_bl}
@@ -42,16 +37,12 @@ VARIANTS = {"figure10": every_dataset_every_method, "figure11": every_dataset_lw
 
 def margins(collection: Collection, found: Sequence[Panel]) -> pd.DataFrame:
     """A row for each dataset, model, method and rank (1 is the smallest margin): n seeds, the median margin of them."""
-    parts = []
-    for panel in found:
-        for run in panel.runs.itertuples():
-            smallest = diagnostics_of(collection, str(run.run_id))[NEEDED[0]]
-            part = pd.DataFrame({"rank": range(1, len(smallest) + 1), "margin": smallest})
-            names = {"dataset": panel.dataset, "model": panel.model}
-            parts.append(part.assign(**names, method=str(run.method), method_label=str(run.method_label)))
-    keys = ["dataset", "model", "method", "method_label", "rank"]
-    groups = pd.concat(parts).groupby(keys, sort=False)["margin"]
-    return groups.agg(["size", "median"]).reset_index().rename(columns={"size": "n", "median": "margin"})
+
+    def points_of(run_id: str) -> pd.DataFrame:
+        smallest = diagnostics_of(collection, run_id)[NEEDED[0]]
+        return pd.DataFrame({"rank": range(1, len(smallest) + 1), "margin": smallest})
+
+    return averages(found, points_of, ["rank"], "median")
 
 
 def _every_method(axes: Axes, rows: pd.DataFrame) -> None:
@@ -75,7 +66,7 @@ def _curves(axes: Axes, rows: pd.DataFrame, shown: pd.Series) -> None:
 GRID = PanelGrid(
     panels=partial(measured_panels, what="margins", needed=NEEDED),
     data=margins,
-    rows=[("margin (log)", _every_method), ("margin", _lw_and_bl)],
+    rows={"margin (log)": _every_method, "margin": _lw_and_bl},
     heading="Smallest margins on the training set",
     xlabel="training example, by its margin (true label's softmax output minus the largest other one)",
 )

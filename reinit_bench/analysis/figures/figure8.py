@@ -10,8 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reinit_bench.analysis.figures import NothingToDraw
-from reinit_bench.analysis.figures.panel_grid import footnote, headed_legend, legend_handles
-from reinit_bench.analysis.figures.panels import Panel, of_one_dataset, panels, together
+from reinit_bench.analysis.figures.panels import Panel, averages, footnote, head, of_one_dataset, panels, together
 from reinit_bench.analysis.figures.style import BLUE, GREEN, ORANGE, TEXT_WIDTH, styled
 from reinit_bench.analysis.frame import paper
 from reinit_bench.analysis.frame.collect import Collection
@@ -53,8 +52,7 @@ def draw(collection: Collection) -> Figure:
     cells[0].set_ylabel("training accuracy [%]")
     what = found[0].model if one_model else found[0].dataset
     instead = "" if found[0].model == MODEL and found[0].dataset in DATASETS else " (the paper shows vgg16 on CIFAR)"
-    figure.supxlabel("\n".join(filter(None, ["epoch of the round", note])), fontsize=8)
-    headed_legend(figure, legend_handles([cells[0]]), f"Rounds of LW: {what}{instead}\n{condition_title(lw)}")
+    head(figure, f"Rounds of LW: {what}{instead}\n{condition_title(lw)}", "epoch of the round", note, cells[:1])
     return figure
 
 
@@ -73,19 +71,16 @@ def accuracy_by_epoch(collection: Collection, found: Sequence[Panel]) -> pd.Data
     `round` is first, middle or last. Rounds end when they have converged: the mean at an epoch is of the seeds whose
     round still ran. The accuracy of an epoch is that of its own batches, while the weights change.
     """
-    parts = []
-    for panel in found:
-        for run_id in panel.runs["run_id"]:
-            history = history_of(collection, run_id)
-            if not history.empty:
-                part = history[["epoch", "train_accuracy"]].assign(round=named_rounds(history["round"]))
-                parts.append(part.assign(dataset=panel.dataset, model=panel.model).dropna(subset="round"))
-    keys = ["dataset", "model", "round", "epoch"]
-    if not parts:
-        return pd.DataFrame(columns=[*keys, "n", "accuracy"])
-    groups = pd.concat(parts).groupby(keys, sort=False)["train_accuracy"]
-    data = groups.agg(n="size", accuracy="mean").reset_index()
-    return data.assign(accuracy=100 * data["accuracy"])
+
+    def points_of(run_id: str) -> pd.DataFrame:
+        history = history_of(collection, run_id)
+        if history.empty:
+            return history
+        points = history[["epoch", "train_accuracy"]].assign(round=named_rounds(history["round"]))
+        return points.dropna(subset="round")
+
+    data = averages(found, points_of, ["round", "epoch"])
+    return data.assign(accuracy=100 * data.get("train_accuracy", 0.0))
 
 
 def named_rounds(rounds: pd.Series) -> pd.Series:
@@ -97,13 +92,6 @@ def named_rounds(rounds: pd.Series) -> pd.Series:
 def _cell(axes: Axes, rows: pd.DataFrame) -> None:
     for name, (color, linestyle, marker) in _LOOKS.items():
         own = rows[rows["round"] == name].sort_values("epoch")
-        every = max(1, len(own) // 6)
-        looks: dict[str, Any] = {
-            "color": color,
-            "linestyle": linestyle,
-            "marker": marker,
-            "markevery": every,
-            "markersize": 5.5,
-        }
-        axes.plot(own["epoch"], own["accuracy"], label=f"{name} round", **looks)
+        looks: dict[str, Any] = {"color": color, "linestyle": linestyle, "marker": marker, "markersize": 5.5}
+        axes.plot(own["epoch"], own["accuracy"], label=f"{name} round", markevery=max(1, len(own) // 6), **looks)
     axes.set_ylim(0, 104)

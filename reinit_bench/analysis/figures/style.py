@@ -10,7 +10,7 @@ with protanopia and deuteranopia too, and the marks do the rest.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -130,6 +130,21 @@ def add_legend(figure: Figure, handles: Mapping[str, Any], **more: Any) -> Legen
     return figure.legend(
         [handles[label] for label in order], order, loc="outside upper center", ncols=max(1, columns), **looks
     )
+
+
+def legend_handles(cells: Iterable[Axes]) -> dict[str, Any]:
+    """What the panels' legends would show, each name once."""
+    handles: dict[str, Any] = {}
+    for axes in cells:
+        drawn, names = axes.get_legend_handles_labels()
+        handles.update(zip(map(str, names), drawn, strict=True))
+    return handles
+
+
+def say_no_runs(axes: Axes) -> None:
+    """An empty panel; the x axis is that of the panels above and below."""
+    axes.text(0.5, 0.5, "no runs", ha="center", va="center", color=GRAY, transform=axes.transAxes)
+    axes.tick_params(left=False, labelleft=False)
 
 
 class _PlainLog(LogFormatter):

@@ -6,15 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, ScalarFormatter
 
 from reinit_bench.analysis.figures import NothingToDraw
+from reinit_bench.analysis.figures.panels import draw_curves
 from reinit_bench.analysis.figures.style import (
     BLACK,
+    ORANGE,
     TEXT_WIDTH,
     add_legend,
+    legend_handles,
     legend_height,
     method_style,
     panels_in_columns,
@@ -45,7 +47,10 @@ def draw(collection: Collection) -> Figure:
         places = {method: place for place, method in enumerate(reversed(methods))}
         for method, one in found.items():
             style = method_style(method, runs.methods[method])
-            _bar(axes, one.gain.value, places[method], one.gain.low, one.gain.high, style.mark(5.5))
+            if one.gain.low is not None and one.gain.high is not None:
+                ends = [one.gain.low, one.gain.high]
+                axes.plot(ends, [places[method]] * 2, color=style.color, linewidth=1.2)
+            axes.plot([one.gain.value], [places[method]], linestyle="none", **style.mark(5.5))
         axes.axvline(0, color=BLACK, linewidth=0.8)
         axes.set_yticks(list(places.values()), [runs.methods[method] for method in places])
         axes.grid(axis="y", visible=False)
@@ -155,32 +160,34 @@ def _title(setting: Mapping[str, Any], told: Sequence[str]) -> str:
 
 def _two_rows(runs: TunedRuns, gained: pd.DataFrame, column: str, xlabel: str, *, logarithmic: bool = False) -> Figure:
     """Accuracy (top) and gain over BL (bottom) against a column, by panel; bands: 95% t-intervals."""
-    panels = list(dict.fromkeys(gained["panel"]))
-    methods = [name for name in runs.methods if name == BASELINE or _everywhere(gained, name, column)]
-    labels = [runs.methods[name] for name in methods]
+    gained = gained.assign(**{column: gained[column].astype(float)})
+    titles = list(dict.fromkeys(gained["panel"]))
+    shown = [name for name in runs.methods if name == BASELINE or _everywhere(gained, name, column)]
+    labels = [runs.methods[name] for name in shown]
     figure = Figure(figsize=(TEXT_WIDTH, 4.6 + legend_height(labels)), layout="constrained")
-    cells = figure.subplots(2, len(panels), squeeze=False, sharex="col", sharey="row")
-    handles: dict[str, Any] = {}
-    for panel, (top, bottom) in zip(panels, zip(*cells, strict=True), strict=True):
-        own = gained[gained["panel"] == panel]
-        for method in methods:
-            style = method_style(method, runs.methods[method])
-            rows = own.drop_duplicates([column, "seed"]) if method == BASELINE else own[own["method"] == method]
-            value = "baseline" if method == BASELINE else "accuracy"
-            handles[style.label] = _curve(top, rows, column, value, style)
-            if method != BASELINE:
-                _curve(bottom, rows, column, "gain", style, band=method == "lw")
+    cells = figure.subplots(2, len(titles), squeeze=False, sharex="col", sharey="row")
+    for title, (top, bottom) in zip(titles, zip(*cells, strict=True), strict=True):
+        own = gained[gained["panel"] == title]
+        baseline = own.drop_duplicates([column, "seed"]).assign(method=BASELINE, accuracy=own["baseline"])
+        both = pd.concat([own, baseline]).assign(method_label=lambda rows: rows["method"].map(runs.methods))
+        both = both[both["method"].isin(shown)]
+        points = both.groupby([column, "method", "method_label"])[["accuracy", "gain"]].mean().reset_index()
+        draw_curves(top, points, column, "accuracy")
+        band = own[own["method"] == "lw"].groupby(column)["gain"].agg(mean="mean", half=half_width)
+        half = band["half"].fillna(0.0)
+        bottom.fill_between(band.index, band["mean"] - half, band["mean"] + half, color=ORANGE, alpha=0.2, linewidth=0)
+        draw_curves(bottom, points[points["method"] != BASELINE], column, "gain")
         bottom.axhline(0, color=BLACK, linewidth=0.8)
-        top.set_title(panel)
-        places = sorted(own[column].astype(float).unique())
+        top.set_title(title)
         if logarithmic:
             bottom.set_xscale("log")
+        places = sorted(own[column].unique())
         bottom.set_xticks(places, [f"{place:,.0f}" for place in places])
         bottom.minorticks_off()
     cells[0][0].set_ylabel("test accuracy [%]")
     cells[1][0].set_ylabel("gain over BL [points]")
     figure.supxlabel(f"{xlabel}; band: LW's 95% t-interval over seeds", fontsize=8)
-    add_legend(figure, handles)
+    add_legend(figure, legend_handles(cells.flat))
     return figure
 
 
@@ -189,22 +196,3 @@ def _everywhere(gained: pd.DataFrame, method: str, column: str) -> bool:
     whole = gained.groupby("panel")[column].nunique()
     own = gained[gained["method"] == method].groupby("panel")[column].nunique()
     return bool((own.reindex(whole.index).fillna(0) == whole).any())
-
-
-def _curve(axes: Axes, rows: pd.DataFrame, column: str, value: str, style: Any, *, band: bool = False) -> Any:
-    places = sorted(rows[column].astype(float).unique())
-    found = [rows[rows[column].astype(float) == place][value] for place in places]
-    means = [float(values.mean()) for values in found]
-    if band:
-        halves = [half_width(values) or 0.0 for values in found]
-        lows = [mean - half for mean, half in zip(means, halves, strict=True)]
-        highs = [mean + half for mean, half in zip(means, halves, strict=True)]
-        axes.fill_between(places, lows, highs, color=style.color, alpha=0.2, linewidth=0)
-    (line,) = axes.plot(places, means, **style.line())
-    return line
-
-
-def _bar(axes: Axes, value: float, place: float, low: float | None, high: float | None, mark: Any) -> None:
-    if low is not None and high is not None:
-        axes.plot([low, high], [place, place], color=mark["color"], linewidth=1.2)
-    axes.plot([value], [place], linestyle="none", **mark)
