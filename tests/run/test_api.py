@@ -26,7 +26,6 @@ from reinit_bench.methods.lw import Lw
 from reinit_bench.methods.wels import Wels
 from reinit_bench.models.initializers import HeNormal, initialize
 from reinit_bench.models.mlp import Mlp
-from reinit_bench.models.parameters import norm_names
 from reinit_bench.models.scnn import Scnn
 from reinit_bench.run import experiment as run
 from reinit_bench.training.loop import train_round
@@ -132,13 +131,6 @@ def test_a_loop_of_one_s_own_does_what_the_command_does(
     assert bit_equal(found, expected)
 
 
-def noise(net: nn.Module, *purpose: str | int) -> None:
-    """Change every parameter, as training would."""
-    with torch.no_grad():
-        for name, value in net.named_parameters():
-            value.mul_(1.5).add_(0.1 * torch.randn(value.shape, generator=stream(0, *purpose, name)))
-
-
 def mlp() -> BlockNet:
     net = Mlp(hidden=(6, 4)).build((5,), 3, 0.0)
     initialize(net, HeNormal(), 0, "initialize")
@@ -161,34 +153,6 @@ def resnet() -> nn.Module:
 
 
 STAGES = ["layer1", "layer2", "layer3", "layer4"]
-
-
-@pytest.mark.parametrize("k", [1, 3])
-def test_lw_redraws_exactly_what_lies_above_block_k_of_a_resnet(k: int) -> None:
-    net = BlockNet.wrap(resnet(), STAGES)
-    resets = Reinitialization("lw", net, sample=images(), seed=1)
-    round_ = resets.rounds(max_steps=5)[k - 1]
-    assert round_.block == k
-    noise(net, "training")
-    net.train()
-    net(images())  # the norms have seen data
-    before = copy_state(net)
-    resets.begin(round_)
-    below = {name for name in net.names_in_blocks(1, k) if net.get_parameter(name).dim() > 1}
-    filled = {f"lambdas.{k - 1}.{kind}" for kind in ("mean", "std")}
-    above = set(net.names_above(k))
-    norms = {name.rpartition(".")[0] for name in norm_names(net) if name in above}
-    statistics = {name for name in before if name.rpartition(".")[0] in norms} - above
-    assert changed_names(before, net) == above | statistics | below | filled
-    for name in below:  # only rescaled
-        # By the ratio of norms, not elementwise: a weight may be exactly zero.
-        now = net.get_parameter(name)
-        assert torch.allclose(now, before[name] * (now.norm() / before[name].norm()))
-    assert bit_equal(net.get_parameter("model.layer4.1.bn2.weight").tolist(), [1.0] * 512)
-    output = net.eval().block_output(images(), k)
-    normalized = net.lambda_of(k)(output)
-    assert normalized.mean().item() == pytest.approx(0.0, abs=1e-4)
-    assert normalized.std(correction=0).item() == pytest.approx(1.0, abs=1e-4)
 
 
 def test_fresh_values_can_come_from_the_network_s_own_constructor() -> None:

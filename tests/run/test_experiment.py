@@ -1,19 +1,18 @@
-"""One experiment: what it leaves in the store, done once, failures kept, bit-equal after real kills."""
+"""One experiment: what it leaves in the store, done once, failures kept, bit-equal after interruptions.
+
+Kills are in `test_crash_points`.
+"""
 
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
-import random
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
 import yaml
-from factories import METHOD_FILES, METHODS, tiny_experiment
+from factories import tiny_experiment
 from observers import InterruptAfter
 from run_files import read_jsonl, run_files, without_times
 
@@ -125,37 +124,28 @@ def test_freezing_cannot_be_combined_with_a_carried_optimizer(tmp_path: Path) ->
         run_experiment(experiment, Execution(results_dir=tmp_path))
 
 
-@pytest.fixture(scope="module", params=["mild", "standard", "randaugment"])
-def uninterrupted(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Experiment, dict[str, Any]]:
-    """An experiment that draws from every stream and carries its optimizer over, and what it leaves."""
-    carry = "trainer.optimizer_between_rounds=carry"
-    experiment = tiny_experiment("method=lw", f"augmentation={request.param}", "dropout=p25", carry)
-    results_dir = tmp_path_factory.mktemp("uninterrupted")
-    run_experiment(experiment, Execution(results_dir=results_dir))
-    return experiment, run_files(results_dir, experiment.run_id)
+DRAWS_AND_CARRIES = ("method=lw", "dropout=p25", "trainer.optimizer_between_rounds=carry")
+"""Draws from every stream, with an augmentation, and carries its optimizer over."""
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("steps", [1, 3, 4, 9, 17, 31])
-def test_an_interrupted_run_ends_bit_equal(
-    tmp_path: Path, uninterrupted: tuple[Experiment, dict[str, Any]], steps: int
-) -> None:
-    experiment, expected = uninterrupted
-    execution, observer = Execution(results_dir=tmp_path), InterruptAfter(steps)
-    with pytest.raises(Interrupted):
-        run_experiment(experiment, execution, observer=observer, interrupt=observer.interrupt)
-    run_experiment(experiment, execution)
-    assert run_files(tmp_path, experiment.run_id) == expected
+@pytest.mark.parametrize("augmentation", ["mild", "standard", "randaugment"])
+def test_a_run_that_is_interrupted_again_and_again_ends_bit_equal(tmp_path: Path, augmentation: str) -> None:
+    experiment = tiny_experiment(*DRAWS_AND_CARRIES, f"augmentation={augmentation}")
+    run_experiment(experiment, Execution(results_dir=tmp_path / "uncut"))
+    execution = Execution(results_dir=tmp_path / "cut")
+    for steps in (1, 2, 1, 5, 8, 14):  # after 1, 3, 4, 9, 17 and 31 of 32 steps: within and between rounds and epochs
+        observer = InterruptAfter(steps)
+        with pytest.raises(Interrupted):
+            run_experiment(experiment, execution, observer=observer, interrupt=observer.interrupt)
+    assert run_experiment(experiment, execution)["attempts"] == 7
+    assert run_files(tmp_path / "cut", experiment.run_id) == run_files(tmp_path / "uncut", experiment.run_id)
 
 
-def test_a_resumed_run_keeps_its_number_of_threads_and_counts_its_earlier_time(
-    tmp_path: Path, uninterrupted: tuple[Experiment, dict[str, Any]]
-) -> None:
+def test_a_resumed_run_keeps_its_number_of_threads_and_counts_its_earlier_time(tmp_path: Path) -> None:
     """The number of threads decides the order of summation, and with it the last bits."""
-    experiment, expected = uninterrupted
-    execution, observer = Execution(results_dir=tmp_path), InterruptAfter(9)
+    experiment, execution = tiny_experiment(*DRAWS_AND_CARRIES), Execution(results_dir=tmp_path)
+    observer = InterruptAfter(9)
     with pytest.raises(Interrupted):
         run_experiment(experiment, execution, observer=observer, interrupt=observer.interrupt)
     folder, cpu = tmp_path / "runs" / experiment.run_id, torch.device("cpu")
@@ -166,54 +156,6 @@ def test_a_resumed_run_keeps_its_number_of_threads_and_counts_its_earlier_time(
     result = run_experiment(experiment, execution)
     assert torch.get_num_threads() == 1
     assert 1000.0 < result["wall_seconds"] < 1300.0
-    assert run_files(tmp_path, experiment.run_id) == expected
-
-
-def attempt(config: dict[str, Any], results: Path) -> None:
-    """One attempt, in a process that will be killed."""
-    torch.set_num_threads(1)
-    run_experiment(Experiment.from_dict(config), Execution(results_dir=results))
-
-
-def kill(process: Any, folder: Path, seconds: float, while_writing: bool) -> bool:
-    """Kill `process` that long after it took the lease; with `while_writing`, while it writes its next checkpoint.
-
-    Returns whether it was still running.
-    """
-    while process.is_alive() and Store(folder.parent.parent).run(folder.name).status().get("pid") != process.pid:
-        time.sleep(0.001)
-    process.join(seconds)
-    writing = f".checkpoint.pt.incoming.{process.pid}-*.tmp"
-    while while_writing and process.is_alive() and not any(folder.glob(writing)):
-        pass
-    alive = bool(process.is_alive())
-    process.kill()
-    process.join()
-    return alive
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("method", [*METHODS, "ban", "hare", "l2init", "redo", "swr"])
-def test_a_run_that_is_killed_at_any_moment_ends_bit_equal(tmp_path: Path, method: str) -> None:
-    steps = ("trainer.checkpoint_every=1", "trainer.max_steps=24")
-    every = ["method.every=1"] if "every" in METHOD_FILES[method] else []
-    experiment = tiny_experiment(f"method={method}", "augmentation=mild", "dropout=p25", *steps, *every)
-    run_experiment(experiment, Execution(results_dir=tmp_path / "uncut"))
-    # A server process that has imported torch forks the processes to be killed, so that each starts at once.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["reinit_bench.run.experiment", "reinit_bench.data.digits", "torch._dynamo"])
-    results, folder = tmp_path / "cut", tmp_path / "cut" / "runs" / experiment.run_id
-    moments, kills = random.Random(method), []
-    for number in range(4):
-        process = context.Process(target=attempt, args=(experiment.to_dict(), results))
-        process.start()
-        kills.append(kill(process, folder, moments.random() * 0.4, while_writing=number % 2 == 1))
-    assert sum(kills) >= 2, "the run was over before it could be killed"
-    run_experiment(experiment, Execution(results_dir=results))
-    assert run_files(results, experiment.run_id) == run_files(tmp_path / "uncut", experiment.run_id)
-    status = json.loads((folder / "status.json").read_text())
-    assert status["attempt"] == len(kills) + 1
-    assert not any(folder.glob(".*.tmp")), "what a killed process left half-written is still there"
 
 
 def test_another_runs_checkpoint_is_not_resumed(tmp_path: Path) -> None:
