@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 
 from rich.console import Console, RenderableType
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
+from rich.progress import BarColumn, Progress, Task, TextColumn
 from rich.text import Text
 
 from reinit_bench.reporting.lines import GAP, accuracies, duration, end_line, epoch_line, round_line, start_line
@@ -24,7 +24,6 @@ class Bar(Progress):
     Args:
         lines: gives the lines above the bar, each time it is drawn.
         count: how the bar says what is done, such as `{task.percentage:.0f}%`.
-        time_left: how long the task may still take, in words.
         refreshes: how often a thread redraws it in a second; 0: it is redrawn by `refresh` only.
     """
 
@@ -35,14 +34,13 @@ class Bar(Progress):
         *,
         lines: Callable[[], Iterable[str]],
         count: str,
-        time_left: Callable[[Task], str],
         refreshes: float = 0,
     ) -> None:
         self._lines = lines  # first: rich draws once in its constructor
         super().__init__(
             BarColumn(),
             TextColumn(count),
-            _Words(time_left),
+            TextColumn("{task.fields[left]}"),
             console=console,
             auto_refresh=refreshes > 0,
             refresh_per_second=refreshes or 1,
@@ -59,15 +57,6 @@ class Bar(Progress):
     def say(self, line: str) -> None:
         """Print one line above, as it is: not wrapped, not coloured."""
         self.console.out(line, highlight=False)
-
-
-class _Words(ProgressColumn):
-    def __init__(self, words: Callable[[Task], str]) -> None:
-        super().__init__()
-        self._words = words
-
-    def render(self, task: Task) -> Text:
-        return Text(self._words(task))
 
 
 def time_left(task: Task) -> str:
@@ -94,7 +83,7 @@ class RunConsole(Observer):
         self._accuracies: list[str] = []
         self._drawn_at = self._epoch_line_at = 0.0
         self.clock = clock
-        self.bar = Bar(console, clock, lines=self._lines, count="{task.percentage:.0f}%", time_left=time_left)
+        self.bar = Bar(console, clock, lines=self._lines, count="{task.percentage:.0f}%")
 
     def run_started(self, event: RunStart) -> None:
         self.close()
@@ -105,7 +94,7 @@ class RunConsole(Observer):
         self.bar.say(start_line(event))
         for task in self.bar.task_ids:
             self.bar.remove_task(task)
-        self.bar.add_task("", total=event.rounds * event.steps_per_round, completed=event.first_step)
+        self.bar.add_task("", total=event.rounds * event.steps_per_round, completed=event.first_step, left="")
         self.bar.start()
 
     def step_done(self, round_index: int, step: int) -> None:
@@ -146,4 +135,6 @@ class RunConsole(Observer):
 
     def _draw(self) -> None:
         self._drawn_at = self.clock()
-        self.bar.update(self.bar.task_ids[0], completed=self.total_step, refresh=True)
+        [task] = self.bar.tasks
+        self.bar.update(task.id, completed=self.total_step)
+        self.bar.update(task.id, left=time_left(task), refresh=True)

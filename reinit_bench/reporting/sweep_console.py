@@ -32,10 +32,9 @@ class SweepConsole:
             clock,
             lines=lambda: list(self.running.values()),
             count="{task.completed}/{task.total} runs",
-            time_left=_time_left,
             refreshes=2,  # by a thread: the training is in other processes
         )
-        self._task = self.bar.add_task("", total=total)
+        self._task = self.bar.add_task("", total=total, left="")
 
     def __enter__(self) -> SweepConsole:
         self.bar.start()
@@ -68,6 +67,7 @@ class SweepConsole:
             self.bar.say(f"{title}: interrupted, its checkpoint is written")
             return
         self.bar.advance(self._task)
+        self.bar.update(self._task, left=_time_left(self.bar.tasks[0]))
         now = self.clock()
         seconds = duration(now - self._began.get(run_id, now))
         if kind == "done":

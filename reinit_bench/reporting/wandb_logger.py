@@ -34,18 +34,8 @@ UPLOAD_SECONDS = 60.0
 FLUSH_SECONDS = 0.5
 """How many seconds of an offline curve `kill -9` may cost."""
 
-OF_AN_EPOCH = ("round", "epoch", "lr", "train_accuracy", "validation_accuracy", "validation_loss")
-OF_A_ROUND = (
-    "round",
-    "block",
-    "steps",
-    "epochs",
-    "train_accuracy",
-    "validation_accuracy",
-    "test_accuracy",
-    "train_loss",
-    "seconds",
-)
+NOT_LOGGED = ("losses", "step", "total_step", "rounds")
+"""Fields of events: losses are logged step by step, the others say where in the run W&B's step is."""
 
 
 class WandbLogger(Observer):
@@ -77,13 +67,13 @@ class WandbLogger(Observer):
         first = event.total_step - len(event.losses) + 1
         for step, loss in enumerate(event.losses, first):
             self._later(self._log, step, {"loss": float(loss)})
-        self._later(self._log, event.total_step, _values(event, OF_AN_EPOCH, "epoch/"))
+        self._later(self._log, event.total_step, _values(event, "epoch/"))
 
     def round_ended(self, event: RoundEnd) -> None:
         if event.total_step > self._first_step:  # an earlier attempt has logged the rounds that it finished
-            self._later(self._log, event.total_step, _values(event, OF_A_ROUND, "round/"))
+            self._later(self._log, event.total_step, _values(event, "round/"))
         # Also under the round's own name, which later rounds do not overwrite: `round 2/test_accuracy`.
-        self._later(self._summarize, _values(event, OF_A_ROUND, f"round {event.round}/"))
+        self._later(self._summarize, _values(event, f"round {event.round}/"))
 
     def run_ended(self, event: RunEnd) -> None:
         # The result's numbers and strings: W&B has the configuration already.
@@ -178,6 +168,6 @@ def _settings() -> wandb.Settings:
     return settings
 
 
-def _values(event: EpochEnd | RoundEnd, names: tuple[str, ...], prefix: str) -> dict[str, Any]:
-    """These fields of the event, those that are None left out."""
-    return {prefix + name: getattr(event, name) for name in names if getattr(event, name) is not None}
+def _values(event: EpochEnd | RoundEnd, prefix: str) -> dict[str, Any]:
+    """The event's fields, those that are None left out."""
+    return {prefix + k: v for k, v in vars(event).items() if k not in NOT_LOGGED and v is not None}
