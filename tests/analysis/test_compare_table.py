@@ -11,7 +11,7 @@ from fake_runs import collection_of, fake_run
 from scipy.stats import ttest_ind
 
 from reinit_bench.analysis.frame.collect import Collection, collect, published_runs
-from reinit_bench.analysis.stats.reproduction import compare_sources, half_width
+from reinit_bench.analysis.stats.reproduction import compare_sources, difference
 from reinit_bench.analysis.stats.summary import Summary
 from reinit_bench.analysis.tables.compare import compare_table
 from reinit_bench.analysis.tables.render import text
@@ -29,20 +29,19 @@ def test_the_interval_is_welchs() -> None:
     first, second = [70.1, 71.5, 70.8], [72.0, 75.5, 71.1, 69.9]
     interval = ttest_ind(second, first, equal_var=False).confidence_interval(0.95)
     summaries = [Summary(len(one), float(np.mean(one)), float(np.std(one, ddof=1))) for one in (first, second)]
-    half = half_width(*summaries)
-    assert half == pytest.approx((interval.high - interval.low) / 2)
-    assert summaries[1].mean - summaries[0].mean == pytest.approx((interval.high + interval.low) / 2)
+    found = difference(*summaries)
+    assert (found.low, found.high) == pytest.approx((interval.low, interval.high), abs=1e-6)
 
 
 def test_the_interval_of_a_single_number() -> None:
     several, single = Summary(4, 70.0, 1.0), Summary(1, 71.0, None)
     t = 3.182446  # of three degrees of freedom
-    assert half_width(several, single) == pytest.approx(t * (1 / 4 + 1) ** 0.5)
-    assert half_width(single, several) == pytest.approx(t * (1 / 4 + 1) ** 0.5)
-    assert half_width(single, several, published=True) == pytest.approx(t / 2)
-    assert half_width(single, single) is None
-    assert half_width(several, dataclasses.replace(several, std=0.0)) == pytest.approx(t / 2)
-    assert half_width(Summary(2, 70.0, 0.0), Summary(3, 70.0, 0.0)) == 0
+    assert difference(several, single).margin == pytest.approx(t * (1 / 4 + 1) ** 0.5)
+    assert difference(single, several).margin == pytest.approx(t * (1 / 4 + 1) ** 0.5)
+    assert difference(single, several, published=True).margin == pytest.approx(t / 2)
+    assert difference(single, single).margin is None
+    assert difference(several, dataclasses.replace(several, std=0.0)).margin == pytest.approx(t / 2)
+    assert difference(Summary(2, 70.0, 0.0), Summary(3, 70.0, 0.0)).margin == 0
 
 
 @pytest.mark.parametrize(
@@ -70,7 +69,7 @@ def test_runs_that_differ_in_a_setting_are_no_cell() -> None:
         seeds("CIFAR10", "scnn", "bl", 60, 61, trainer__lr=0.01) + seeds("CIFAR10", "vgg16", "bl", 80, 81)
     )
     found = compare_sources(first, second)
-    assert [(cell.model, cell.difference) for cell in found.cells] == [("vgg16", 0)]
+    assert [(cell.model, cell.difference.value) for cell in found.cells] == [("vgg16", 0)]
     assert (found.only_first, found.only_second) == (1, 1)
 
 
@@ -106,7 +105,7 @@ def test_nothing_in_common() -> None:
 def test_two_published_sources_differ_in_nothing() -> None:
     found = compare_sources(published_runs(), published_runs())
     assert len(found.cells) == len(published_runs().frame)
-    assert {(cell.difference, cell.word) for cell in found.cells} == {(0, "cannot be told")}
+    assert {(cell.difference.value, cell.word) for cell in found.cells} == {(0, "cannot be told")}
 
 
 def test_stores_in_every_format(new_fake_store: Any, tmp_path: Any) -> None:

@@ -135,18 +135,18 @@ def test_the_interval_over_datasets_by_hand() -> None:
     lw = one.gains["lw"]
     # The t-distribution's 97.5% quantile with two degrees of freedom is 4.303; the standard deviation is 1.
     expected = ("dataset", 3, pytest.approx(2.0), pytest.approx(4.303 / 3**0.5, abs=1e-3))
-    assert (lw.unit, lw.n, lw.mean, lw.half) == expected
+    assert (lw.unit, lw.n, lw.value, lw.margin) == expected
 
 
 def test_one_dataset_has_an_interval_over_its_settings_and_one_setting_has_none() -> None:
     collection = fake_grid(["DIGITS"], ["scnn"], ["bl", "lw"], lambda d, m, method, n: 50.0 + n * (method == "lw"))
     (one,) = mean_gains(scores_by_setting(collection))
     assert (one.sizes, one.most.over) == ((1297, 1297), "6 settings")
-    assert one.gains["lw"].mean == pytest.approx(2.5)
+    assert one.gains["lw"].value == pytest.approx(2.5)
     rows = [fake_run("DIGITS", model, method, 50.0) for model in ("scnn", "vgg16") for method in ("bl", "lw")]
     over_all, scnn, vgg16 = mean_gains(scores_by_setting(collection_of(rows)))
-    assert (over_all.model, over_all.most.n, over_all.most.half) == (ALL, 2, 0.0)
-    assert (scnn.most.half, vgg16.most.half) == (None, None)
+    assert (over_all.model, over_all.most.n, over_all.most.margin) == (ALL, 2, 0.0)
+    assert (scnn.most.margin, vgg16.most.margin) == (None, None)
 
 
 def test_the_gains_table() -> None:

@@ -89,9 +89,9 @@ def test_a_cut_training_set_is_a_dataset_of_its_own_size_and_unknown_ones_have_n
         fake_run("MINE", "scnn", "bl", 10.0),
     ]
     assert values(scores_by_setting(collection_of(rows)), "dataset", "examples", "classes") == [
-        ("MINE", None, None),
-        ("DIGITS (200)", 200, 10),
         ("DIGITS", 1297, 10),
+        ("DIGITS (200)", 200, 10),
+        ("MINE", None, None),
     ]
 
 

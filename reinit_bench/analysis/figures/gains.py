@@ -64,8 +64,8 @@ def _panel(axes: Axes, groups: Sequence[GainGroup], methods: Mapping[str, str]) 
         shift = 0.7 * ((index + 0.5) / len(methods) - 0.5)
         axes.errorbar(
             [place + shift for place, _ in shown],
-            [gain.mean for _, gain in shown],
-            [gain.half or 0.0 for _, gain in shown],
+            [gain.value for _, gain in shown],
+            [gain.margin or 0.0 for _, gain in shown],
             linestyle="none",
             elinewidth=1.2,
             **style.mark(5),

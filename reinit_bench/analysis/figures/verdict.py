@@ -26,7 +26,7 @@ from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.frame.settings import as_dicts
 from reinit_bench.analysis.stats.arms import SETTING, TunedRuns, tuned_runs
 from reinit_bench.analysis.stats.paired_gains import BASELINE, arm_gains, groups_of_settings, pairs, sensitivity
-from reinit_bench.analysis.stats.summary import half_width
+from reinit_bench.analysis.stats.summary import Summary, estimate
 
 _COMMAND = "reinit-bench -m study=verdict_fraction"
 
@@ -173,7 +173,7 @@ def _two_rows(runs: TunedRuns, gained: pd.DataFrame, column: str, xlabel: str, *
         both = both[both["method"].isin(shown)]
         points = both.groupby([column, "method", "method_label"])[["accuracy", "gain"]].mean().reset_index()
         draw_curves(top, points, column, "accuracy")
-        band = own[own["method"] == "lw"].groupby(column)["gain"].agg(mean="mean", half=half_width)
+        band = own[own["method"] == "lw"].groupby(column)["gain"].agg(mean="mean", half=_margin)
         half = band["half"].fillna(0.0)
         bottom.fill_between(band.index, band["mean"] - half, band["mean"] + half, color=ORANGE, alpha=0.2, linewidth=0)
         draw_curves(bottom, points[points["method"] != BASELINE], column, "gain")
@@ -196,3 +196,7 @@ def _everywhere(gained: pd.DataFrame, method: str, column: str) -> bool:
     whole = gained.groupby("panel")[column].nunique()
     own = gained[gained["method"] == method].groupby("panel")[column].nunique()
     return bool((own.reindex(whole.index).fillna(0) == whole).any())
+
+
+def _margin(values: pd.Series) -> float | None:
+    return estimate([Summary.of(values)]).margin

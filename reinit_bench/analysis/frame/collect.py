@@ -130,10 +130,7 @@ def described(frame: pd.DataFrame) -> pd.DataFrame:
     in its order. `distance` is how many settings are not the paper's, the method's own not counted; `changed` are the
     columns of the method's own that are not at its defaults, and `variant` is its name with these.
     """
-    places = [
-        (*paper.order_key(label, paper.DATASETS), 0 if pd.isna(cut) else cut, *paper.order_key(model, paper.MODELS))
-        for label, cut, model in zip(frame["dataset_label"], frame["train_examples"], frame["model"], strict=True)
-    ]
+    places = list(map(paper.setting_key, frame["dataset_label"], frame["train_examples"], frame["model"]))
     ranks = {place: rank for rank, place in enumerate(sorted(set(places)))}
     changed = own_changes(frame)
     own = as_dicts(frame[["method", *(name for name in map(str, frame) if is_method_setting(name))]])

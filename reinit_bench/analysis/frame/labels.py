@@ -32,6 +32,9 @@ VARIANTS: Mapping[str, str] = {
 NORMS: Mapping[str, str] = {"group": "", "none": " without norm", "batch": " with BatchNorm"}
 """What is said behind a model's name, by `model.norm`."""
 
+PLAIN = "no augmentation"
+"""The condition without augmentation and dropout."""
+
 _GROUP = ("dataset_label", "train_examples", "model")
 
 
@@ -64,7 +67,7 @@ def dataset_label(label: str, train_examples: float | None) -> str:
 
 def condition_label(augmentation: str, dropout_rate: float) -> str:
     """A condition as the report's filters name it: `mild augmentation, dropout 0.25`, `randaugment`."""
-    words = "no augmentation" if augmentation == "none" else augmentation
+    words = PLAIN if augmentation == "none" else augmentation
     if "augment" not in words:
         words += " augmentation"
     return f"{words}, dropout {dropout_rate:g}" if dropout_rate > 0 else words

@@ -110,6 +110,12 @@ def order_key(name: str, order: Sequence[str]) -> tuple[int, str]:
     return (order.index(name) if name in order else len(order)), name
 
 
+def setting_key(dataset_label: str, train_examples: float | None, model: str) -> tuple[Any, ...]:
+    """A key that sorts datasets, their sizes and architectures: the paper's in its order, whole datasets before cut."""
+    cut = 0.0 if train_examples is None or pd.isna(train_examples) else train_examples
+    return *order_key(dataset_label, DATASETS), cut, *order_key(model, MODELS)
+
+
 def ordered_models(names: Iterable[str]) -> list[str]:
     """Distinct architectures, the paper's first."""
     return sorted(set(names), key=lambda name: order_key(name, MODELS))

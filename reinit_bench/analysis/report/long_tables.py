@@ -92,7 +92,7 @@ def _results(runs: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
     for key, score in summaries(runs, names).items():
         published = _published(dict(zip(names, key, strict=True)))
         difference = None if published is None else round(score.mean - published, 4)
-        yield *key[: len(_SETTING)], *score.rounded, published, difference
+        yield *key[: len(_SETTING)], *score.for_csv, published, difference
 
 
 def _published(setting: Mapping[str, Any]) -> float | None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from reinit_bench.analysis.stats.claims import Claim
 from reinit_bench.analysis.stats.significance import Pair
-from reinit_bench.analysis.stats.summary import Interval
+from reinit_bench.analysis.stats.summary import Estimate
 from reinit_bench.analysis.tables.table import Table
 
 Standing = Literal["agrees", "disagrees", "open"]
@@ -28,7 +28,7 @@ class Contest:
 
     where: str
     test: Pair
-    gain: Interval
+    gain: Estimate
     best: str
 
 

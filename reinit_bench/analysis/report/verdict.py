@@ -14,7 +14,7 @@ from reinit_bench.analysis.report.page import Contest, Standing, Verdict
 from reinit_bench.analysis.stats.mean_ranks import ENOUGH_DATASETS
 from reinit_bench.analysis.stats.scores import ALL, Scores, by_model, is_best, scores_by_setting
 from reinit_bench.analysis.stats.significance import LEVEL, ExactTest, binomial, compare
-from reinit_bench.analysis.stats.summary import interval
+from reinit_bench.analysis.stats.summary import over_datasets
 from reinit_bench.analysis.tables.table import MISSING
 
 CLAIM = (
@@ -57,7 +57,7 @@ def _contests(scores: Scores, common: Scores) -> Iterator[Contest]:
         if len(both):
             whole = complete if where == ALL else complete[complete["model"] == where]
             (test,) = (pair for pair in compare(both, ["bl", "lw"]) if pair.column == "lw")
-            gain = interval(both["lw"] - both["bl"], both["dataset"])
+            gain = over_datasets(both["lw"] - both["bl"], both["dataset"])
             yield Contest(where=where, test=test, gain=gain, best=_best_words(whole, common))
 
 
@@ -103,7 +103,7 @@ def _sentence(collection: Collection, whole: Contest | None, first: Standing, se
         runs = "no run has finished" if not finished else f"{_have_finished(finished)}, none of both LW and BL"
         return f"Nothing can be concluded: {runs} under the conditions of the paper's Table 3."
     decided, test, gain = _decided(whole), whole.test, whole.gain
-    over = "" if gain.half is None else f", 95% interval over {gain.over}"
+    over = "" if gain.margin is None else f", 95% interval over {gain.over}"
     numbers = (
         f"LW beats BL in {test.wins} of {plural(test.settings, 'setting')} and loses in {test.losses} "
         f"(mean difference {gain} points{over}; exact binomial test p = {test.p:.2g})"

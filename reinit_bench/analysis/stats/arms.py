@@ -33,7 +33,7 @@ class TunedRuns:
     Attributes:
         trials: a row for each setting, method and combination of tuned values: `validation` and `test` accuracy in
             percent, means over the tuning seeds; `values` as typed; whether it is `chosen`.
-        reported: a row for each setting, method and seed: `accuracy` on the test set, in percent, and the `run_id`.
+        reported: a row for each setting, method and seed: `test_accuracy` and the `run_id`.
         methods: names and labels, in the order of `families`.
         left_out: sentences on runs that are no part of this.
     """
@@ -65,7 +65,7 @@ def tuned_runs(collection: Collection) -> TunedRuns:
 
 
 _TRIALS = (*SETTING, "method", "values", "validation", "test", "chosen")
-_REPORTED = (*SETTING, "method", "seed", "accuracy", "run_id")
+_REPORTED = (*SETTING, "method", "seed", "test_accuracy", "run_id")
 
 
 def round_ends(collection: Collection, runs: TunedRuns) -> pd.DataFrame:
@@ -120,8 +120,7 @@ def _arms(
         chosen = set(trials["values"][trials["chosen"].astype(bool)])
         matching = [_values(run, axes) in chosen for run in rest.to_dict("records")]
         own = rest[pd.Series(matching, rest.index, dtype=bool)]
-        reported = own[[*SETTING, "method", "seed", "run_id"]].assign(accuracy=100 * own["test_accuracy"])
-        yield trials, reported, len(rest) - len(own)
+        yield trials, own[list(_REPORTED)], len(rest) - len(own)
 
 
 def _trials(arm: pd.DataFrame, tuning: Tuning, seeds: Sequence[int]) -> pd.DataFrame:

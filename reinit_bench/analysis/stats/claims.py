@@ -9,15 +9,14 @@ control was added then too.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 
 from reinit_bench.analysis.frame.labels import plural
 from reinit_bench.analysis.stats.arms import SETTING, TunedRuns
-from reinit_bench.analysis.stats.paired_gains import BASELINE, Estimate, mean_of_means, pairs, sensitivity
+from reinit_bench.analysis.stats.paired_gains import BASELINE, pairs, sensitivity
+from reinit_bench.analysis.stats.summary import Estimate, Summary, estimate
 
 RESETTING = ("lw", "fc", "llf", "sp")
 """The arms that stand for resetting: they redraw or shrink a part of the network at a round's start, the paper's LW and
@@ -128,13 +127,8 @@ def _over_control(gained: pd.DataFrame) -> pd.DataFrame:
 
 
 def _claim(said: str, measured: str, rows: pd.DataFrame) -> Claim:
-    strata = list(_strata(rows, lambda part: part["gain"].to_numpy(dtype=float)))
-    return Claim(said, measured, mean_of_means(strata) if strata else None, len(strata))
-
-
-def _strata(rows: pd.DataFrame, values: Callable[[pd.DataFrame], np.ndarray]) -> Iterator[np.ndarray]:
-    for _, part in rows.groupby(list(SETTING), sort=False):
-        yield values(part)
+    strata = [Summary.of(part["gain"]) for _, part in rows.groupby(list(SETTING), sort=False)]
+    return Claim(said, measured, estimate(strata) if strata else None, len(strata))
 
 
 def _steadier(runs: TunedRuns) -> Claim:
@@ -150,6 +144,6 @@ def _steadier(runs: TunedRuns) -> Claim:
         "Beside other regularization resetting makes the result less sensitive to learning rate and weight decay "
         "(Zaidi et al.)",
         f"Points by which {_names(runs)} spread less than BL over their trials, mean over settings",
-        mean_of_means([less.to_numpy(dtype=float)]) if len(less) else None,
+        estimate([Summary.of(less)]) if len(less) else None,
         len(less),
     )

@@ -10,7 +10,7 @@ from itertools import pairwise
 import pandas as pd
 
 from reinit_bench.analysis.stats.scores import Scores, by_model
-from reinit_bench.analysis.stats.summary import Interval, interval
+from reinit_bench.analysis.stats.summary import Estimate, over_datasets
 
 BOUNDS = (1_000, 5_000, 20_000)
 """Where there are many sizes, they are grouped up to each of these and above the last."""
@@ -28,10 +28,10 @@ class GainGroup:
 
     model: str
     sizes: Sizes
-    gains: Mapping[str, Interval]
+    gains: Mapping[str, Estimate]
 
     @property
-    def most(self) -> Interval:
+    def most(self) -> Estimate:
         """The gain that is over the most datasets or settings."""
         return max(self.gains.values(), key=lambda gain: gain.n)
 
@@ -70,8 +70,8 @@ def size_groups(examples: Sequence[float] | pd.Series) -> list[Sizes]:
     return [(group[0], group[-1]) for group in groups if group]
 
 
-def _gains(rows: pd.DataFrame, methods: Sequence[str]) -> Iterator[tuple[str, Interval]]:
+def _gains(rows: pd.DataFrame, methods: Sequence[str]) -> Iterator[tuple[str, Estimate]]:
     for method in methods:
         gained = (rows[method] - rows["bl"]).dropna()
         if len(gained):
-            yield method, interval(gained, rows["dataset"])
+            yield method, over_datasets(gained, rows["dataset"])

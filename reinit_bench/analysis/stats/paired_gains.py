@@ -7,7 +7,6 @@ bootstrap's covers the truth in some 86 of 100 cases rather than 95. All gains a
 
 from __future__ import annotations
 
-import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,7 +18,7 @@ import pandas as pd
 from reinit_bench.analysis.stats.arms import SETTING, TunedRuns
 from reinit_bench.analysis.stats.mean_ranks import Ranking, rank
 from reinit_bench.analysis.stats.significance import holm
-from reinit_bench.analysis.stats.summary import t_quantile
+from reinit_bench.analysis.stats.summary import Estimate, Summary, estimate, paired_differences
 
 BASELINE = "bl"
 ALL_SETTINGS = "all settings"
@@ -35,16 +34,6 @@ GROUPS: Mapping[str, tuple[bool | None, bool | None]] = {
 RESAMPLES = 9_999
 SEED = 0
 """Of the resampling: the same runs give the same interval."""
-
-
-@dataclass(frozen=True)
-class Estimate:
-    """A number with its 95% t-interval, from `n` pairs of runs; the limits are None where a setting has one pair."""
-
-    value: float
-    low: float | None
-    high: float | None
-    n: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,11 +62,8 @@ class ArmGain:
 
 def pairs(runs: TunedRuns) -> pd.DataFrame:
     """A row for each setting, method other than the baseline, and seed that both have: `gain`."""
-    keys = [*SETTING, "seed"]
-    baseline = runs.reported[runs.reported["method"] == BASELINE].set_index(keys)["accuracy"].rename("baseline")
-    others = runs.reported[runs.reported["method"] != BASELINE]
-    paired = others.merge(baseline.reset_index(), on=keys)
-    return paired.assign(gain=paired["accuracy"] - paired["baseline"])
+    paired = paired_differences(runs.reported, "method", BASELINE, [*SETTING, "seed"])
+    return paired.assign(accuracy=100 * paired["test_accuracy"]).rename(columns={"difference": "gain"})
 
 
 def arm_gains(paired: pd.DataFrame, methods: Sequence[str]) -> dict[str, ArmGain]:
@@ -98,7 +84,7 @@ def _arm(own: pd.DataFrame) -> ArmGain:
     gains = [part["gain"].to_numpy() for part in strata]
     return ArmGain(
         settings=len(strata),
-        gain=mean_of_means(gains),
+        gain=estimate(list(map(Summary.of, gains))),
         bootstrap=bootstrap_interval(gains),
         interquartile_mean=float(trim_mean(own["gain"], 0.25)),
         # Arm and baseline apart: the probability is of two runs, not of two with one seed.
@@ -107,21 +93,6 @@ def _arm(own: pd.DataFrame) -> ArmGain:
         ),
         p=sign_flip_p(gains),
     )
-
-
-def mean_of_means(strata: Sequence[np.ndarray]) -> Estimate:
-    """The mean over strata of their means, with a 95% t-interval; degrees of freedom by Welch and Satterthwaite."""
-    value, n = float(np.mean([values.mean() for values in strata])), sum(map(len, strata))
-    if any(len(values) < 2 for values in strata):
-        return Estimate(value, None, None, n)
-    parts = np.array([values.var(ddof=1) / len(values) for values in strata]) / len(strata) ** 2
-    half = 0.0
-    if parts.any():
-        degrees = parts.sum() ** 2 / sum(
-            part**2 / (len(values) - 1) for part, values in zip(parts, strata, strict=True)
-        )
-        half = t_quantile(degrees) * math.sqrt(parts.sum())
-    return Estimate(value, value - half, value + half, n)
 
 
 def bootstrap_interval(strata: Sequence[np.ndarray]) -> tuple[float, float] | None:
@@ -176,7 +147,7 @@ def sign_flip_p(strata: Sequence[np.ndarray]) -> float:
 
 def ranking(runs: TunedRuns, methods: Sequence[str]) -> Ranking | None:
     """Mean ranks over the settings in which all of these methods have runs; None without two methods and a setting."""
-    means = runs.reported.groupby([*SETTING, "method"], sort=False)["accuracy"].mean().unstack("method")
+    means = 100 * runs.reported.groupby([*SETTING, "method"], sort=False)["test_accuracy"].mean().unstack("method")
     complete = means.reindex(columns=list(methods)).dropna()
     return None if complete.empty or len(methods) < 2 else rank(complete, "all", "setting")
 

@@ -13,10 +13,10 @@ import pandas as pd
 
 from reinit_bench.analysis.frame import paper
 from reinit_bench.analysis.frame.collect import Collection
-from reinit_bench.analysis.frame.labels import condition_label, dataset_label, distinguishing_settings, natural
+from reinit_bench.analysis.frame.labels import distinguishing_settings, natural
 from reinit_bench.analysis.frame.methods import ordered_methods
 from reinit_bench.analysis.frame.settings import as_dicts
-from reinit_bench.analysis.stats.summary import Summary, t_quantile
+from reinit_bench.analysis.stats.summary import Estimate, Summary, estimate, t_quantile
 
 WIDEST = 2.0
 """Percentage points: with an interval that reaches farther to each side, no difference can be ruled out."""
@@ -39,7 +39,7 @@ class ComparedCell:
         dataset, model, condition: their labels; the model's with the settings that tell its cells apart.
         method, method_label: its name, and what tables call it.
         first, second: over the seeds of each source.
-        half: half the width of the difference's 95% interval in points; None where nothing tells the spread.
+        difference: points by which the second is above the first.
     """
 
     dataset: str
@@ -49,25 +49,21 @@ class ComparedCell:
     method_label: str
     first: Summary
     second: Summary
-    half: float | None
-
-    @property
-    def difference(self) -> float:
-        """Points by which the second is above the first; rounded far below what a test set can resolve."""
-        return round(self.second.mean - self.first.mean, 6)
+    difference: Estimate
 
     @property
     def word(self) -> str:
         """One of WORDS."""
-        if self.half is None:
+        margin = self.difference.margin
+        if margin is None:
             return UNTOLD
-        if abs(self.difference) > self.half:
+        if abs(self.difference.value) > margin:
             return NOT_REPRODUCED
-        return REPRODUCED if self.half <= WIDEST else UNTOLD
+        return REPRODUCED if margin <= WIDEST else UNTOLD
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class SourceComparison:
     """Two sources side by side.
 
     Attributes:
@@ -82,27 +78,22 @@ class Comparison:
     same_runs: int
 
 
-def half_width(first: Summary, second: Summary, *, published: bool = False) -> float | None:
-    """Half the width of the 95% interval of the difference of two means; None where neither has a spread.
+def difference(first: Summary, second: Summary, *, published: bool = False) -> Estimate:
+    """By how much the second mean is above the first; without an interval where neither has a spread.
 
-    Welch's where both have several seeds. A single run is taken to spread as the other source's runs do; a published
-    number, of which nobody knows the spread, is taken as exact.
+    Welch's interval where both have several seeds. A single run is taken to spread as the other source's runs do; a
+    published number, of which nobody knows the spread, is taken as exact.
     """
-    if first.std is None and second.std is None:
-        return None
-    if first.std is None or second.std is None:
-        several = first if second.std is None else second
-        assert several.std is not None
-        single = 0.0 if published else several.std**2
-        return t_quantile(several.n - 1) * math.sqrt(several.std**2 / several.n + single)
-    parts = first.std**2 / first.n, second.std**2 / second.n
-    if not sum(parts):
-        return 0.0
-    degrees = sum(parts) ** 2 / (parts[0] ** 2 / (first.n - 1) + parts[1] ** 2 / (second.n - 1))
-    return t_quantile(degrees) * math.sqrt(sum(parts))
+    several = next((one for one in (first, second) if one.std is not None), first)
+    margin = estimate([second, first], [1.0, -1.0]).margin
+    if margin is None and several.std is not None:
+        spread = several.std**2 * (1 / several.n + (0 if published else 1))
+        margin = t_quantile(several.n - 1) * math.sqrt(spread)
+    # Rounded far below what a test set can resolve.
+    return Estimate(round(second.mean - first.mean, 6), margin, first.n + second.n)
 
 
-def compare_sources(first: Collection, second: Collection) -> Comparison:
+def compare_sources(first: Collection, second: Collection) -> SourceComparison:
     """All cells of two sources.
 
     Runs of two stores are of one cell where they agree in every setting but the seed. A published number is compared
@@ -119,7 +110,7 @@ def compare_sources(first: Collection, second: Collection) -> Comparison:
     ]
     alone = [sum(len(cells) for match, cells in side.items() if match not in both) for side in sides]
     methods = ordered_methods(one[0]["method"] for side in sides for cells in side.values() for one in cells)
-    return Comparison(
+    return SourceComparison(
         cells=tuple(cell for _, cell in sorted(cells, key=lambda item: _place(item[0], methods))),
         only_first=alone[0],
         only_second=alone[1],
@@ -129,7 +120,9 @@ def compare_sources(first: Collection, second: Collection) -> Comparison:
 
 def _rows(first: Collection, second: Collection, settings: Sequence[str], of_paper: bool) -> list[list[Record]]:
     """The rows of each source that can be of a cell; `differing` is what tells a row from others of its model."""
-    frames = [_like_published(side) if of_paper else side.frame for side in (first, second)]
+    frames = [side.frame for side in (first, second)]
+    if of_paper:  # what may be the counterpart of a published number, or is one
+        frames = [side.default_images[side.default_images["train_examples"].isna()] for side in (first, second)]
     sides = [[{**dict.fromkeys(settings), **row, "differing": ""} for row in as_dicts(frame)] for frame in frames]
     # What the published numbers do not say of their settings must not count as a difference between runs.
     runs = [row for side, rows in zip((first, second), sides, strict=True) if side.source is None for row in rows]
@@ -138,12 +131,6 @@ def _rows(first: Collection, second: Collection, settings: Sequence[str], of_pap
         for row, differing in zip(runs, distinguishing_settings(pd.DataFrame(runs), told), strict=True):
             row["differing"] = differing
     return [[{**row, "settings": tuple(row[name] for name in settings)} for row in rows] for rows in sides]
-
-
-def _like_published(side: Collection) -> pd.DataFrame:
-    """The rows that may be the counterpart of a published number, or are one."""
-    frame = side.default_images
-    return frame[frame["train_examples"].isna()]
 
 
 def _cells(rows: Sequence[Record], columns: Sequence[str]) -> dict[tuple[Any, ...], list[list[Record]]]:
@@ -163,14 +150,14 @@ def _compared(one: Sequence[Record], other: Sequence[Record], *, published: bool
     first, second = (Summary.of(100 * pd.Series([run["test_accuracy"] for run in seeds])) for seeds in (one, other))
     initializer = "" if row["initializer"] == "he_normal" else f", {row['initializer']}"
     return row, ComparedCell(
-        dataset=dataset_label(row["dataset_label"], row["train_examples"]),
+        dataset=row["dataset_shown"],
         model=f"{row['model']} [{row['differing']}]" if row["differing"] else row["model"],
-        condition=condition_label(row["augmentation"], row["dropout_rate"]) + initializer,
+        condition=row["condition"] + initializer,
         method=row["method"],
         method_label=row["method_label"],
         first=first,
         second=second,
-        half=half_width(first, second, published=published),
+        difference=difference(first, second, published=published),
     )
 
 
@@ -182,7 +169,7 @@ def _identities(side: Collection) -> set[tuple[Any, ...]]:
 
 
 def _place(row: Record, methods: Sequence[str]) -> tuple[Any, ...]:
-    dataset, model = paper.order_key(row["dataset_label"], paper.DATASETS), paper.order_key(row["model"], paper.MODELS)
     condition = str(row["augmentation"]), row["dropout_rate"], str(row["initializer"])
     differing = row["differing"].count("="), natural(row["differing"])
-    return *dataset, row["train_examples"] or 0, *model, *differing, *condition, methods.index(row["method"])
+    setting = paper.setting_key(row["dataset_label"], row["train_examples"], row["model"])
+    return *setting, *differing, *condition, methods.index(row["method"])

@@ -6,42 +6,22 @@ the method's own; it is the unit of Table 3's tests, of Figure 3's tree and of t
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from typing import Any
 
 import pandas as pd
 
 from reinit_bench.analysis.frame import paper
 from reinit_bench.analysis.frame.collect import Collection
-from reinit_bench.analysis.frame.labels import dataset_label
 from reinit_bench.analysis.frame.methods import PAPERS, ordered_methods
-from reinit_bench.analysis.frame.settings import SWITCHES, as_dicts, is_method_setting
+from reinit_bench.analysis.frame.settings import SWITCHES, is_method_setting
 
 DESIGN = ("dataset", "examples", "model", "augmentation", "dropout_rate", "initializer")
 """What the paper varies. `dataset` is its label, with the number of training examples where that was cut."""
 
 ALL = "all"
 """In place of an architecture: every one of them."""
-
-_NEEDED = (
-    "dataset_label",
-    "train_examples",
-    "dataset.num_classes",
-    "method",
-    "test_accuracy",
-    "distance",
-    "changed",
-    *DESIGN[2:],
-)
-"""Columns of a collection that define a setting."""
-
-_DIGITS = (1297, 10)
-"""Training examples and classes of scikit-learn's digits, a dataset that is not in the paper."""
-
-Record = Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,107 +84,62 @@ def scores_by_setting(collection: Collection, *, every_setting: bool = False) ->
     Without `every_setting`, only Table 3's: the conditions of Tables 2, 6 and 7 with both initializers, and of runs
     that differ in anything else (Figure 2's learning rates) those whose settings are nearest to the paper's.
     """
-    runs = _without_ablations(collection.images)
+    switched = collection.images["changed"].map(lambda columns: not SWITCHES.keys().isdisjoint(columns)).astype(bool)
+    runs = collection.images[(collection.images["method"] != "lw") | ~switched]
     if not every_setting:
         wanted = [(condition.augmentation, condition.dropout_rate) for condition in paper.CONDITIONS.values()]
         conditions = pd.MultiIndex.from_frame(runs[["augmentation", "dropout_rate"]])
         runs = runs[conditions.isin(wanted) & runs["initializer"].isin(paper.INITIALIZERS)]
-    found, tied = _by_setting(runs, collection.settings)
-    rows = found if every_setting else _nearest(found)
     labels = dict(zip(runs["method"], runs["method_label"], strict=True))
     methods = {name: labels[name] for name in ordered_methods(labels)}
-    table = pd.DataFrame([{**row.design, **row.accuracies} for row in rows], columns=[*DESIGN, "classes", *methods])
-    return Scores(frame=table, methods=methods, left_out=_left_out(len(found) - len(rows), tied))
+    settings, tied = _settings(runs, collection.settings)
+    least = settings.groupby(list(DESIGN), dropna=False)["distance"].transform("min")
+    shown = settings if every_setting else settings[settings["distance"] == least]
+    frame = shown.reindex(columns=[*DESIGN, "classes", *methods]).reset_index(drop=True)
+    return Scores(frame=frame, methods=methods, left_out=_left_out(len(settings) - len(shown), tied))
 
 
-def _without_ablations(runs: pd.DataFrame) -> pd.DataFrame:
-    switched = runs["changed"].map(lambda columns: not SWITCHES.keys().isdisjoint(columns)).astype(bool)
-    return runs[(runs["method"] != "lw") | ~switched]
+def _settings(runs: pd.DataFrame, settings: Sequence[str]) -> tuple[pd.DataFrame, int]:
+    """A row per setting in the paper's order, with the percent of each method's variant nearest to its defaults.
 
-
-@dataclass(frozen=True)
-class _Setting:
-    """One setting: what DESIGN says of it, how many settings are not the paper's, percent by method."""
-
-    design: Mapping[str, Any]
-    distance: int
-    accuracies: dict[str, float]
-
-    @property
-    def key(self) -> tuple[Any, ...]:
-        return tuple(self.design[name] for name in DESIGN)
-
-
-def _by_setting(runs: pd.DataFrame, settings: Sequence[str]) -> tuple[list[_Setting], int]:
-    """Every setting in the paper's order, and how many of a method's variants were tied and therefore not used."""
+    Also how often a method had several that were equally near, of which none is taken.
+    """
     varying = [name for name in settings if name in runs and runs[name].nunique(dropna=False) > 1]
+    shared = [name for name in varying if name != "method" and not is_method_setting(name)]
     own = [name for name in varying if is_method_setting(name)]
-    shared = [name for name in varying if name not in own and name != "method"]
-    # What is the same in all runs cannot make one variant or setting nearer than another.
-    columns = list(dict.fromkeys(name for name in (*_NEEDED, *varying) if name in runs))
-    groups: dict[tuple[Any, ...], dict[str, dict[tuple[Any, ...], list[Record]]]] = {}
-    for run in as_dicts(runs[columns]):
-        key = (run["dataset_label"], *(run[name] for name in shared))
-        variants = groups.setdefault(key, {}).setdefault(run["method"], defaultdict(list))
-        variants[tuple(run[name] for name in own)].append(run)
-    tied, found = 0, []
-    for methods in groups.values():
-        chosen = {name: _default_variant(list(variants.values())) for name, variants in methods.items()}
-        tied += sum(seeds is None for seeds in chosen.values())
-        accuracies = {name: _percent(seeds) for name, seeds in chosen.items() if seeds}
-        first = next(run for variants in methods.values() for seeds in variants.values() for run in seeds)
-        if accuracies:
-            found.append(_Setting(_design(first), first["distance"], accuracies))
-    return sorted(found, key=_place), tied
-
-
-def _default_variant(variants: Sequence[list[Record]]) -> list[Record] | None:
-    """The seeds of the variant nearest to its method's defaults; None where two are equally near."""
-    if len(variants) == 1:
-        return variants[0]
-    distances = [len(seeds[0]["changed"]) for seeds in variants]
-    nearest = min(distances)
-    return variants[distances.index(nearest)] if distances.count(nearest) == 1 else None
-
-
-def _percent(seeds: Sequence[Record]) -> float:
+    runs = runs.assign(
+        setting=runs.groupby(["dataset_label", *shared], sort=False, dropna=False).ngroup(),
+        changes=runs["changed"].map(len).astype(int),
+    )
+    seeds = runs.groupby(["setting", "method", *own], sort=False, dropna=False)
+    variants = seeds.agg({"test_accuracy": "mean", "changes": "first"}).reset_index()
+    nearest = variants[variants["changes"] == variants.groupby(["setting", "method"])["changes"].transform("min")]
+    is_tied = nearest.duplicated(["setting", "method"], keep=False)
     # Rounded far below what any test set can resolve, so that equal accuracies compare as equal.
-    return round(100 * sum(run["test_accuracy"] for run in seeds) / len(seeds), 6)
+    percent = nearest[~is_tied].assign(percent=lambda one: (100 * one["test_accuracy"]).round(6))
+    accuracies = percent.pivot(index="setting", columns="method", values="percent")
+    design = _design(runs.drop_duplicates("setting").set_index("setting"))
+    return design.join(accuracies, how="inner"), len(nearest[is_tied].drop_duplicates(["setting", "method"]))
 
 
-def _design(run: Record) -> dict[str, Any]:
-    label, cut = run["dataset_label"], run.get("train_examples")
-    size, classes = _facts(label)
-    return {
-        "dataset": dataset_label(label, cut),
-        "examples": float(cut) if cut else size,
-        "classes": run.get("dataset.num_classes") or classes,
-        **{name: run[name] for name in DESIGN[2:]},
-    }
+def _design(first: pd.DataFrame) -> pd.DataFrame:
+    """The columns of DESIGN and `classes`, from a run of each setting."""
+    facts = first["dataset_label"].map(lambda label: _facts().get(label, (float("nan"), float("nan"))))
+    cut = first["train_examples"].astype(float)
+    classes = first.get("dataset.num_classes", pd.Series(float("nan"), first.index)).astype(float)
+    found = first.assign(
+        dataset=first["dataset_shown"],
+        examples=cut.fillna(facts.str[0].astype(float)),
+        classes=classes.fillna(facts.str[1].astype(float)),
+    )
+    return found.sort_values(["order", *DESIGN[3:], "distance"], kind="stable")
 
 
 @cache
-def _facts(label: str) -> tuple[float | None, float | None]:
-    """Training examples and classes of a dataset of Table 5 or of the digits."""
-    table = paper.published(5)
-    known = {name: (train, classes) for name, train, _, classes in table.itertuples(index=False, name=None)}
-    return known.get(label) or (_DIGITS if label == "DIGITS" else (None, None))
-
-
-def _nearest(found: Sequence[_Setting]) -> list[_Setting]:
-    """Of settings with the same design those nearest to the paper's; several where they are equally near."""
-    least: dict[tuple[Any, ...], int] = {}
-    for one in found:
-        least[one.key] = min(one.distance, least.get(one.key, one.distance))
-    return [one for one in found if one.distance == least[one.key]]
-
-
-def _place(one: _Setting) -> tuple[Any, ...]:
-    """The paper's datasets in its order, all others by size, the smallest first."""
-    rank, dataset = paper.order_key(one.design["dataset"], paper.DATASETS)
-    condition = one.design["augmentation"], one.design["dropout_rate"], one.design["initializer"]
-    model = paper.order_key(one.design["model"], paper.MODELS)
-    return rank, one.design["examples"] or 0.0, dataset, *model, *map(str, condition), one.distance
+def _facts() -> Mapping[str, tuple[float, float]]:
+    """Training examples and classes of the datasets of Table 5, and of the digits."""
+    rows = paper.published(5).itertuples(index=False, name=None)
+    return {"DIGITS": (1297, 10), **{name: (train, classes) for name, train, _, classes in rows}}
 
 
 def _left_out(further: int, tied: int) -> tuple[str, ...]:

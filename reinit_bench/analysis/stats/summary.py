@@ -1,4 +1,4 @@
-"""Means, spreads and intervals."""
+"""Means, spreads and 95% t-intervals: the one place where either is computed."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
 
+import numpy as np
 import pandas as pd
 
 from reinit_bench.analysis.frame.labels import plural
@@ -20,39 +21,51 @@ Unit = Literal["dataset", "setting"]
 
 @dataclass(frozen=True)
 class Summary:
-    """Test accuracy over `n` seeds in percent; `std` is the sample standard deviation (n - 1), None for one seed."""
+    """`n` numbers, mostly test accuracies in percent; `std` is the sample standard deviation (n - 1), None for one."""
 
     n: int
     mean: float
     std: float | None
 
     @classmethod
-    def of(cls, percents: pd.Series) -> Summary:
-        """The summary of one or more accuracies."""
-        return cls(len(percents), float(percents.mean()), float(percents.std()) if len(percents) > 1 else None)
+    def of(cls, values: pd.Series | np.ndarray) -> Summary:
+        """The summary of one or more numbers."""
+        several = len(values) > 1
+        return cls(len(values), float(np.mean(values)), float(np.std(values, ddof=1)) if several else None)
 
     @property
-    def rounded(self) -> tuple[int, float, float | None]:
+    def for_csv(self) -> tuple[int, float, float | None]:
         """The three numbers as a CSV file has them."""
         return self.n, round(self.mean, 4), None if self.std is None else round(self.std, 4)
 
 
 @dataclass(frozen=True)
-class Interval:
-    """A mean over `n` datasets or settings with half the width of its 95% t-interval, None for one of them."""
+class Estimate:
+    """A number with its 95% t-interval, which reaches `margin` to each side; None where nothing tells the spread.
 
-    unit: Unit
+    `n` is over how many numbers it is; `unit` is what these are, where they are means.
+    """
+
+    value: float
+    margin: float | None
     n: int
-    mean: float
-    half: float | None
+    unit: Unit = "setting"
 
-    def __str__(self) -> str:
-        return f"{self.mean:+.1f}" if self.half is None else f"{self.mean:+.1f} ± {self.half:.1f}"
+    @property
+    def low(self) -> float | None:
+        return None if self.margin is None else self.value - self.margin
+
+    @property
+    def high(self) -> float | None:
+        return None if self.margin is None else self.value + self.margin
 
     @property
     def over(self) -> str:
         """What the mean is over: `3 datasets`."""
         return plural(self.n, self.unit)
+
+    def __str__(self) -> str:
+        return f"{self.value:+.1f}" if self.margin is None else f"{self.value:+.1f} ± {self.margin:.1f}"
 
 
 def summaries(runs: pd.DataFrame, keys: Sequence[str]) -> dict[tuple[Any, ...], Summary]:
@@ -66,7 +79,31 @@ def summaries(runs: pd.DataFrame, keys: Sequence[str]) -> dict[tuple[Any, ...], 
     }
 
 
-def interval(differences: pd.Series, datasets: pd.Series) -> Interval:
+def estimate(strata: Sequence[Summary], weights: Sequence[float] | None = None) -> Estimate:
+    """The strata's means, weighted and added; by default their mean. Degrees of freedom by Welch and Satterthwaite."""
+    shares = weights or [1 / len(strata)] * len(strata)
+    value, n = sum(w * one.mean for w, one in zip(shares, strata, strict=True)), sum(one.n for one in strata)
+    variances = [w**2 * one.std**2 / one.n for w, one in zip(shares, strata, strict=True) if one.std is not None]
+    if len(variances) < len(strata):
+        return Estimate(value, None, n)
+    if not sum(variances):
+        return Estimate(value, 0.0, n)
+    degrees = sum(variances) ** 2 / sum(part**2 / (one.n - 1) for part, one in zip(variances, strata, strict=True))
+    return Estimate(value, t_quantile(degrees) * math.sqrt(sum(variances)), n)
+
+
+def paired_differences(runs: pd.DataFrame, column: str, base: Any, keys: Sequence[str] = ("seed",)) -> pd.DataFrame:
+    """Test accuracy in points above that of the run at `base` of the same `keys`, where there is one.
+
+    A row for each run whose `column` is not `base`, with `difference` and the `baseline` in percent.
+    """
+    at_base = runs[column] == base
+    baseline = runs[at_base].set_index(list(keys))["test_accuracy"].rename("baseline").mul(100)
+    paired = runs[~at_base].merge(baseline.reset_index(), on=list(keys))
+    return paired.assign(difference=100 * paired["test_accuracy"] - paired["baseline"])
+
+
+def over_datasets(differences: pd.Series, datasets: pd.Series) -> Estimate:
     """The mean of one or more settings' differences; `datasets` names the dataset of each.
 
     Settings of one dataset are not independent, so that a dataset counts as one number, whatever number of settings it
@@ -74,14 +111,8 @@ def interval(differences: pd.Series, datasets: pd.Series) -> Interval:
     """
     means = differences.groupby(datasets).mean()
     unit: Unit = "dataset" if len(means) > 1 else "setting"
-    values = means if unit == "dataset" else differences
-    return Interval(unit, len(values), float(values.mean()), half_width(values))
-
-
-def half_width(values: pd.Series) -> float | None:
-    """Half the width of the 95% t-interval of the values' mean; None for one value."""
-    n = len(values)
-    return t_quantile(n - 1) * float(values.std()) / math.sqrt(n) if n > 1 else None
+    found = estimate([Summary.of(means if unit == "dataset" else differences)])
+    return Estimate(found.value, found.margin, found.n, unit)
 
 
 @cache

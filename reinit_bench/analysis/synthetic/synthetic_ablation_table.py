@@ -99,6 +99,6 @@ def _data(found: Mapping[float, Mapping[str, _Score]]) -> Iterator[tuple[object,
         for name in VARIANTS:
             if name in scores:
                 one = scores[name]
-                n, mean, std = one.summary.rounded
+                n, mean, std = one.summary.for_csv
                 rest = [round(value, 4) for value in (one.train, one.difference, one.error)]
                 yield alpha, name, n, one.steps, mean, std, *rest

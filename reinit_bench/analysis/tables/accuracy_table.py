@@ -12,7 +12,7 @@ from reinit_bench.analysis.frame import notes, paper
 from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.frame.labels import condition_label
 from reinit_bench.analysis.frame.methods import ordered_methods
-from reinit_bench.analysis.stats.summary import half_width
+from reinit_bench.analysis.stats.summary import Summary, estimate, paired_differences
 from reinit_bench.analysis.stats.table_rows import TableRow, table_rows
 from reinit_bench.analysis.tables.table import Cell, Row, Table, mark_best, most_runs, score_cells
 
@@ -80,15 +80,12 @@ def _legend(shown: Sequence[TableRow], runs: pd.DataFrame, methods: Mapping[str,
 
 def _paired(runs: pd.DataFrame) -> list[str]:
     """What each method gains over BL, paired by seed; said where one row is all that there is."""
-    accuracies = runs.pivot_table(index="seed", columns="method", values="test_accuracy") * 100
-    if "bl" not in accuracies:
-        return []
-    labels, found = dict(zip(runs["method"], runs["method_label"], strict=True)), []
-    for method in ordered_methods({str(name) for name in accuracies} - {"bl"}):
-        gains = (accuracies[method] - accuracies["bl"]).dropna()
-        half = half_width(gains)
-        if half is not None:
-            found.append(f"{labels[method]} {gains.mean():+.1f} ± {half:.1f} (n = {len(gains)})")
+    paired, found = paired_differences(runs, "method", "bl"), []
+    for method in ordered_methods(paired["method"]):
+        own = paired[paired["method"] == method]
+        gain = estimate([Summary.of(own["difference"])])
+        if gain.margin is not None:
+            found.append(f"{own['method_label'].iloc[0]} {gain} (n = {gain.n})")
     words = "difference from BL in points, paired by seed, with half the width of its 95% t-interval"
     return [f"{words}: {', '.join(found)}"] if found else []
 
@@ -150,5 +147,5 @@ def _data(shown: Sequence[TableRow], methods: Mapping[str, str], published: Publ
 def _record(row: TableRow, method: str, published: Published) -> tuple[object, ...]:
     value = published.get((row.in_paper, row.model, method)) if row.in_paper else None
     score = row.methods.get(method)
-    numbers = (0, None, None) if score is None else score.rounded
+    numbers = (0, None, None) if score is None else score.for_csv
     return row.dataset, row.label, method, *numbers, value

@@ -17,11 +17,10 @@ from reinit_bench.analysis.stats.reproduction import (
     WIDEST,
     WORDS,
     ComparedCell,
-    Comparison,
+    SourceComparison,
     compare_sources,
 )
-from reinit_bench.analysis.stats.summary import Summary
-from reinit_bench.analysis.tables.table import Cell, Row, Table
+from reinit_bench.analysis.tables.table import Cell, Row, Table, estimate_cell, score_cell
 
 _LEGEND = "test accuracy [%], mean ± standard deviation (number of seeds)"
 _RULE = (
@@ -60,7 +59,7 @@ def compare_table(first: Collection, second: Collection, names: tuple[str, str])
     )
 
 
-def _how(first: Collection, second: Collection, found: Comparison) -> Iterator[str]:
+def _how(first: Collection, second: Collection, found: SourceComparison) -> Iterator[str]:
     counts = Counter(cell.word for cell in found.cells)
     yield f"{plural(len(found.cells), 'cell')}: {', '.join(f'{counts[word]} {word}' for word in WORDS if counts[word])}"
     yield _LEGEND
@@ -77,7 +76,7 @@ def _how(first: Collection, second: Collection, found: Comparison) -> Iterator[s
         yield f"{plural(found.same_runs, 'run')} of the same id and accuracy in both: copies reproduce nothing"
 
 
-def _alone(found: Comparison) -> Iterator[str]:
+def _alone(found: SourceComparison) -> Iterator[str]:
     for name, count in (("A", found.only_first), ("B", found.only_second)):
         if count:
             yield f"only in {name}: {plural(count, 'cell')}"
@@ -90,16 +89,12 @@ def _about(name: str, side: Collection) -> list[str]:
 
 
 def _row(cell: ComparedCell) -> Row:
-    difference = Cell(f"{round(cell.difference, 2) + 0.0:+.2f}", "" if cell.half is None else f"{cell.half:.2f}")
     headings = cell.dataset, cell.model, cell.condition, cell.method_label
-    return Row(headings, (_mean(cell.first), _mean(cell.second), difference, Cell(cell.word)))
-
-
-def _mean(summary: Summary) -> Cell:
-    return Cell(f"{summary.mean:.2f}", "" if summary.std is None else f"{summary.std:.2f}", summary.n)
+    means = (score_cell(one, 2, one.n) for one in (cell.first, cell.second))
+    return Row(headings, (*means, estimate_cell(cell.difference, 2), Cell(cell.word)))
 
 
 def _record(cell: ComparedCell) -> tuple[object, ...]:
-    half = None if cell.half is None else round(cell.half, 4)
-    numbers = *cell.first.rounded, *cell.second.rounded, round(cell.difference, 4) + 0.0, half
+    margin = None if cell.difference.margin is None else round(cell.difference.margin, 4)
+    numbers = *cell.first.for_csv, *cell.second.for_csv, round(cell.difference.value, 4) + 0.0, margin
     return cell.dataset, cell.model, cell.condition, cell.method, *numbers, cell.word

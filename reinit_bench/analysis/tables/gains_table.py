@@ -10,8 +10,7 @@ from reinit_bench.analysis.frame import notes
 from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.stats.mean_gains import GainGroup, mean_gains
 from reinit_bench.analysis.stats.scores import scores_by_setting
-from reinit_bench.analysis.stats.summary import Interval
-from reinit_bench.analysis.tables.table import Cell, Row, Table, mark_best
+from reinit_bench.analysis.tables.table import Row, Table, estimate_cell, mark_best
 
 FROM_PAPER = True
 
@@ -50,20 +49,12 @@ TABLES = {"gains": gains_table}
 
 
 def _row(group: GainGroup, methods: Mapping[str, str]) -> Row:
-    cells = [_cell(group.gains.get(name), group.most.n) for name in methods]
+    cells = [estimate_cell(group.gains.get(name), 1, group.most.n) for name in methods]
     return Row((group.model, group.size_words, group.most.over), mark_best(cells))
-
-
-def _cell(gain: Interval | None, most: int) -> Cell:
-    if gain is None:
-        return Cell()
-    mean = round(gain.mean, 1) + 0.0  # no minus sign before a zero
-    spread = "" if gain.half is None else f"{gain.half:.1f}"
-    return Cell(f"{mean:+.1f}", spread, gain.n if gain.n < most else None)
 
 
 def _data(groups: Sequence[GainGroup]) -> Iterator[tuple[object, ...]]:
     for group in groups:
         for method, gain in group.gains.items():
-            half = None if gain.half is None else round(gain.half, 4)
-            yield group.model, *group.sizes, method, gain.unit, gain.n, round(gain.mean, 4), half
+            half = None if gain.margin is None else round(gain.margin, 4)
+            yield group.model, *group.sizes, method, gain.unit, gain.n, round(gain.value, 4), half

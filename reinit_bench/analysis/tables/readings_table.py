@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 import pandas as pd
 
 from reinit_bench.analysis.frame import notes
 from reinit_bench.analysis.frame.collect import Collection
-from reinit_bench.analysis.stats.reading_effects import ReadingEffect, reading_effects, reading_runs
-from reinit_bench.analysis.stats.readings import READINGS
-from reinit_bench.analysis.stats.summary import Summary
-from reinit_bench.analysis.tables.table import Cell, Row, Table
+from reinit_bench.analysis.stats.readings import READINGS, reading_effects, reading_runs
+from reinit_bench.analysis.stats.summary import Summary, estimate
+from reinit_bench.analysis.tables.table import Cell, Row, Table, estimate_cell, score_cells
 
 _LEGEND = (
     "difference: test accuracy under the reading minus that under the default with the same seed, in points, ± half "
@@ -28,49 +27,38 @@ _FIELDS = (
 
 def readings_table(collection: Collection) -> Table:
     """One row per setting, reading and method: the mean paired difference from the default."""
-    effects = reading_effects(collection)
     runs = reading_runs(collection)
-    labels = dict(zip(runs["method"], runs["method_label"], strict=True))
+    found = list(_rows(reading_effects(collection)))
     shown = runs.drop(columns=[name for name in READINGS if name in runs])
     return Table(
         name="readings",
         caption="Readings of the paper: what each changes in test accuracy, by paired seeds",
         headings=("Dataset", "Model", "Reading", "Method", "n"),
         columns=("default", "reading", "difference", "higher–lower"),
-        rows=tuple(_row(one, labels[one.method]) for one in effects),
+        rows=tuple(row for row, _ in found),
         notes=(
-            _LEGEND if effects else _START,
-            *(notes.settings_unlike_paper(shown) if effects else []),
+            _LEGEND if found else _START,
+            *(notes.settings_unlike_paper(shown) if found else []),
             *notes.left_out(collection),
-            *(notes.mixed_code(runs) if effects else []),
+            *(notes.mixed_code(runs) if found else []),
         ),
-        data=pd.DataFrame(list(_data(effects)), columns=_FIELDS),
+        data=pd.DataFrame([numbers for _, numbers in found], columns=_FIELDS),
     )
 
 
 BY_NAME = {"readings": readings_table}
 
 
-def _row(one: ReadingEffect, method: str) -> Row:
-    difference = round(one.difference, 1) + 0.0  # no minus sign before a zero
-    cells = (
-        _score(one.default),
-        _score(one.changed),
-        Cell(f"{difference:+.1f}", "" if one.half is None else f"{one.half:.1f}"),
-        Cell(f"{one.higher}–{one.lower}"),
-    )
-    return Row((one.dataset, one.model, one.reading, method, str(one.default.n)), cells)
-
-
-def _score(score: Summary) -> Cell:
-    return Cell(f"{score.mean:.1f}", "" if score.std is None else f"{score.std:.1f}")
-
-
-def _data(effects: Sequence[ReadingEffect]) -> Iterator[tuple[object, ...]]:
-    for one in effects:
-        (n, *default), (_, *changed) = one.default.rounded, one.changed.rounded
-        half = None if one.half is None else round(one.half, 4)
-        yield (
-            *(one.dataset, one.model, one.reading, one.method, n),
-            *(*default, *changed, round(one.difference, 4) + 0.0, half, one.higher, one.lower),
-        )
+def _rows(effects: pd.DataFrame) -> Iterator[tuple[Row, tuple[object, ...]]]:
+    """Each row as printed, and as the CSV has it."""
+    for (_, reading, method), seeds in effects.groupby(["setting", "reading", "method"], sort=False):
+        first, differences = seeds.iloc[0], seeds["difference"]
+        default, changed = Summary.of(seeds["baseline"]), Summary.of(100 * seeds["test_accuracy"])
+        effect = estimate([Summary.of(differences)])
+        higher, lower = int((differences > 0).sum()), int((differences < 0).sum())
+        cells = *score_cells([default, changed], best=False), estimate_cell(effect, 1), Cell(f"{higher}–{lower}")
+        names = str(first["dataset_shown"]), str(first["label"]), str(reading)
+        (n, *usual), (_, *other) = default.for_csv, changed.for_csv
+        margin = None if effect.margin is None else round(effect.margin, 4)
+        numbers = *usual, *other, round(effect.value, 4) + 0.0, margin, higher, lower
+        yield Row((*names, first["method_label"], str(n)), cells), (*names, method, n, *numbers)

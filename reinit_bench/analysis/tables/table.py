@@ -9,7 +9,7 @@ from itertools import groupby, pairwise
 
 import pandas as pd
 
-from reinit_bench.analysis.stats.summary import Summary
+from reinit_bench.analysis.stats.summary import Estimate, Summary
 
 MISSING = "—"
 
@@ -129,7 +129,7 @@ def score_cells(scores: Sequence[Summary | None], *, best: bool = True) -> tuple
         best: whether to mark the best.
     """
     most = most_runs(scores)
-    cells = [Cell() if one is None else _score_cell(one, most) for one in scores]
+    cells = [Cell() if one is None else score_cell(one, 1, one.n if one.n < most else None) for one in scores]
     return mark_best(cells) if best else tuple(cells)
 
 
@@ -138,9 +138,19 @@ def most_runs(scores: Iterable[Summary | None]) -> int:
     return max((one.n for one in scores if one is not None), default=0)
 
 
-def _score_cell(score: Summary, most: int) -> Cell:
-    spread = "" if score.std is None else f"{score.std:.1f}"
-    return Cell(f"{score.mean:.1f}", spread, score.n if score.n < most else None)
+def score_cell(score: Summary, digits: int, count: int | None) -> Cell:
+    """Mean ± standard deviation, and over how many."""
+    spread = "" if score.std is None else f"{score.std:.{digits}f}"
+    return Cell(f"{score.mean:.{digits}f}", spread, count)
+
+
+def estimate_cell(one: Estimate | None, digits: int, most: int = 0) -> Cell:
+    """With a sign, ± half its 95% t-interval, and over how many where others of the row have more: `most`."""
+    if one is None:
+        return Cell()
+    value = round(one.value, digits) + 0.0  # no minus sign before a zero
+    spread = "" if one.margin is None else f"{one.margin:.{digits}f}"
+    return Cell(f"{value:+.{digits}f}", spread, one.n if one.n < most else None)
 
 
 def mark_best(cells: Sequence[Cell], pick: Callable[..., str] = max) -> tuple[Cell, ...]:

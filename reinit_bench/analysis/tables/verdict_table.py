@@ -16,7 +16,6 @@ from reinit_bench.analysis.stats.paired_gains import (
     ALL_SETTINGS,
     BASELINE,
     ArmGain,
-    Estimate,
     arm_gains,
     by_setting,
     groups_of_settings,
@@ -24,7 +23,8 @@ from reinit_bench.analysis.stats.paired_gains import (
     ranking,
     sensitivity,
 )
-from reinit_bench.analysis.tables.table import Cell, Row, Table, mark_best
+from reinit_bench.analysis.stats.summary import Estimate
+from reinit_bench.analysis.tables.table import Cell, Row, Table, estimate_cell, mark_best
 
 _START = (
     "no finished run of a tuned study with BL and another method; start with: reinit-bench -m study=verdict_fraction"
@@ -76,7 +76,7 @@ def settings_table(collection: Collection) -> Table:
     for setting, part in by_setting(gained):
         gains = arm_gains(part, methods)
         baseline = part.drop_duplicates("seed")["baseline"]
-        cells = mark_best([_gain_cell(gains[name].gain) if name in gains else Cell() for name in methods])
+        cells = mark_best([estimate_cell(gains[name].gain if name in gains else None, 1) for name in methods])
         rows.append(Row(_headings(setting), (Cell(f"{baseline.mean():.1f}"), *cells)))
         for name, one in gains.items():
             data.append((*setting.values(), name, round(baseline.mean(), 4), *_numbers(one.gain)))
@@ -202,22 +202,13 @@ def _rank_note(ranked: Ranking) -> str:
 
 
 def _cells(arm: ArmGain, mean_rank: str) -> Iterator[Cell]:
-    gain = arm.gain
     yield Cell(str(arm.settings))
-    yield Cell(f"{gain.value:+.2f}", _half(gain, 2))
+    yield estimate_cell(arm.gain, 2)
     yield Cell("" if arm.bootstrap is None else "{:+.2f} to {:+.2f}".format(*arm.bootstrap))
     yield Cell(f"{arm.interquartile_mean:+.2f}")
     yield Cell(f"{arm.improvement:.2f}")
     yield Cell(f"{arm.p_holm:.3f}")
     yield Cell(mean_rank)
-
-
-def _gain_cell(one: Estimate) -> Cell:
-    return Cell(f"{round(one.value, 1) + 0.0:+.1f}", _half(one, 1))
-
-
-def _half(one: Estimate, digits: int) -> str:
-    return "" if one.low is None or one.high is None else f"{(one.high - one.low) / 2:.{digits}f}"
 
 
 def _spread_cell(row: Mapping[Any, Any]) -> Cell:
