@@ -106,7 +106,8 @@ class Experiment:
     - `_blocks_`, `_rounds_`: a model's K, and how many rounds a method has if it is not K x N;
     - `_giga_macs_`: a model's multiply-adds of one forward pass at 224 pixels, in billions;
     - `_min_image_size_`: the least pixels a side that a model takes;
-    - `_source_`: of a class outside this package, the hash of its code (`core.source`); put in when a run is planned;
+    - `_source_`: of a class outside this package, the hash of its code (`core.source`), of one of this package under a
+      name that is not its own, the class; put in when a run is planned;
     - `_outside_identity_`: fields that are not in the run id; `_absent_`: of a class outside this package, what the
       absence of a field meant (`core.absent`).
 

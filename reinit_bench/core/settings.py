@@ -153,7 +153,7 @@ def instantiate(section: Mapping[str, Any], kind: str) -> Any:
         raise ConfigError(f"{kind} has no _target_ naming its class (package.module.Class); got {target!r}")
     module, _, attribute = target.rpartition(".")
     try:
-        if section.get(SOURCE) not in (None, source_hash(target)):
+        if section.get(SOURCE) not in (None, source_hash(target), target):
             raise ConfigError(
                 f"{kind} {section.get('name')}: the code of {target} has changed since the run was planned; type the "
                 "command again to plan it with the code as it is now"

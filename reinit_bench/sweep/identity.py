@@ -1,4 +1,8 @@
-"""What enters the identity of a run when it is planned: the code of a user's own classes, and one class for a name."""
+"""What enters the identity of a run when it is planned: which class it is, unless its name alone says so.
+
+A class of this package under the name that its own option gives it is known by that name, in ids of all versions. Of a
+user's own class the hash of its code enters the id, and of ours under another name the class.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from reinit_bench.core.conf_dir import option_file, option_section, options
+from reinit_bench.core.conf_dir import conf_dir, on_base, option_file, option_section, options
 from reinit_bench.core.config import SECTIONS
 from reinit_bench.core.settings import SOURCE, ConfigError
 from reinit_bench.core.source import source_hash
@@ -33,7 +37,27 @@ def _with_source(group: str, section: Any) -> Any:
         source = source_hash(target)
     except (ImportError, OSError) as error:
         raise ConfigError(f"{group} {section.get('name')}: cannot find the code of {target}: {error}") from error
+    if source is None and not _is_known_by_name(group, str(section.get("name")), target):
+        source = target
     return section if source is None else {**section, SOURCE: source}
+
+
+@cache
+def _is_known_by_name(group: str, name: str, target: str) -> bool:
+    """Whether an option of this package gives this class this name, or leaves its name to the user (`_label_`)."""
+    files = sorted((conf_dir() / group).glob("*.yaml"), key=lambda file: file.stem != name)  # most often the first
+    for file in files:
+        content = on_base(_of_package(f"{group}/{file.stem}") or {}, _of_package)
+        section = content.get(group, content)
+        if section.get("_target_") == target and (section["name"] == name or section.get("_label_") == "${.name}"):
+            return True
+    return False
+
+
+def _of_package(path: str) -> dict[str, Any] | None:
+    file = conf_dir() / f"{path}.yaml"
+    content: dict[str, Any] | None = yaml.safe_load(file.read_text(encoding="utf-8")) if file.is_file() else None
+    return content
 
 
 @cache

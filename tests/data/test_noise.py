@@ -111,7 +111,9 @@ def test_a_round_sees_its_share_and_every_share_holds_the_one_before() -> None:
 
 
 def test_fewer_examples_than_classes_are_worth_a_warning() -> None:
-    match = r"^dataset\.growth: in round 1, 0\.001 of the [\d,]+ training examples is 1, for 10 classes; raise that share$"
+    match = (
+        r"^dataset\.growth: in round 1, 0\.001 of the [\d,]+ training examples is 1, for 10 classes; raise that share$"
+    )
     with pytest.warns(UserWarning, match=match) as warned:
         task_of("dataset.growth=[0.001,1]")
     assert len(warned) == 1

@@ -16,6 +16,7 @@ from reinit_bench.core.config import Experiment
 from reinit_bench.core.settings import ConfigError, instantiate
 from reinit_bench.core.source import source_hash
 from reinit_bench.sweep.identity import check_name, with_sources
+from reinit_bench.sweep.plan import PlannedRun
 
 METHOD = """
 from dataclasses import dataclass
@@ -125,6 +126,34 @@ def test_a_name_of_another_class_is_refused(folder: Path) -> None:
         pytest.raises(ConfigError, match=r"two methods are called 'mine': own_methods\.Head, and own"),
     ):
         planned_id(name="mine", _target_="own_methods.Head")
+
+
+@pytest.mark.parametrize(
+    ("group", "options"),
+    [
+        ("method", ("bl", "restart", "wels", "welsr", "lw")),
+        ("model", ("scnn", "vgg16", "mobilenet")),
+        ("initializer", ("he_normal", "xavier_uniform")),
+        ("augmentation", ("none", "mild", "standard")),
+        ("dataset", ("digits", "synthetic", "cifar10")),
+    ],
+)
+def test_two_of_our_classes_under_one_name_are_two_experiments(group: str, options: tuple[str, ...]) -> None:
+    ids = {
+        PlannedRun.from_dict(make_config(f"{group}={option}", f"{group}.name=mine", "image_size=32")).run_id
+        for option in options
+    }
+    assert len(ids) == len(options)
+
+
+def test_a_class_of_ours_is_known_by_its_own_name_and_by_one_that_the_user_may_set() -> None:
+    for words in (["method=wels"], ["dataset=image_folder", "dataset.name=birds", "dataset.content=abc"]):
+        config = make_config(*words)
+        assert with_sources(config) == config
+    ours = make_config("method=wels")["method"]
+    edited = {**ours, "_target_": "reinit_bench.methods.welsr.Welsr", "name": "ours"}
+    assert with_sources({"method": edited})["method"]["_source_"] == edited["_target_"]
+    assert instantiate(with_sources({"method": edited})["method"], "method")
 
 
 def test_photos_cannot_take_the_name_of_another_dataset() -> None:
