@@ -4,10 +4,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PREPARE_STAMP := .venv-prepare/.installed
+NEWEST := .venv-newest
 CHECKED := reinit_bench launchers examples tests benchmarks results hatch_build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-prepare test-slurm test-fast lint format docs tables figures report fashion-mnist bench bench-gpu clean
+.PHONY: help setup demo test test-long test-prepare test-newest test-slurm test-fast lint format docs tables figures report fashion-mnist bench bench-gpu clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -38,6 +39,19 @@ $(PREPARE_STAMP): $(STAMP) reinit_bench/data/preparing/environment.py
 	$(PYTHON) -m venv .venv-prepare
 	.venv-prepare/bin/python -m pip install --quiet --disable-pip-version-check \
 		$$($(BIN)/python -c 'from reinit_bench.data.preparing.environment import REQUIREMENTS; print(*REQUIREMENTS)')
+	@touch $@
+
+test-newest: $(NEWEST)/.installed ## Run quick tests of commands and sweeps with the newest Hydra and libraries, in an environment of its own
+	$(NEWEST)/bin/python -m pytest -n auto --dist loadfile -m "not slow and not long and not slurm" tests/cli tests/sweep tests/core
+
+# It reuses the torch that is installed: the newest of everything else comes before it.
+$(NEWEST)/.installed: $(STAMP)
+	$(BIN)/python -m venv $(NEWEST)
+	echo "import site; site.addsitedir('$$($(BIN)/python -c 'import site; print(site.getsitepackages()[0])')')" \
+		>$$(echo $(NEWEST)/lib/python3*/site-packages)/installed.pth
+	$(NEWEST)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade --pre hydra-core omegaconf
+	$(NEWEST)/bin/python -m pip install --quiet --disable-pip-version-check --upgrade \
+		typer rich filelock psutil PyYAML pandas scipy scikit-learn matplotlib Jinja2 wandb submitit pytest pytest-xdist hypothesis
 	@touch $@
 
 test-slurm: setup ## Run the tests on a real SLURM of two nodes, set up on this machine (needs root and apt-get)
@@ -81,4 +95,4 @@ bench-gpu: setup ## Measure speed on a GPU: steps beside plain baselines, small 
 	@$(BIN)/python benchmarks/gpu.py
 
 clean: ## Remove the environment and caches; results stay
-	rm -rf $(VENV) .venv-prepare .pytest_cache .mypy_cache .ruff_cache build dist
+	rm -rf $(VENV) .venv-prepare $(NEWEST) .pytest_cache .mypy_cache .ruff_cache build dist

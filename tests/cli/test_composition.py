@@ -18,7 +18,6 @@ from reinit_bench.core.config import SECTIONS, Experiment
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.sweep.plan import make_plan
 from reinit_bench.sweep.slurm.queue import queued_runs
-from reinit_bench.sweep.studies import override_text, overrides_of
 
 FIELDS = [
     "seed=3",
@@ -166,11 +165,6 @@ def test_two_studies_at_once_are_refused(compose: Composer) -> None:
         compose.study_of(["study=table2", "study=table6"])
 
 
-def test_a_chosen_trainer_overrides_the_one_that_a_dataset_sets(compose: Composer) -> None:
-    assert compose.compose(["dataset=digits"])["trainer"]["batch_size"] == 32
-    assert compose.compose(["trainer=paper", "dataset=digits"])["trainer"]["batch_size"] == 256
-
-
 @pytest.mark.parametrize(
     ("override", "message"),
     [
@@ -211,15 +205,6 @@ def test_help_names_every_group_and_option() -> None:
     assert told == groups()
 
 
-def test_values_are_written_as_hydra_reads_them(compose: Composer) -> None:
-    point = {"model.width": 0.5, "method.schedule": [1, 2], "results_dir": "it's a=b, c", "method": "lw", "seed": 1}
-    (overrides,) = overrides_of([point])
-    config = compose.compose(overrides)
-    assert (config["model"]["width"], config["method"]["schedule"], config["seed"]) == (0.5, [1, 2], 1)
-    assert config["results_dir"] == "it's a=b, c"
-    assert [override_text(value) for value in (None, True, 1e-5, "p25")] == ["null", "true", "1e-05", "p25"]
-
-
 def test_the_command_line_narrows_and_widens_a_study(compose: Composer) -> None:
     words = ["study=demo", "method=lw,fc", "seed=range(0,2)", "trainer.momentum=0"]
     jobs = compose.jobs(words)
@@ -232,12 +217,6 @@ def test_the_command_line_narrows_and_widens_a_study(compose: Composer) -> None:
     ]
     assert {run.experiment.trainer.momentum for run in plan.runs} == {0.0}
     assert {run.execution.study for run in plan.runs} == {"demo"}
-
-
-def test_the_demo_is_six_methods_by_five_seeds(compose: Composer) -> None:
-    plan = make_plan(compose.planned(compose.jobs(["study=demo"])), queued_runs)
-    assert len({(run.experiment.method["name"], run.experiment.seed) for run in plan.runs}) == len(plan.runs) == 30
-    assert {run.experiment.dataset["train_examples"] for run in plan.runs} == {200}
 
 
 def test_a_composer_leaves_an_open_hydra_as_it_was() -> None:
