@@ -42,7 +42,9 @@ RUNS = st.lists(
             "seed": st.integers(0, 2),
             "accuracy": ACCURACIES,
             "measured": st.booleans(),
-            "harm": st.sampled_from(["", "", "", "", "unfinished", "corrupt", "emptied history", "torn diagnostics"]),
+            "harm": st.sampled_from(
+                ["", "", "", "", "unfinished", "corrupt", "emptied history", "foreign history", "torn diagnostics"]
+            ),
         }
     ),
     max_size=14,
@@ -70,6 +72,8 @@ def harm(result: Path, kind: str) -> None:
         result.write_text(result.read_text()[:-20])
     elif kind == "emptied history":
         result.with_name("history.jsonl").write_text("")
+    elif kind == "foreign history":
+        result.with_name("history.jsonl").write_text('{"total_step": 1, "train_accuracy": 0.5}\n')
     elif kind == "torn diagnostics":
         result.with_name("diagnostics.npz").write_bytes(b"PK torn")
 

@@ -10,7 +10,7 @@ from fake_measurements import rounds
 from fake_store import FakeStore
 from matplotlib.figure import Figure
 
-from reinit_bench.analysis.figures import NothingToDraw, by_round, known_figures
+from reinit_bench.analysis.figures import by_round
 from reinit_bench.analysis.frame.collect import Collection, collect
 
 NONE: dict[str, Any] = {"augmentation__name": "none", "trainer__momentum": 0.0}
@@ -73,23 +73,3 @@ def test_another_dataset_is_named_where_there_is_no_cifar100(fake_store: FakeSto
         rounds(fake_store.add("digits", "scnn", "lw", 0.5, **changes, **NONE), [(0.4, 0.5), (0.5, 0.6)])
     figure = by_round.parts(collect(fake_store.results_dir))
     assert "DIGITS (the paper shows CIFAR100)" in figure.legends[0].get_title().get_text()
-
-
-@pytest.mark.parametrize("name", ["by_round", "ablation"])
-def test_without_rounds_the_command_is_named(fake_store: FakeStore, name: str) -> None:
-    draw = known_figures([name])[name].draw
-    for _ in range(2):  # an empty store; then one whose runs left no rounds
-        with pytest.raises(NothingToDraw, match=rf"^{name}: [^\n]*; reinit-bench -m study=[^\n]*$"):
-            draw(collect(fake_store.results_dir))
-        if collect(fake_store.results_dir).frame.empty:
-            fake_store.add("digits", "scnn", "lw", 0.5, method__rescale=False, **NONE)
-            fake_store.add("digits", "scnn", "lw", 0.5, **NONE)
-
-
-def test_a_torn_file_of_rounds_is_named_and_the_others_are_drawn(fake_store: FakeStore) -> None:
-    rounds(fake_store.add("digits", "scnn", "lw", 0.5, **NONE), [(0.4, 0.5), (0.5, 0.6)])
-    torn = fake_store.add("digits", "scnn", "lw", 0.5, seed=1, **NONE).with_name("rounds.jsonl")
-    torn.write_text('{"index": 1, "test_acc')
-    with pytest.warns(UserWarning, match=r"rounds\.jsonl cannot be read"):
-        figure = by_round.draw(collect(fake_store.results_dir))
-    assert lines(figure, 0) == {"LW": ([1, 2], [40, 50])}

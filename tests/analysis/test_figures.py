@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from fake_store import FakeStore
 
 from reinit_bench.analysis import figures
 from reinit_bench.analysis.figures import NothingToDraw, known_figures, table1, write_figure
 from reinit_bench.analysis.frame.collect import Collection, collect
 from reinit_bench.analysis.tables.table import Table
+from reinit_bench.cli.main import main
 from reinit_bench.core.settings import ConfigError
 
 
@@ -49,9 +51,28 @@ def test_every_figure_has_a_caption() -> None:
         assert figure.caption.startswith(f"Figure {number}") or not number.isdigit(), name
 
 
-def test_an_empty_store_says_how_to_fill_it(tmp_path: Path) -> None:
-    with pytest.raises(NothingToDraw, match=r"no finished runs in .*; reinit-bench -m study=table1"):
-        table1.draw(collect(tmp_path))
+@pytest.mark.parametrize("name", list(known_figures()))
+def test_too_few_runs_are_said_in_one_line_with_a_command(name: str, fake_store: FakeStore) -> None:
+    draw = known_figures([name])[name].draw
+    for _ in range(2):  # an empty store, then one with a run that has nothing to show
+        with pytest.raises(NothingToDraw, match=rf"^{name}: [^\n]*; reinit-bench -m study=[^\n]*$"):
+            draw(collect(fake_store.results_dir))
+        if collect(fake_store.results_dir).frame.empty:
+            fake_store.add("digits", "scnn", "lw", 0.5)
+
+
+def test_what_the_paper_says_is_kept_apart_from_what_runs_say(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in ("tables gains --from paper", "tables gains", "figures gains ranks --from paper"):
+        assert main([*command.split(), f"results_dir={tmp_path}"]) == 0
+        assert ("50,000–60,000" in capsys.readouterr().out) == (command == "tables gains --from paper")
+    assert {path.name for path in tmp_path.iterdir()} == {"paper_conclusions", "tables"}
+    assert {path.name for path in (tmp_path / "paper_conclusions").iterdir()} == {
+        *("gains.csv", "gains.md", "gains.tex"),
+        *(f"{name}.{ending}" for name in ("gains", "ranks") for ending in figures.FORMATS),
+    }
+    assert list(known_figures(from_paper=True)) == ["figure3", "gains", "ranks"]
 
 
 def test_ours_and_the_papers_values_stand_where_they_belong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from reinit_bench.analysis.frame.collect import Collection, collect
 from reinit_bench.analysis.report.build import build_page
 from reinit_bench.analysis.report.curves import POINTS, curve, kept
 from reinit_bench.analysis.report.page import Page, Picture, Progress, Trouble
-from reinit_bench.analysis.report.page_html import html, write_report
+from reinit_bench.analysis.report.page_html import html
 from reinit_bench.analysis.report.pictures import pictures
 from reinit_bench.analysis.report.verdict import FEWEST, verdict
 from reinit_bench.analysis.tables.render.html import long_table
@@ -101,29 +101,6 @@ def test_results_stand_next_to_the_published_values(fake_store: Any) -> None:
         (*mild, "LW", 2, 54.0, 1.4142, 84.3, -30.3),
     ]
     assert page.filters["condition"] == ["no augmentation", "mild augmentation"]
-
-
-def test_augmentations_are_told_apart_by_name_and_not_by_their_own_fields(fake_store: Any) -> None:
-    fields: dict[str, dict[str, Any]] = {
-        "none": {},
-        "mild": {"flip": 0.5, "resize": 248, "crop": 224},
-        "standard": {"flip": 0.5, "padding": 4},
-        "randaugment": {"flip": 0.5, "padding": 4, "num_ops": 2, "magnitude": 9},
-    }
-    for name, values in fields.items():
-        fake_store.add("cifar10", "scnn", "lw", 0.5, augmentation={"_target_": "x.Y", "name": name, **values})
-    unflipped = {"_target_": "x.Y", "name": "standard", "flip": 0.0, "padding": 4}
-    fake_store.add("cifar10", "scnn", "lw", 0.6, augmentation=unflipped, dropout__rate=0.25)
-    fake_store.add("cifar10", "scnn", "lw", 0.7, augmentation={**unflipped, "flip": 0.5}, dropout__rate=0.25)
-    page = page_of(fake_store.results_dir)
-    assert page.results.data[["Condition", "Settings"]].to_numpy().tolist() == [
-        ["mild augmentation", ""],
-        ["no augmentation", ""],
-        ["randaugment", ""],
-        ["standard augmentation", ""],
-        ["standard augmentation, dropout 0.25", "augmentation.flip=0"],
-        ["standard augmentation, dropout 0.25", "augmentation.flip=0.5"],
-    ]
 
 
 def test_a_run_has_its_row_and_its_curve(fake_store: Any) -> None:
@@ -242,13 +219,6 @@ def test_a_long_curve_keeps_its_ends(tmp_path: Path) -> None:
     (tmp_path / "history.jsonl").write_text("{torn")
     with pytest.warns(UserWarning, match=r"history\.jsonl cannot be read: not JSON"):
         assert curve(folder) is None
-
-
-def test_the_file_is_written_in_one_step(fake_store: Any) -> None:
-    fill(fake_store)
-    path = write_report(page_of(fake_store.results_dir), fake_store.results_dir)
-    assert path == fake_store.results_dir / "report.html"
-    assert {one.name for one in fake_store.results_dir.iterdir()} == {"report.html", "runs"}
 
 
 def test_a_lead_that_may_be_chance_is_no_lead() -> None:
