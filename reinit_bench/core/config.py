@@ -20,7 +20,7 @@ SECTIONS = ("dataset", "model", "method", "augmentation", "dropout", "initialize
 """The parts of an experiment that are chosen by name, one yaml per option."""
 
 _PLAIN = ("seed", "image_size", "precision")
-_EXECUTION = ("results_dir", "device", "compile", "compiled_layers", "logger", "study", "diagnostics")
+_EXECUTION = ("results_dir", "device", "compile", "compiled_layers", "logger", "study", "trial", "diagnostics")
 T = TypeVar("T")
 _MADE: dict[tuple[type, str], Any] = {}
 _DROPOUT_RATE = setting(0.0, least=0, below=1).metadata
@@ -213,6 +213,8 @@ class Execution:
     """Whether layers on the CPU may be computed by the functions in C, which differ from torch's by rounding."""
     logger: Mapping[str, Any] = field(default_factory=lambda: {"name": "none"})
     study: str | None = None
+    trial: bool = False
+    """Whether the run only helps to choose its study's settings: its seed is one of the study's `tuning_seeds`."""
     diagnostics: bool = True
     """Whether margins, sharpness and sizes are measured at the run's end; never changes the result."""
 
@@ -224,17 +226,19 @@ class Execution:
         for spec in fields(self):
             if spec.name in ("device", "compile"):
                 checked(spec.name, getattr(self, spec.name), str, spec.metadata)
-        for name in ("compiled_layers", "diagnostics"):
+        for name in ("compiled_layers", "trial", "diagnostics"):
             checked(name, getattr(self, name), bool, {})
         checked("logger", self.logger.get("name"), str, {"choices": ("auto", "wandb", "none")})
 
     @classmethod
     def from_dict(cls, config: Mapping[str, Any]) -> Execution:
         """The execution part of a resolved configuration."""
+        given = {key: config[key] for key in _EXECUTION if key in config}
         study = config.get("study")
-        name = study.get("name") if isinstance(study, Mapping) else study
-        given = {key: config[key] for key in _EXECUTION if key in config and key != "study"}
-        return _made(cls, {**given, "study": name})
+        if isinstance(study, Mapping):
+            trial = config.get("seed") in (study.get("tuning_seeds") or ())
+            given |= {"study": study.get("name"), "trial": trial}
+        return _made(cls, given)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, fit for JSON; `from_dict` gives the execution back."""

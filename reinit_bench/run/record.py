@@ -231,6 +231,7 @@ def run_result(record: Record, net: BlockNet, task: Task, device: torch.device) 
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "compiled_layers": library.used(),
         "study": record.execution.study,
+        "trial": record.execution.trial,
         "versions": versions(),
         "git_commit": git_commit(),
         "config": record.experiment.to_dict(),

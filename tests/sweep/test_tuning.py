@@ -12,6 +12,7 @@ import pytest
 import yaml
 from sweep_command import SweepCommand
 
+from reinit_bench.analysis.frame.collect import collect
 from reinit_bench.analysis.stats.tuning import DIVERGED
 from reinit_bench.cli.commands.report import _known_studies
 from reinit_bench.core.conf_dir import own_config
@@ -152,3 +153,5 @@ def test_one_command_tunes_and_goes_on_and_a_diverged_trial_is_never_chosen(conf
     with own_config(conf, None):
         (study,) = (one for one in _known_studies(tmp_path / "results", {"digits"}) if one.name == "mine")
     assert len(study.run_ids) == 6  # the report counts them: it reads the trials of the folder that it is about
+    store = collect(tmp_path / "results")  # here the study's file is not known: the results say which were trials
+    assert (set(store.trials["seed"]), set(store.frame["seed"])) == ({100}, {0, 1})

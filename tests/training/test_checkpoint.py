@@ -22,7 +22,6 @@ from reinit_bench.run.experiment import run_experiment
 from reinit_bench.run.record import Record
 from reinit_bench.store.files import Fence, StoreError
 from reinit_bench.training.checkpoint import (
-    INCOMING,
     NAME,
     PREVIOUS,
     BackgroundWriter,
@@ -153,23 +152,6 @@ def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
         [f"{tmp_path / NAME} is not a checkpoint: it holds more than tensors and plain values; starting from scratch"],
     )
     assert not (tmp_path / "ran").exists()
-
-
-@pytest.mark.parametrize(("renaming", "left"), [(NAME, {INCOMING, NAME, PREVIOUS}), (INCOMING, {INCOMING, PREVIOUS})])
-def test_a_kill_before_either_rename_loses_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, renaming: str, left: set[str]
-) -> None:
-    for number in (1, 2):
-        save_checkpoint(tmp_path, numbered(number))
-    with monkeypatch.context() as patch:
-        kill_at_rename_of(renaming, patch, Killed())
-        with pytest.raises(Killed):
-            save_checkpoint(tmp_path, numbered(3))
-    assert {path.name for path in tmp_path.iterdir()} == left
-    assert found(tmp_path) == 3
-    save_checkpoint(tmp_path, numbered(4))
-    assert {path.name for path in tmp_path.iterdir()} == {NAME, PREVIOUS}
-    assert found(tmp_path) == 4
 
 
 def test_a_file_system_error_is_reported_and_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

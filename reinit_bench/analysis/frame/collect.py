@@ -26,7 +26,18 @@ from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.store import CorruptResult, Store
 
 _ACCURACIES = ("test_accuracy", "validation_accuracy", "train_accuracy", "clean_train_accuracy")
-_FROM_RESULT = ("run_id", *_ACCURACIES, "rounds", "steps", "wall_seconds", "git_commit", "device", "study", "attempts")
+_FROM_RESULT = (
+    "run_id",
+    *_ACCURACIES,
+    "rounds",
+    "steps",
+    "wall_seconds",
+    "git_commit",
+    "device",
+    "study",
+    "trial",
+    "attempts",
+)
 _DESCRIPTIONS = ("dataset_label", "method_label", "method_letter", "version", "software", "title")
 _FIRST = (*_FROM_RESULT, *_DESCRIPTIONS, *SHORT_NAMES.values(), "seed", "image_size", "precision")
 """Columns that every frame has, in this order; all further settings follow alphabetically."""

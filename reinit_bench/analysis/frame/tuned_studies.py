@@ -38,10 +38,14 @@ def tuning_of(study: str) -> Tuning | None:
 
 
 def are_trials(runs: pd.DataFrame) -> pd.Series:
-    """For each row, by its `study` and `seed`, whether it was run to choose settings."""
-    found = pd.Series(False, index=runs.index)
-    for study in runs["study"].dropna().unique():
+    """For each row, whether it was run to choose settings: its result says so.
+
+    Results from before there was that field go by the seed, if their study's file is found.
+    """
+    unmarked = runs["trial"].isna()
+    found = runs["trial"].where(~unmarked, False).astype(bool)
+    for study in runs["study"][unmarked].dropna().unique():
         tuning = tuning_of(str(study))
         if tuning is not None:
-            found |= (runs["study"] == study) & runs["seed"].isin(tuning.seeds)
+            found |= unmarked & (runs["study"] == study) & runs["seed"].isin(tuning.seeds)
     return found
