@@ -149,7 +149,7 @@ def test_bad_settings_are_refused(settings: dict[str, object], message: str) -> 
 
 
 def test_growth_needs_rounds(tmp_path: Path) -> None:
-    experiment = tiny_experiment("method=bl", "dataset.growth=[0.1,1]")
+    experiment = tiny_experiment("method=bl", "dataset.growth=[0.5,1]")
     with pytest.raises(ConfigError, match=r"dataset\.growth has 2 shares, but bl has 1 round; .* method=restart"):
         run_experiment(experiment, Execution(results_dir=tmp_path))
 

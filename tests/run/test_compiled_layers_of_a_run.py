@@ -101,7 +101,7 @@ def test_a_library_that_this_processor_cannot_run_is_not_loaded(
 ) -> None:
     (tmp_path / "libcompiled.so").write_bytes(b"x")
     monkeypatch.setattr(available, "COMPILED", tmp_path / "libcompiled.so")
-    monkeypatch.setattr(available, "processor", lambda: {"model name": "old", "flags": "sse2 avx fma"})
+    monkeypatch.setattr(available, "processor_features", lambda: {"sse2", "avx", "fma"})
     monkeypatch.setattr(ctypes, "CDLL", lambda path: pytest.fail("it was loaded"))
     assert available.obstacle() == "ours need a processor with avx2"
 
@@ -114,5 +114,5 @@ def test_without_a_library_there_is_a_reason(
     if content is not None:
         (tmp_path / "libcompiled.so").write_bytes(content)
     monkeypatch.setattr(available, "COMPILED", tmp_path / "libcompiled.so")
-    monkeypatch.setattr(available, "processor", lambda: {"flags": "avx2 fma"})
+    monkeypatch.setattr(available, "processor_features", lambda: {"avx2", "fma"})
     assert str(available.obstacle()).startswith(reason)
