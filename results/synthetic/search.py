@@ -19,7 +19,7 @@ import pandas as pd
 
 from reinit_bench.analysis.frame import paper
 from reinit_bench.analysis.frame.collect import collect
-from reinit_bench.analysis.synthetic.penalty_table import SEARCH_SEEDS, with_kinds
+from reinit_bench.analysis.synthetic.table_4 import SEARCH_SEEDS, with_kinds
 from reinit_bench.analysis.tables import write_table
 from reinit_bench.analysis.tables.table import Cell, Row, Table
 

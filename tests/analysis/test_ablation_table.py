@@ -4,8 +4,8 @@ import math
 from typing import Any
 
 from reinit_bench.analysis.frame.collect import collect, published_runs
-from reinit_bench.analysis.tables.ablation_table import ablation_table
 from reinit_bench.analysis.tables.render.text import markdown
+from reinit_bench.analysis.tables.table_ablation import ablation_table
 
 NONE: dict[str, Any] = {"augmentation__name": "none", "trainer__momentum": 0.0}
 PAPER_ROWS = (

@@ -10,9 +10,9 @@ from reinit_bench.analysis.frame.collect import published_runs
 from reinit_bench.analysis.stats.mean_gains import mean_gains, size_groups
 from reinit_bench.analysis.stats.mean_ranks import Ranking, critical_difference, nemenyi, rank, rankings, to_show
 from reinit_bench.analysis.stats.scores import ALL, scores_by_setting
-from reinit_bench.analysis.tables.gains_table import gains_table
-from reinit_bench.analysis.tables.ranks_table import ranks_table
 from reinit_bench.analysis.tables.render.text import markdown
+from reinit_bench.analysis.tables.table_gains import gains_table
+from reinit_bench.analysis.tables.table_ranks import ranks_table
 
 DEMSAR = """
 0.763 0.768 0.771 0.798

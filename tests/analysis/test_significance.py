@@ -14,7 +14,7 @@ from reinit_bench.analysis.stats.scores import scores_by_setting
 from reinit_bench.analysis.stats.significance import ExactTest, Pair, binomial, compare
 from reinit_bench.analysis.tables import build_tables, known_tables
 from reinit_bench.analysis.tables.render.text import latex, markdown
-from reinit_bench.analysis.tables.significance_table import Pairs, pairs_by_model, published_marks, significance_table
+from reinit_bench.analysis.tables.table_3 import Pairs, pairs_by_model, published_marks, significance_table
 
 
 def frame(**columns: list[float | None]) -> pd.DataFrame:

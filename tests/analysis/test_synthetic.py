@@ -10,10 +10,10 @@ import pytest
 from fake_store import LABELS, FakeStore
 
 from reinit_bench.analysis.frame.collect import collect
-from reinit_bench.analysis.synthetic.interpretations_table import distances, interpretation_runs, interpreted_cells
-from reinit_bench.analysis.synthetic.penalty_table import penalty_table
-from reinit_bench.analysis.synthetic.signal_table import signal_table
-from reinit_bench.analysis.synthetic.synthetic_ablation_table import synthetic_ablation_table
+from reinit_bench.analysis.synthetic.table_1 import signal_table
+from reinit_bench.analysis.synthetic.table_1_readings import distances, interpretation_runs, interpreted_cells
+from reinit_bench.analysis.synthetic.table_4 import penalty_table
+from reinit_bench.analysis.synthetic.table_ablation_synthetic import synthetic_ablation_table
 from reinit_bench.analysis.tables import build_tables
 from reinit_bench.analysis.tables.table import Table
 

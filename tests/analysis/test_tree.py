@@ -7,7 +7,7 @@ from reinit_bench.analysis.frame.collect import published_runs
 from reinit_bench.analysis.stats import tree as trees
 from reinit_bench.analysis.stats.scores import scores_by_setting
 from reinit_bench.analysis.stats.tree import MIN_LEAF, Node, Question, fit
-from reinit_bench.analysis.tables.tree_table import tree_table
+from reinit_bench.analysis.tables.table_tree import tree_table
 
 
 @pytest.fixture(autouse=True)

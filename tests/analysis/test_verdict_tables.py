@@ -30,7 +30,7 @@ from reinit_bench.analysis.stats.scores import scores_by_setting
 from reinit_bench.analysis.stats.summary import Estimate, Summary, estimate
 from reinit_bench.analysis.stats.tuning import DIVERGED
 from reinit_bench.analysis.tables.render.text import markdown
-from reinit_bench.analysis.tables.verdict_table import (
+from reinit_bench.analysis.tables.table_verdict import (
     choices_table,
     rounds_table,
     sensitivity_table,

@@ -11,7 +11,7 @@ import pytest
 from factories import write_result
 
 from reinit_bench.analysis.frame.collect import collect
-from reinit_bench.analysis.synthetic.signal_table import signal_table
+from reinit_bench.analysis.synthetic.table_1 import signal_table
 from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.sweep.plan import Plan

@@ -15,7 +15,7 @@ from reinit_bench.analysis.report.pictures import pictures
 from reinit_bench.analysis.report.verdict import verdict
 from reinit_bench.analysis.stats.arms import tuned_runs
 from reinit_bench.analysis.stats.claims import claims
-from reinit_bench.analysis.tables import build_tables, verdict_table
+from reinit_bench.analysis.tables import build_tables, table_verdict
 from reinit_bench.store.store import Store
 
 
@@ -34,7 +34,7 @@ def build_page(
         draw: makes the figures, which take most of the time.
     """
     runs = described(collection)
-    tuned = build_tables(collection, list(verdict_table.BY_NAME))
+    tuned = build_tables(collection, list(table_verdict.BY_NAME))
     has_tuned = bool(tuned["verdict"].rows)
     return Page(
         results_dir=str(collection.path),

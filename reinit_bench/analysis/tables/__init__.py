@@ -1,9 +1,10 @@
 """All tables: found, built and written.
 
-A table is a module of this package or of `synthetic` whose name ends in `_table`. It offers `TABLES`, which maps the
-number in the paper or the name of each table that it makes to a function from a collection to a table. A new file is
-found by being there. It may offer `BY_NAME`, further tables that are built only when they are named, and
-`FROM_PAPER = True`, where those in `TABLES` can be built from the published numbers too.
+A table is a module `table_NAME.py` of this package or of `synthetic`, read only when it is asked for; a new file is found
+by being there. Its `TABLES` maps the number in the paper or the name of each table that it makes to a function from a
+collection to a table. Each is NAME, one of several numbers (`table_2_6_7.py`), or begins with it (`3-one-sided`). It may
+offer `BY_NAME`, tables that are built only when they are named, and `FROM_PAPER = True`, where those in `TABLES` can be
+built from the published numbers too.
 """
 
 from __future__ import annotations
@@ -13,7 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
 
 from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.tables.render.text import FORMATS
@@ -22,6 +22,7 @@ from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.files import make_folder, write_text
 
 PACKAGES = ("reinit_bench.analysis.tables", "reinit_bench.analysis.synthetic")
+PREFIX = "table_"
 
 
 @dataclass(frozen=True)
@@ -39,28 +40,25 @@ class KnownTable:
     from_paper: bool
 
 
-def known_tables() -> dict[str, KnownTable]:
-    """Every table by its number or name: numbers in order, each before its variants, then words."""
-    found = {name: table for module in _modules() for name, table in _offered(module)}
-
-    def place(name: str) -> tuple[bool, int, str]:
-        number = name.partition("-")[0]
-        return not number.isdigit(), int(number) if number.isdigit() else 0, name
-
-    return {name: found[name] for name in sorted(found, key=place)}
-
-
-def check_names(names: Sequence[int | str]) -> dict[str, KnownTable]:
-    """All tables, as `known_tables`.
+def known_tables(names: Sequence[int | str] | None = None) -> dict[str, KnownTable]:
+    """The tables with these numbers or names, in this order; else all: numbers, each before its variants, then words.
 
     Raises:
         ConfigError: one of these names is none of a table.
     """
-    known = known_tables()
-    unknown = [name for name in map(str, names) if name not in known]
-    if unknown:
-        raise ConfigError(f"there is no table {unknown[0]}; the tables are {', '.join(known)}")
-    return known
+    modules = _modules()
+    if names is None:
+        found = {name: table for module in modules.values() for name, table in _offered(module)}
+        return {name: found[name] for name in sorted(found, key=_place)}
+    wanted: dict[str, KnownTable] = {}
+    for name in dict.fromkeys(map(str, names)):
+        word = name.replace("-", "_")
+        own = max((key for key in modules if f"{word}_".startswith(f"{key}_")), key=len, default=None)
+        table = dict(_offered(modules[own])).get(name) if own else None
+        if table is None:
+            raise ConfigError(f"there is no table {name}; the tables are {', '.join(known_tables())}")
+        wanted[name] = table
+    return wanted
 
 
 def build_tables(collection: Collection, names: Sequence[int | str] | None = None) -> dict[str, Table]:
@@ -69,10 +67,10 @@ def build_tables(collection: Collection, names: Sequence[int | str] | None = Non
     Raises:
         ConfigError: there is no such table.
     """
-    known = check_names(names or ())
-    usual = [name for name, one in known.items() if (one.from_paper if collection.source else one.usual)]
-    wanted = list(dict.fromkeys(usual if names is None else map(str, names)))
-    return {name: known[name].build(collection) for name in wanted}
+    known = known_tables(names)
+    if names is None:
+        known = {name: one for name, one in known.items() if (one.from_paper if collection.source else one.usual)}
+    return {name: one.build(collection) for name, one in known.items()}
 
 
 def write_table(table: Table, folder: Path) -> tuple[Path, ...]:
@@ -88,15 +86,27 @@ def write_table(table: Table, folder: Path) -> tuple[Path, ...]:
     return tuple(texts)
 
 
-def _modules() -> Iterator[ModuleType]:
+def _modules() -> dict[str, str]:
+    """The modules of tables by what they make."""
+    found = {}
     for package in PACKAGES:
-        for found in pkgutil.iter_modules(import_module(package).__path__):
-            if found.name.endswith("_table"):
-                yield import_module(f"{package}.{found.name}")
+        for one in pkgutil.iter_modules(import_module(package).__path__):
+            if one.name.startswith(PREFIX):
+                name = one.name.removeprefix(PREFIX)
+                numbers = name.split("_")
+                keys = numbers if name.replace("_", "").isdigit() else [name]
+                found.update(dict.fromkeys(keys, f"{package}.{one.name}"))
+    return found
 
 
-def _offered(module: ModuleType) -> Iterator[tuple[str, KnownTable]]:
-    for name, build in getattr(module, "TABLES", {}).items():
-        yield str(name), KnownTable(build, usual=True, from_paper=getattr(module, "FROM_PAPER", False))
-    for name, build in getattr(module, "BY_NAME", {}).items():
+def _offered(module: str) -> Iterator[tuple[str, KnownTable]]:
+    made = import_module(module)
+    for name, build in getattr(made, "TABLES", {}).items():
+        yield str(name), KnownTable(build, usual=True, from_paper=getattr(made, "FROM_PAPER", False))
+    for name, build in getattr(made, "BY_NAME", {}).items():
         yield name, KnownTable(build, usual=False, from_paper=False)
+
+
+def _place(name: str) -> tuple[bool, int, str]:
+    number = name.partition("-")[0]
+    return not number.isdigit(), int(number) if number.isdigit() else 0, name

@@ -42,7 +42,7 @@ def command(
     only_print: Annotated[bool, typer.Option("--print", help="Print the tables and write no files.")] = False,
 ) -> None:
     """Write the tables to RESULTS_DIR/tables as Markdown, LaTeX and CSV, and print them."""
-    from reinit_bench.analysis.tables import build_tables, check_names, write_table
+    from reinit_bench.analysis.tables import build_tables, known_tables, write_table
 
     results_dir, names = split_results_dir(words)
     closing: list[str] = []
@@ -51,7 +51,7 @@ def command(
             raise ConfigError("--compare A B makes one table: leave out names of tables and --from")
         tables = [_compared(*compare, reconstructed=reconstructed)]
     else:
-        check_names(names)  # a typo is told before thousands of runs are read
+        known_tables(names)  # a typo is told before thousands of runs are read
         with collection_of(source, results_dir, reconstructed=reconstructed) as collection:
             if not names:
                 check_finished(collection)  # a named table is shown all the same, with the published values
@@ -70,9 +70,7 @@ def command(
 
 def _conclude_themselves(names: Sequence[str]) -> bool:
     """Whether only tables were named that end with conclusions of their own."""
-    from reinit_bench.analysis.tables import verdict_table
-
-    return bool(names) and set(names) <= set(verdict_table.BY_NAME)
+    return bool(names) and all(name.partition("-")[0] == "verdict" for name in names)
 
 
 def _compared(first: str, second: str, *, reconstructed: bool) -> Table:

@@ -14,7 +14,7 @@ from reinit_bench.analysis.stats.summary import Summary, summaries
 
 
 @dataclass(frozen=True)
-class TableRow:
+class AccuracyRow:
     """The runs of one dataset and model that agree in all settings but the method's own and the seed.
 
     Attributes:
@@ -32,7 +32,7 @@ class TableRow:
     methods: dict[str, Summary] = field(default_factory=dict)
 
 
-def table_rows(runs: pd.DataFrame, settings: Sequence[str]) -> list[TableRow]:
+def accuracy_rows(runs: pd.DataFrame, settings: Sequence[str]) -> list[AccuracyRow]:
     """Group `runs` (rows of a collection's frame) into table rows, those of the paper first and in its order.
 
     `settings` are the columns that tell two experiments apart.
@@ -41,7 +41,7 @@ def table_rows(runs: pd.DataFrame, settings: Sequence[str]) -> list[TableRow]:
         return []
     cut = runs["train_examples"].astype(float).fillna(0).astype(int)
     grouped = runs.assign(examples=cut, differing=distinguishing_settings(runs, settings))
-    found: dict[tuple[Any, ...], TableRow] = {}
+    found: dict[tuple[Any, ...], AccuracyRow] = {}
     keys = ["dataset_label", "examples", "model", "differing", "method"]
     for (*key, method), summary in summaries(grouped, keys).items():
         row = found.setdefault(tuple(key), _empty_row(*key))
@@ -49,10 +49,10 @@ def table_rows(runs: pd.DataFrame, settings: Sequence[str]) -> list[TableRow]:
     return [found[key] for key in sorted(found, key=_place)]
 
 
-def _empty_row(dataset: str, examples: int, model: str, differing: str) -> TableRow:
+def _empty_row(dataset: str, examples: int, model: str, differing: str) -> AccuracyRow:
     known = dataset in paper.DATASETS and not examples
     label = f"{model} [{differing}]" if differing else model
-    return TableRow(dataset_label(dataset, examples or None), model, label, dataset if known else None)
+    return AccuracyRow(dataset_label(dataset, examples or None), model, label, dataset if known else None)
 
 
 def _place(key: tuple[Any, ...]) -> tuple[Any, ...]:

@@ -19,7 +19,7 @@ from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.frame.labels import assignments
 from reinit_bench.analysis.frame.settings import SWITCHES, as_dicts, different
 from reinit_bench.analysis.synthetic.comparison import SETTINGS, changes, compared
-from reinit_bench.analysis.synthetic.signal_table import published_cells
+from reinit_bench.analysis.synthetic.table_1 import published_cells
 from reinit_bench.analysis.tables.table import Cell, Row, Table
 
 _START = "no finished runs of it; start with: reinit-bench -m study=readings"

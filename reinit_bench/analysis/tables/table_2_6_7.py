@@ -12,8 +12,8 @@ from reinit_bench.analysis.frame import notes, paper
 from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.frame.labels import condition_label
 from reinit_bench.analysis.frame.methods import ordered_methods
+from reinit_bench.analysis.stats.accuracy_rows import AccuracyRow, accuracy_rows
 from reinit_bench.analysis.stats.summary import Summary, estimate, paired_differences
-from reinit_bench.analysis.stats.table_rows import TableRow, table_rows
 from reinit_bench.analysis.tables.table import Cell, Row, Table, mark_best, most_runs, score_cells
 
 Published = Mapping[tuple[str, str, str], float | None]
@@ -29,7 +29,7 @@ def accuracy_table(collection: Collection, number: int) -> Table:
     runs = collection.frame[collection.frame["image_size"].notna()]  # vectors have tables of their own
     for column, value in condition.settings.items():
         runs = runs[runs[column] == value]
-    shown = table_rows(runs, collection.settings)
+    shown = accuracy_rows(runs, collection.settings)
     published = paper.published_accuracy(number)
     methods = _methods(runs)
     return Table(
@@ -70,7 +70,7 @@ def _methods(runs: pd.DataFrame) -> dict[str, str]:
     return found
 
 
-def _legend(shown: Sequence[TableRow], runs: pd.DataFrame, methods: Mapping[str, str]) -> list[str]:
+def _legend(shown: Sequence[AccuracyRow], runs: pd.DataFrame, methods: Mapping[str, str]) -> list[str]:
     labels = dict(zip(runs["method"], runs["method_label"], strict=True))
     others = [(heading, labels[name]) for name, heading in methods.items() if name not in paper.LETTERS]
     headings = [paper.LEGEND, *(f"{heading}: {label}" for heading, label in others if heading != label)]
@@ -90,7 +90,7 @@ def _paired(runs: pd.DataFrame) -> list[str]:
     return [f"{words}: {', '.join(found)}"] if found else []
 
 
-def _paper_means(shown: Sequence[TableRow], published: Published) -> list[str]:
+def _paper_means(shown: Sequence[AccuracyRow], published: Published) -> list[str]:
     """The paper's mean over its datasets, for each of its models that we trained on a dataset it does not have."""
     found = []
     for model in dict.fromkeys(row.model for row in shown if not row.in_paper and row.model in paper.MODELS):
@@ -103,7 +103,7 @@ def _paper_means(shown: Sequence[TableRow], published: Published) -> list[str]:
 
 
 def _rows(
-    shown: Sequence[TableRow], methods: Mapping[str, str], published: Published, *, of_paper: bool
+    shown: Sequence[AccuracyRow], methods: Mapping[str, str], published: Published, *, of_paper: bool
 ) -> Iterable[Row]:
     """Our rows; under those of one dataset and model the paper's, where it has one."""
     for (dataset, model), group in groupby(shown, key=lambda row: (row.dataset, row.model)):
@@ -127,14 +127,14 @@ def _paper_row(dataset: str, values: Mapping[str, float | None]) -> Row:
     return Row((dataset, "paper", ""), (*cells, *others), published=True)
 
 
-def _missing(shown: Sequence[TableRow], published: Published) -> int:
+def _missing(shown: Sequence[AccuracyRow], published: Published) -> int:
     ours = {(row.in_paper, row.model, method) for row in shown for method in row.methods}
     return sum(cell not in ours for cell in published)
 
 
-def _data(shown: Sequence[TableRow], methods: Mapping[str, str], published: Published) -> pd.DataFrame:
+def _data(shown: Sequence[AccuracyRow], methods: Mapping[str, str], published: Published) -> pd.DataFrame:
     """Every cell of our rows and of the published grid, in the paper's order, in percent."""
-    grid = [TableRow(dataset, model, model, dataset) for dataset, model in product(paper.DATASETS, paper.MODELS)]
+    grid = [AccuracyRow(dataset, model, model, dataset) for dataset, model in product(paper.DATASETS, paper.MODELS)]
     ours = {(row.in_paper, row.model) for row in shown}
     rest = [row for row in grid if (row.in_paper, row.model) not in ours]
     place = {(row.dataset, row.model): index for index, row in enumerate(grid)}
@@ -144,7 +144,7 @@ def _data(shown: Sequence[TableRow], methods: Mapping[str, str], published: Publ
     return pd.DataFrame([_record(row, name, published) for row, names in every for name in names], columns=_FIELDS)
 
 
-def _record(row: TableRow, method: str, published: Published) -> tuple[object, ...]:
+def _record(row: AccuracyRow, method: str, published: Published) -> tuple[object, ...]:
     value = published.get((row.in_paper, row.model, method)) if row.in_paper else None
     score = row.methods.get(method)
     numbers = (0, None, None) if score is None else score.for_csv

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pandas as pd
@@ -97,20 +98,14 @@ def settings_table(collection: Collection) -> Table:
 def sensitivity_table(collection: Collection) -> Table:
     """How far each arm's accuracy spreads over its own trials."""
     runs = tuned_runs(collection)
-    spread = sensitivity(runs)
-    methods = [name for name in runs.methods if name in set(spread["method"])]
-    rows = [
-        Row(headings, mark_best(cells, min)) for headings, cells in _cells_by_setting(spread, methods, _spread_cell)
-    ]
-    return Table(
+    return _table_by_setting(
+        runs,
+        sensitivity(runs),
+        lambda row: Cell() if row["missing"] else Cell(f"{row['spread']:.1f}"),
         name="verdict-sensitivity",
         caption="Spread of test accuracy [points] over each arm's trials, from the best to the worst, by setting",
-        headings=_SETTING_HEADINGS,
-        columns=tuple(runs.methods[name] for name in methods),
-        rows=tuple(rows),
+        notes=("one seed a trial; without a number: some trial diverged or has not ended",),
         best="the smallest of its row",
-        notes=("one seed a trial; without a number: some trial diverged or has not ended",) if rows else (_START,),
-        data=spread,
     )
 
 
@@ -118,40 +113,60 @@ def rounds_table(collection: Collection) -> Table:
     """With what training accuracy each arm's rounds ended."""
     runs = tuned_runs(collection)
     ends = round_ends(collection, runs)
-    methods = [name for name in runs.methods if name in set(ends["method"])]
-    found = _cells_by_setting(ends, methods, lambda row: Cell(f"{row['lowest']:.1f}"))
-    rows = [Row(headings, tuple(cells)) for headings, cells in found]
-    rounds, converged = ends["rounds"].sum(), ends["converged"].sum()
     note = (
-        f"of {rounds} rounds {converged} ended by the rule of trainer.patience_epochs, the others at "
-        "trainer.max_steps; accuracy is by the labels that were trained on, wrong ones too"
+        f"of {ends['rounds'].sum()} rounds {ends['converged'].sum()} ended by the rule of trainer.patience_epochs, the "
+        "others at trainer.max_steps; accuracy is by the labels that were trained on, wrong ones too"
     )
-    return Table(
+    return _table_by_setting(
+        runs,
+        ends,
+        lambda row: Cell(f"{row['lowest']:.1f}"),
         name="verdict-rounds",
         caption="The least training accuracy [%] with which any round of an arm ended, by setting",
-        headings=_SETTING_HEADINGS,
-        columns=tuple(runs.methods[name] for name in methods),
-        rows=tuple(rows),
-        notes=(note, *runs.left_out) if rows else (_START,),
-        data=ends,
+        notes=(note, *runs.left_out),
     )
 
 
 def choices_table(collection: Collection) -> Table:
     """What each arm's trials chose."""
     runs = tuned_runs(collection)
-    chosen = runs.trials[runs.trials["chosen"].astype(bool)] if len(runs.trials) else runs.trials
-    methods = [name for name in runs.methods if name in set(chosen["method"])]
-    found = _cells_by_setting(chosen, methods, lambda row: Cell(str(row["values"])))
-    rows = [Row(headings, tuple(cells)) for headings, cells in found]
-    return Table(
+    chosen = runs.trials[runs.trials["chosen"].astype(bool)]
+    table = _table_by_setting(
+        runs,
+        chosen,
+        lambda row: Cell(str(row["values"])),
         name="verdict-choices",
         caption="The settings that each arm's trials chose by validation accuracy",
+    )
+    return replace(table, data=runs.trials)
+
+
+def _table_by_setting(
+    runs: TunedRuns,
+    data: pd.DataFrame,
+    cell: Callable[[Mapping[Any, Any]], Cell],
+    *,
+    name: str,
+    caption: str,
+    notes: tuple[str, ...] = (),
+    best: str = "",
+) -> Table:
+    """A row for each setting with the cell of each method's row of `data`; with `best` the smallest is marked."""
+    methods = [name for name in runs.methods if name in set(data["method"])]
+    rows = []
+    for setting, part in by_setting(data):
+        own = {row["method"]: cell(row) for row in part.to_dict("records")}
+        cells = [own.get(name, Cell()) for name in methods]
+        rows.append(Row(_headings(setting), mark_best(cells, min) if best else tuple(cells)))
+    return Table(
+        name=name,
+        caption=caption,
         headings=_SETTING_HEADINGS,
-        columns=tuple(runs.methods[name] for name in methods),
+        columns=tuple(runs.methods[method] for method in methods),
         rows=tuple(rows),
-        notes=() if rows else (_START,),
-        data=runs.trials,
+        best=best,
+        notes=notes if rows else (_START,),
+        data=data,
     )
 
 
@@ -209,19 +224,6 @@ def _cells(arm: ArmGain, mean_rank: str) -> Iterator[Cell]:
     yield Cell(f"{arm.improvement:.2f}")
     yield Cell(f"{arm.p_holm:.3f}")
     yield Cell(mean_rank)
-
-
-def _spread_cell(row: Mapping[Any, Any]) -> Cell:
-    return Cell(f"{row['spread']:.1f}") if not row["missing"] else Cell()
-
-
-def _cells_by_setting(
-    frame: pd.DataFrame, methods: Sequence[str], cell: Callable[[Mapping[Any, Any]], Cell]
-) -> Iterator[tuple[tuple[str, ...], list[Cell]]]:
-    """The headings of each setting, and the cell of each method's row there; an empty one where it has none."""
-    for setting, part in by_setting(frame):
-        own = {row["method"]: cell(row) for row in part.to_dict("records")}
-        yield _headings(setting), [own.get(name, Cell()) for name in methods]
 
 
 def _headings(setting: Mapping[str, Any]) -> tuple[str, ...]:

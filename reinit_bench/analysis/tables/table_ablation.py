@@ -15,7 +15,7 @@ from reinit_bench.analysis.frame.labels import NORMS, VARIANTS, natural, plural,
 from reinit_bench.analysis.frame.methods import ordered_methods
 from reinit_bench.analysis.frame.settings import REPEATS, is_method_setting
 from reinit_bench.analysis.stats.ablation import PUBLISHED, ablation_runs, row_settings
-from reinit_bench.analysis.stats.table_rows import TableRow, table_rows
+from reinit_bench.analysis.stats.accuracy_rows import AccuracyRow, accuracy_rows
 from reinit_bench.analysis.tables.table import Cell, Row, Table, most_runs, score_cells
 
 _LEGEND = (
@@ -91,9 +91,9 @@ def _momentum(runs: pd.DataFrame) -> list[str]:
     return [f"trained with momentum {', '.join(map(typed, used))}; Appendix F has none"] if used else []
 
 
-def _shown(runs: pd.DataFrame, settings: Sequence[str]) -> list[tuple[str, TableRow]]:
+def _shown(runs: pd.DataFrame, settings: Sequence[str]) -> list[tuple[str, AccuracyRow]]:
     """The rows, each with its norm; of one dataset and model first those with the paper's norm, then the others'."""
-    found = [(norm, row) for norm in NORMS for row in table_rows(runs[runs["norm"] == norm], settings)]
+    found = [(norm, row) for norm in NORMS for row in accuracy_rows(runs[runs["norm"] == norm], settings)]
     return sorted(found, key=lambda one: (paper.order_key(one[1].dataset, paper.DATASETS), _place(one[1].model)))
 
 
@@ -101,7 +101,7 @@ def _place(model: str) -> tuple[int, str]:
     return paper.order_key(model, paper.MODELS)
 
 
-def _rows(shown: Sequence[tuple[str, TableRow]], names: Sequence[str]) -> Iterator[Row]:
+def _rows(shown: Sequence[tuple[str, AccuracyRow]], names: Sequence[str]) -> Iterator[Row]:
     """Our rows, under those of a dataset, model and norm the paper's; then what only the paper has."""
     rest = dict.fromkeys((dataset, model, norm) for dataset, model, norm, _ in PUBLISHED)
     last = {(row.in_paper or "", row.model, norm): row for norm, row in shown}
@@ -122,7 +122,7 @@ def _paper_row(dataset: str, model: str, norm: str, names: Sequence[str]) -> Row
     return Row((dataset, f"paper, {model}{NORMS[norm]}", ""), tuple(cells), published=True)
 
 
-def _data(shown: Sequence[tuple[str, TableRow]], names: Sequence[str]) -> Iterator[tuple[object, ...]]:
+def _data(shown: Sequence[tuple[str, AccuracyRow]], names: Sequence[str]) -> Iterator[tuple[object, ...]]:
     for norm, row in shown:
         for name in names:
             score = row.methods.get(name)
