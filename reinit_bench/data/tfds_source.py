@@ -74,10 +74,10 @@ class Tfds(Source):
     """File names of downloads whose URL contains none: a part of the URL -> file name."""
     where: str | None = setting(None)
     """Where to find files whose download fails."""
-    contents: dict[str, str] | None = None
-    """SHA-256 of the unpacked bytes of gzip files: file name -> hash. Such a file is accepted however it was packed."""
+    known_content: dict[str, str] | None = None
+    """Fingerprint of what is prepared from the original files: builder and version -> content; null: not checked."""
     folders: Sequence[str] | None = None
-    """Folders of this machine that may hold the files of `contents`, as a system's package installs them."""
+    """Folders of this machine that may hold the files, as a system's package installs them."""
     prepare: str = setting("never", choices=("never", "auto"))
     """auto: a run prepares the dataset itself if it is missing."""
     data_dir: str | None = setting(None)
@@ -130,6 +130,7 @@ class Tfds(Source):
 
         Raises:
             NotPrepared: one is missing or corrupt.
+            ConfigError: one was not made from the original files.
         """
         for job in self.distinct_jobs:
             if not job.cache.exists():
@@ -138,6 +139,7 @@ class Tfds(Source):
                 job.cache.check(hashes=hashes)
             except CorruptCache as error:
                 raise NotPrepared("corrupt", f"is corrupt: {error}", self) from error
+            job.check_content(job.cache.manifest().get("content"))
 
     def load(self, image_size: int | None, enlarged_size: int | None, seed: int) -> Dataset:
         if image_size and self.stored_size and image_size > self.stored_size:

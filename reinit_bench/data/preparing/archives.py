@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import gzip
-import hashlib
 import http.client
 import shutil
 import threading
 import urllib.error
 import urllib.parse
 import urllib.request
-import zlib
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -48,15 +45,9 @@ class Archives:
         for url, info in self.url_infos.items():
             path = self.folder / self.job.builder / resource.get_dl_fname(url, info.checksum)
             name = self._name(url)
-            if path.is_file() and not self._accepted(path, name, info.checksum):
+            if path.is_file() and file_sha256(path) not in (info.checksum, vouched_sha256(self.manual / name)):
                 path.unlink()
-                self.console.out(f"corrupt: the downloaded file {name} has changed; downloading it again")
-
-    def _accepted(self, path: Path, name: str, published: str) -> bool:
-        if file_sha256(path) in (published, vouched_sha256(self.manual / name)):
-            return True
-        content = (self.job.source.contents or {}).get(name)
-        return content is not None and unpacked_sha256(path) == content
+                self.console.out(f"corrupt: the downloaded file {name} has changed; fetching it again")
 
     @contextlib.contextmanager
     def serving(self) -> Iterator[None]:
@@ -95,45 +86,49 @@ class Archives:
             return None
         path = destination / own.name
         # What belongs to the system gets no second name here: a copy cannot change it.
-        (link_or_copy if own.parent == self.manual else shutil.copyfile)(own, path)
+        (link_or_copy if own.is_relative_to(self.manual) else shutil.copyfile)(own, path)
         self._taken.append(own.parent)  # by several threads
         info = self.url_infos.get(url) or checksums.compute_url_info(path)
         return downloader.DownloadResult(path=resource.epath.Path(path), url_info=info)
 
     def _own(self, url: str) -> Path | None:
-        """A file fetched by hand, or one with upstream's content.
+        """A file fetched by hand, or installed on this machine, that is the one at `url`.
+
+        It has the published SHA-256, or one that the user vouches for in `<name>.sha256` next to it (as `sha256sum`
+        writes it), since mirrors repack archives; or what is prepared from it will be compared with the original.
 
         Raises:
-            Unfetched: the user's file has another hash, and what it holds cannot be told.
+            Unfetched: the user's file is another, or it cannot be told what it is.
         """
-        name = self._name(url)
-        content = (self.job.source.contents or {}).get(name)
-        if content is None or vouched_sha256(self.manual / name) is not None:
-            return self._fetched_by_hand(url, name)
-        for folder in (self.manual, *map(Path, self.job.source.folders or ())):
-            path = folder / name
-            if path.is_file():
-                found = unpacked_sha256(path)
-                if found == content:
-                    return path
-                line = f"left aside: {path}: its unpacked SHA-256 is {found}, not {content}"
-                self.console.out(line, highlight=False)
+        info, name, job = self.url_infos.get(url), self._name(url), self.job
+        own = [self.manual / job.config] if job.config else []
+        for path in (folder / name for folder in (*own, self.manual, *map(Path, job.source.folders or ()))):
+            if not path.is_file():
+                continue
+            found = file_sha256(path)
+            if info is None or found == info.checksum:
+                return path
+            self._check_other(url, path, found)
+            if job.known_content is None and vouched_sha256(path) != found:
+                raise Unfetched(
+                    f"{path} has SHA-256 {found}, not {vouched_sha256(path) or info.checksum}; if you trust it, run "
+                    f"`cd {path.parent} && sha256sum {name} > {name}.sha256`"
+                )
+            return path
         return None
 
-    def _fetched_by_hand(self, url: str, name: str) -> Path | None:
-        """The user's file, if it has the published SHA-256, or one that the user vouches for in `<name>.sha256` next
-        to it (as `sha256sum` writes it): mirrors repack archives."""
-        path = self.manual / name
-        if not path.is_file():
-            return None
-        info, found = self.url_infos.get(url), file_sha256(path)
-        expected = vouched_sha256(path) or (info.checksum if info else None)
-        if expected not in (None, found):
+    def _check_other(self, url: str, path: Path, found: str) -> None:
+        """Raise Unfetched if a file is, or may be, that of another configuration of the builder."""
+        namesakes = {
+            other: info for other, info in self.url_infos.items() if other != url and self._name(other) == path.name
+        }
+        for other, info in namesakes.items():
+            if found == info.checksum:
+                raise Unfetched(f"{path} is the file of {other}")
+        if namesakes and self.job.known_content is None and path.parent.name != self.job.config:
             raise Unfetched(
-                f"{path} has SHA-256 {found}, not {expected}; if you trust it, run "
-                f"`cd {self.manual} && sha256sum {name} > {name}.sha256`"
+                f"{path} may be that of another configuration; put it into {self.manual / (self.job.config or '')}"
             )
-        return path
 
     def _name(self, url: str) -> str:
         """The name of the file at `url`, by the dataset's yaml, by TFDS, or as the address ends."""
@@ -188,15 +183,6 @@ def vouched_sha256(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     return words[0].lower() if words else None
-
-
-def unpacked_sha256(path: Path) -> str:
-    """SHA-256 of what a gzip file unpacks to; of a file that does not unpack, why not."""
-    try:
-        with gzip.open(path) as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
-    except (OSError, EOFError, zlib.error) as error:
-        return f"none ({error})"
 
 
 def link_or_copy(source: Path, destination: Path) -> None:

@@ -45,7 +45,9 @@ def convert(job: Job, builder: Any, console: Console) -> Cache:
             task = progress.add_task(f"{job.builder} {split}", total=count)
             tracked = progress.track(_hashed(split, records, content), task_id=task)
             _fill(job, writer, split, count, tracked, builder)
-        return writer.finish(_about(job, builder, served, content.hexdigest()[:16]))
+        fingerprint = content.hexdigest()[:16]
+        job.check_content(fingerprint)
+        return writer.finish(_about(job, builder, served, fingerprint))
 
 
 def _hashed(split: str, records: Iterable[Record], content: hashlib._Hash) -> Iterator[Record]:

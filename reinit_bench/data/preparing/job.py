@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from reinit_bench.core.settings import instantiate
+from reinit_bench.core.settings import ConfigError, instantiate
 from reinit_bench.data.cache import NATIVE, Cache
-from reinit_bench.data.locations import data_dir
+from reinit_bench.data.locations import data_dir, manual_dir
 
 if TYPE_CHECKING:
     from reinit_bench.data.tfds_source import Tfds
@@ -58,6 +58,20 @@ class Job:
     def name(self) -> str:
         """The builder as TFDS writes it, e.g. `cifar10_corrupted/brightness_1`."""
         return "/".join(filter(None, (self.builder, self.config)))
+
+    @property
+    def known_content(self) -> str | None:
+        """The fingerprint of what is prepared from the original files; None if nobody has written it down."""
+        return (self.source.known_content or {}).get(self.title)
+
+    def check_content(self, found: str | None) -> None:
+        """Raise ConfigError unless this is the fingerprint of what the original files give, as far as that is known."""
+        if self.known_content not in (None, found):
+            raise ConfigError(
+                f"{self.title} was prepared from other files than the original's: its content is {found}, not "
+                f"{self.known_content}; remove them from {manual_dir(self.root, self.builder)} and prepare it anew, or "
+                "take the data as they are with dataset.known_content=null, here and in reinit-bench prepare"
+            )
 
     @property
     def cache(self) -> Cache:
