@@ -22,6 +22,7 @@ from omegaconf import OmegaConf
 from reinit_bench.analysis.stats.tuning import DIVERGED
 from reinit_bench.core.conf_dir import conf_dir, conf_dirs, config_name, has_own_config, option_file
 from reinit_bench.core.settings import ConfigError
+from reinit_bench.data.content import forget
 from reinit_bench.data.folder_scan import folder_content
 from reinit_bench.store.store import CorruptResult, Store
 from reinit_bench.sweep.plan import PlannedRun
@@ -89,7 +90,7 @@ class Composer:
     """
 
     def __init__(self, loader: ConfigLoader, config_name: str) -> None:
-        folder_content.cache_clear()  # a folder may have changed since the last composer read it
+        forget()  # data may have changed since the last composer read them
         self.loader = loader
         self.config_name = config_name
         self.groups = {name for name in loader.list_groups("") if name != "hydra"}

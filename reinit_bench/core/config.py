@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from reinit_bench.core.absent import ABSENT_VALUES, absent_values
-from reinit_bench.core.settings import OUTSIDE_IDENTITY, SOURCE, ConfigError, Settings, checked, setting
+from reinit_bench.core.settings import CONTENT, OUTSIDE_IDENTITY, SOURCE, ConfigError, Settings, checked, setting
 
 PROTOCOL_VERSION = 1
 """Part of every run id: raised when a code change alters what a configuration means."""
@@ -108,6 +108,7 @@ class Experiment:
     - `_min_image_size_`: the least pixels a side that a model takes;
     - `_source_`: of a class outside this package, the hash of its code (`core.source`), of one of this package under a
       name that is not its own, the class; put in when a run is planned;
+    - `_content_`: of a dataset whose class is outside this package, the fingerprint of its data; put in likewise;
     - `_outside_identity_`: fields that are not in the run id; `_absent_`: of a class outside this package, what the
       absence of a field meant (`core.absent`).
 
@@ -273,7 +274,7 @@ def _section_identity(group: str, section: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in section.items()
         if not key.startswith("_") and key not in outside and not (key in absent and value == absent[key])
     }
-    return {**kept, SOURCE: section[SOURCE]} if section.get(SOURCE) else kept
+    return kept | {key: section[key] for key in (SOURCE, CONTENT) if section.get(key)}
 
 
 @cache

@@ -22,6 +22,7 @@ from reinit_bench.core.source import source_hash
 
 OUTSIDE_IDENTITY = "outside_identity"
 SOURCE = "_source_"
+CONTENT = "_content_"
 
 
 class ConfigError(ValueError):

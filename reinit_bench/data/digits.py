@@ -20,6 +20,9 @@ TEST_EXAMPLES = 500
 class Digits(Source):
     """A fixed stratified split: 1,297 training and 500 test images, one channel, at their native 8x8 pixels."""
 
+    def fingerprint(self, image_size: int | None, seed: int) -> str | None:
+        return None
+
     def load(self, image_size: int | None, enlarged_size: int | None, seed: int) -> Dataset:
         rows = _rows()
         # The scans count 0 to 16 set pixels in each 4x4 cell of the original bitmap.

@@ -6,8 +6,9 @@ import contextlib
 import hashlib
 import json
 import os
+import unicodedata
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
@@ -75,10 +76,12 @@ def scan(path: str | Path) -> Listing:
     """
     root = Path(path).expanduser()
     if not root.is_dir():
-        raise ConfigError(f"dataset.path must be a folder of images; {root} is not a folder")
+        raise ConfigError(f"dataset.path must be a folder of images; {root} is not a folder{_other_form(root)}")
     folders = _split_folders(root)
-    left_out = [] if root in folders.values() else [f"{path.name}: no split" for path in _others(root, folders)]
-    groups = {split: _class_files(folder, root, left_out) for split, folder in folders.items()}
+    walk = _Walk(root, folders.values())
+    if root not in folders.values():
+        walk.left_out += [f"{path.name}: in no split" for path in _entries(root) if path not in folders.values()]
+    groups = {split: walk.classes(folder) for split, folder in folders.items()}
     _check_layout(root, folders, groups)
     train = groups["train"]
     classes = tuple(sorted(train))
@@ -90,7 +93,7 @@ def scan(path: str | Path) -> Listing:
         validation=_numbered(groups["validation"], classes) if "validation" in groups else None,
         test=_numbered(groups["test"], classes) if "test" in groups else None,
         hashes=_hashes(root, names),
-        left_out=tuple(left_out),
+        left_out=tuple(walk.left_out),
     )
 
 
@@ -108,22 +111,22 @@ def folder_content(path: str | None) -> str | None:
 
 
 def _split_folders(root: Path) -> dict[str, Path]:
-    """The folder of each split; a tree without splits is all training images."""
+    """The folder of each split; a tree without splits is all training images.
+
+    A class may be called train or test: where other folders lie beside, a folder of a split is one that holds folders.
+    """
+    there = [path for path in _entries(root) if path.is_dir()]
+    named = {path: name for path in there for name, words in SPLITS.items() if path.name.lower() in words}
+    if len(named) < len(there):
+        named = {path: name for path, name in named.items() if any(entry.is_dir() for entry in _entries(path))}
     found: dict[str, Path] = {}
-    for folder in sorted(_entries(root), key=lambda path: path.name):
-        split = next((name for name, words in SPLITS.items() if folder.name.lower() in words), None)
-        if split is None or not folder.is_dir():
-            continue
+    for folder, split in named.items():
         if split in found:
             raise ConfigError(
                 f"{root} has two folders for one split, {found[split].name}/ and {folder.name}/; keep one"
             )
         found[split] = folder
     return found or {"train": root}
-
-
-def _others(root: Path, folders: Mapping[str, Path]) -> list[Path]:
-    return [path for path in _entries(root) if path.is_dir() and path not in folders.values()]
 
 
 def _check_layout(root: Path, folders: Mapping[str, Path], groups: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
@@ -141,41 +144,80 @@ def _check_layout(root: Path, folders: Mapping[str, Path], groups: Mapping[str, 
             where = f"{root} must hold train/<class>/ and test/<class>/, or <class>/, with images in them"
             raise ConfigError(f"{folders[split]} has no class folders with images; {where}" if has_splits else where)
         if unknown := sorted(set(group) - set(groups["train"])):
-            raise ConfigError(f"{folders[split]} has a class {unknown[0]!r} that {folders['train']} does not have")
+            known = {unicodedata.normalize("NFC", name): name for name in groups["train"]}
+            twin = known.get(unicodedata.normalize("NFC", unknown[0]))
+            hint = f"; its {_form(twin)} is another name than {_form(unknown[0])}: rename one" if twin else ""
+            raise ConfigError(
+                f"{folders[split]} has a class {unknown[0]!r} that {folders['train']} does not have{hint}"
+            )
     if len(groups["train"]) < 2:
         (only,) = groups["train"]
         raise ConfigError(f"{folders['train']} has one class only, {only!r}; give each class a folder of its own")
+    seen: dict[str, str] = {}
+    for name in groups["train"]:
+        twin = seen.setdefault(unicodedata.normalize("NFC", name), name)
+        if twin != name:
+            raise ConfigError(
+                f"{folders['train']} has two classes {name!r} that differ in their Unicode form only, {_form(twin)} "
+                f"and {_form(name)}; put them into one folder"
+            )
 
 
-def _class_files(folder: Path, root: Path, left_out: list[str]) -> dict[str, list[str]]:
-    """Paths, relative to `root`, of the files below each folder in `folder`; folders without files are no classes."""
-    found = {}
-    seen: set[tuple[int, int]] = set()
-    for group in _entries(folder):
-        if group.is_dir():
-            files = [path.relative_to(root).as_posix() for path in _files_below(group, root, seen, left_out)]
-            if files:
+def _form(name: str) -> str:
+    """Which Unicode form a name has."""
+    return "NFC" if unicodedata.is_normalized("NFC", name) else "NFD"
+
+
+def _other_form(path: Path) -> str:
+    """What to say of a folder that is there under a name that looks the same."""
+    for form in ("NFC", "NFD"):
+        other = unicodedata.normalize(form, str(path))
+        if other != str(path) and Path(other).is_dir():
+            return f": it is there in Unicode form {form}, and the path is {_form(str(path))}"
+    return ""
+
+
+class _Walk:
+    """The files of a folder's classes, each folder entered once.
+
+    A link is followed unless it leads to what is read under its own name: its images would count for two classes.
+    """
+
+    def __init__(self, root: Path, folders: Iterable[Path]) -> None:
+        self.root = root
+        self.left_out: list[str] = []
+        self._read = [folder.resolve() for folder in folders]
+        self._seen: set[tuple[int, int]] = set()
+
+    def classes(self, folder: Path) -> dict[str, list[str]]:
+        """Paths, relative to the root, of the files below each folder in `folder`; one without files is no class."""
+        self._seen.clear()
+        found = {}
+        for group in _entries(folder):
+            if not group.is_dir():
+                self._leave(group, "a link to nothing" if not group.exists() else "in no class")
+            elif files := [path.relative_to(self.root).as_posix() for path in self._below(group)]:
                 found[group.name] = files
-        elif group.is_symlink() and not group.exists():
-            left_out.append(f"{group.relative_to(root).as_posix()}: a link to nothing")
-    return found
+        return found
 
+    def _below(self, folder: Path) -> Iterator[Path]:
+        status, target = folder.stat(), folder.resolve()
+        if folder.is_symlink() and any(target.is_relative_to(other) for other in self._read):
+            return self._leave(folder, f"a link to {target}, which is read under that name")
+        if (status.st_dev, status.st_ino) in self._seen:
+            return self._leave(folder, "reached before by another way")
+        self._seen.add((status.st_dev, status.st_ino))
+        for entry in _entries(folder):
+            if entry.is_dir():
+                yield from self._below(entry)
+            elif entry.is_file():
+                yield entry
+            else:
+                self._leave(entry, "a link to nothing" if entry.is_symlink() else "no regular file")
+        return None
 
-def _files_below(folder: Path, root: Path, seen: set[tuple[int, int]], left_out: list[str]) -> Iterator[Path]:
-    """All files at any depth, through links too; a folder that was entered before is not entered again."""
-    status = folder.stat()
-    if (status.st_dev, status.st_ino) in seen:
-        left_out.append(f"{folder.relative_to(root).as_posix()}: reached before by another way")
-        return
-    seen.add((status.st_dev, status.st_ino))
-    for entry in _entries(folder):
-        if entry.is_dir():
-            yield from _files_below(entry, root, seen, left_out)
-        elif entry.is_file():
-            yield entry
-        else:
-            why = "a link to nothing" if entry.is_symlink() else "no regular file"
-            left_out.append(f"{entry.relative_to(root).as_posix()}: {why}")
+    def _leave(self, path: Path, why: str) -> None:
+        self.left_out.append(f"{path.relative_to(self.root).as_posix()}: {why}")
 
 
 def _entries(folder: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from rich.console import Console
 
 from reinit_bench.core.settings import ConfigError, setting
@@ -18,6 +18,8 @@ from reinit_bench.data.locations import data_dir
 from reinit_bench.data.pixels import Decoding, fill
 from reinit_bench.data.source import Dataset, Source
 
+LOCK_SECONDS = 3600
+"""So long a process waits for another one that caches the same folder."""
 SHOWN = 20
 """How many classes, files left out or duplicates are printed one by one."""
 
@@ -49,45 +51,72 @@ class ImageFolder(Source):
         if self.channels == 2:
             raise ConfigError("dataset.channels must be 1 or 3; got 2")
 
-    def load(self, image_size: int | None, enlarged_size: int | None, seed: int) -> Dataset:
+    def fingerprint(self, image_size: int | None, seed: int) -> str | None:
+        return self._listing().content
+
+    def _listing(self) -> Listing:
         if not self.path:
             raise ConfigError("dataset=image_folder needs a folder: dataset.path=FOLDER")
+        return scan(self.path)
+
+    def load(self, image_size: int | None, enlarged_size: int | None, seed: int) -> Dataset:
+        listing = self._listing()
         if image_size is None:
             raise ConfigError("image_size for dataset=image_folder must be a number of pixels; got null")
-        listing = scan(self.path)
         if self.content not in (None, listing.content):
             raise ConfigError(f"{self.path} is not the folder that the run was composed with: files differ")
-        cache = self._cache(listing, image_size, enlarged_size)
+        cache = self._place(listing, image_size, enlarged_size)
+        try:
+            return self._served(cache, listing, image_size, enlarged_size)  # no lock: it may be another user's
+        except CorruptCache as error:
+            if cache.exists():
+                Console(stderr=True).out(f"{error}; caching the images again")
+        self._cached(cache, listing, image_size, enlarged_size)
+        return self._served(cache, listing, image_size, enlarged_size)
+
+    def _served(self, cache: Cache, listing: Listing, image_size: int, enlarged_size: int | None) -> Dataset:
+        """What the cache holds.
+
+        Raises:
+            CorruptCache: it is not there, it is of the folder as it was before, or a file is not what it was.
+        """
+        if cache.manifest().get("content") != listing.content:
+            raise CorruptCache(f"{cache.path} is of other images than {self.path} holds now")
         return Dataset(
             train=cache.examples("train", image_size),
             validation=None if listing.validation is None else cache.examples("validation", image_size),
             test=cache.examples("test", image_size),
             num_classes=len(listing.classes),
             train_enlarged=None if enlarged_size is None else cache.examples("train", enlarged_size),
+            content=listing.content,
         )
 
-    def _cache(self, listing: Listing, image_size: int, enlarged_size: int | None) -> Cache:
-        """The cache of the folder as it is now; built, or built again, unless it is there."""
+    def _place(self, listing: Listing, image_size: int, enlarged_size: int | None) -> Cache:
         words = (listing.root.resolve(), image_size, enlarged_size, self.channels, self.unreadable, self.test_fraction)
-        key = hashlib.sha256("\0".join(map(str, (*words, self.white))).encode(errors="surrogateescape")).hexdigest()[
-            :12
-        ]
-        root = data_dir(self.data_dir)
-        cache = Cache(root / "cache" / f"image_folder-{listing.root.name}-{key}")
-        if _is_current(cache, listing):
-            return cache  # reading takes no lock: the cache may be another user's
-        lock = root / "locks" / f"{cache.path.name}.lock"
+        text = "\0".join(map(str, (*words, self.white)))
+        key = hashlib.sha256(text.encode(errors="surrogateescape")).hexdigest()[:12]
+        return Cache(data_dir(self.data_dir) / "cache" / f"image_folder-{listing.root.name}-{key}")
+
+    def _cached(self, cache: Cache, listing: Listing, image_size: int, enlarged_size: int | None) -> None:
+        """Build the cache; one process at a time, and what another has built meanwhile is taken."""
+        lock = cache.path.parents[1] / "locks" / f"{cache.path.name}.lock"
         try:
             lock.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(lock):
-                if not _is_current(cache, listing):
+            with FileLock(lock, timeout=LOCK_SECONDS):
+                try:
+                    self._served(cache, listing, image_size, enlarged_size)
+                except CorruptCache:
                     self._build(cache.path, listing, image_size, enlarged_size)
+        except Timeout as error:
+            raise ConfigError(
+                f"another process has been caching {self.path} for {LOCK_SECONDS // 60} minutes; if there is none, "
+                f"delete {lock}"
+            ) from error
         except OSError as error:
             raise ConfigError(
-                f"cannot cache the images in {root}: {error.strerror or error}; set dataset.data_dir or "
-                "REINIT_BENCH_DATA to a folder of your own"
+                f"cannot cache the images in {cache.path.parents[1]}: {error.strerror or error}; set dataset.data_dir "
+                "or REINIT_BENCH_DATA to a folder of your own"
             ) from error
-        return cache
 
     def _build(self, path: Path, listing: Listing, image_size: int, enlarged_size: int | None) -> None:
         train, test = _split(listing, self.test_fraction)
@@ -116,6 +145,12 @@ class ImageFolder(Source):
             left = [file for file in files if file[0] not in named]
             if not left:
                 raise ConfigError(f"none of the {len(files)} {split} files of {root} is an image")
+            gone = {number for _, number in files} - {number for _, number in left}
+            if gone and split == "train":
+                example = next(name for name, number in files if number in gone)
+                raise ConfigError(
+                    f"no training image of the class of {root / example} can be read; nothing would be left of it"
+                )
             return set(named) | self._fill(writer, root, split, left, sides)
         writer.labels(split, np.array([number for _, number in files]))
         return set()
@@ -130,17 +165,6 @@ class ImageFolder(Source):
         raise ConfigError(f"{problem} ({shown}); remove them, or set dataset.unreadable=skip")
 
 
-def _is_current(cache: Cache, listing: Listing) -> bool:
-    if not cache.exists():
-        return False
-    try:
-        cache.check(hashes=False)
-        return cache.manifest().get("content") == listing.content
-    except CorruptCache as error:
-        Console(stderr=True).out(f"{error}; rebuilding it")
-        return False
-
-
 def _description(listing: Listing, splits: dict[str, Files]) -> list[str]:
     """What was found, for the user to check before anything is trained on it."""
     sizes = ", ".join(f"{len(files):,} {split}" for split, files in splits.items())
@@ -149,13 +173,15 @@ def _description(listing: Listing, splits: dict[str, Files]) -> list[str]:
     each = [f"{name} " + "+".join(str(counts[split][name]) for split in splits) for name in listing.classes]
     lines += [f"  images by class ({'+'.join(splits)}): {_shown(each)}"]
     lines += [f"  left out: {_shown(listing.left_out)}"] if listing.left_out else []
-    seen_in_training = {listing.hashes[name]: name for name, _ in splits["train"]}
+    first: dict[str, tuple[str, int]] = {}
+    two_classes = []
+    for name, number in splits["train"]:
+        twin, other = first.setdefault(listing.hashes[name], (name, number))
+        two_classes += [f"{name} is {twin}"] if other != number else []
+    lines += [f"  warning: {len(two_classes)} images are in two classes: {_shown(two_classes)}"] if two_classes else []
     for split in splits.keys() - {"train"}:
-        twins = [
-            f"{name} is {seen_in_training[listing.hashes[name]]}"
-            for name, _ in splits[split]
-            if listing.hashes[name] in seen_in_training
-        ]
+        known = [(name, first.get(listing.hashes[name])) for name, _ in splits[split]]
+        twins = [f"{name} is {found[0]}" for name, found in known if found is not None]
         lines += [f"  warning: {len(twins)} {split} images are training images too: {_shown(twins)}"] if twins else []
     return lines
 

@@ -53,6 +53,7 @@ def decode(content: bytes | Path, decoding: Decoding = Decoding()) -> np.ndarray
         with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise Unreadable(f"{image.width}x{image.height} pixels are more than {MAX_PIXELS:,}")
+            _check_depth(image, decoding.white)
             if decoding.upright:
                 ImageOps.exif_transpose(image, in_place=True)
             mode = "RGB" if decoding.channels == 3 else "L"
@@ -63,6 +64,18 @@ def decode(content: bytes | Path, decoding: Decoding = Decoding()) -> np.ndarray
     except (OSError, SyntaxError, ValueError, EOFError) as error:
         raise Unreadable(str(error) or type(error).__name__) from error
     return pixels.reshape(*pixels.shape[:2], decoding.channels)
+
+
+def _check_depth(image: Image.Image, white: int | None) -> None:
+    """Raise Unreadable for colours of 16 bits of which Pillow would keep the wrong ones: it takes the upper byte."""
+    deep = image.mode in ("RGB", "RGBA", "LA", "CMYK") and any(
+        ";16" in str(tile[3]) for tile in getattr(image, "tile", ())
+    )
+    if deep and white != 0xFFFF:
+        raise Unreadable(
+            "16 bits a colour, of which the upper 8 are read: set dataset.white=65535 if white is 65535, or convert it "
+            "to 8 bits"
+        )
 
 
 def _eight_bits(image: Image.Image, white: int | None) -> Image.Image:

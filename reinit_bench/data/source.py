@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
@@ -43,6 +44,7 @@ class Dataset:
         train_enlarged: the same training images in the same order, at the augmentation's larger size, where a source
             keeps them; None where the trainer enlarges `train` itself.
         validation: the source's own validation split; None: a share of the training split is held out.
+        content: fingerprint of data that the settings alone do not determine; None: they do.
     """
 
     train: Examples
@@ -50,6 +52,17 @@ class Dataset:
     num_classes: int
     train_enlarged: Examples | None = None
     validation: Examples | None = None
+    content: str | None = None
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hex digits that depend on every example and label."""
+        digest = hashlib.sha256()
+        for examples in filter(None, (self.train, self.test, self.validation)):
+            for array in (examples.inputs, examples.labels):
+                digest.update(f"{array.dtype.str}{array.shape}".encode())
+                digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()[:16]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,3 +114,12 @@ class Source(Settings):
             ConfigError: the data are missing; the message names the command that prepares them.
         """
         raise TypeError(f"{type(self).__name__} does not define load")
+
+    def fingerprint(self, image_size: int | None, seed: int) -> str | None:
+        """What tells these data from others with the same settings, such as another file of the same name.
+
+        It is asked when a run is planned, enters the run id, and must be the same when the run starts. By default all
+        examples are loaded and hashed; a source of large files may hash those, or what determines them. None: the
+        settings, which are in the run id, say it all.
+        """
+        return self.load(image_size, None, seed).fingerprint

@@ -37,6 +37,9 @@ class Synthetic(Source):
         if self.train_examples is None:
             raise ConfigError("dataset.train_examples of synthetic data must say how many to draw; got null")
 
+    def fingerprint(self, image_size: int | None, seed: int) -> str | None:
+        return None
+
     def load(self, image_size: int | None, enlarged_size: int | None, seed: int) -> Dataset:
         assert self.train_examples is not None
         return Dataset(

@@ -17,7 +17,7 @@ from torch import Tensor
 from reinit_bench.core.config import Experiment
 from reinit_bench.core.machine import gpu_workers
 from reinit_bench.core.randomness import stream
-from reinit_bench.core.settings import ConfigError, instantiate
+from reinit_bench.core.settings import CONTENT, ConfigError, instantiate
 from reinit_bench.data.augment import Augmentation, resize
 from reinit_bench.data.source import Dataset, Examples, Source
 from reinit_bench.data.splits import growing_order, long_tail, noisy_labels, stratified, training_subset
@@ -103,6 +103,8 @@ class Task:
     """The share of the training split in each round; the last one holds for all further rounds."""
     order: np.ndarray | None = None
     """The order in which the training split grows: positions, int64 (n,)."""
+    content: str | None = None
+    """Fingerprint of data that the settings alone do not determine."""
     _kept: dict[str, Tensor] = field(default_factory=dict, repr=False)
     _part: dict[float, Task] = field(default_factory=dict, repr=False)
     """The last part that `of_round` has made, by its share."""
@@ -255,6 +257,7 @@ def load_task(experiment: Experiment, device: torch.device, *, resident: bool | 
         validation=held if source.clean_validation else _noisy(held, source, dataset.num_classes, "validation"),
         test=kept(dataset.test, None),
         num_classes=dataset.num_classes,
+        content=dataset.content,
         image_size=experiment.image_size,
         mean=mean,
         std=std,
@@ -269,10 +272,31 @@ def _load(source: Source, experiment: Experiment, augmentation: Augmentation) ->
     except NotPrepared as error:
         itself = ", or add dataset.prepare=auto" if "prepare" in experiment.dataset else ""
         raise ConfigError(f"dataset {name} {error}; run: {error.command(name)}{itself}") from error
+    dataset = _checked(dataset, source, experiment)
     if dataset.train.are_images != (size is not None):
         wanted = "a number of pixels" if dataset.train.are_images else "null: its examples are vectors"
         raise ConfigError(f"image_size for dataset {name} must be {wanted}; got {size}")
     return dataset
+
+
+def _checked(dataset: Dataset, source: Source, experiment: Experiment) -> Dataset:
+    """The dataset with its fingerprint, which must be the one that the run was planned with."""
+    section = experiment.dataset
+    if "content" in section and section["content"] is None:
+        raise ConfigError(
+            f"dataset {section['name']} has no content: its data could not be read; type the command again"
+        )
+    planned = section.get(CONTENT)
+    if planned is None:
+        return dataset
+    itself = type(source).fingerprint is Source.fingerprint
+    found = dataset.fingerprint if itself else source.fingerprint(experiment.image_size, experiment.seed)
+    if found != planned:
+        raise ConfigError(
+            f"dataset {section['name']} has changed since the run was planned: its content is {found}, not {planned}; "
+            "type the command again"
+        )
+    return replace(dataset, content=found)
 
 
 def _used(dataset: Dataset, source: Source) -> np.ndarray:

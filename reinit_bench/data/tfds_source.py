@@ -155,6 +155,9 @@ class Tfds(Source):
             self._prepare()
         return self._cached(enlarged_size)
 
+    def fingerprint(self, image_size: int | None, seed: int) -> str | None:
+        return None  # the builder's version is in the run id, and what was prepared in the result
+
     def _prepare(self) -> None:
         from rich.console import Console
 
@@ -173,6 +176,7 @@ class Tfds(Source):
             test=self._examples("test", self.stored_size),
             num_classes=manifest["num_classes"],
             train_enlarged=self._examples("train", enlarged_size) if keeps_enlarged else None,
+            content="+".join(str(job.cache.manifest().get("content")) for job in self.distinct_jobs),
         )
 
     def _examples(self, split: str, side: int | None) -> Examples:
@@ -255,6 +259,13 @@ class TfdsByName(Tfds):
         if splits["test"] == splits["train"]:
             return f"{words}; there is no test split: {self.test_fraction:g} of each class of train is held out for it"
         return words if splits["test"] == "test" else f"{words}; tested on the split {splits['test']}"
+
+    def fingerprint(self, image_size: int | None, seed: int) -> str | None:
+        try:
+            self.check(hashes=False)
+        except NotPrepared as error:
+            raise ConfigError(f"dataset {self.builder} {error}; run: {error.command(self.builder)}") from error
+        return str(self.jobs["train"].cache.manifest()["content"])
 
     def _cached(self, enlarged_size: int | None) -> Dataset:
         found = self.jobs["train"].cache.manifest()["content"]

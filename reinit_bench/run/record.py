@@ -232,6 +232,7 @@ def run_result(record: Record, net: BlockNet, task: Task, device: torch.device) 
         "compiled_layers": library.used(),
         "study": record.execution.study,
         "trial": record.execution.trial,
+        **({} if task.content is None else {"content": task.content}),
         "versions": versions(),
         "git_commit": git_commit(),
         "config": record.experiment.to_dict(),

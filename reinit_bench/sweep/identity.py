@@ -17,15 +17,20 @@ from reinit_bench.core.conf_dir import conf_dir, on_base, option_file, option_se
 from reinit_bench.core.config import SECTIONS
 from reinit_bench.core.settings import SOURCE, ConfigError
 from reinit_bench.core.source import source_hash
+from reinit_bench.data.content import with_content
 
 
 def with_sources(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A resolved configuration whose sections say of which code they are; those that say it already are left alone.
+    """A resolved configuration whose sections say of which code they are, and its dataset of which data; those that
+    say it already are left alone.
 
     Raises:
-        ConfigError: a section's code is not found, or another class of its group has its name.
+        ConfigError: a section's code is not found, its data cannot be read, or another class of its group has its name.
     """
-    return {key: _with_source(key, value) if key in SECTIONS else value for key, value in config.items()}
+    sealed = {key: _with_source(key, value) if key in SECTIONS else value for key, value in config.items()}
+    if isinstance(sealed.get("dataset"), Mapping):
+        sealed["dataset"] = with_content(sealed["dataset"], sealed.get("image_size"), sealed.get("seed", 0))
+    return sealed
 
 
 def _with_source(group: str, section: Any) -> Any:

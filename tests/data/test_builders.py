@@ -8,7 +8,6 @@ from __future__ import annotations
 import gzip
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -27,6 +26,7 @@ from real_builders import BLOCKED, fingerprints, made_once, run, same, truth
 
 from reinit_bench.cli.compose import composer
 from reinit_bench.core.config import Execution, Experiment
+from reinit_bench.data.cache import Cache
 from reinit_bench.data.pixels import decode
 from reinit_bench.data.preparing.command import command, source
 from reinit_bench.data.preparing.environment import VARIABLE, worker_command
@@ -45,7 +45,11 @@ AT_224 = ("oxford_iiit_pet", "cars196")
 def fields(name: str, miniature: Miniature, root: Path) -> dict[str, object]:
     """What makes an option of conf/dataset the miniature of it."""
     counts = {"train_count": len(miniature.train), "test_count": len(miniature.test)}
-    return {**counts, **miniature.overrides, "data_dir": str(root)}
+    return {**counts, **miniature.overrides, "data_dir": str(root), "known_content": None}
+
+
+def words_of(given: dict[str, object]) -> list[str]:
+    return [f"dataset.{key}={'null' if value is None else value}" for key, value in given.items()]
 
 
 @pytest.fixture(scope="session")
@@ -61,10 +65,7 @@ def root(
 
     def make(folder: Path) -> None:
         for name, miniature in miniatures.items():
-            if name == "fashion_mnist":
-                put_packed_anew(miniature, folder / "system")
-            else:
-                miniature.put(folder / "manual" / name)
+            miniature.put(folder / "manual" / name / ("bangla" if name == "cmaterdb" else ""))
         jobs = [job for name in MINIATURES for job in dataset(name, miniatures, folder).distinct_jobs]
         distinct = {job.title: job for job in jobs}
         assert run(python, list(distinct.values())) == dict.fromkeys(distinct)
@@ -73,24 +74,10 @@ def root(
 
 
 def dataset(name: str, miniatures: dict[str, Miniature], root: Path, **more: object) -> Tfds:
-    """As of the command; Fashion-MNIST's files lie where a system's package would install them."""
-    packed = packed_fields(miniatures[name], root / "system") if name == "fashion_mnist" else {}
-    found = source(name, {**fields(name, miniatures[name], root), **packed, **more})
+    """As of the command; what the original's content is does not hold for miniatures."""
+    found = source(name, {**fields(name, miniatures[name], root), **more})
     assert isinstance(found, Tfds)
     return found
-
-
-def packed_fields(miniature: Miniature, folder: Path) -> dict[str, object]:
-    """What says that files of this content, in this folder, are upstream's."""
-    contents = {name: sha256(gzip.decompress(content)).hexdigest() for name, content in miniature.files.items()}
-    return {"contents": contents, "folders": [str(folder)]}
-
-
-def put_packed_anew(miniature: Miniature, folder: Path) -> None:
-    folder.mkdir()
-    for name, content in repacked(miniature.files).items():
-        assert content != miniature.files[name]
-        (folder / name).write_bytes(content)
 
 
 @pytest.mark.parametrize("name", [name for name in MINIATURES if name != "caltech101"])
@@ -142,7 +129,7 @@ def test_every_dataset_trains_for_a_few_steps(
 ) -> None:
     torch.set_num_threads(1)
     subset = ["dataset.train_examples=100"] if name == "fashion_mnist" else []
-    overrides = [f"dataset.{key}={value}" for key, value in fields(name, miniatures[name], root).items()]
+    overrides = words_of(fields(name, miniatures[name], root))
     with composer() as compose:
         config = compose.compose(
             [f"dataset={name}", "model=scnn", "model.width=0.25", "method=bl", "augmentation=mild", *overrides, *subset,
@@ -171,8 +158,7 @@ def test_the_command_finds_everything_prepared_and_checks_hashes(
     root: Path, python: Path, miniatures: dict[str, Miniature], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(VARIABLE, str(python))
-    given = fields("cifar10_corrupted", miniatures["cifar10_corrupted"], root)
-    words = [f"dataset.{key}={value}" for key, value in given.items()]
+    words = words_of(fields("cifar10_corrupted", miniatures["cifar10_corrupted"], root))
     for check in (False, True):
         assert command(["dataset=cifar10_corrupted", *words], check=check) == 0
 
@@ -231,7 +217,7 @@ def test_a_sweep_prepares_its_data_itself_and_says_in_one_line_why_it_cannot(
 ) -> None:
     """As a new user types it, without a network; the second time the archive has been fetched by hand."""
     data, small = tmp_path / "data", miniatures["cifar10"]
-    counts = [f"dataset.train_count={len(small.train)}", f"dataset.test_count={len(small.test)}"]
+    counts = words_of({"train_count": len(small.train), "test_count": len(small.test), "known_content": None})
     quick = ["image_size=32", "model.width=0.25", "trainer.max_steps=2", "trainer.batch_size=16", "diagnostics=false"]
     words = ["-m", "method=lw,fc", "dataset=cifar10", "dataset.prepare=auto", *counts, *quick]
     variables = {**BLOCKED, VARIABLE: str(python), "REINIT_BENCH_DATA": str(data)}
@@ -275,33 +261,50 @@ def test_corrupt_caches_and_downloads_are_named_and_replaced(
     assert run(python, tfds.distinct_jobs) == {"cmaterdb/bangla 1.0.0": None}
     said = " ".join(capfd.readouterr().err.split())
     assert "train_native.npy has changed" in said
-    assert "the downloaded file training-images.npz has changed; downloading it again" in said
+    assert "the downloaded file training-images.npz has changed; fetching it again" in said
     assert images.read_bytes() == expected
 
 
-def test_a_file_of_other_content_is_left_aside_and_downloaded(
-    tmp_path: Path, python: Path, miniatures: dict[str, Miniature], capfd: pytest.CaptureFixture[str]
+def test_files_packed_anew_are_taken_where_the_content_is_known_and_others_are_refused(
+    root: Path, tmp_path: Path, python: Path, miniatures: dict[str, Miniature], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    manual, system = tmp_path / "manual" / "fashion_mnist", tmp_path / "system"
-    manual.mkdir(parents=True)
-    put_packed_anew(miniatures["fashion_mnist"], system)
-    (system / "train-labels-idx1-ubyte.gz").rename(manual / "train-labels-idx1-ubyte.gz")
-    name = "t10k-labels-idx1-ubyte.gz"
-    (manual / name).write_bytes(b"no gzip file")
-    (system / name).write_bytes(gzip.compress(b"other labels"))
-    tfds = dataset("fashion_mnist", miniatures, tmp_path)
-    (said,) = run(python, tfds.distinct_jobs).values()
+    (cache,) = (root / "cache").glob("fashion_mnist*")
+    content = Cache(cache).manifest()["content"]
+    system = tmp_path / "system"
+    system.mkdir()
+    for name, packed in repacked(miniatures["fashion_mnist"].files).items():
+        assert packed != miniatures["fashion_mnist"].files[name]
+        (system / name).write_bytes(packed)
+    known = {"known_content": {"fashion_mnist 3.0.1": content}, "folders": [str(system)]}
+    tfds = dataset("fashion_mnist", miniatures, tmp_path, **known)
+    assert set(run(python, tfds.distinct_jobs).values()) == {None}
+    assert f"fashion_mnist 3.0.1: 4 files taken from {system}" in capfd.readouterr().err.splitlines()
+    tfds.check(hashes=True)
+    labels = np.frombuffer(gzip.decompress((system / "t10k-labels-idx1-ubyte.gz").read_bytes()), np.uint8).copy()
+    labels[8:10] = labels[9:7:-1]
+    (system / "t10k-labels-idx1-ubyte.gz").write_bytes(gzip.compress(labels.tobytes()))
+    other = dataset("fashion_mnist", miniatures, tmp_path / "other", **known)
+    (said,) = run(python, other.distinct_jobs).values()
     assert said is not None
-    assert re.findall(r"(\S+) cannot be downloaded from", said) == [name]
-    assert "the package dataset-fashion-mnist of Debian and Ubuntu, which `make fashion-mnist` installs" in said
-    assert tfds.contents is not None
-    told, expected = capfd.readouterr().err.splitlines(), tfds.contents[name]
-    other = sha256(b"other labels").hexdigest()
-    assert (
-        f"left aside: {manual / name}: its unpacked SHA-256 is none (Not a gzipped file (b'no')), not {expected}"
-        in told
-    )
-    assert f"left aside: {system / name}: its unpacked SHA-256 is {other}, not {expected}" in told
+    assert "fashion_mnist 3.0.1 was prepared from other files than the original's: its content is" in said
+    assert not (tmp_path / "other" / "cache").exists() or not list((tmp_path / "other" / "cache").iterdir())
+
+
+def test_files_of_two_configurations_are_not_mixed(
+    tmp_path: Path, python: Path, miniatures: dict[str, Miniature]
+) -> None:
+    """Bangla's, Devanagari's and Telugu's files have the same names."""
+
+    def prepared(**more: object) -> str | None:
+        (said,) = run(python, dataset("cmaterdb", miniatures, tmp_path, **more).distinct_jobs).values()
+        return said
+
+    small = miniatures["cmaterdb"]
+    small.put(tmp_path / "manual" / "cmaterdb")
+    assert "may be that of another configuration; put it into" in (prepared(config="telugu") or "")
+    small.put(tmp_path / "manual" / "cmaterdb" / "telugu")
+    assert prepared(config="telugu") is None
+    assert "may be that of another configuration" in (prepared(config="devanagari") or "")
 
 
 def test_two_processes_at_once_resume_a_killed_prepare(

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 import signal
 import subprocess
 import sys
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -12,12 +14,14 @@ from typing import Any, BinaryIO
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock
 from miniature_archives import photo
 from PIL import Image
 
 from reinit_bench.cli.compose import composer
 from reinit_bench.core.config import Experiment
 from reinit_bench.core.settings import ConfigError
+from reinit_bench.data import image_folder
 from reinit_bench.data.cache import Cache
 from reinit_bench.data.folder_scan import folder_content, scan
 from reinit_bench.data.image_folder import ImageFolder
@@ -25,6 +29,7 @@ from reinit_bench.data.pixels import decode
 from reinit_bench.data.resize import resize
 from reinit_bench.data.source import Dataset
 from reinit_bench.data.task import load_task
+from reinit_bench.sweep.plan import PlannedRun
 
 pytestmark = pytest.mark.usefixtures("data_folder")
 
@@ -95,23 +100,28 @@ def test_the_cache_is_used_until_the_folder_changes(tree: Path, data_folder: Pat
 def test_a_corrupt_cache_is_made_again(tree: Path, data_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     expected = np.array(load(tree).train.inputs)
     (cache,) = (data_folder / "cache").iterdir()
-    (cache / "train_16.npy").write_bytes(b"")
-    np.testing.assert_array_equal(load(tree).train.inputs, expected)
-    assert "rebuilding it" in capsys.readouterr().err
+    for name in ("train_16.npy", "train_labels.npy"):
+        file = cache / name
+        content, status = bytearray(file.read_bytes()), file.stat()
+        content[-7] ^= 1
+        file.write_bytes(content)
+        os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+        np.testing.assert_array_equal(load(tree).train.inputs, expected)
+        assert "caching the images again" in capsys.readouterr().err, name
 
 
 KILLED = """
 import os, signal, sys
+from reinit_bench.data import pixels
 from reinit_bench.data.image_folder import ImageFolder
-from reinit_bench.data import pixels as fill
 
-def dying(*arguments, decode=fill.decode, lived=[]):
+def dying(*arguments, decode=pixels.decode, lived=[]):
     lived.append(1)
     if len(lived) > 20:
         os.kill(os.getpid(), signal.SIGKILL)
     return decode(*arguments)
 
-fill.decode = dying
+pixels.decode = dying
 ImageFolder(path=sys.argv[1]).load(16, None, 0)
 """
 
@@ -286,9 +296,12 @@ def test_links_are_followed_once_and_what_they_miss_is_listed(
     listing = scan(tree)
     assert ("cat/more/more.jpg", 0) in listing.train
     assert len(listing.train) == 31
-    assert listing.left_out == ("dog/gone.jpg: a link to nothing", "dog/loop: reached before by another way")
+    assert listing.left_out == (
+        "dog/gone.jpg: a link to nothing",
+        f"dog/loop: a link to {tree / 'dog'}, which is read under that name",
+    )
     load(tree)
-    assert "left out: dog/gone.jpg: a link to nothing, dog/loop: reached" in capsys.readouterr().err
+    assert "left out: dog/gone.jpg: a link to nothing, dog/loop: a link" in capsys.readouterr().err
 
 
 def test_a_folder_that_cannot_be_read_is_an_error(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -370,3 +383,84 @@ def test_too_few_images_to_hold_some_out_are_refused(tmp_path: Path) -> None:
     put(tmp_path / "few" / "b" / "2.jpg", 2)
     with pytest.raises(ConfigError, match=r"too few images to hold out 0\.2 of each class"):
         load(tmp_path / "few")
+
+
+def test_a_link_between_classes_takes_no_images_away(tree: Path) -> None:
+    (tree / "cat" / "more").symlink_to("../dog")
+    (tree / "aaa").symlink_to("dog")
+    listing = scan(tree)
+    assert (listing.classes, listing.counts(listing.train)) == (("cat", "dog"), {"cat": 10, "dog": 20})
+    assert [line.partition(":")[0] for line in listing.left_out] == ["aaa", "cat/more"]
+    assert scan(tree).content == listing.content
+
+
+def test_a_pool_of_images_may_lie_beside_the_splits(splits: Path) -> None:
+    (splits / "train" / "a").rename(splits / "pool")
+    (splits / "train" / "a").symlink_to("../pool")
+    listing = scan(splits)
+    assert (listing.counts(listing.train), listing.left_out) == ({"a": 1, "b": 2}, ("pool: in no split",))
+
+
+def test_images_in_no_class_and_in_two_classes_are_told(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    put(tree / "loose.jpg", 50)
+    (tree / "cat" / "copy.jpg").write_bytes((tree / "dog" / "20.jpg").read_bytes())
+    load(tree, test_fraction=0.05)
+    told = capsys.readouterr().err
+    assert "left out: loose.jpg: in no class" in told
+    assert "warning: 1 images are in two classes: dog/20.jpg is cat/copy.jpg" in told
+
+
+def test_a_class_whose_training_images_are_all_skipped_is_refused(splits: Path) -> None:
+    (splits / "train" / "a" / "3.bmp").write_bytes(b"no image")
+    with pytest.raises(ConfigError, match=r"no training image of the class of .*a/3.bmp can be read"):
+        load(splits, unreadable="skip")
+
+
+@pytest.mark.parametrize("name", ["train", "test", "val", "Testing"])
+def test_a_class_may_have_the_name_of_a_split(tree: Path, name: str) -> None:
+    (tree / "cat").rename(tree / name)
+    assert scan(tree).classes == tuple(sorted(["dog", name]))
+    (tree / "dog").rename(tree / "train" if name != "train" else tree / "test")
+    with pytest.raises(ConfigError, match="has"):  # train/ and test/ alone are splits, whose classes are missing
+        scan(tree)
+
+
+def test_names_that_differ_in_their_unicode_form_are_told_apart(tmp_path: Path) -> None:
+    composed, decomposed = (unicodedata.normalize(form, "K\u00f6ln") for form in ("NFC", "NFD"))
+    for name in (composed, "b"):
+        put(tmp_path / "own" / "train" / name / "1.png", 1, "PNG")
+    put(tmp_path / "own" / "test" / decomposed / "2.png", 2, "PNG")
+    with pytest.raises(ConfigError, match="its NFC is another name than NFD: rename one"):
+        scan(tmp_path / "own")
+    with pytest.raises(ConfigError, match="it is there in Unicode form NFD, and the path is NFC"):
+        scan(tmp_path / "own" / "test" / composed)
+    put(tmp_path / "own" / "train" / decomposed / "3.png", 3, "PNG")
+    with pytest.raises(ConfigError, match=r"two classes .* that differ in their Unicode form only, NFD and NFC"):
+        scan(tmp_path / "own" / "train")
+
+
+def test_no_run_has_an_id_without_the_content_of_its_folder(tree: Path, tmp_path: Path) -> None:
+    def planned(path: Path) -> PlannedRun:
+        with composer() as compose:
+            return PlannedRun.from_dict(compose.compose(["dataset=image_folder", f"dataset.path={path}"]))
+
+    (tmp_path / "one" / "cat").mkdir(parents=True)
+    for path, wrong in ((tmp_path / "nowhere", "is not a folder"), (tmp_path / "one", "<class>/, with images")):
+        with pytest.raises(ConfigError, match=wrong):
+            planned(path)
+    run = planned(tree)
+    assert run.experiment.dataset["content"] == scan(tree).content
+    without = dataclasses.replace(run.experiment, dataset={**run.experiment.dataset, "content": None})
+    with pytest.raises(ConfigError, match="dataset image_folder has no content"):
+        load_task(without, torch.device("cpu"))
+
+
+def test_another_process_that_caches_the_folder_is_waited_for_and_named(
+    tree: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load(tree)
+    (lock,) = (data_folder / "locks").iterdir()
+    put(tree / "cat" / "new.jpg", 5)
+    monkeypatch.setattr(image_folder, "LOCK_SECONDS", 0)
+    with FileLock(lock), pytest.raises(ConfigError, match=f"another process has been caching .*, delete {lock}"):
+        load(tree)

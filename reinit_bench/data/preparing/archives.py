@@ -45,7 +45,8 @@ class Archives:
         for url, info in self.url_infos.items():
             path = self.folder / self.job.builder / resource.get_dl_fname(url, info.checksum)
             name = self._name(url)
-            if path.is_file() and file_sha256(path) not in (info.checksum, vouched_sha256(self.manual / name)):
+            vouched = (vouched_sha256(folder / name) for folder in self._folders())
+            if path.is_file() and file_sha256(path) not in (info.checksum, *vouched):
                 path.unlink()
                 self.console.out(f"corrupt: the downloaded file {name} has changed; fetching it again")
 
@@ -101,8 +102,7 @@ class Archives:
             Unfetched: the user's file is another, or it cannot be told what it is.
         """
         info, name, job = self.url_infos.get(url), self._name(url), self.job
-        own = [self.manual / job.config] if job.config else []
-        for path in (folder / name for folder in (*own, self.manual, *map(Path, job.source.folders or ()))):
+        for path in (folder / name for folder in self._folders()):
             if not path.is_file():
                 continue
             found = file_sha256(path)
@@ -116,6 +116,11 @@ class Archives:
                 )
             return path
         return None
+
+    def _folders(self) -> list[Path]:
+        """Where files of this machine may lie; those of a configuration in a folder of its own."""
+        own = [self.manual / self.job.config] if self.job.config else []
+        return [*own, self.manual, *map(Path, self.job.source.folders or ())]
 
     def _check_other(self, url: str, path: Path, found: str) -> None:
         """Raise Unfetched if a file is, or may be, that of another configuration of the builder."""
