@@ -36,9 +36,7 @@ class Classifier(lightning.LightningModule):
 
     def training_step(self, batch: list[Tensor], batch_idx: int) -> Tensor:
         inputs, labels = batch
-        with torch.no_grad():
-            targets = self.resets.hooks.targets(inputs, labels)
-        loss = functional.cross_entropy(self.net(inputs), targets)
+        loss = functional.cross_entropy(self.net(inputs), self.resets.hooks.targets(inputs, labels))
         penalty = self.resets.hooks.penalty(self.net)
         return loss if penalty is None else loss + penalty
 
@@ -63,15 +61,12 @@ class Resets(lightning.Callback):
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         self.resets.begin(self.round)
 
-    @torch.no_grad()
     def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
         self.resets.hooks.before_step(pl_module.net)
 
-    @torch.no_grad()
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int) -> None:
         self.resets.hooks.after_step(pl_module.net)
 
-    @torch.no_grad()
     def on_train_epoch_end(self, trainer: Any, pl_module: Any) -> None:
         if trainer.global_step < self.round.max_steps:  # another epoch follows
             self.resets.hooks.after_epoch(pl_module.net, trainer.optimizers[0])

@@ -57,23 +57,18 @@ def train(net: BlockNet, resets: Reinitialization, loader: DataLoader, max_steps
     step, loss = 0, torch.zeros(())
     while step < max_steps:
         if step > 0:
-            with torch.no_grad():
-                hooks.after_epoch(net, optimizer)
+            hooks.after_epoch(net, optimizer)
         net.train()
         for inputs, labels in loader:
             if step == max_steps:
                 break
-            with torch.no_grad():
-                targets = hooks.targets(inputs, labels)
-            loss = functional.cross_entropy(net(inputs), targets)
+            loss = functional.cross_entropy(net(inputs), hooks.targets(inputs, labels))
             penalty = hooks.penalty(net)
             optimizer.zero_grad()
             (loss if penalty is None else loss + penalty).backward()
-            with torch.no_grad():
-                hooks.before_step(net)
+            hooks.before_step(net)
             optimizer.step()
-            with torch.no_grad():
-                hooks.after_step(net)
+            hooks.after_step(net)
             step += 1
     return loss.item()
 

@@ -126,14 +126,23 @@ class Reinitialization:
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint must hold to go on within this round, besides the network's state dict."""
-        return {"round": self._round, "initial": dict(self._initial), "hooks": self.hooks.state_dict()}
+        return {
+            "method": repr(self.method),
+            "seed": self._seed,
+            "round": self._round,
+            "initial": dict(self._initial),
+            "hooks": self.hooks.state_dict(),
+        }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         """Go on in the round of `state`: `rounds` starts there, and `begin` then leaves the network's values alone.
 
         Raises:
-            ConfigError: the state is that of another network.
+            ConfigError: the state is that of another method, seed or network.
         """
+        for name, own in (("method", repr(self.method)), ("seed", self._seed)):
+            if state.get(name, own) != own:
+                raise ConfigError(f"this state belongs to another {name}: {state[name]} instead of {own}")
         if state["initial"].keys() != self._initial.keys():
             raise ConfigError("this state belongs to a network with other parameters")
         self._initial = dict(state["initial"])

@@ -254,6 +254,19 @@ def test_a_cut_loop_goes_on_to_the_same_bits(checkpoint: tuple[int, int]) -> Non
     assert bit_equal(copy_state(net), expected)
 
 
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"method": "redo"}, r"^this state belongs to another method: Cold\(.*\) instead of Redo\("),
+        ({"seed": 1}, "^this state belongs to another seed: 0 instead of 1$"),
+    ],
+)
+def test_a_state_of_another_method_or_seed_is_refused(given: dict[str, Any], message: str) -> None:
+    state = Reinitialization("cold", mlp()).state_dict()
+    with pytest.raises(ConfigError, match=message):
+        Reinitialization(**{"method": "cold", "net": mlp(), **given}).load_state_dict(state)
+
+
 def test_a_state_of_another_network_is_refused() -> None:
     state = Reinitialization("bl", mlp()).state_dict()
     other = Reinitialization("bl", Mlp(hidden=(6,)).build((5,), 3, 0.0))
