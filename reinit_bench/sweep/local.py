@@ -55,7 +55,7 @@ def run_locally(
             todo, lambda run, kind, values: display.on_event(run.run_id, run.experiment.title, kind, values)
         )
     console.out(outcome_line(outcome), highlight=False)
-    if outcome.count("interrupted"):
+    if outcome.was_stopped:
         console.out("the same command resumes from the checkpoints", highlight=False)
         raise Interrupted("stopped by a signal")
     if outcome.count("failed"):

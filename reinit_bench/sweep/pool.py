@@ -32,6 +32,8 @@ Waiting = deque[PlannedRun]
 """The runs that no worker has taken yet."""
 
 ENDINGS = ("done", "failed", "interrupted", "held")
+NOT_BEGUN = "not begun"
+"""What is left when a signal has stopped the pool."""
 CRASHES_ALLOWED = 1
 """How often a run whose worker died is resumed before it counts as failed."""
 
@@ -51,12 +53,17 @@ class _Worker:
 class Outcome:
     """How the runs of one sweep ended."""
 
-    ended: dict[str, list[PlannedRun]] = field(default_factory=lambda: {kind: [] for kind in ENDINGS})
+    ended: dict[str, list[PlannedRun]] = field(default_factory=lambda: {kind: [] for kind in (*ENDINGS, NOT_BEGUN)})
     causes: dict[str, str] = field(default_factory=dict)
     """Why a run failed, by run id."""
 
     def count(self, kind: str) -> int:
         return len(self.ended[kind])
+
+    @property
+    def was_stopped(self) -> bool:
+        """Whether there are runs left for the next command."""
+        return bool(self.ended["interrupted"] or self.ended[NOT_BEGUN])
 
 
 class PoolError(ConfigError):
@@ -96,7 +103,7 @@ class Pool:
                 for ready in wait([worker.connection for worker in self._workers]):
                     worker = next(w for w in self._workers if w.connection is ready)
                     self._on_event(worker, waiting, outcome, notify)
-            outcome.ended["interrupted"] += waiting
+            outcome.ended[NOT_BEGUN] += waiting
         return outcome
 
     def _start(self, gpu: str | None) -> None:

@@ -234,6 +234,19 @@ def test_a_run_is_done_once_and_appears_in_its_table(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_output_that_cannot_be_shown_costs_nothing(tmp_path: Path) -> None:
+    """Standard output closed, as by `>&-`; then in an encoding without the table's characters."""
+    closed = ["sh", "-c", 'exec "$@" >&-', "sh", *COMMAND, *TINY, "method=bl", "logger=none"]
+    done = subprocess.run(closed, cwd=tmp_path, stderr=subprocess.PIPE, text=True, timeout=240)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(Store(tmp_path / "results").run_ids()) == 1
+    shown = run("tables", "6", cwd=tmp_path, PYTHONIOENCODING="ascii")
+    assert (shown.returncode, shown.stderr) == (0, "")
+    assert shown.stdout.startswith("Table 6: ")
+    assert (tmp_path / "results/tables").is_dir()
+
+
+@pytest.mark.slow
 def test_a_corrupt_result_among_good_ones_is_named_and_the_good_ones_are_used(tmp_path: Path) -> None:
     assert run(*TINY, cwd=tmp_path).returncode == 0
     broken = tmp_path / "results" / "runs" / ("f" * 16)

@@ -94,6 +94,8 @@ def test_a_signal_checkpoints_all_runs_and_says_how_to_resume(
     assert process.returncode == EXIT_INTERRUPTED, printed
     assert "the same command resumes from the checkpoints" in printed.splitlines()[-1]
     assert "Traceback" not in printed
+    assert "2 interrupted; " in printed.splitlines()[-2]
+    assert printed.splitlines()[-2].endswith(" not begun")
     assert {sweep.store.run(run_id).status()["state"] for run_id in at_work} == {"interrupted"}
     sweep.run()
     assert reproducible_results(sweep.store) == undisturbed

@@ -61,7 +61,7 @@ class TaskRunner:
         before = _progress(plan)
         # A run whose last holder was this task on a node that was lost is taken over once its heartbeat stands still.
         outcome = self._pool().run(todo, log_event)
-        if self.interrupt.requested or outcome.count("interrupted"):
+        if self.interrupt.requested or outcome.was_stopped:
             return self._stopped(_progress(make_plan(plan.runs, _unqueued)) != before)
         failed = [*failed_before, *outcome.ended["failed"]]
         for run in outcome.ended["held"]:
