@@ -16,7 +16,7 @@ from reinit_bench.core.settings import Settings, setting
 from reinit_bench.methods.gradients import gradient
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.models.initializers import Initializer, initial_values
-from reinit_bench.models.parameters import is_kernel
+from reinit_bench.models.parameters import is_kernel, owner_of, parametrizations, refuse_parametrized
 
 Mask: TypeAlias = Mapping[str, Tensor]
 """The s of equation (1): for each parameter's name a bool tensor of its shape, true where it is redrawn.
@@ -39,6 +39,7 @@ class Context:
             Algorithm 1's X, the same in all rounds of a run.
         batches: returns all training examples in order, without augmentation, a given number at a time.
         micro_batch: examples that may go through the network at once; None: any number.
+        fixed: names of parameters that the user has frozen; they keep their values.
     """
 
     round: Round
@@ -49,6 +50,7 @@ class Context:
     examples: Callable[[int], tuple[Tensor, Tensor]]
     batches: Callable[[int], Iterable[tuple[Tensor, Tensor]]]
     micro_batch: int | None = None
+    fixed: frozenset[str] = frozenset()
 
     def stream(self, *purpose: str | int) -> torch.Generator:
         """A named stream of this run (not of this round: name the round if it matters)."""
@@ -84,8 +86,13 @@ class Reinitializer(Settings):
     def transform(self, net: BlockNet, context: Context) -> None:
         """Change the network, in place, at the start of this round: `prepare`, then equation (1)."""
         self.prepare(net, context)
-        mask = self.select(net, context)
-        apply_mask(net, mask, self.fresh(net, mask, context))
+        chosen = self.select(net, context)
+        mask = {name: elements for name, elements in chosen.items() if name not in context.fixed}
+        refuse_parametrized(net, _in_parts(net, mask), self)
+        fresh = self.fresh(net, mask, context)
+        apply_mask(net, mask, fresh)
+        for name in fresh.keys() - mask.keys():  # buffers of parametrizations
+            getattr(*owner_of(net, name)).copy_(fresh[name])
         reset_statistics(net, mask)
 
     def prepare(self, net: BlockNet, context: Context) -> None:
@@ -129,8 +136,12 @@ class Redraw(Reinitializer):
 @torch.no_grad()
 def begin_round(method: Reinitializer, net: BlockNet, context: Context) -> Hooks | None:
     """All that a method does between two rounds; returns what it does while the next one trains."""
+    parameters = dict(net.named_parameters())
+    fixed = {name: parameters[name].clone() for name in context.fixed}
     hooks = method.hooks(net, context)
     method.transform(net, context)
+    for name, value in fixed.items():
+        parameters[name].copy_(value)
     if hooks is not None:
         hooks.begin(net)
     return hooks
@@ -144,6 +155,17 @@ def apply_mask(net: BlockNet, mask: Mask, fresh: Mapping[str, Tensor]) -> None:
         old = parameters[name]
         assert chosen.shape == old.shape, f"mask of {name} has shape {chosen.shape}, the parameter {old.shape}"
         old.copy_(torch.where(chosen.to(old.device), fresh[name], old))
+
+
+def _in_parts(net: BlockNet, mask: Mask) -> list[str]:
+    """The parameters of parametrized weights that are not redrawn whole, with all that belongs to them."""
+    whole = {name for name, chosen in mask.items() if bool(chosen.all())}
+    return [
+        f"{path}.{name}"
+        for path in parametrizations(net, mask)
+        for name, _ in net.get_submodule(path).named_parameters()
+        if f"{path}.{name}" not in whole
+    ]
 
 
 def reset_statistics(net: BlockNet, mask: Mask) -> None:

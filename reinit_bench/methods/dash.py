@@ -10,7 +10,7 @@ from torch import Tensor
 from reinit_bench.core.settings import setting
 from reinit_bench.methods.base import Context, Reinitializer
 from reinit_bench.models.blocknet import BlockNet
-from reinit_bench.models.parameters import is_kernel, norm_names
+from reinit_bench.models.parameters import is_kernel, norm_names, refuse_parametrized
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,7 @@ class Dash(Reinitializer):
         if context.round.index == 1:
             return
         names = shrinkable(net)
+        refuse_parametrized(net, names, self)
         average = {name: torch.zeros_like(value) for name, value in net.named_parameters() if name in names}
         for gradients in context.gradients(net, self.batch_size):
             for name, mean in average.items():

@@ -59,4 +59,5 @@ class Fc(Redraw):
     def select(self, net: BlockNet, context: Context) -> Mask:
         if context.round.index == 1:
             return {}
-        return full_mask(net, net.names_in_head() if self.extent == "head" else dense_names(net))
+        head = net.names_in_head()  # refuses tied weights
+        return full_mask(net, head if self.extent == "head" else dense_names(net))

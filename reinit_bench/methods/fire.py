@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from reinit_bench.core.settings import setting
 from reinit_bench.methods.base import Context, Reinitializer
 from reinit_bench.models.blocknet import BlockNet
-from reinit_bench.models.parameters import kernel_names
+from reinit_bench.models.parameters import kernel_names, refuse_parametrized
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +35,7 @@ class Fire(Reinitializer):
     def transform(self, net: BlockNet, context: Context) -> None:
         if context.round.index == 1:
             return
+        refuse_parametrized(net, kernel_names(net), self)
         projections = fused_projections(net)
         parameters = dict(net.named_parameters())
         for name in kernel_names(net):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from reinit_bench.models.blocknet import BlockNet
-from reinit_bench.models.parameters import NO_KERNELS, frobenius, kernel_names, modes_kept
+from reinit_bench.models.parameters import frobenius, is_loose, kernel_names, modes_kept, norm_carrier
 
 _CHUNK = 32  # examples at a time: block 1 of vgg16 outputs 13 MB per image at 224x224
 _ROUNDING = 1e-12  # a variance below this share of the mean square is a constant's rounding error
@@ -45,16 +45,17 @@ def rescale(
 def _scaled_names(net: BlockNet, block: int, scope: str) -> tuple[str, ...]:
     """What is rescaled in a block."""
     names = net.names_in_blocks(block, block)
-    if scope == "kernels":
-        return kernel_names(net, names)
-    return tuple(name for name in names if name.rpartition(".")[2] not in NO_KERNELS)
+    kernels = kernel_names(net, names)
+    chosen = kernels if scope == "kernels" else [name for name in names if not is_loose(name)]
+    carriers = [norm_carrier(net, name) if name in kernels else name for name in chosen]
+    return tuple(name for name in carriers if name is not None)
 
 
 def _layers(names: Sequence[str]) -> list[tuple[str, ...]]:
     """The parameters of each layer."""
     found: dict[str, tuple[str, ...]] = {}
     for name in names:
-        layer = name.rpartition(".")[0]
+        layer = name.rpartition(".")[0].partition(".parametrizations.")[0]
         found[layer] = (*found.get(layer, ()), name)
     return list(found.values())
 

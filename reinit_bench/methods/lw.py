@@ -91,4 +91,4 @@ class Lw(Redraw):
 
 def is_head(net: BlockNet, block: int) -> bool:
     """Whether `block` is the classifier head, with nothing above it (the MLP's last layer)."""
-    return not net.names_above(block)
+    return not net.names_above(block) and not net.tied_to_head()

@@ -71,7 +71,10 @@ class Redo(Redraw):
     def recycle(self, net: BlockNet, channels: Channels, context: Context, epoch: int) -> Mask:
         """Recycle the dormant units, in place; returns which elements of which parameters it has set."""
         scores = unit_scores(net, channels, context.sample(self.sample_examples))
-        incoming, outgoing = _touched(net, channels, dormant_units(channels, scores, self.tau))
+        incoming, outgoing = (
+            {name: chosen for name, chosen in mask.items() if name not in context.fixed}
+            for mask in _touched(net, channels, dormant_units(channels, scores, self.tau))
+        )
         purpose = ("redo", context.round.index, epoch)
         fresh = initial_values(net, context.initializer, incoming, context.seed, *purpose)
         apply_mask(net, incoming, self.scaled(fresh))

@@ -10,7 +10,7 @@ from torch import Tensor
 from reinit_bench.core.settings import setting
 from reinit_bench.methods.base import Context, Redraw, full_mask, reset_statistics
 from reinit_bench.models.blocknet import BlockNet
-from reinit_bench.models.parameters import kernel_names
+from reinit_bench.models.parameters import kernel_names, refuse_parametrized
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,10 +37,11 @@ class ShrinkPerturb(Redraw):
         if context.round.index == 1:
             return
         parameters = dict(net.named_parameters())
+        refuse_parametrized(net, parameters, self)
         for name, other in self._others(net, context).items():
             parameters[name].mul_(self.shrink).add_(other, alpha=self.perturb)
         if self.reset_buffers:
-            reset_statistics(net, full_mask(net, [name for name, _ in net.named_parameters()]))
+            reset_statistics(net, full_mask(net, parameters.keys() - context.fixed))
 
     def _others(self, net: BlockNet, context: Context) -> Mapping[str, Tensor]:
         names = kernel_names(net) if self.scope == "kernels" else tuple(name for name, _ in net.named_parameters())

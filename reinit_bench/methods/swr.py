@@ -12,7 +12,7 @@ from reinit_bench.core.hooks import Hooks
 from reinit_bench.core.settings import setting
 from reinit_bench.methods.base import Context, Reinitializer
 from reinit_bench.models.blocknet import BlockNet
-from reinit_bench.models.parameters import NORMS, kernel_names
+from reinit_bench.models.parameters import NORMS, kernel_names, norm_carrier, refuse_parametrized
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,9 @@ class Swr(Reinitializer):
 
     def hooks(self, net: BlockNet, context: Context) -> Hooks:
         if not self.proportional:
-            return _Kernels({name: context.initial_norms[name] for name in kernel_names(net)}, self.strength)
+            carriers = {norm_carrier(net, name) for name in kernel_names(net)} - context.fixed - {None}
+            return _Kernels({name: context.initial_norms[name] for name in carriers if name}, self.strength)
+        refuse_parametrized(net, context.initial_norms, self)
         return _Layers(net, context.initial(), self.strength)
 
 

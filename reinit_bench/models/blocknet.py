@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from reinit_bench.core.settings import ConfigError
+from reinit_bench.models.constructed import unknown_values
 from reinit_bench.models.wrapping import block_of_parameters, named_blocks
 
 
@@ -111,15 +112,19 @@ class BlockNet(nn.Module):
 
     Attributes:
         pretrained: names of the parameters whose values are not to be drawn: they came with the network.
+        constructed: the parameters that no initializer knows, as their constructor has made them.
+        rebuild: builds this network anew, if that is known.
     """
 
     pretrained: frozenset[str] = frozenset()
+    rebuild: Callable[[], nn.Module] | None = None
 
     def __init__(self, blocks: Iterable[nn.Module], top: nn.Module) -> None:
         super().__init__()
         self.blocks = nn.ModuleList(blocks)
         self.lambdas = nn.ModuleList(Lambda() for _ in self.blocks)
         self.top = top
+        self.constructed = unknown_values(self)
 
     @staticmethod
     def wrap(model: nn.Module, blocks: Sequence[str], sample: Tensor | None = None) -> WrappedNet:
@@ -184,9 +189,31 @@ class BlockNet(nn.Module):
         return self.names_in_blocks(k + 1, self.num_blocks) + self.names_in_top()
 
     def names_in_head(self) -> tuple[str, ...]:
-        """Names of the classifier head's parameters: the last dense layer of the network."""
+        """Names of the classifier head's parameters: the last dense layer of the network.
+
+        Raises:
+            ConfigError: another layer has them too.
+        """
+        if self.tied_to_head():
+            raise ConfigError(
+                f"the classifier head shares {', '.join(self.tied_to_head())} with other layers: what redraws the head "
+                "alone does not apply to tied weights"
+            )
+        return tuple(name for name, _ in self.named_parameters() if name.startswith(f"{self.head_name()}."))
+
+    def tied_to_head(self) -> tuple[str, ...]:
+        """Under which names other layers have the head's parameters."""
+        own = {id(value) for value in self.get_submodule(self.head_name()).parameters()} if self.head_name() else ()
+        return tuple(
+            name
+            for name, value in self.named_parameters(remove_duplicate=False)
+            if id(value) in own and not name.startswith(f"{self.head_name()}.")
+        )
+
+    def head_name(self) -> str:
+        """Name of the classifier head; empty: there is none."""
         heads = [name for name, module in self.named_modules() if isinstance(module, nn.Linear)]
-        return tuple(name for name, _ in self.named_parameters() if name.startswith(f"{heads[-1]}.")) if heads else ()
+        return heads[-1] if heads else ""
 
 
 class WrappedNet(BlockNet):
@@ -217,6 +244,7 @@ class WrappedNet(BlockNet):
         self._handles = [block.register_forward_hook(hook) for block, hook in zip(modules, hooks, strict=True)]
         self._block_of: dict[str, int] | None = None
         self._head = ""
+        self.constructed = unknown_values(self)
 
     @property
     def traced(self) -> bool:
@@ -263,9 +291,10 @@ class WrappedNet(BlockNet):
     def names_in_top(self) -> tuple[str, ...]:
         return tuple(name for name, k in self._blocks_by_name().items() if k > self.num_blocks)
 
-    def names_in_head(self) -> tuple[str, ...]:
-        """Names of the classifier head's parameters: the dense layer that is called last; without any, convolution."""
-        return tuple(name for name in self._blocks_by_name() if self._head and name.startswith(f"{self._head}."))
+    def head_name(self) -> str:
+        """Name of the dense layer that is called last; without any, of the convolution."""
+        self._blocks_by_name()
+        return self._head
 
     def _blocks_by_name(self) -> dict[str, int]:
         if self._block_of is None:

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from reinit_bench.core.randomness import stream
 from reinit_bench.core.settings import Settings, setting
-from reinit_bench.models.parameters import NO_KERNELS, depthwise_channels, is_kernel, norm_names
+from reinit_bench.models.constructed import constructed_values
+from reinit_bench.models.parameters import TOKENS, depthwise_channels, kind_of, owner_of
 
 # The standard deviation of a standard normal truncated at two standard deviations; truncation removes 4 * density /
 # mass of its variance.
@@ -38,20 +39,41 @@ class Initializer(Settings):
 
     def values(self, net: nn.Module, names: Iterable[str], seed: int, *purpose: str | int) -> dict[str, Tensor]:
         """See `initial_values`."""
-        parameters = dict(net.named_parameters())
-        scales = {name for name in norm_names(net) if name.endswith(".weight")}
-        values = {}
-        for name in names:
-            old, word = parameters[name], name.rpartition(".")[2]
-            if is_kernel(name, old):
-                new = self.draw(old, stream(seed, *purpose, name))
-            elif word in NO_KERNELS:
-                mean, deviation = NO_KERNELS[word]
-                new = torch.empty(old.shape).normal_(mean, deviation, generator=stream(seed, *purpose, name))
-            else:
-                new = torch.full(old.shape, 1.0 if name in scales else 0.0)
-            values[name] = new.to(device=old.device, dtype=old.dtype)
-        return values
+        parameters = {**dict(net.named_parameters()), **dict(net.named_buffers())}
+
+        def known(module: nn.Module, own: str, old: Tensor, name: str) -> Tensor | None:
+            return self._known(module, own, old, stream(seed, *purpose, name))
+
+        wanted = list(names)
+        values = {name: known(*owner_of(net, name), parameters[name], name) for name in wanted}
+        unknown = [name for name in wanted if values[name] is None]
+        if unknown:
+            values |= constructed_values(net, unknown, known, seed, *purpose)
+        return {
+            name: value.to(device=parameters[name].device, dtype=parameters[name].dtype)
+            for name, value in values.items()
+            if value is not None
+        }
+
+    def _known(self, module: nn.Module, name: str, old: Tensor, generator: torch.Generator) -> Tensor | None:
+        """Fresh values of a module's parameter; None: how they come about is the module's own."""
+        match kind_of(module, name):
+            case "kernel" if isinstance(module, nn.modules.conv._ConvTransposeNd):
+                # Its first axis is the inputs, those of all groups, its second the outputs of a group.
+                groups = old.unflatten(0, (module.groups, -1)).transpose(1, 2)
+                drawn = self.draw(groups.flatten(0, 1), generator)
+                return drawn.unflatten(0, (module.groups, -1)).transpose(1, 2).flatten(0, 1)
+            case "kernel":
+                return self.draw(old, generator)
+            case "token":
+                mean, deviation = TOKENS[name]
+                return torch.empty(old.shape).normal_(mean, deviation, generator=generator)
+            case "scale":
+                return torch.ones(old.shape)
+            case "shift":
+                return torch.zeros(old.shape)
+            case _:
+                return None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,7 +124,11 @@ def initial_values(
     """Fresh values for the named parameters of `net`, on the parameters' devices (the eta of equation (1)).
 
     Each parameter has its own stream (`seed`, `purpose`, its name): what is drawn for one never depends on which others
-    are drawn. Kernels come from the initializer, biases are 0, norm scales 1; for the rest see `parameters.NO_KERNELS`.
+    are drawn. Kernels come from the initializer, biases are 0, norm scales 1; what is of a module's own is as its
+    constructor makes it (see `constructed`). With a parametrized weight come the buffers of its parametrization.
+
+    Raises:
+        ConfigError: how some parameter came about is not known.
     """
     return initializer.values(net, names, seed, *purpose)
 
@@ -112,6 +138,6 @@ def initialize(
     net: nn.Module, initializer: Initializer, seed: int, *purpose: str | int, kept: Collection[str] = ()
 ) -> None:
     """Set every parameter of `net` to fresh initial values, but for those in `kept`."""
-    parameters = {name: value for name, value in net.named_parameters() if name not in kept}
-    for name, value in initial_values(net, initializer, parameters, seed, *purpose).items():
-        parameters[name].copy_(value)
+    names = [name for name, _ in net.named_parameters() if name not in kept]
+    for name, value in initial_values(net, initializer, names, seed, *purpose).items():
+        getattr(*owner_of(net, name)).copy_(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import operator
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -20,7 +21,7 @@ from reinit_bench.core.settings import ConfigError, instantiate
 from reinit_bench.methods.base import Context, Reinitializer, begin_round
 from reinit_bench.models.blocknet import BlockNet, WrappedNet
 from reinit_bench.models.initializers import Initializer
-from reinit_bench.models.parameters import frobenius, modes_kept
+from reinit_bench.models.parameters import frobenius, modes_kept, parametrizations
 
 Pair = tuple[Tensor, Tensor]
 """Inputs (n, ...) and labels (n,)."""
@@ -87,7 +88,9 @@ class Reinitialization:
         self._data = data
         self._seed = seed = _whole_number("seed", seed, least=0)
         self._initializer = _initializer(initializer)
-        self._trained = {name for name, value in net.named_parameters() if value.requires_grad}
+        self._fixed = frozenset(name for name, value in net.named_parameters() if not value.requires_grad)
+        if self._fixed:
+            warnings.warn(f"frozen parameters keep their values: {', '.join(sorted(self._fixed))}", stacklevel=2)
         self._initial = {name: value.detach().clone() for name, value in net.named_parameters()}
         self._round, self._first = 0, 0
         self._resumed: Mapping[str, Any] | None = None
@@ -104,8 +107,8 @@ class Reinitialization:
     def begin(self, round: Round) -> None:  # noqa: A002 (the paper's word)
         """Do what the command line does at a round's start: change `net` in place, set `hooks` and `requires_grad`.
 
-        A parameter that did not require a gradient when this object was made never will. In the round that
-        `load_state_dict` goes on with, the network's values stay as they are.
+        A parameter that did not require a gradient when this object was made never will, and keeps its values. In the
+        round that `load_state_dict` goes on with, all values stay as they are.
 
         Raises:
             ConfigError: the method needs a sample, labels or data that were not given.
@@ -122,7 +125,7 @@ class Reinitialization:
         self.hooks = Hooks() if hooks is None else hooks
         self._round, self._resumed = round.index, None
         for name, value in self.net.named_parameters():
-            value.requires_grad_(name in self._trained and name not in frozen)
+            value.requires_grad_(name not in self._fixed | frozen)
 
     def state_dict(self) -> dict[str, Any]:
         """What a checkpoint must hold to go on within this round, besides the network's state dict."""
@@ -163,6 +166,7 @@ class Reinitialization:
             inputs=self._first_inputs,
             examples=self._first_examples,
             batches=self._batches,
+            fixed=self._fixed,
         )
 
     def _initial_values(self) -> dict[str, Tensor]:
@@ -209,9 +213,14 @@ class Rebuilt(Initializer):
 
     def values(self, net: nn.Module, names: Iterable[str], seed: int, *purpose: str | int) -> dict[str, Tensor]:
         with global_stream(seed, *purpose):
-            built = dict(self.build().named_parameters())
-        parameters, fresh = dict(net.named_parameters()), {}
-        for name in names:
+            model = self.build()
+        built = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+        parameters, fresh = {**dict(net.named_parameters()), **dict(net.named_buffers())}, {}
+        wanted = list(names)
+        # With a parametrized weight come its parametrization's buffers, such as a spectral norm's vectors.
+        for path in sorted(parametrizations(net, wanted)):
+            wanted += [f"{path}.{name}" for name, _ in net.get_submodule(path).named_buffers()]
+        for name in wanted:
             old, new = parameters[name], built.get(name, built.get(name.removeprefix("model.")))
             if new is None or new.shape != old.shape:
                 raise ConfigError(

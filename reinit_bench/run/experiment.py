@@ -71,7 +71,7 @@ def run_experiment(
                 seed=experiment.seed,
                 precision=experiment.precision,
                 compile=execution.compile,
-                frozen=components.method.frozen(run.net, context),
+                frozen=components.method.frozen(run.net, context) | run.fixed,
                 hooks=hooks,
                 resume=resumed,
                 carried=record.optimizer,
@@ -133,6 +133,8 @@ class Assembly:
     rounds: tuple[Round, ...]
     pretrained: Mapping[str, Tensor]
     """The parameters that came with the network, as they were at initialization."""
+    fixed: frozenset[str]
+    """The parameters that the network's own class has frozen."""
 
     def context(self, current: Round) -> Context:
         """What the method may know at the start of this round."""
@@ -146,6 +148,7 @@ class Assembly:
             examples=lambda count: task.sample(count, stream(self.experiment.seed, "sample")),
             batches=partial(task.batches, "train"),
             micro_batch=self.experiment.trainer.micro_batch,
+            fixed=self.fixed,
         )
 
     def _initial(self) -> dict[str, Tensor]:
@@ -172,7 +175,8 @@ def assemble(components: Components, experiment: Experiment, task: Task) -> Asse
             f"round{'s' if len(rounds) > 1 else ''}; the baseline on growing data is method=restart"
         )
     pretrained = {name: parameters[name].detach().clone() for name in net.pretrained}
-    return Assembly(experiment, components, task, net, norms, rounds, pretrained)
+    fixed = frozenset(name for name, value in parameters.items() if not value.requires_grad)
+    return Assembly(experiment, components, task, net, norms, rounds, pretrained, fixed)
 
 
 def build_network(components: Components, experiment: Experiment, task: Task) -> BlockNet:
@@ -180,7 +184,10 @@ def build_network(components: Components, experiment: Experiment, task: Task) ->
 
     Parameters that came with values keep them.
     """
-    net = components.architecture.build(task.input_shape, task.num_classes, float(experiment.dropout["rate"]))
+    rate = float(experiment.dropout["rate"])
+    build = partial(components.architecture.build, task.input_shape, task.num_classes, rate)
+    net = build()
+    net.rebuild = build
     initialize(net, components.initializer, experiment.seed, "initialize", kept=net.pretrained)
     if len(task.input_shape) == 3:
         net = net.to(memory_format=torch.channels_last)

@@ -75,6 +75,7 @@ def test_the_blocks_of_each_family(arch: str) -> None:
     assert [len(net.get_parameter(name)) for name in net.names_in_head()] == [1000, 1000]
     assert set(net.names_in_head()) <= set(net.names_in_top())
     assert all(net.names_in_blocks(k, k) for k in range(1, net.num_blocks + 1))
+    assert not net.constructed, "every parameter of torchvision's is known to the initializers"
 
 
 def test_a_regnets_units() -> None:

@@ -201,7 +201,8 @@ def test_torch_s_random_numbers_and_the_modules_modes_are_left_alone() -> None:
 def test_what_never_trained_stays_frozen() -> None:
     net = mlp()
     net.get_parameter("blocks.2.head.bias").requires_grad_(False)
-    resets = Reinitialization(Lw(freeze=True), net, sample=vectors())
+    with pytest.warns(UserWarning, match=r"^frozen parameters keep their values: blocks\.2\.head\.bias$"):
+        resets = Reinitialization(Lw(freeze=True), net, sample=vectors())
     for round_, below in zip(resets.rounds(5), (0, 2, 3), strict=True):
         resets.begin(round_)
         expected = (set(net.names_in_blocks(1, below)) - set(net.names_in_head())) | {"blocks.2.head.bias"}
