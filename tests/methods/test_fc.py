@@ -7,7 +7,6 @@ import torch
 from bits import changed_names
 from fake_training import FakeRun
 
-from reinit_bench.core.settings import ConfigError
 from reinit_bench.methods.fc import Fc, last_conv_block
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.models.layers import Architecture
@@ -82,9 +81,3 @@ def test_layerwise_rescales_below_and_normalizes_above_the_last_block(model: str
     output = run.net.lambda_of(block)(run.net.block_output(run.inputs, block)).double()
     assert output.mean().item() == pytest.approx(0.0, abs=1e-5)
     assert output.std(correction=0).item() == pytest.approx(1.0, rel=1e-5)
-
-
-def test_layerwise_is_refused_where_convolutions_are_above_the_blocks() -> None:
-    net = tiny(MobileNet(width=1 / 32, grouping="single"))
-    with pytest.raises(ConfigError, match=r"^method\.layerwise=true needs all convolutions in blocks; the model has "):
-        Fc(layerwise=True).prepare(net, FakeRun().context(1))

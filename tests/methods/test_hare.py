@@ -6,7 +6,6 @@ import torch
 from bits import bit_equal, changed_names, copy_state
 from fake_training import FakeRun
 
-from reinit_bench.methods.base import begin_round
 from reinit_bench.methods.hare import Hare, _Tortoise
 
 
@@ -68,13 +67,3 @@ def test_the_network_becomes_the_average_every_so_many_epochs() -> None:
         run.parameters["top.head.bias"].add_(5.0)
     average = hooks.state_dict()["average"]["top.head.bias"]
     assert not bit_equal(average, run.parameters["top.head.bias"].detach()), "average and network share memory"
-
-
-def test_a_new_round_begins_a_new_average() -> None:
-    run = FakeRun()
-    run.train()
-    before = copy_state(run.net)
-    hooks = begin_round(Hare(), run.net, run.context(2))
-    assert hooks is not None
-    assert changed_names(before, run.net) == set()
-    assert all(bit_equal(value, before[name]) for name, value in hooks.state_dict()["average"].items())

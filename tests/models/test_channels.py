@@ -17,8 +17,7 @@ from reinit_bench.core.settings import instantiate
 from reinit_bench.models.blocknet import BlockNet, Dropout
 from reinit_bench.models.channel_tracing import NotFollowed, channels_of
 from reinit_bench.models.channels import Channels, Kernel, Space
-from reinit_bench.models.layers import Architecture, GlobalAveragePool, Norm, conv
-from reinit_bench.models.mobilenet import MobileNet
+from reinit_bench.models.layers import GlobalAveragePool, Norm, conv
 from reinit_bench.models.parameters import kernel_names
 from reinit_bench.models.resnet50 import ResNet50
 
@@ -131,11 +130,6 @@ def test_a_norm_after_flattening_has_several_elements_a_channel() -> None:
     assert channels.vectors[0].of(torch.tensor([False, True])).tolist() == [False] * 4 + [True] * 4
 
 
-def test_a_flattened_input_counts_as_features() -> None:
-    channels = channels_of(nn.Sequential(nn.Flatten(), nn.Linear(12, 3)), "test")
-    assert (sizes(channels), edges(channels)) == ([12, 3], {"1.weight": (0, 1, 1)})
-
-
 def test_the_elements_of_a_kernel_that_write_and_read_channels() -> None:
     space = Space(2)
     kernel = Kernel("", space, Space(3), repeats=2, is_depthwise=False, active="")
@@ -229,12 +223,6 @@ def test_a_torchvision_network_with_hooks_on_its_blocks() -> None:
     assert torch.equal(seen["model.fc.weight"][:, :, 0], net(x))
 
 
-@pytest.mark.parametrize("name", ["vgg11_bn", "mobilenet_v2", "mobilenet_v3_small", "efficientnet_b0", "alexnet"])
-def test_other_torchvision_networks(name: str) -> None:
-    with torch.device("meta"):
-        assert_consistent(models.get_model(name), 3, 1000)
-
-
 class Scaled(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -300,21 +288,3 @@ def test_what_cannot_be_followed_is_named_in_one_line(net: nn.Module, reason: st
     assert "\n" not in message
     assert f"through {reason}" in message
     assert net.training
-
-
-@pytest.mark.parametrize(
-    "architecture",
-    [
-        MobileNet(width=0.1, padding="same", grouping="single", conv_bias=True),
-        ResNet50(width=0.1, padding="same", conv_bias=True),
-        ResNet50(width=0.1, padding="same", version=2),
-    ],
-    ids=["mobilenet", "resnet50", "resnet50v2"],
-)
-def test_one_sided_padding_is_seen_through(architecture: Architecture) -> None:
-    net = architecture.build((3, 16, 16), 5, 0.0).eval()
-    channels = assert_consistent(net, 3, 5)
-    x, seen = torch.randn(2, 3, 16, 16, generator=torch.Generator().manual_seed(0)), {}
-    with torch.no_grad():
-        channels.run(net, x, lambda kernel, active: seen.update({kernel.name: active.clone()}))
-        assert torch.equal(seen["top.head.weight"][:, :, 0], net(x))

@@ -96,17 +96,6 @@ def test_seed_and_purpose_each_change_the_values() -> None:
     assert [torch.equal(again, other) for other in drawn] == [False, False, False, True, False]
 
 
-def test_drawing_changes_neither_the_network_nor_the_global_generator() -> None:
-    net = small_net()
-    before = {name: value.clone() for name, value in net.state_dict().items()}
-    torch.manual_seed(0)
-    expected = torch.rand(4)
-    torch.manual_seed(0)
-    initial_values(net, HeNormal(), before.keys() & dict(net.named_parameters()).keys(), 0)
-    assert torch.equal(torch.rand(4), expected)
-    assert all(torch.equal(value, before[name]) for name, value in net.state_dict().items())
-
-
 def test_values_take_the_type_of_the_parameter() -> None:
     net, name = small_net(), "top.head.weight"
     full = initial_values(net, XavierUniform(), [name], 0)[name]

@@ -117,12 +117,6 @@ def test_smallest_image_works_and_a_smaller_one_is_refused(section: dict[str, An
         narrow(section).build((3, smallest - 1, smallest - 1), CLASSES, 0.0)
 
 
-def test_inputs_of_another_rank_are_refused(section: dict[str, Any]) -> None:
-    wrong = (3, 64, 64) if section["_min_image_size_"] is None else (64,)
-    with pytest.raises(ConfigError, match=f"^{section.get('arch', section['name'])} needs "):
-        narrow(section).build(wrong, CLASSES, 0.0)
-
-
 def test_a_training_step_reaches_every_parameter(section: dict[str, Any], net: BlockNet) -> None:
     assert net.num_blocks >= 1
     seed_dropouts(net, 0)
@@ -182,13 +176,6 @@ def test_dropout_is_drawn_from_the_generator_and_off_in_evaluation(section: dict
     assert not torch.equal(outputs[0], outputs[2])
     net.eval()
     assert torch.equal(net(x), net(x))
-
-
-@torch.no_grad()
-def test_without_dropout_training_and_evaluation_agree(section: dict[str, Any]) -> None:
-    net = narrow(section).build(input_shape(section), CLASSES, 0.0)
-    x = inputs(section)
-    assert torch.equal(net.train()(x), net.eval()(x))
 
 
 def test_bfloat16_trains(section: dict[str, Any], net: BlockNet) -> None:

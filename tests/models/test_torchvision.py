@@ -26,7 +26,7 @@ from reinit_bench.models.initializers import HeNormal, initial_values
 from reinit_bench.models.layers import BatchNorm, Norm
 from reinit_bench.models.parameters import frobenius, kernel_names
 from reinit_bench.models.resnet18 import ResNet18
-from reinit_bench.models.torchvision import WITH_WIDTH, TorchvisionNet
+from reinit_bench.models.torchvision import TorchvisionNet
 from reinit_bench.models.vit_tiny import VitTiny
 from reinit_bench.run.experiment import Assembly, Components, assemble, run_experiment
 from reinit_bench.training.optimizer import make_optimizer
@@ -89,18 +89,6 @@ def test_every_architecture_has_blocks_by_default() -> None:
     assert families == {re.match(r"[a-z]+", name)[0] for name in (*BLOCKS, "regnet_x_400mf", "wide_resnet50_2")}
 
 
-# As torchvision's documentation counts them.
-PARAMETERS = {"resnet18": 11_689_512, "mobilenet_v2": 3_504_872, "vgg11": 132_863_336, "vit_b_16": 86_567_656}
-
-
-@pytest.mark.parametrize("norm", ["group", "batch"])
-@pytest.mark.parametrize("arch", PARAMETERS)
-def test_as_many_parameters_as_torchvision_says(arch: str, norm: str) -> None:
-    if norm == "batch" and arch in ("vgg11", "vit_b_16"):
-        return
-    assert sum(value.numel() for value in on_meta(arch, norm=norm).parameters()) == PARAMETERS[arch]
-
-
 def test_what_belongs_to_which_block() -> None:
     resnet, mobilenet, vgg = on_meta("resnet18"), on_meta("mobilenet_v2"), on_meta("vgg11")
     assert own(resnet.names_in_blocks(1, 1)) == {
@@ -122,14 +110,6 @@ def test_blocks_may_be_named() -> None:
 
 
 # --- adapting ---
-
-
-def test_the_small_stem_keeps_all_pixels() -> None:
-    shapes: list[tuple[int, ...]] = []
-    for stem in ("own", "small"):
-        net = ResNet18(stem=stem, width=0.125).build((3, 32, 32), 10, 0.0)
-        shapes += [tuple(net.block_output(torch.zeros(1, 3, 32, 32), k).shape[1:]) for k in (1, 8)]
-    assert shapes == [(8, 8, 8), (64, 1, 1), (8, 32, 32), (64, 4, 4)]
 
 
 @pytest.mark.parametrize("norm", ["group", "batch", "none"])
@@ -164,16 +144,6 @@ def test_width_multiplies_every_number_of_channels(arch: str) -> None:
     assert (first[0][1], first[1][1], last[0][0], last[1][0]) == (3, 3, 1000, 1000)
     assert all(a[1] * 2 == b[1] or b[1] == 1 for a, b in kernels[1:])
     assert all(a[0] * 2 == b[0] for a, b in kernels[:-1])
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("family", WITH_WIDTH, ids=lambda family: family.__name__)
-def test_every_family_with_a_width_can_be_very_narrow(family: type[nn.Module]) -> None:
-    names = {"ResNet": "resnet50", "VGG": "vgg11", "AlexNet": "alexnet", "MNASNet": "mnasnet0_5"}
-    names |= {"MobileNetV2": "mobilenet_v2", "MobileNetV3": "mobilenet_v3_large", "EfficientNet": "efficientnet_b0"}
-    net = TorchvisionNet(arch=names[family.__name__], width=1 / 64).build((1, 64, 64), 3, 0.5)
-    assert isinstance(net.model, family)
-    assert net(torch.randn(2, 1, 64, 64)).shape == (2, 3)
 
 
 def test_dropout_is_everywhere_the_architecture_has_it_else_before_the_head() -> None:
@@ -283,10 +253,6 @@ def test_or_the_method_says_that_it_does_not_apply(arch: str) -> None:
 
 
 # --- whole runs ---
-
-
-def test_the_title_of_a_run_names_the_architecture() -> None:
-    assert tiny_experiment("model=torchvision", "model.arch=vgg11").title.startswith("digits torchvision vgg11 ")
 
 
 @pytest.mark.slow

@@ -16,11 +16,8 @@ from torch.nn import functional
 from torch.utils.hooks import RemovableHandle
 
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.methods.gradients import gradient
 from reinit_bench.methods.layerwise import fill_lambda
 from reinit_bench.models.blocknet import BlockNet, WrappedNet
-from reinit_bench.models.initializers import HeNormal, initial_values
-from reinit_bench.models.scnn import Scnn
 
 STAGES = ["layer1", "layer2", "layer3", "layer4"]
 
@@ -153,13 +150,6 @@ def test_without_a_sample_the_first_call_tells() -> None:
     assert net.names_in_top() == expected.names_in_top()
 
 
-def test_whole_numbers_may_go_in() -> None:
-    net = BlockNet.wrap(
-        nn.Sequential(nn.Embedding(5, 3), nn.Linear(3, 3), nn.Linear(3, 2)), ["1"], torch.tensor([[0, 1], [2, 3]])
-    )
-    assert net.names_in_blocks(1, 1) == ("model.0.weight", "model.1.weight", "model.1.bias")
-
-
 @torch.no_grad()
 def test_a_filled_lambda_normalizes_what_the_next_block_gets() -> None:
     net, x = BlockNet.wrap(resnet(), STAGES, sample=images()).eval(), images()
@@ -225,33 +215,6 @@ def test_a_hook_of_the_user_s_on_a_loaded_net_does_not_replace_a_lambda(monkeypa
     loaded = torch.load(file, weights_only=False)
     loaded.model.first.register_forward_hook(lambda *_: None)
     assert torch.equal(loaded(vectors()), net(vectors()))
-
-
-def test_methods_get_gradients_through_the_lambdas() -> None:
-    """As a BlockNet of our own gives them: the same layers, wrapped."""
-    own = Scnn(width=0.125).build((3, 8, 8), 5, 0.0)
-    plain = nn.Sequential(*copy.deepcopy(own).blocks, copy.deepcopy(own).top)
-    plain.load_state_dict(
-        {f"{i}.{name}": v for i, m in enumerate([*own.blocks, own.top]) for name, v in m.state_dict().items()}
-    )
-    x, labels = images()[..., :8, :8], torch.arange(8) % 5
-    net = BlockNet.wrap(plain, ["0", "1", "2", "3"], sample=x)
-    for k in (1, 3):
-        fill_lambda(own, k, x)
-        fill_lambda(net, k, x)
-        assert bit_equal(net.lambda_of(k).state_dict(), own.lambda_of(k).state_dict())
-    expected, found = gradient(own, x, labels), gradient(net, x, labels)
-    assert bit_equal(list(found.values()), list(expected.values()))
-
-
-def test_fresh_values_of_every_norm_of_torch_are_ones() -> None:
-    model = nn.Sequential(
-        nn.Conv1d(2, 2, 1), nn.BatchNorm1d(2), nn.InstanceNorm1d(2, affine=True), nn.GroupNorm(1, 2), nn.RMSNorm(3)
-    )
-    names = [name for name, _ in model.named_parameters()]
-    values = initial_values(model, HeNormal(), names, 0)
-    ones = {name for name, value in values.items() if bool((value == 1).all())}
-    assert ones == {f"{i}.weight" for i in range(1, 5)}
 
 
 def in_turn(net: Any, x: Tensor) -> Tensor:
