@@ -79,12 +79,12 @@ class Reinitialization:
         chosen = _option("method", method) if isinstance(method, str) else method
         if not isinstance(chosen, Reinitializer):
             raise ConfigError(f"method must be a method's name, or an object such as Lw(); got {chosen!r}")
-        self.method = chosen if repeats is None else replace(chosen, repeats=repeats)
+        if repeats is not None:
+            chosen = replace(chosen, repeats=_whole_number("method.repeats", repeats, least=1))
+        self.method: Reinitializer = chosen
         self.net = net
         self.hooks = Hooks()
-        self._inputs: Tensor | None
-        self._labels: Tensor | None
-        self._inputs, self._labels = (sample, None) if sample is None or isinstance(sample, Tensor) else sample
+        self._inputs, self._labels = _inputs_and_labels(sample)
         self._data = data
         self._seed = seed = _whole_number("seed", seed, least=0)
         self._initializer = _initializer(initializer)
@@ -113,6 +113,8 @@ class Reinitialization:
         Raises:
             ConfigError: the method needs a sample, labels or data that were not given.
         """
+        if not isinstance(round, Round):
+            raise ConfigError(f"begin takes one of rounds(max_steps); got {round!r}")
         context = self._context(round)
         with global_stream(self._seed, "begin", round.index), modes_kept(self.net):
             if self._resumed is None or round.index != self._first:
@@ -242,6 +244,14 @@ def _initializer(given: str | Initializer | Callable[[], nn.Module]) -> Initiali
             f"model; got {given!r}"
         )
     return Rebuilt(build=given)
+
+
+def _inputs_and_labels(sample: Any) -> tuple[Tensor | None, Tensor | None]:
+    if sample is None or isinstance(sample, Tensor):
+        return sample, None
+    if isinstance(sample, (tuple, list)) and len(sample) == 2 and all(isinstance(part, Tensor) for part in sample):
+        return sample[0], sample[1]
+    raise ConfigError("sample must be a tensor of inputs, or one of inputs and one of labels: sample=(INPUTS, LABELS)")
 
 
 def _whole_number(name: str, value: Any, least: int) -> int:

@@ -353,6 +353,14 @@ REFUSED: list[tuple[Callable[[], object], str]] = [
         "got None",
     ),
     (lambda: Reinitialization("lw", mlp()).rounds(0), "max_steps must be a whole number of at least 1; got 0"),
+    (
+        lambda: Reinitialization("lw", mlp(), sample=vectors().numpy()),  # type: ignore[arg-type]
+        "sample must be a tensor of inputs, or one of inputs and one of labels: sample=(INPUTS, LABELS)",
+    ),
+    (
+        lambda: Reinitialization("lw", mlp()).begin(1),  # type: ignore[arg-type]
+        "begin takes one of rounds(max_steps); got 1",
+    ),
     (lambda: Reinitialization("lw", mlp(), repeats=0), "method.repeats must be a whole number of at least 1; got 0"),
     (
         lambda: Reinitialization("lw", mlp(), initializer="zeros"),
