@@ -18,7 +18,7 @@ from matplotlib import pyplot
 
 from reinit_bench.analysis.figures import NothingToDraw, known_figures
 from reinit_bench.analysis.frame.collect import Collection, collect
-from reinit_bench.analysis.report.build import build_page
+from reinit_bench.analysis.report.page import build_page
 from reinit_bench.analysis.report.page_html import html
 from reinit_bench.analysis.tables import build_tables, known_tables
 from reinit_bench.analysis.tables.render.text import FORMATS

@@ -14,7 +14,7 @@ from reinit_bench.analysis.figures import known_figures
 from reinit_bench.analysis.figures.style import method_style
 from reinit_bench.analysis.frame.collect import Collection, collect
 from reinit_bench.analysis.frame.methods import ordered_methods
-from reinit_bench.analysis.report.verdict import verdict
+from reinit_bench.analysis.report.paper_claim import paper_claim
 from reinit_bench.analysis.tables import build_tables
 from reinit_bench.analysis.tables.render.html import html_table
 from reinit_bench.analysis.tables.render.terminal import show
@@ -133,10 +133,10 @@ def test_what_is_said_of_the_papers_claims_is_of_its_own_methods() -> None:
 
     six = fake_grid(["CIFAR10", "DIGITS"], ["scnn"], ["bl", "fc", "lw"], percent)
     more = fake_grid(["CIFAR10", "DIGITS"], ["scnn"], ["bl", "fc", "lw", "cold", "sp", "swr"], percent)
-    assert verdict(more).sentence == verdict(six).sentence
-    assert verdict(more).second == "agrees"
+    assert paper_claim(more).sentence == paper_claim(six).sentence
+    assert paper_claim(more).second == "agrees"
     assert "the paper's claim is about its own methods; for COLD, SP, SWR see Table 3, gains and ranks" in (
-        verdict(more).caveats
+        paper_claim(more).caveats
     )
     said = [[note for note in built(one, "3").notes if "published cells" in note] for one in (six, more)]
     assert said[0] == said[1]

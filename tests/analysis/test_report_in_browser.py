@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from reinit_bench.analysis.frame.collect import Collection, collect
-from reinit_bench.analysis.report.build import build_page
-from reinit_bench.analysis.report.page import Picture
+from reinit_bench.analysis.report.page import Picture, build_page
 from reinit_bench.analysis.report.page_html import write_report
 
 selenium = pytest.importorskip("selenium", reason="needs selenium, which `make setup` installs")

@@ -14,12 +14,10 @@ from tuned_store import TunedStore
 
 from reinit_bench.analysis.figures import KnownFigure, NothingToDraw
 from reinit_bench.analysis.frame.collect import Collection, collect
-from reinit_bench.analysis.report.build import build_page
 from reinit_bench.analysis.report.curves import POINTS, curve, kept
-from reinit_bench.analysis.report.page import Page, Picture, Progress, Trouble
+from reinit_bench.analysis.report.page import Page, Picture, Progress, Trouble, build_page, pictures
 from reinit_bench.analysis.report.page_html import html
-from reinit_bench.analysis.report.pictures import pictures
-from reinit_bench.analysis.report.verdict import FEWEST, verdict
+from reinit_bench.analysis.report.paper_claim import FEWEST, paper_claim
 from reinit_bench.analysis.tables.render.html import long_table
 from reinit_bench.store.store import RunFolder
 
@@ -152,10 +150,10 @@ def test_what_is_missing_is_said(fake_store: Any) -> None:
 
 
 def test_a_verdict_needs_as_many_settings_as_the_test_does() -> None:
-    few = verdict(fake_grid(["A"], ["scnn"], ["bl", "lw"], lambda *_: 50.0))
+    few = paper_claim(fake_grid(["A"], ["scnn"], ["bl", "lw"], lambda *_: 50.0))
     assert (few.first, few.command) == ("open", "reinit-bench -m study=digits")
     assert FEWEST == 6
-    whole = verdict(
+    whole = paper_claim(
         fake_grid(["A", "B"], ["scnn"], ["bl", "fc", "lw"], lambda d, m, method, n: 50.0 + 2 * (method == "lw"))
     )
     assert (whole.first, whole.second, whole.command) == ("agrees", "agrees", None)
@@ -169,7 +167,7 @@ def test_a_verdict_needs_as_many_settings_as_the_test_does() -> None:
 
 
 def test_a_verdict_can_go_against_the_paper() -> None:
-    against = verdict(
+    against = paper_claim(
         fake_grid(["A"], ["scnn"], ["bl", "fc", "lw"], lambda d, m, method, n: 50.0 - 2 * (method == "lw"))
     )
     assert (against.first, against.second) == ("disagrees", "disagrees")
@@ -183,7 +181,7 @@ def test_what_tuned_studies_say_stands_first(fake_store: Any) -> None:
     tuned.arm("lw", [0.62, 0.63, 0.64])
     page = page_of(fake_store.results_dir)
     assert [claim.verdict for claim in page.claims] == ["shown", "cannot be told", "shown", *["cannot be told"] * 3]
-    assert page.verdict.caveats[0].startswith("arms of tuned studies have each their own learning rate")
+    assert page.claim.caveats[0].startswith("arms of tuned studies have each their own learning rate")
     text = html(page)
     first = '<p class="verdict agrees"><b>shown:</b> LW is better than training once on small sets'
     assert text.index(first) < text.index("The paper's claim over its settings")
@@ -197,7 +195,7 @@ def test_a_figure_that_cannot_be_drawn_says_why(tmp_path: Path, monkeypatch: pyt
         raise NothingToDraw("no runs; reinit-bench -m study=demo")
 
     known = KnownFigure(draw, caption="A figure.", from_paper=False)
-    monkeypatch.setattr("reinit_bench.analysis.report.pictures.known_figures", lambda: {"figure2": known})
+    monkeypatch.setattr("reinit_bench.analysis.report.page.known_figures", lambda: {"figure2": known})
     (picture,) = pictures(collect(tmp_path))
     assert (picture.png, picture.missing) == (None, "no runs; reinit-bench -m study=demo")
     text = html(build_page(collect(tmp_path), draw=lambda collection: [picture]))
@@ -225,6 +223,6 @@ def test_a_lead_that_may_be_chance_is_no_lead() -> None:
     def percent(dataset: str, model: str, method: str, number: int) -> float:
         return {"bl": 50.0, "fc": 52.0, "lw": 53.0 if number < 4 else 51.0}[method]
 
-    half = verdict(fake_grid(["A", "B"], ["scnn"], ["bl", "fc", "lw"], percent))
+    half = paper_claim(fake_grid(["A", "B"], ["scnn"], ["bl", "fc", "lw"], percent))
     assert (half.first, half.second) == ("agrees", "open")
     assert "LW 8, FC 4, BL 0; LW's lead or lag to FC may be chance, p = 0.39" in half.sentence

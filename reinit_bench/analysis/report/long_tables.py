@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -16,7 +15,7 @@ from reinit_bench.analysis.stats.summary import summaries
 from reinit_bench.analysis.tables.table import Table
 
 _SETTING = {
-    "shown": "Dataset",
+    "dataset_shown": "Dataset",
     "model": "Model",
     "label": "Settings",
     "condition": "Condition",
@@ -37,29 +36,20 @@ _RUN = {
     "commit": "Commit",
     "title": "Title",
 }
-_ORDER: Mapping[str, Callable[[str], Any]] = {
-    "dataset_label": partial(paper.order_key, order=paper.DATASETS),
-    "model": partial(paper.order_key, order=paper.MODELS),
-    "method": method_order,
-}
-"""Columns that have an order of their own, the paper's first."""
 
 
 def described(collection: Collection) -> pd.DataFrame:
-    """The runs in the paper's order with what the page calls them.
+    """The runs in the paper's order.
 
-    `shown` is the dataset's label, with the number of training examples where that was cut; `condition` is the
-    augmentation and the dropout; `label` has the settings that tell a run from others of its dataset, model, condition
-    and initializer, empty where none does.
+    In a column `label` are the settings that tell a run from others of its dataset, model, condition and initializer,
+    empty where none does.
     """
-    runs = collection.frame.assign(shown=collection.frame["dataset_shown"], label="")
-    if runs.empty:
-        return runs
-    runs["examples"] = runs["train_examples"].astype(float).fillna(0).astype(int)
+    runs = collection.frame.assign(label="")
     for _, rows in runs.groupby(["condition", "initializer"], dropna=False):
         runs.loc[rows.index, "label"] = distinguishing_settings(rows, collection.settings)
-    order = ["dataset_label", "examples", "model", "condition", "initializer", "label", "method", "seed"]
-    return runs.sort_values(order, key=_paper_order, kind="stable")
+    runs["method_order"] = list(map(method_order, runs["method"]))
+    order = ["order", "condition", "initializer", "label", "method_order", "seed"]
+    return runs.sort_values(order, kind="stable")
 
 
 def results_table(runs: pd.DataFrame) -> Table:
@@ -83,12 +73,12 @@ def runs_table(runs: pd.DataFrame) -> Table:
 
 def filters(runs: pd.DataFrame) -> Mapping[str, Sequence[str]]:
     """What can be chosen in each filter."""
-    named = {"dataset": "shown", "model": "model", "condition": "condition"}
+    named = {"dataset": "dataset_shown", "model": "model", "condition": "condition"}
     return {name: [str(value) for value in dict.fromkeys(runs[column])] for name, column in named.items()}
 
 
 def _results(runs: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
-    names = [*_SETTING, "dataset_label", "examples", "augmentation", "dropout_rate", "method"]
+    names = [*_SETTING, "dataset_label", "train_examples", "augmentation", "dropout_rate", "method"]
     for key, score in summaries(runs, names).items():
         published = _published(dict(zip(names, key, strict=True)))
         difference = None if published is None else round(score.mean - published, 4)
@@ -98,13 +88,8 @@ def _results(runs: pd.DataFrame) -> Iterator[tuple[Any, ...]]:
 def _published(setting: Mapping[str, Any]) -> float | None:
     """The paper's value for the same dataset, model, condition and method; it printed one initializer only."""
     for number, condition in paper.CONDITIONS.items():
-        if not setting["examples"] and all(setting[name] == value for name, value in condition.settings.items()):
+        same = all(setting[name] == value for name, value in condition.settings.items())
+        if same and pd.isna(setting["train_examples"]):
             cell = setting["dataset_label"], setting["model"], setting["method"]
             return paper.published_accuracy(number).get(cell)
     return None
-
-
-def _paper_order(column: pd.Series) -> pd.Series:
-    """The sort key of a column."""
-    order = _ORDER.get(str(column.name))
-    return column if order is None else column.map(lambda name: order(str(name)))

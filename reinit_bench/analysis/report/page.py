@@ -2,69 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import base64
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
-from reinit_bench.analysis.stats.claims import Claim
-from reinit_bench.analysis.stats.significance import Pair
-from reinit_bench.analysis.stats.summary import Estimate
+import pandas as pd
+
+from reinit_bench.analysis.figures import image, known_figures
+from reinit_bench.analysis.frame.collect import Collection
+from reinit_bench.analysis.report.curves import curves
+from reinit_bench.analysis.report.long_tables import described, filters, results_table, runs_table
+from reinit_bench.analysis.report.paper_claim import PaperClaim, paper_claim
+from reinit_bench.analysis.stats.arms import tuned_runs
+from reinit_bench.analysis.stats.claims import Claim, claims
+from reinit_bench.analysis.tables import build_tables, table_verdict
 from reinit_bench.analysis.tables.table import Table
+from reinit_bench.core.settings import ConfigError
+from reinit_bench.store.store import Store
 
-Standing = Literal["agrees", "disagrees", "open"]
-"""What the runs say of the paper's claim; `open`: nothing can be concluded."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Contest:
-    """LW against the baseline over the settings of one architecture.
-
-    Attributes:
-        where: the architecture, or `all`.
-        test: whether LW outperforms the baseline.
-        gain: mean difference in percentage points.
-        best: in how many of the settings with all methods LW is the best, as text.
-    """
-
-    where: str
-    test: Pair
-    gain: Estimate
-    best: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Verdict:
-    """The paper's claim and what the runs say of it.
-
-    Attributes:
-        claim: in our words.
-        sentence: what the runs say, with the numbers.
-        first: of "LW is ahead of the baseline".
-        second: of "LW is most often the best".
-        contests: over all architectures, then one by one.
-        caveats: what a reader must know before leaning on it.
-        command: what makes more runs; None where enough have finished.
-    """
-
-    claim: str
-    sentence: str
-    first: Standing
-    second: Standing
-    contests: Sequence[Contest]
-    caveats: Sequence[str]
-    command: str | None
+DPI = 150
+"""Of a figure in the page: one of the page's width is 1,050 pixels wide."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A figure, or why there is none.
-
-    Attributes:
-        name: of its files.
-        caption: what it shows.
-        png: the picture in base64; None where it cannot be drawn.
-        missing: why it cannot be drawn and what to type; empty where it can.
-    """
+    """A figure: its PNG in base64, or why it cannot be drawn and what to type."""
 
     name: str
     caption: str
@@ -74,13 +37,7 @@ class Picture:
 
 @dataclass(frozen=True, kw_only=True)
 class Progress:
-    """How much of a study is there.
-
-    Attributes:
-        study: its name.
-        about: the first line of its file.
-        counts: distinct runs by state.
-    """
+    """How much of a study is there: its name, the first line of its file, and its distinct runs by state."""
 
     study: str
     about: str
@@ -108,23 +65,12 @@ class Trouble:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Code:
-    """Runs that were made by the same code on the same kind of device."""
-
-    software: str
-    commit: str
-    device: str
-    runs: int
-    hours: float
-
-
-@dataclass(frozen=True, kw_only=True)
 class Page:
     """Everything that the report says."""
 
     results_dir: str
     runs: int
-    verdict: Verdict
+    claim: PaperClaim
     claims: Sequence[Claim]
     """What is claimed of resetting, and what tuned studies say of it; none where no tuned study has runs."""
     tuned: Mapping[str, Table]
@@ -137,11 +83,67 @@ class Page:
     pictures: Sequence[Picture]
     each_run: Table
     curves: Mapping[str, Any]
-    """By run id: `x` (steps), `t` and `v` (training and validation accuracy), `r` (the ends of rounds and the test
-    accuracy there); accuracies in thousandths."""
+    """By run id, as `curves.curve` gives them."""
     studies: Sequence[Progress]
     troubles: Sequence[Trouble]
     corrupt: Sequence[str]
-    code: Sequence[Code]
-    looks: Mapping[str, str]
-    """Colours by name, as the figures have them."""
+    code: Sequence[Mapping[Any, Any]]
+    """Runs by the code that made them and the kind of device: `software`, `commit`, `device`, `runs`, `hours`."""
+
+
+def pictures(collection: Collection) -> list[Picture]:
+    """Every figure, or why it cannot be drawn."""
+    found = []
+    for name, figure in known_figures().items():
+        png, missing = None, ""
+        try:
+            png = base64.b64encode(image(figure.draw(collection), "png", DPI)).decode()
+        except ConfigError as error:  # nothing to draw, or a file that cannot be read: the others can still be drawn
+            missing = str(error)
+        found.append(Picture(name=name, caption=figure.caption, png=png, missing=missing))
+    return found
+
+
+def build_page(
+    collection: Collection,
+    *,
+    studies: Sequence[Progress] = (),
+    troubles: Sequence[Trouble] = (),
+    draw: Callable[[Collection], Sequence[Picture]] = pictures,
+) -> Page:
+    """The page of what a results folder holds.
+
+    Args:
+        studies: how much of each known study is there.
+        troubles: the runs that have begun and not finished.
+        draw: makes the figures, which take most of the time.
+    """
+    runs = described(collection)
+    tuned = build_tables(collection, list(table_verdict.BY_NAME))
+    has_tuned = bool(tuned["verdict"].rows)
+    return Page(
+        results_dir=str(collection.path),
+        runs=len(runs),
+        claim=paper_claim(collection),
+        claims=claims(tuned_runs(collection)) if has_tuned else (),
+        tuned=tuned if has_tuned else {},
+        filters=filters(runs),
+        tables=build_tables(collection),
+        results=results_table(runs),
+        each_run=runs_table(runs),
+        curves=curves(Store(collection.results_dir), runs["run_id"]),
+        pictures=draw(collection),
+        studies=studies,
+        troubles=troubles,
+        corrupt=collection.corrupt,
+        code=_code(runs),
+    )
+
+
+def _code(runs: pd.DataFrame) -> Sequence[Mapping[Any, Any]]:
+    """Runs by what made them, the most first."""
+    keys = ["software", "git_commit", "device"]
+    known = runs.reindex(columns=[*keys, "wall_seconds"]).fillna(dict.fromkeys(keys, "unknown"))
+    groups = known.groupby(keys)["wall_seconds"].agg(runs="size", hours="sum").reset_index()
+    groups = groups.assign(commit=groups["git_commit"].astype(str).str[:10], hours=groups["hours"] / 3600)
+    return groups.sort_values("runs", ascending=False, kind="stable").to_dict("records")

@@ -7,6 +7,7 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from reinit_bench.analysis.figures.style import BLUE, GRAY, ORANGE
 from reinit_bench.analysis.report.page import Page
 from reinit_bench.analysis.tables.render.html import html_table, long_table
 from reinit_bench.store.files import make_folder, write_text
@@ -28,7 +29,9 @@ def html(page: Page) -> str:
     # Ours, and free of markup: they go into the page as they are.
     style, script = (Markup((_FOLDER / name).read_text(encoding="utf-8")) for name in ("style.css", "script.js"))
     renderers = {"html_table": html_table, "long_table": long_table}
-    return environment.get_template("template.html").render(page=page, style=style, script=script, **renderers)
+    looks = {"lw": ORANGE, "train": GRAY, "validation": BLUE}  # as in the figures
+    template = environment.get_template("template.html")
+    return template.render(page=page, style=style, script=script, looks=looks, **renderers)
 
 
 def write_report(page: Page, folder: Path) -> Path:

@@ -42,13 +42,12 @@ def command(words: Words = None, source: RunsSource = "runs", out: Out = None) -
         path = write_report(page, folder_of(source, results_dir, "", out))
     for claim in page.claims:
         print(claim)
-    print(page.verdict.sentence)
+    print(page.claim.sentence)
     print(f"{path} ({path.stat().st_size / 1e6:.1f} MB)")
 
 
 def _page(collection: Collection) -> Page:
-    from reinit_bench.analysis.report.build import build_page
-    from reinit_bench.analysis.report.page import Trouble
+    from reinit_bench.analysis.report.page import Trouble, build_page
     from reinit_bench.sweep.status import cause, stored_plan
 
     finished = [frame for frame in (collection.frame, collection.trials) if len(frame)]

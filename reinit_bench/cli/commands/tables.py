@@ -57,9 +57,9 @@ def command(
                 check_finished(collection)  # a named table is shown all the same, with the published values
             tables = list(build_tables(collection, names or None).values())
             if not quiet and collection.source is None and not _conclude_themselves(names):
-                from reinit_bench.analysis.report.verdict import verdict
+                from reinit_bench.analysis.report.paper_claim import paper_claim
 
-                found = verdict(collection)
+                found = paper_claim(collection)
                 then = [f"next: {found.command or 'reinit-bench report'}"] if source == "runs" else []
                 closing = [found.sentence, *then]
     if not quiet:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
 import pandas as pd
 
@@ -10,11 +12,10 @@ from reinit_bench.analysis.frame import notes, paper
 from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.frame.labels import plural
 from reinit_bench.analysis.frame.methods import PAPERS
-from reinit_bench.analysis.report.page import Contest, Standing, Verdict
 from reinit_bench.analysis.stats.mean_ranks import ENOUGH_DATASETS
 from reinit_bench.analysis.stats.scores import ALL, Scores, by_model, is_best, scores_by_setting
-from reinit_bench.analysis.stats.significance import LEVEL, ExactTest, binomial, compare
-from reinit_bench.analysis.stats.summary import over_datasets
+from reinit_bench.analysis.stats.significance import LEVEL, ExactTest, Pair, binomial, compare
+from reinit_bench.analysis.stats.summary import Estimate, over_datasets
 from reinit_bench.analysis.tables.table import MISSING
 
 CLAIM = (
@@ -31,7 +32,51 @@ FEWEST = ExactTest().fewest_settings
 """With fewer decided settings the exact test cannot reach its level, whoever wins them."""
 
 
-def verdict(collection: Collection) -> Verdict:
+Standing = Literal["agrees", "disagrees", "open"]
+"""What the runs say of the paper's claim; `open`: nothing can be concluded."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contest:
+    """LW against the baseline over the settings of one architecture.
+
+    Attributes:
+        where: the architecture, or `all`.
+        test: whether LW outperforms the baseline.
+        gain: mean difference in percentage points.
+        best: in how many of the settings with all methods LW is the best, as text.
+    """
+
+    where: str
+    test: Pair
+    gain: Estimate
+    best: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class PaperClaim:
+    """The paper's claim and what the runs say of it.
+
+    Attributes:
+        claim: in our words.
+        sentence: what the runs say, with the numbers.
+        first: of "LW is ahead of the baseline".
+        second: of "LW is most often the best".
+        contests: over all architectures, then one by one.
+        caveats: what a reader must know before leaning on it.
+        command: what makes more runs; None where enough have finished.
+    """
+
+    claim: str
+    sentence: str
+    first: Standing
+    second: Standing
+    contests: Sequence[Contest]
+    caveats: Sequence[str]
+    command: str | None
+
+
+def paper_claim(collection: Collection) -> PaperClaim:
     """What the runs of Table 3's conditions say; runs of other conditions are not looked at."""
     scores = scores_by_setting(collection)
     common = scores.of_paper().common()
@@ -39,7 +84,7 @@ def verdict(collection: Collection) -> Verdict:
     whole = contests[0] if contests else None
     first = _ahead(whole)
     second, best = _most_often_best(common)
-    return Verdict(
+    return PaperClaim(
         claim=CLAIM,
         sentence=_sentence(collection, whole, first, second, best),
         first=first,
