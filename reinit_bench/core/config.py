@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 from reinit_bench.core.absent import ABSENT_VALUES, absent_values
+from reinit_bench.core.errors import plain
 from reinit_bench.core.settings import CONTENT, OUTSIDE_IDENTITY, SOURCE, ConfigError, Settings, checked, setting
 
 PROTOCOL_VERSION = 1
@@ -186,6 +187,7 @@ class Experiment:
     @cached_property
     def run_id(self) -> str:
         """16 hex digits of the SHA-256 of the identity in canonical JSON."""
+        _canonical([getattr(self, name).get(key) for name in SECTIONS for key in ("_label_", "_letter_")])  # are shown
         text = json.dumps(_canonical(self.identity), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
@@ -289,8 +291,10 @@ def _canonical(value: Any) -> Any:
     """Numbers that are equal are written alike (1 and 1.0), tuples as lists."""
     if isinstance(value, float):
         return int(value) if value.is_integer() else value
+    if isinstance(value, str) and plain(value) != value:
+        raise ConfigError(f"names and settings must be text that can be printed; got {value!a}")
     if value is None or isinstance(value, (str, int)):  # most values; tested before the slower Mapping
         return value
     if isinstance(value, Mapping):
-        return {key: _canonical(item) for key, item in value.items()}
+        return {_canonical(key): _canonical(item) for key, item in value.items()}
     return [_canonical(item) for item in value] if isinstance(value, (list, tuple)) else value

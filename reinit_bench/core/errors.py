@@ -1,15 +1,22 @@
-"""An error in one line: what went wrong and, if it was nobody's intention, where."""
+"""What may be shown: an error in one line, and text without what a terminal takes for a command."""
 
 from __future__ import annotations
 
 import difflib
+import re
 import sysconfig
 import traceback
 from collections.abc import Iterable
 from pathlib import Path
 
 _PACKAGE = Path(__file__).resolve().parents[1]
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _LIBRARIES = tuple(sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib"))
+
+
+def plain(text: str) -> str:
+    """The text with U+FFFD for each character that is none: control characters, turns of direction, halves."""
+    return text if text.isprintable() else _UNPRINTABLE.sub("\ufffd", text)
 
 
 def in_one_line(error: BaseException) -> str:
@@ -17,7 +24,7 @@ def in_one_line(error: BaseException) -> str:
 
     The place is the last line of the user's own code that was being run, or else of this package.
     """
-    text = " ".join(str(error).split())
+    text = plain(" ".join(str(error).split()))
     if isinstance(error, OSError) or type(error).__module__.partition(".")[0] == _PACKAGE.name:
         return text or type(error).__name__
     place = _place(error)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import re
 import zipfile
 from collections.abc import Mapping, Sequence
 from types import NoneType
@@ -18,6 +17,7 @@ from typing import Any, NamedTuple
 import yaml
 
 from reinit_bench.core.config import Experiment
+from reinit_bench.core.errors import plain
 
 CONFIG, ROUNDS, HISTORY, DIAGNOSTICS = "config.yaml", "rounds.jsonl", "history.jsonl", "diagnostics.npz"
 RESULT = "result.json"
@@ -35,7 +35,6 @@ DEEPEST = 20
 
 _SEAL = ',\n "sha256": "'
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C loader is ten times as fast, if available
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 class Kind(NamedTuple):
@@ -96,6 +95,15 @@ _OF_A_ROW: Mapping[str, Kind] = {
     **dict.fromkeys(("train_loss", "validation_loss", "test_loss", "lr", "seconds"), _or_null(_NUMBER)),
     "converged": Kind((bool,)),
 }
+_DIMENSIONS: Mapping[str, int] = {
+    **dict.fromkeys(("margins.smallest", "sharpness.sigma"), 1),
+    **dict.fromkeys(("sharpness.accuracy", "sharpness.loss"), 2),
+    **dict.fromkeys(("sharpness.accuracy_without", "sharpness.loss_without", "weights.size"), 0),
+}
+"""Of the arrays that figures use."""
+
+_OF_ONE_LENGTH = ("sharpness.sigma", "sharpness.accuracy", "sharpness.loss")
+
 _OTHER = Kind((str, int, float, bool, NoneType))
 
 
@@ -109,13 +117,13 @@ def _seal_of(head: bytes) -> str:
     return f'{_SEAL}{hashlib.sha256(head).hexdigest()}"\n}}\n'
 
 
-def plain(value: Any) -> Any:
-    """A text, or all texts in a value read from JSON, with U+FFFD for what a terminal may take for a command."""
+def _printable(value: Any) -> Any:
+    """A value read from JSON whose texts are `plain`."""
     if isinstance(value, str):
-        return _UNPRINTABLE.sub("\ufffd", value)
+        return plain(value)
     if isinstance(value, dict):
-        return {plain(key): plain(item) for key, item in value.items()}
-    return [plain(item) for item in value] if isinstance(value, list) else value
+        return {plain(key): _printable(item) for key, item in value.items()}
+    return [_printable(item) for item in value] if isinstance(value, list) else value
 
 
 def parsed_result(content: bytes, run_id: str) -> dict[str, Any]:
@@ -139,7 +147,7 @@ def parsed_result(content: bytes, run_id: str) -> dict[str, Any]:
     if result["run_id"] != run_id:
         raise ValueError(f"it belongs to run {result['run_id']}")
     result["versions"] = {name: str(number) for name, number in result["versions"].items()}
-    return {key: value if key == "config" else plain(value) for key, value in result.items()}
+    return {key: value if key == "config" else _printable(value) for key, value in result.items()}
 
 
 def parsed_status(content: bytes) -> dict[str, Any]:
@@ -149,7 +157,7 @@ def parsed_status(content: bytes) -> dict[str, Any]:
     except ValueError:
         return {}
     right = {key: value for key, value in status.items() if _is(value, _OF_A_STATUS.get(key, _OTHER))}
-    return {key: _plain_lines(value) if key == "error" else plain(value) for key, value in right.items()}
+    return {key: _plain_lines(value) if key == "error" else _printable(value) for key, value in right.items()}
 
 
 def _plain_lines(text: str | None) -> str | None:
@@ -187,8 +195,16 @@ def parsed_arrays(content: bytes) -> dict[str, Any]:
             arrays = dict(file)
     except Exception as error:  # an archive with errors raises many kinds
         raise ValueError(" ".join(str(error).split())) from error
-    if any(not isinstance(array, np.ndarray) or array.dtype.kind not in "biufU" for array in arrays.values()):
-        raise ValueError("an array holds neither numbers nor text")
+    for name, array in arrays.items():
+        numbers = isinstance(array, np.ndarray) and array.dtype.kind in "biuf"
+        if not numbers and not (isinstance(array, np.ndarray) and array.dtype.kind == "U"):
+            raise ValueError(f"{plain(name)} holds neither numbers nor text")
+        if name in _DIMENSIONS and (not numbers or array.ndim != _DIMENSIONS[name]):
+            raise ValueError(f"{name} is not an array of {_DIMENSIONS[name]} dimensions")
+        if ".accuracy" in name and numbers and not np.all((array >= 0) & (array <= 1)):
+            raise ValueError(f"{plain(name)} holds what is not a fraction")
+    if len({arrays[name].shape[-1] for name in _OF_ONE_LENGTH if name in arrays}) > 1:
+        raise ValueError(f"{' and '.join(_OF_ONE_LENGTH)} do not belong together")
     return arrays
 
 
@@ -242,7 +258,7 @@ def check_run(run_id: str, files: Mapping[str, bytes]) -> None:
     wrong = [name for name in sorted({*hashes, *known}) if hashes.get(name) != known.get(name)]
     if wrong:
         raise ValueError(f"{wrong[0]} is not the file whose checksum its result has")
-    if plain(result["config"]) != result["config"]:
+    if _printable(result["config"]) != result["config"]:
         raise ValueError("its configuration holds text that cannot be printed")
     experiment_of(result["config"], run_id)
     if CONFIG in files and parsed_config(files[CONFIG]) != result["config"]:

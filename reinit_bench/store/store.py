@@ -229,16 +229,13 @@ class RunFolder:
 
         return self._parsed(name, parsed) or []
 
-    def config(self) -> dict[str, Any]:
-        """The configuration of a run that is not done.
+    def config(self) -> dict[str, Any] | None:
+        """What `config.yaml` says; None if there is none.
 
         Raises:
-            StoreError: `config.yaml` is missing or cannot be used.
+            StoreError: it cannot be used.
         """
-        config = self._parsed(CONFIG, parsed_config)
-        if config is None:
-            raise StoreError(f"{self.path / CONFIG} is missing")
-        return config
+        return self._parsed(CONFIG, parsed_config)
 
     def _parsed(self, name: str, parse: Callable[[bytes], T]) -> T | None:
         content = self.read(name)

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from reinit_bench.core.config import Experiment
-from reinit_bench.core.settings import ConfigError
-from reinit_bench.store.store import CorruptResult, Store
+from reinit_bench.store.reader import read
+from reinit_bench.store.store import Store
 from reinit_bench.sweep.plan import PlannedRun
 
 CPU, GPU = "cpu", "gpu"
@@ -40,22 +40,16 @@ EXAMPLES = 10_000
 class Rates:
     """Measured seconds per step and steps per run, by the settings that determine them."""
 
-    step_seconds: Mapping[Any, float]
-    steps: Mapping[Any, float]
+    step_seconds: Mapping[str, float]
+    steps: Mapping[str, float]
 
     @classmethod
     def of(cls, store: Store) -> Rates:
         """The rates of all finished runs in a store; results that this code cannot read are skipped."""
-        seconds: defaultdict[Any, list[float]] = defaultdict(lambda: [0.0, 0.0])
-        lengths: defaultdict[Any, list[float]] = defaultdict(list)
-        for run_id in store.run_ids():
-            try:
-                result = store.read_result(run_id)
-                experiment = Experiment.from_dict(result["config"]) if result else None
-            except (CorruptResult, ConfigError, KeyError, TypeError):
-                continue
-            if result is None or experiment is None:
-                continue
+        seconds: defaultdict[str, list[float]] = defaultdict(lambda: [0.0, 0.0])
+        lengths: defaultdict[str, list[float]] = defaultdict(list)
+        for run in read(store, only_done=True).done:
+            result, experiment = run.result or {}, run.experiment
             steps = float(result["steps"])
             lengths[_length_setting(experiment)].append(steps)
             if result.get("side_by_side", 1) == 1:  # version 1 trained several runs together and divided their time
@@ -121,18 +115,18 @@ def modelled_step(experiment: Experiment, on: str, sharing: int = 1) -> float:
     return (0.0005 if size is None else 0.001) * blocks(model) + arithmetic
 
 
-def _step_setting(experiment: Experiment, on: str) -> Any:
+def _step_setting(experiment: Experiment, on: str) -> str:
     model, trainer = experiment.model, experiment.trainer
     net = [model.get(name) for name in ("name", "arch", "stem", "width")]
-    return (on, *net, experiment.image_size, experiment.precision, trainer.batch_size, trainer.optimizer == "sam")
+    return repr((on, *net, experiment.image_size, experiment.precision, trainer.batch_size, trainer.optimizer == "sam"))
 
 
-def _length_setting(experiment: Experiment) -> Any:
+def _length_setting(experiment: Experiment) -> str:
     data, model, trainer = experiment.dataset, experiment.model, experiment.trainer
     net = (model["name"], model.get("arch"), len(model.get("blocks") or ()), experiment.image_size)
     method = (experiment.method["name"], experiment.method.get("repeats"))
     ends = (trainer.max_steps, trainer.batch_size, trainer.schedule == "cosine")
-    return (data["name"], data.get("train_examples"), *net, *method, *ends)
+    return repr((data["name"], data.get("train_examples"), *net, *method, *ends))
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from typing import Any
 from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.lease import looks_alive
+from reinit_bench.store.reader import status_of
 from reinit_bench.store.store import CorruptResult, RunFolder, Store
 from reinit_bench.sweep.identity import with_sources
 
@@ -80,10 +81,12 @@ class Plan:
 
     Attributes:
         waiting: how many more a tuned study has, whose settings its trials have yet to choose.
+        left_out: a line for each run of the results folder that cannot be used.
     """
 
     runs: tuple[PlannedRun, ...]
     waiting: int = 0
+    left_out: tuple[str, ...] = ()
 
     def in_state(self, *states: str) -> list[PlannedRun]:
         """The runs whose state is one of `states`."""
@@ -142,7 +145,7 @@ def _looked_up(runs: Iterable[PlannedRun], queue: AskQueue) -> Iterable[PlannedR
         yield replace(run, state=state, status=status)
 
 
-def state_of(run_id: str, store: Store, jobs: Sequence[str] = ()) -> tuple[str, dict[str, Any]]:
+def state_of(run_id: str, store: Store, jobs: Sequence[str] = ()) -> tuple[str, Mapping[str, Any]]:
     """A run's state and the content of its `status.json`, which is not read if the run is done.
 
     Args:
@@ -150,14 +153,22 @@ def state_of(run_id: str, store: Store, jobs: Sequence[str] = ()) -> tuple[str, 
     """
     folder = store.run(run_id)
     try:
-        if folder.result() is not None:
-            return "done", {}
-        status = _status_of(folder)
-        if status.get("state") == "done" and folder.result() is not None:
-            return "done", {}  # it ended between the two reads
+        result = folder.result()
+        status: Mapping[str, Any] = {} if result else status_of(folder)
+        if status.get("state") == "done":
+            result = folder.result()  # it ended between the two reads
     except CorruptResult as error:
         # Not done, and not silently missing either: a worker sets it aside and runs it again.
-        return "failed", {**_status_of(folder), "error": str(error), "error_kind": type(error).__name__}
+        return "failed", {**status_of(folder), "error": str(error), "error_kind": type(error).__name__}
+    return stored_state(folder, result, status, jobs)
+
+
+def stored_state(
+    folder: RunFolder, result: Mapping[str, Any] | None, status: Mapping[str, Any], jobs: Sequence[str] = ()
+) -> tuple[str, Mapping[str, Any]]:
+    """Like `state_of`, of what has been read already."""
+    if result is not None:
+        return "done", {}
     state = status.get("state")
     if state == "running" and looks_alive(folder, status):
         return "running", status
@@ -179,13 +190,6 @@ def _has_had_its_turn(job: str, failed_in: Any) -> bool:
 def _array_number(job: str) -> int:
     number = job.partition("_")[0]
     return int(number) if number.isdigit() else 0
-
-
-def _status_of(folder: RunFolder) -> dict[str, Any]:
-    try:
-        return folder.status()
-    except OSError as error:
-        return {"state": "failed", "error": f"status.json cannot be read: {error.strerror}", "error_kind": "OSError"}
 
 
 def summary_line(plan: Plan) -> str:

@@ -8,18 +8,15 @@ from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from rich.table import Table
+from rich.text import Text
 
 from reinit_bench.core.config import Execution, Experiment
-from reinit_bench.core.settings import ConfigError
+from reinit_bench.store.reader import read
 from reinit_bench.store.store import Store
 from reinit_bench.sweep.cost import NAMES, Estimate, short
-from reinit_bench.sweep.plan import STATES, Plan, PlannedRun, state_of
+from reinit_bench.sweep.plan import STATES, Plan, PlannedRun, state_of, stored_state
 from reinit_bench.sweep.slurm.queue import active_tasks, jobs_of
-
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C loader is ten times as fast, if available
-
 
 CONDITIONS: Mapping[str, Any] = {
     "dataset.builder": None,
@@ -61,7 +58,12 @@ def plan_table(plan: Plan, title: str, estimate: Estimate | None = None) -> Tabl
         counts = Counter(run.state for run in runs)
         cells = [f"{counts[state]:,}" if counts[state] else "" for state in shown]
         hours = [short(sum(estimate.cost(runs).hours.values()))] if estimate else []
-        table.add_row(*key, *cells, f"{len(runs):,}", *hours)
+        table.add_row(
+            *map(Text, key),
+            *cells,  # names are text, never markup
+            f"{len(runs):,}",
+            *hours,
+        )
 
     for key, runs in groups.items():
         add(key, runs)
@@ -174,31 +176,18 @@ def stored_plan(results_dir: Path, but: Container[str] = ()) -> Plan:
     """Every run that is in the results folder or in a SLURM task, except those whose ids are in `but`."""
     store, tasks = Store(results_dir), active_tasks(results_dir, strict=False)
     jobs = jobs_of(tasks)
-    configs = {run_id: stored_config(store, run_id) for run_id in store.run_ids() if run_id not in but}
+    reading, execution = read(store, but=but), Execution(results_dir=results_dir)
+    runs = []
+    for run in reading.runs:
+        state, status = stored_state(store.run(run.run_id), run.result, run.status, jobs.get(run.run_id, ()))
+        runs.append(PlannedRun(experiment=run.experiment, execution=execution, state=state, status=status))
+    known = {run.run_id for run in reading.runs}
     for task in tasks:
-        if not configs.keys() >= set(task.run_ids):
+        if not known >= set(task.run_ids):
             for run_id, config in zip(task.run_ids, task.batch.configs(task.index), strict=True):
-                if run_id not in but:
-                    configs.setdefault(run_id, config)
-    execution, runs = Execution(results_dir=results_dir), []
-    for run_id, config in configs.items():
-        try:
-            experiment = Experiment.from_dict(config)
-        except (ConfigError, TypeError):
-            continue  # a folder that is still being created, or not a run's
-        state, status = state_of(run_id, store, jobs.get(run_id, ()))
-        runs.append(PlannedRun(experiment=experiment, execution=execution, state=state, status=status))
-    return Plan(runs=tuple(runs))
-
-
-def stored_config(store: Store, run_id: str) -> dict[str, Any]:
-    """A run's configuration, from its result if it has one (JSON is read much faster than YAML)."""
-    try:
-        result = store.read_result(run_id)
-        if result is not None:
-            config: dict[str, Any] = result["config"]
-            return config
-        read = yaml.load((store.run(run_id).path / "config.yaml").read_bytes(), Loader=_LOADER)
-        return read if isinstance(read, dict) else {}
-    except (OSError, yaml.YAMLError, ConfigError):
-        return {}
+                if run_id not in known and run_id not in but:
+                    known.add(run_id)
+                    state, status = state_of(run_id, store, jobs.get(run_id, ()))
+                    experiment = Experiment.from_dict(config)
+                    runs.append(PlannedRun(experiment=experiment, execution=execution, state=state, status=status))
+    return Plan(runs=tuple(runs), left_out=reading.left_out)

@@ -106,7 +106,7 @@ def test_every_figure_and_the_report_of_any_store(runs: list[dict[str, Any]]) ->
 
 
 @pytest.mark.filterwarnings("ignore:Glyph")
-@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "a&b", "_x^2%$#{}~\\", "ünï 🦔", "a|b\nc"])
+@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "a&b", "_x^2%$#{}~\\", "ünï 🦔", "a|b"])
 def test_odd_names_are_written_as_text(name: str, tmp_path: Path) -> None:
     store = FakeStore(tmp_path)
     for method in ("bl", "lw"):

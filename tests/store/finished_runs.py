@@ -32,7 +32,7 @@ def finish(results_dir: Path, experiment: Experiment, accuracy: float = 0.9) -> 
     folder.create()
     folder.write_config(experiment)
     folder.write_curve([{"index": 1, "steps": 80}], [{"epoch": 1, "train_loss": 0.5}])
-    folder.write_diagnostics({"weights.size": [1.0, 2.0]})
+    folder.write_diagnostics({"weights.size": 1.5, "margins.smallest": [0.1, 0.2]})
     folder.write_result(
         {
             **RESULT,

@@ -21,9 +21,8 @@ from reinit_bench.analysis.frame.settings import (
     own_changes,
 )
 from reinit_bench.analysis.frame.tuned_studies import are_trials
-from reinit_bench.core.config import Experiment
-from reinit_bench.core.settings import ConfigError
-from reinit_bench.store.store import CorruptResult, Store
+from reinit_bench.store.reader import StoredRun, read
+from reinit_bench.store.store import Store
 
 _ACCURACIES = ("test_accuracy", "validation_accuracy", "train_accuracy", "clean_train_accuracy")
 _FROM_RESULT = (
@@ -101,22 +100,8 @@ def collect(results_dir: Path | str) -> Collection:
         ConfigError: `results_dir` is a file. A folder that does not exist is an empty store.
     """
     store = Store(Path(results_dir))
-    rows: list[dict[str, Any]] = []
-    corrupt: list[str] = []
-    unfinished = 0
-    for run_id in store.run_ids():
-        try:
-            result = store.read_result(run_id)
-            if result is None:
-                unfinished += 1
-            else:
-                rows.append(_row(result))
-        except CorruptResult as error:
-            corrupt.append(str(error))
-        except (OSError, ConfigError) as error:
-            reason = getattr(error, "strerror", None) or error
-            why = f"read: {reason}; make it readable" if isinstance(error, OSError) else f"used: {reason}; {_AGAIN}"
-            corrupt.append(f"{store.run(run_id).path / 'result.json'} cannot be {why}")
+    reading = read(store, only_done=True)
+    rows = [_row(run) for run in reading.done]
     columns = [*_FIRST, *sorted({name for row in rows for name in row}.difference(_FIRST))]
     frame = described(pd.DataFrame(rows, columns=columns))
     tried = are_trials(frame)
@@ -124,13 +109,10 @@ def collect(results_dir: Path | str) -> Collection:
         store.results_dir,
         frame[~tried].reset_index(drop=True),
         tuple(name for name in columns if name not in {*_FROM_RESULT, *_DESCRIPTIONS, "seed"}),
-        unfinished,
-        tuple(corrupt),
+        reading.unfinished,
+        reading.left_out,
         trials=frame[tried].reset_index(drop=True),
     )
-
-
-_AGAIN = "delete it and run the experiment again"
 
 
 def described(frame: pd.DataFrame) -> pd.DataFrame:
@@ -190,25 +172,17 @@ def _published_rows(number: int, reconstructed: bool) -> Iterable[dict[str, Any]
             }
 
 
-def _row(result: Mapping[str, Any]) -> dict[str, Any]:
-    """One run as a flat row.
-
-    Raises:
-        ConfigError: this version does not understand the stored configuration, or it is not this run's.
-    """
-    config = result["config"]
-    experiment = Experiment.from_dict(config)
-    # A result of an older protocol, or one edited by hand, would be averaged with runs that mean something else.
-    if experiment.run_id != result["run_id"]:
-        raise ConfigError(f"its configuration has the run id {experiment.run_id} (edited, or an older protocol)")
+def _row(run: StoredRun) -> dict[str, Any]:
+    """One finished run as a flat row."""
+    result, experiment = run.result or {}, run.experiment
     settings = {SHORT_NAMES.get(name, name): value for name, value in leaves(experiment.identity)}
     del settings["protocol"]
-    versions = result["versions"] if isinstance(result["versions"], Mapping) else {}
+    dataset, method, versions = experiment.dataset, experiment.method, result["versions"]
     return {
         **{key: result.get(key) for key in _FROM_RESULT},
-        "dataset_label": _label(config["dataset"]),
-        "method_label": _label(config["method"]),
-        "method_letter": str(config["method"].get("_letter_") or _label(config["method"])),
+        "dataset_label": _label(dataset),
+        "method_label": _label(method),
+        "method_letter": str(method.get("_letter_") or _label(method)),
         "version": versions.get("reinit_bench"),
         "software": ", ".join(f"{name} {number}" for name, number in versions.items()),
         "title": experiment.title,

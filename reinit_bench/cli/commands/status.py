@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from reinit_bench.cli.commands._shared import Words, plan_of, split_results_dir
+from reinit_bench.cli.commands._shared import Words, plan_of, split_results_dir, tell_left_out
 from reinit_bench.core.settings import ConfigError
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ def command(
 
     results_dir, others = split_results_dir(words)
     plan, console = plan_of(words) if others else stored_plan(results_dir), Console()
+    tell_left_out(plan.left_out)
     if forget:
         _forget(plan, forget)
     elif json:

@@ -34,7 +34,7 @@ def command(words: Runs) -> None:
         values = [repr(side[field]) if field in side else "(not there)" for side in (left, right)]
         if left.get(field, _ABSENT) != right.get(field, _ABSENT):
             table.add_row(field, *values)
-    console = Console()
+    console = Console(markup=False, emoji=False)
     if table.row_count:
         console.print(table)
     else:
@@ -45,18 +45,17 @@ _ABSENT = object()
 
 
 def _experiment(results_dir: Path, beginning: str) -> Experiment:
-    from reinit_bench.core.config import Experiment
+    from reinit_bench.store.reader import read_one
     from reinit_bench.store.store import Store
-    from reinit_bench.sweep.status import stored_config
 
     store = Store(results_dir)
     found = [run_id for run_id in store.run_ids() if run_id.startswith(beginning)]
     if len(found) != 1:
         raise ConfigError(f"{len(found) or 'no'} runs in {results_dir} have an id that begins with {beginning!r}")
-    config = stored_config(store, found[0])
-    if not config:
-        raise ConfigError(f"run {found[0]} has no configuration that can be read")
-    return Experiment.from_dict(config)
+    run = read_one(store.run(found[0]))
+    if run is None:
+        raise ConfigError(f"run {found[0]} has no configuration yet")
+    return run.experiment
 
 
 def _flat(value: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
