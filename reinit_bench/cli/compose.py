@@ -161,6 +161,7 @@ class Composer:
                 as_typed.append(text)  # passed to every run
             else:
                 axes[_axis_of(override, study)] = _values(override)
+        self._check_names(study)
 
         def words(points: Iterable[Point]) -> list[list[str]]:
             return [[*study_choice, *texts, *as_typed] for texts in overrides_of(points)]
@@ -199,10 +200,22 @@ class Composer:
             raise ConfigError(f"study must be a single name; got {' '.join(chosen)}")
 
         def section(name: str) -> Mapping[str, Any]:
-            found: Mapping[str, Any] = self.compose([f"study={name}"])["study"]
+            found = self.compose([f"study={name}"]).get("study")
+            if not isinstance(found, Mapping) or not found:
+                raise ConfigError(f"study {name}: its file is empty; it needs a name and grids")
             return found
 
         return Study.from_dict(section(name), section)
+
+    def _check_names(self, study: Study) -> None:
+        """Raise ConfigError if an axis that is a group has other values than names: YAML reads `no` as false."""
+        for axis, values in study.all_axes():
+            wrong = [value for value in values if not isinstance(value, str | None)]
+            if axis in self.groups and wrong:
+                raise ConfigError(
+                    f"study {study.name}: {axis} must have names; got {wrong[0]!r} (YAML reads no, off, yes and on as "
+                    "truth values and digits as numbers: put quotes around such names)"
+                )
 
     def _put_together(self, choices: Mapping[str, str], fields: Mapping[str, tuple[str, Any]]) -> dict[str, Any] | None:
         """The configuration with these options, its fields perhaps yet to be set; None if only Hydra can compose it.
@@ -341,13 +354,13 @@ def _as_axis(word: str) -> str:
         override = parsed(word)
     except OverrideParseException:
         return word  # left to Hydra to reject
-    return f"{word},{value or repr('')}" if is_plain(override) and not override.is_sweep_override() else word
+    return f"{word},{value}" if is_plain(override) and not override.is_sweep_override() else word
 
 
 def _axis_of(override: Override, study: Study) -> str:
     """The axis that an override sets; of a field that need not exist (`++name=`) the study's own, if it has one."""
     key = str(override.key_or_group)
-    if override.is_force_add() and not study.has_axis(key):
+    if override.is_force_add() and all(key != axis for axis, _ in study.all_axes()):
         return f"++{key}"
     return f"+{key}" if override.is_add() else key
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import reinit_bench
 from reinit_bench.cli.help import answer_shell, help_text, is_query
 from reinit_bench.cli.output import lasting_output
-from reinit_bench.cli.words import readable, split_config_flags
-from reinit_bench.core.conf_dir import conf_dir, config_name, own_config
+from reinit_bench.cli.words import is_multirun, readable, split_config_flags
+from reinit_bench.core.conf_dir import conf_dir, conf_dirs, config_name, own_config
 from reinit_bench.core.errors import choose_from, in_one_line
 from reinit_bench.core.settings import ConfigError
 
@@ -45,19 +45,38 @@ def _dispatch(words: list[str]) -> int:
     if is_query(words):
         return _complete(words)
     words, folder, name = split_config_flags(words)
-    sys.path.append(os.getcwd())  # a user's own method or model may be in the working directory
+    _look_in_working_directory_last()
     with own_config(folder, name):
-        if words[:1] in (["-h"], ["--help"]):
-            print(help_text())
-            return 0
-        if words[:1] == ["--version"]:
-            print(f"reinit-bench {reinit_bench.__version__}")
-            return 0
-        if words and re.fullmatch(r"[a-z][a-z-]*", words[0]):
-            from reinit_bench.cli.commands import run_command
+        try:
+            return _answer(words)
+        except Exception as error:  # while it is known which folders are the user's
+            about = _about_a_file(error)
+            if about is None:
+                raise
+            raise ConfigError(about) from error
 
-            return run_command(words)
-        return _hydra(readable(words))
+
+def _answer(words: list[str]) -> int:
+    if words[:1] in (["-h"], ["--help"]):
+        print(help_text())
+        return 0
+    if words[:1] == ["--version"]:
+        print(f"reinit-bench {reinit_bench.__version__}")
+        return 0
+    if words and re.fullmatch(r"[a-z][a-z-]*", words[0]):
+        from reinit_bench.cli.commands import run_command
+
+        return run_command(words)
+    return _hydra(readable(words))
+
+
+def _look_in_working_directory_last() -> None:
+    """A user's own method or model may be there; but a random.py must not take the place of Python's."""
+    try:
+        here = os.getcwd()
+    except FileNotFoundError:
+        raise ConfigError("the folder in which this was typed has been deleted; change to another (cd)") from None
+    sys.path[:] = [*(path for path in sys.path if path not in ("", here)), here]
 
 
 def _complete(words: list[str]) -> int:
@@ -82,9 +101,10 @@ def _hydra(words: list[str]) -> int:
 
     # Hydra only composes: it would wrap errors raised inside its task in lines of its own.
     app = hydra.main(config_path=str(conf_dir()), config_name=config_name(), **VERSION_BASE)(keep)
-    if {"-m", "--multirun"}.intersection(words):
+    if any(map(is_multirun, words)):
         _check_sweeper(words)
-        words = as_axes(words)
+        # First: after a field, Hydra's parser would take it for the end of the fields.
+        words = ["-m", *as_axes([word for word in words if not is_multirun(word)])]
     before = sys.argv
     sys.argv = [before[0], *words]
     try:
@@ -115,7 +135,7 @@ def _run_composed(config: DictConfig) -> None:
     plain = OmegaConf.to_container(config, resolve=True)
     assert isinstance(plain, dict)
     resolved = {str(key): value for key, value in plain.items()}
-    if not Study.from_dict(resolved["study"], lambda name: {"name": name}).is_one_run:
+    if not Study.from_dict(resolved["study"], lambda name: {"name": name, "grids": [{}]}).is_one_run:
         raise ConfigError(f"study={resolved['study']['name']} is many runs; add -m to run them all")
     run = PlannedRun.from_dict(resolved)
     _run_one(run.experiment, run.execution)
@@ -179,7 +199,7 @@ def _guarded(run: Callable[[], int | None]) -> int:
         if wants_traceback:
             raise
         print(f"error: {one_line(error)}", file=sys.stderr)
-        return 1
+        return 2 if hasattr(error, "format_message") else 1  # the former from the sub-commands' parser
     finally:
         signal.signal(signal.SIGTERM, before)
         if not wants_traceback:
@@ -204,6 +224,10 @@ def one_line(error: Exception) -> str:
     cause = error.__cause__
     if isinstance(cause, OmegaConfBaseException) and cause.full_key and isinstance(cause.parent_node, DictConfig):
         fields = ", ".join(str(key) for key in cause.parent_node if not str(key).startswith("_"))
+        section, _, name = str(cause.full_key).rpartition(".")
+        whose = cause.parent_node.get("name") if section else None
+        if isinstance(whose, str):
+            return f"{section} {whose} has no field {name!r}; its fields are {fields}"
         return f"there is no field {cause.full_key}; the fields there are {fields}"
     if isinstance(error, OverrideParseException):
         key, equals, _ = error.override.partition("=")
@@ -211,6 +235,8 @@ def one_line(error: Exception) -> str:
             return f"cannot read {error.override!r}; fields are set with NAME=VALUE, and reinit-bench --help lists them"
         return f"cannot read {error.override!r}; put values with special characters in quotes: '{key}=\"VALUE\"'"
     text = " ".join(str(error).split()) or type(error).__name__
+    if isinstance(error, OSError) and error.strerror:
+        return ": ".join(str(part) for part in (error.filename, error.strerror) if part)
     if hasattr(error, "format_message"):  # from the sub-commands' parser
         return f"{text.rstrip('.')}; for a sub-command's arguments and options: reinit-bench NAME --help"
     if isinstance(error, (ConfigError, OSError, ValueError)) or type(error).__module__.startswith(
@@ -218,6 +244,23 @@ def one_line(error: Exception) -> str:
     ):
         return text
     return f"{in_one_line(error)}; HYDRA_FULL_ERROR=1 shows the traceback"
+
+
+def _about_a_file(error: Exception) -> str | None:
+    """What is wrong with a file of options, if that is what the error is about."""
+    from hydra.errors import MissingConfigException
+
+    if isinstance(error, UnicodeDecodeError):
+        for file in (file for folder in conf_dirs() for file in sorted(folder.rglob("*.yaml"))):
+            try:
+                file.read_text(encoding="utf-8")
+            except UnicodeDecodeError:
+                return f"{file} is not UTF-8 text; save it in that encoding"
+    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
+        for file in (folder / f"{error.missing_cfg_file}.yml" for folder in conf_dirs()):
+            if file.is_file():
+                return f"{file} must be called {file.stem}.yaml"
+    return None
 
 
 def _one_line_warning(message: Warning | str, *where: Any, **more: Any) -> None:

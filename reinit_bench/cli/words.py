@@ -45,12 +45,31 @@ def split_config_flags(words: Sequence[str]) -> tuple[list[str], Path | None, st
     return rest, folder, found.get("name")
 
 
+def is_multirun(word: str) -> bool:
+    """Whether a word asks for a sweep: `-m`, `--multirun` or a beginning of it, `hydra.mode=MULTIRUN`."""
+    if word.startswith("--m"):
+        return "--multirun".startswith(word)
+    key, _, value = word.lstrip("+").partition("=")
+    return word == "-m" or (key == "hydra.mode" and value.strip("'\"").upper().endswith("MULTIRUN"))
+
+
 def readable(words: Sequence[str]) -> list[str]:
-    """The words with text quoted that Hydra's grammar could not read as it stands; lists for groups are refused.
+    """The words with text quoted that Hydra's grammar could not read as it stands; what means nothing is refused.
 
     Raises:
-        ConfigError: a group is given two options at once.
+        ConfigError: a group is given two options at once, or a field two values.
     """
+    given: dict[str, str] = {}
+    for word in words:
+        match = _OVERRIDE.fullmatch(word)
+        if match and given.setdefault(match["key"], word) != word:
+            if match["key"] == "study":
+                raise ConfigError(f"study must be a single name; got {given['study']} {word}")
+            values = ",".join(each.partition("=")[2] for each in (given[match["key"]], word))
+            raise ConfigError(
+                f"{match['key']} is given twice: {given[match['key']]} {word}; for a run with each: "
+                f"-m {match['key']}={values}"
+            )
     return [_readable(word) for word in words]
 
 
@@ -59,12 +78,14 @@ def _readable(word: str) -> str:
     if match is None:
         return word
     key, value = match["key"], match["value"]
+    if not value:
+        raise ConfigError(f"{key}= has no value; null is no value, and '{key}=\"\"' is empty text")
     if value.startswith("[") and any((folder / key).is_dir() for folder in conf_dirs()):
         names = value.strip("[]")
         raise ConfigError(f"{key}={value}: one run has one {key}; for a run with each of them: -m {key}={names}")
     # Interpolations within interpolations are beyond Hydra's grammar too, unless they are quoted.
     may_be_quoted = key in TEXT_FIELDS or (value.startswith("${") and value.endswith("}"))
-    if not may_be_quoted or not value or (_SAFE.fullmatch(value) and not _LOOKS_OTHERWISE.fullmatch(value)):
+    if not may_be_quoted or (_SAFE.fullmatch(value) and not _LOOKS_OTHERWISE.fullmatch(value)):
         return word
     from hydra.errors import OverrideParseException
 

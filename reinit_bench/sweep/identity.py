@@ -35,6 +35,8 @@ def with_sources(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _with_source(group: str, section: Any) -> Any:
     target = section.get("_target_") if isinstance(section, Mapping) else None
+    if isinstance(section, Mapping) and not str(section.get("name", group)).strip():
+        raise ConfigError(f"{group}.name is empty; give it a name")
     if not isinstance(target, str) or SOURCE in section:
         return section
     check_name(group, str(section.get("name")), target)

@@ -9,7 +9,7 @@ import multiprocessing
 import os
 import signal
 from collections import deque
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from multiprocessing import resource_tracker
@@ -23,7 +23,7 @@ from reinit_bench.store.lease import record_death
 from reinit_bench.store.store import Store
 from reinit_bench.sweep.plan import PlannedRun
 from reinit_bench.sweep.worker import work
-from reinit_bench.training.interrupt import SIGNALS, handling_signals
+from reinit_bench.training.interrupt import SIGNALS, Interrupt, handling_signals
 
 Notify = Callable[[PlannedRun, str, Mapping[str, Any]], None]
 """Called with a run, the kind of its event (started, epoch, round, done, failed, ...) and the event's values."""
@@ -34,6 +34,7 @@ Waiting = deque[PlannedRun]
 ENDINGS = ("done", "failed", "interrupted", "held")
 NOT_BEGUN = "not begun"
 """What is left when a signal has stopped the pool."""
+SAFE_PATH = "PYTHONSAFEPATH"
 CRASHES_ALLOWED = 1
 """How often a run whose worker died is resumed before it counts as failed."""
 
@@ -87,8 +88,11 @@ class Pool:
         self._workers: list[_Worker] = []
         self._crashes: dict[str, int] = {}
 
-    def run(self, runs: Sequence[PlannedRun], notify: Notify) -> Outcome:
+    def run(self, runs: Sequence[PlannedRun], notify: Notify, interrupt: Interrupt | None = None) -> Outcome:
         """Run all of `runs`; returns when all have ended or, after an interrupt, when all have written a checkpoint.
+
+        Args:
+            interrupt: of the process, which may have been asked to stop before it came to this.
 
         Raises:
             PoolError: a worker cannot start.
@@ -97,7 +101,8 @@ class Pool:
         count = min(self.count, len(waiting))
         self.gpu_workers = -(-count // len(self.gpus)) if self.gpus else 1
         with self._forwarding_signals():
-            for number in range(count):
+            self.stopping = self.stopping or (interrupt is not None and interrupt.requested)
+            for number in range(0 if self.stopping else count):
                 self._start(self.gpus[number % len(self.gpus)] if self.gpus else None)
             while self._workers:
                 for ready in wait([worker.connection for worker in self._workers]):
@@ -113,7 +118,7 @@ class Pool:
             target=work, args=(theirs, self.threads, gpu, self.gpu_workers), name="reinit-bench worker"
         )
         # No signal may kill a worker before its handlers are in place: the pool receives them too and sends SIGTERM.
-        with _blocked_in_new_processes(SIGNALS):
+        with _starting_processes():
             process.start()
         theirs.close()
         self._workers.append(_Worker(process, ours, gpu))
@@ -195,11 +200,18 @@ def _death(exitcode: int | None) -> str:
 
 
 @contextmanager
-def _blocked_in_new_processes(signals: Collection[signal.Signals]) -> Iterator[None]:
-    """Within the block these signals wait, and a process that is started there inherits that they do."""
+def _starting_processes() -> Iterator[None]:
+    """For a process that is started within the block, the signals that stop it wait until it has its handlers.
+
+    Nor does it look for Python's own modules in the working directory, where the user may have a random.py.
+    """
+    safe_path = os.environ.get(SAFE_PATH)
+    os.environ[SAFE_PATH] = "1"
     resource_tracker.ensure_running()  # multiprocessing's own; starting it later would unblock the signals
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        if safe_path is None:
+            del os.environ[SAFE_PATH]

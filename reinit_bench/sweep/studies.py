@@ -59,7 +59,7 @@ class Study:
             included.append(cls.from_dict(read(other), read, within))
         return cls(
             name=name,
-            grids=section.get("grids") or ([] if included else [{}]),
+            grids=section.get("grids") or [],
             exclude=section.get("exclude") or [],
             include=included,
             axes=section.get("axes") or {},
@@ -73,8 +73,9 @@ class Study:
             replaced: axes given on the command line, with their values: they replace an axis of every grid, or add one.
 
         Raises:
-            ConfigError: a point that is to be tuned has a seed of the trials.
+            ConfigError: a point that is to be tuned has a seed of the trials; an exclusion leaves nothing out.
         """
+        self._check_exclusions(replaced or {})
         seen: dict[tuple[tuple[str, str], ...], Point] = {}
         for point in self._all_points(replaced or {}):
             seen.setdefault(tuple(sorted((axis, repr(value)) for axis, value in point.items())), point)
@@ -98,14 +99,6 @@ class Study:
             exclude=[],
         )
 
-    def has_axis(self, axis: str) -> bool:
-        """Whether a grid of this study, or of one that it includes, has such an axis."""
-        return (
-            axis in self.axes
-            or any(axis in grid for grid in self.grids)
-            or any(study.has_axis(axis) for study in self.include)
-        )
-
     @property
     def is_one_run(self) -> bool:
         """Whether there is nothing to expand, so that a single run need not treat it as a study."""
@@ -125,6 +118,25 @@ class Study:
                     self._check_seed(point)
                     yield point
 
+    def _check_exclusions(self, replaced: Mapping[str, Sequence[Any]]) -> None:
+        """Raise ConfigError if an exclusion matches no point, neither of the study nor with the axes of a user."""
+        whole = replace(self, exclude=[])
+        points = [*whole._all_points({}), *(whole._all_points(replaced) if replaced else [])] if self.exclude else []
+        for rule in self.exclude:
+            if not any(_matches(rule, point) for point in points):
+                axes = sorted({axis for point in points for axis in point})
+                raise ConfigError(
+                    f"study {self.name}: exclude {dict(rule)} leaves nothing out: no point has these values "
+                    f"(its axes are {', '.join(axes)})"
+                )
+
+    def all_axes(self) -> Iterator[tuple[str, list[Any]]]:
+        """Every axis of this study's grids and of those that it includes, with its values, tuned ones too."""
+        for axis, values in itertools.chain(self.axes.items(), *(grid.items() for grid in self.grids)):
+            yield axis, _as_list(values[_TUNE] if _is_tune(values) else values)
+        for study in self.include:
+            yield from study.all_axes()
+
     def _values(self, values: Any) -> list[Any]:
         if isinstance(values, Mapping):
             return [Candidates(tuple(values[_TUNE]), tuple(self.tuning_seeds))]
@@ -139,10 +151,11 @@ class Study:
             )
 
     def _excluded(self, point: Point) -> bool:
-        return any(
-            all(axis in point and point[axis] in _as_list(values) for axis, values in rule.items())
-            for rule in self.exclude
-        )
+        return any(_matches(rule, point) for rule in self.exclude)
+
+
+def _matches(rule: Mapping[str, Any], point: Point) -> bool:
+    return all(axis in point and point[axis] in _as_list(values) for axis, values in rule.items())
 
 
 def _check_form(section: Mapping[str, Any], label: str) -> None:
@@ -159,6 +172,8 @@ def _check_form(section: Mapping[str, Any], label: str) -> None:
         raise ConfigError(f"{label}: include must be a list of names of studies; got {include!r}")
     if not isinstance(axes, Mapping):
         raise ConfigError(f"{label}: axes must map an axis to values; got {axes!r}")
+    if not include and not section.get("grids"):
+        raise ConfigError(f"{label} has no grids: it needs some, or studies to include")
     points = [axes, *(section.get("grids") or [])]
     for mapping in (*points, *(section.get("exclude") or [])):
         for axis, values in mapping.items():
@@ -199,13 +214,15 @@ def overrides_of(points: Iterable[Point]) -> list[list[str]]:
 
 
 def override_text(value: Any) -> str:
-    """A value as Hydra's grammar writes it: null, true, numbers, lists, and strings with quotes if needed."""
+    """A value as Hydra's grammar writes it: null, true, numbers, lists, mappings, and text, quoted if needed."""
     if value is None:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (list, tuple)):
         return "[" + ",".join(override_text(item) for item in value) + "]"
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{override_text(key)}:{override_text(item)}" for key, item in value.items()) + "}"
     if isinstance(value, str) and not _BARE.fullmatch(value):
         return quoted(value)
     return str(value)

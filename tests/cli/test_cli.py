@@ -45,17 +45,19 @@ BAD_INPUT = [
     (["tables", "9"], "there is no table 9; the tables are "),
     (["figures", "figur3"], "there is no figure 'figur3'; the figures are "),
     (
-        ["tables", "3", "--form", "paper"],
-        "No such option: --form; for a sub-command's arguments and options: reinit-bench NAME ",
-    ),
-    (
         ["tables", "3", "--from", "papers"],
         "--from must be runs (finished runs), paper (the published tables) or a bundle's file; got ",
     ),
     (["tables", "two"], "there is no table two; the tables are 1, 1-readings, 1-readings-cells, 2, 3, "),
     (["plan", "study=nope"], "study=nope: there is no such study; did you mean none? choose one of "),
     (["plan", "method=lww"], "method=lww: there is no such method"),
-    (["-m", "method=lw,fc", "method.selection=network"], "there is no field method.selection; the fields there are "),
+    (["-m", "method=lw,fc", "method.selection=network"], "method lw has no field 'selection'; its fields are "),
+    (["-m", "method=welsr,lw", "method.fraction=0.3"], "method lw has no field 'fraction'; its fields are "),
+    (["seed=0", "seed=1"], "seed is given twice: seed=0 seed=1; for a run with each: -m seed=0,1"),
+    (["plan", "method=bl", "-m", "method=lw"], "method is given twice: method=bl method=lw; for a run with each: -m "),
+    (["study=demo", "study=core"], "study must be a single name; got study=demo study=core"),
+    (["-m", "dataset.name="], "dataset.name= has no value; null is no value, and 'dataset.name=\"\"' is empty text"),
+    (["plan", "dataset.name=''"], "dataset.name is empty; give it a name"),
     (["-m", "study=demo", "trainer.lr=-1"], "trainer.lr must be a number above 0; got -1"),
     (["plan", "hydra.launcher.workers=0"], "hydra.launcher.workers must be a whole number of at least 1 (or null); "),
     (["plan", "hydra.launcher.wrkers=1"], "there is no field hydra.launcher.wrkers; the fields there are workers, "),
@@ -81,6 +83,105 @@ def test_bad_input_is_one_clear_line(
     assert err.count("\n") == 1
     assert "Traceback" not in out + err
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.usefixtures("in_process")
+def test_an_option_that_there_is_not_is_an_invalid_command_line(capfd: pytest.CaptureFixture[str]) -> None:
+    assert main(["tables", "3", "--form", "paper"]) == 2
+    assert capfd.readouterr().err == (
+        "error: No such option: --form; for a sub-command's arguments and options: reinit-bench NAME --help\n"
+    )
+
+
+@pytest.mark.usefixtures("in_process")
+@pytest.mark.parametrize("word", ["-m", "--multirun", "--multi", "hydra.mode=MULTIRUN", "+hydra.mode='MULTIRUN'"])
+def test_a_sweep_is_asked_for_in_many_ways(word: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    for seed in range(2):
+        write_result(tmp_path / "results", tiny_experiment("method=bl", f"seed={seed}"))
+    assert main(["method=bl", word, *TINY, "seed=0,1"]) == 0
+    assert capfd.readouterr().out == "2 runs: 2 done\n"
+    assert main(["study=demo", word, "hydra/sweeper=basic"]) == 1
+    assert "hydra/sweeper=basic cannot run a study" in capfd.readouterr().err
+
+
+SINGLE_VALUES = ["null", "true", "[0.5,1.0]", "{a:1}", "${seed}", "'7'", '"a b"', "1e-3"]
+
+
+@pytest.mark.usefixtures("in_process")
+@pytest.mark.parametrize("value", SINGLE_VALUES)
+def test_a_single_value_means_the_same_in_a_sweep(
+    value: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A run with it is planned under the same id: the field is added, so that it may hold anything."""
+    (tmp_path / "conf" / "augmentation").mkdir(parents=True)
+    target = "_target_: reinit_bench.data.augment.Augmentation"
+    (tmp_path / "conf" / "augmentation" / "odd.yaml").write_text(f"{target}\nname: none\nodd: 0\n")
+    words = ["--config-dir", "conf", *TINY, "augmentation=odd", f"augmentation.odd={value}"]
+    told = []
+    for more in ([], ["-m"], ["-m", "seed=0,0"]):
+        assert main(["plan", *words, "--json", *more]) == 0
+        told.append([run["run_id"] for run in json.loads(capfd.readouterr().out)["each"]])
+    assert told[0] == told[1] == told[2]
+    assert len(told[0]) == 1
+
+
+@pytest.mark.slow
+def test_python_s_own_modules_are_not_looked_for_in_the_folder(tmp_path: Path) -> None:
+    for name in ("select", "random", "queue"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('shadowed')")
+    done = run("-m", *TINY, "method=bl", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "1 done"
+
+
+def test_a_deleted_folder_is_one_line(tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    command = f"cd {gone} && rmdir {gone} && {sys.executable} -P -m reinit_bench plan"
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "error: the folder in which this was typed has been deleted; change to another (cd)\n"
+
+
+@pytest.mark.usefixtures("in_process")
+@pytest.mark.parametrize(
+    ("files", "words", "message"),
+    [
+        ({"study/mine.yml": "name: mine\n"}, ["study=mine"], "conf/study/mine.yml must be called mine.yaml"),
+        ({"study/mine.yaml": ""}, ["study=mine"], "study mine: its file is empty; it needs a name and grids"),
+        ({"study/mine.yaml": "name: mine\ngrids: []\n"}, ["study=mine"], "study mine has no grids: it needs some, or "),
+        (
+            {"study/mine.yaml": "name: mine\ngrids: [{method: [bl, no]}]\n"},
+            ["study=mine"],
+            "study mine: method must have names; got False (YAML reads no, off, yes and on as truth values",
+        ),
+        (
+            {"study/mine.yaml": "name: mine\ngrids: [{methd: [bl]}]\n"},
+            ["study=mine"],
+            "there is no field methd; the fields there are ",
+        ),
+        (
+            {"study/mine.yaml": "name: mine\ngrids: [{method: [bl, lw]}]\nexclude: [{method: bll}]\n"},
+            ["study=mine"],
+            "study mine: exclude {'method': 'bll'} leaves nothing out: no point has these values (its axes are method)",
+        ),
+        ({"method/mine.yaml": b"name: K\xf6ln\n"}, ["method=mine"], "conf/method/mine.yaml is not UTF-8 text; save"),
+    ],
+)
+def test_a_file_of_the_users_own_that_means_nothing_is_refused(
+    files: dict[str, str | bytes],
+    words: list[str],
+    message: str,
+    tmp_path: Path,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    for name, content in files.items():
+        (tmp_path / "conf" / name).parent.mkdir(parents=True)
+        (tmp_path / "conf" / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    assert main(["--config-dir", "conf", "plan", *words]) == 1
+    err = capfd.readouterr().err.replace(f"{tmp_path}/", "")
+    assert err.startswith(f"error: {message}")
+    assert err.count("\n") == 1
 
 
 @pytest.mark.usefixtures("in_process")

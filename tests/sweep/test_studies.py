@@ -133,6 +133,22 @@ def test_included_points_come_first_and_keep_their_own_exclusions():
     ]
 
 
+@pytest.mark.parametrize("rule", [{"method": "bll"}, {"methd": "bl"}, {"seed": 0}, {"method": "bl", "dropout": "p50"}])
+def test_an_exclusion_that_leaves_nothing_out_is_refused(rule):
+    mine = study(grids=[{"method": ["bl", "lw"], "dropout": ["none", "p25"]}], exclude=[{"method": "bl"}, rule])
+    with pytest.raises(
+        ConfigError, match=r"study mine: exclude .* leaves nothing out: .* \(its axes are dropout, method"
+    ):
+        mine.points()
+
+
+def test_an_exclusion_may_be_about_what_the_command_line_adds_or_takes_away():
+    mine = study(grids=[{"method": ["bl", "lw"]}], exclude=[{"method": "bl"}])
+    assert mine.points({"method": ["lw", "fc"]}) == [{"method": "lw"}, {"method": "fc"}]
+    later = study(grids=[{"method": "bl"}], exclude=[{"seed": 3}])
+    assert len(later.points({"seed": [2, 3]})) == 1
+
+
 def test_axes_replace_those_of_included_grids_and_yield_to_the_command_line():
     mine = study(include=["pair"], axes={"dropout": "p50", "seed": [1, 2]})
     assert mine.points({"method": ["lw"], "seed": [7]}) == [{"method": "lw", "dropout": "p50", "seed": 7}]
@@ -164,6 +180,8 @@ def test_values_are_written_as_hydra_reads_them(value, text):
         ({"grids": [{"trainer": {"lr": 1}}]}, "axis 'trainer' must have plain values; write a field as trainer.FIELD"),
         ({"exclude": [3]}, "exclude must be a list of mappings"),
         ({"include": "table2"}, "include must be a list of names"),
+        ({"grids": []}, "study mine has no grids: it needs some, or studies to include"),
+        ({}, "study mine has no grids"),
         ({"axes": ["seed"]}, "axes must map an axis to values"),
         ({"include": ["loop"]}, "it includes itself (mine -> loop -> round -> loop)"),
     ],
@@ -175,9 +193,9 @@ def test_a_malformed_study_says_what_is_wrong(section, words):
 
 
 def test_is_one_run_only_without_anything_to_expand():
-    assert study().is_one_run
+    assert study(grids=[{}]).is_one_run
     assert not study(include=["pair"]).is_one_run
-    assert not study(axes={"seed": [1]}).is_one_run
+    assert not study(grids=[{}], axes={"seed": [1]}).is_one_run
     assert not study(grids=[{"seed": 1}]).is_one_run
 
 

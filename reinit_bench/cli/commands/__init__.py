@@ -12,6 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from reinit_bench.cli.words import is_multirun
 from reinit_bench.core.errors import choose_from
 from reinit_bench.core.settings import ConfigError
 
@@ -58,8 +59,9 @@ def run_command(words: Sequence[str]) -> int:
         )
     import typer
 
+    given = [word for word in words[1:] if not is_multirun(word)]  # so that a sweep's command line can be pasted
     try:
-        code = _app(name)(list(words[1:]), prog_name=f"reinit-bench {name}", standalone_mode=False)
+        code = _app(name)(given, prog_name=f"reinit-bench {name}", standalone_mode=False)
     except typer.Exit as stop:
         return stop.exit_code
     return int(code or 0)

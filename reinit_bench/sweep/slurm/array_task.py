@@ -60,7 +60,7 @@ class TaskRunner:
         todo = [run for run in plan.runs if run.state != "done" and run not in failed_before]
         before = _progress(plan)
         # A run whose last holder was this task on a node that was lost is taken over once its heartbeat stands still.
-        outcome = self._pool().run(todo, log_event)
+        outcome = self._pool().run(todo, log_event, self.interrupt)
         if self.interrupt.requested or outcome.was_stopped:
             return self._stopped(_progress(make_plan(plan.runs, _unqueued)) != before)
         failed = [*failed_before, *outcome.ended["failed"]]

@@ -13,6 +13,7 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -120,7 +121,7 @@ class Batch:
 
 def new_folder(results_dir: Path) -> Path:
     """The folder of a new batch, with a name that no other batch has."""
-    stamp = time.strftime("%Y%m%d-%H%M%S")
+    stamp = datetime.now().strftime("%Y%m%d-%H%M%S%f")  # names in order of time
     return batches_dir(results_dir) / f"{PREFIX}-{stamp}-{secrets.token_hex(3)}"
 
 

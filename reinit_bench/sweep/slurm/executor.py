@@ -29,7 +29,15 @@ class ArrayExecutor(submitit.SlurmExecutor):
 
     @property
     def _submitit_command_str(self) -> str:
-        task = [self.python, "-u", "-m", "reinit_bench.sweep.slurm.array_task", shlex.quote(str(self.array.folder))]
+        # -P: a file of the user's called random.py must not take the place of Python's own.
+        task = [
+            self.python,
+            "-P",
+            "-u",
+            "-m",
+            "reinit_bench.sweep.slurm.array_task",
+            shlex.quote(str(self.array.folder)),
+        ]
         return " ".join(["srun", f"--cpus-per-task={self.array.cpus}", "--unbuffered", *task])
 
     def submit_tasks(self, resources: Resources, options: Options, max_parallel: int) -> str:
