@@ -123,7 +123,8 @@ class Tfds(Source):
     @property
     def description(self) -> str:
         """What preparing found that nobody had written down; empty for datasets of which all is known."""
-        return ""
+        found = self.jobs["test"].cache.manifest().get("copies_of_training") or {}
+        return "; ".join(f"{count:,} {split} images are copies of training images" for split, count in found.items())
 
     def check(self, *, hashes: bool) -> None:
         """Check that the caches exist and are intact.
@@ -257,8 +258,10 @@ class TfdsByName(Tfds):
             f"version {manifest['version']}, {', '.join(first)} and {last} images of {manifest['num_classes']} classes"
         )
         if splits["test"] == splits["train"]:
-            return f"{words}; there is no test split: {self.test_fraction:g} of each class of train is held out for it"
-        return words if splits["test"] == "test" else f"{words}; tested on the split {splits['test']}"
+            words += f"; there is no test split: {self.test_fraction:g} of each class of train is held out for it"
+        elif splits["test"] != "test":
+            words += f"; tested on the split {splits['test']}"
+        return "; ".join(filter(None, (words, super().description)))
 
     def fingerprint(self, image_size: int | None, seed: int) -> str | None:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from collections import Counter
 from collections.abc import Container, Iterable, Iterator
 from typing import Any
 
@@ -36,25 +37,41 @@ def convert(job: Job, builder: Any, console: Console) -> Cache:
     served = _served(job, builder)
     splits = _splits(job, builder, served)
     _check(job, builder, {split: count for split, (count, _) in splits.items()})
-    content = hashlib.sha256()
+    seen = _Seen()
     with (
         CacheWriter(job.cache.path) as writer,
         Progress(*Progress.get_default_columns(), MofNCompleteColumn(), console=console) as progress,
     ):
         for split, (count, records) in splits.items():
             task = progress.add_task(f"{job.builder} {split}", total=count)
-            tracked = progress.track(_hashed(split, records, content), task_id=task)
-            _fill(job, writer, split, count, tracked, builder)
-        fingerprint = content.hexdigest()[:16]
-        job.check_content(fingerprint)
-        return writer.finish(_about(job, builder, served, fingerprint))
+            _fill(job, writer, split, count, progress.track(seen.through(split, records), task_id=task), builder)
+        job.check_content(seen.content)
+        return writer.finish(_about(job, builder, served, seen))
 
 
-def _hashed(split: str, records: Iterable[Record], content: hashlib._Hash) -> Iterator[Record]:
-    """The records, after each has entered the hash: what is decoded may depend on libraries, this does not."""
-    for image, label in records:
-        content.update(f"{split} {label} {len(image)} ".encode() + image)
-        yield image, label
+class _Seen:
+    """What went into the cache: what is decoded may depend on libraries, this does not."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256()
+        self._training: set[bytes] = set()
+        self.copies: Counter[str] = Counter()
+        """How many images of a split are training images too."""
+
+    @property
+    def content(self) -> str:
+        return self._hash.hexdigest()[:16]
+
+    def through(self, split: str, records: Iterable[Record]) -> Iterator[Record]:
+        """The records of a split, the training split first, each after it has entered the hash."""
+        for image, label in records:
+            self._hash.update(f"{split} {label} {len(image)} ".encode() + image)
+            digest = hashlib.sha256(image).digest()
+            if split == "train":
+                self._training.add(digest)
+            elif digest in self._training:
+                self.copies[split] += 1
+            yield image, label
 
 
 def _fill(job: Job, writer: CacheWriter, split: str, count: int, records: Iterable[Record], builder: Any) -> None:
@@ -153,7 +170,7 @@ def _words(counts: dict[str, int]) -> str:
     return " and ".join(f"{count:,} {split} images" for split, count in counts.items())
 
 
-def _about(job: Job, builder: Any, served: dict[str, str], content: str) -> dict[str, Any]:
+def _about(job: Job, builder: Any, served: dict[str, str], seen: _Seen) -> dict[str, Any]:
     return {
         "builder": job.builder,
         "config": job.config,
@@ -163,5 +180,6 @@ def _about(job: Job, builder: Any, served: dict[str, str], content: str) -> dict
         "resize": "bilinear, half-pixel centres, no antialiasing" if job.source.stored_size else None,
         "train_per_class": job.source.train_per_class,
         "splits": served,
-        "content": content,
+        "content": seen.content,
+        "copies_of_training": dict(seen.copies),
     }
