@@ -8,18 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from filelock import FileLock, Timeout
 from rich.console import Console
 
 from reinit_bench.core.settings import ConfigError, setting
 from reinit_bench.data.cache import Cache, CacheWriter, CorruptCache
 from reinit_bench.data.folder_scan import Files, Listing, scan
-from reinit_bench.data.locations import data_dir
+from reinit_bench.data.locations import data_dir, one_at_a_time
 from reinit_bench.data.pixels import Decoding, fill
 from reinit_bench.data.source import Dataset, Source
 
-LOCK_SECONDS = 3600
-"""So long a process waits for another one that caches the same folder."""
 SHOWN = 20
 """How many classes, files left out or duplicates are printed one by one."""
 
@@ -99,22 +96,16 @@ class ImageFolder(Source):
 
     def _cached(self, cache: Cache, listing: Listing, image_size: int, enlarged_size: int | None) -> None:
         """Build the cache; one process at a time, and what another has built meanwhile is taken."""
-        lock = cache.path.parents[1] / "locks" / f"{cache.path.name}.lock"
+        root = cache.path.parents[1]
         try:
-            lock.parent.mkdir(parents=True, exist_ok=True)
-            with FileLock(lock, timeout=LOCK_SECONDS):
+            with one_at_a_time(root, cache.path.name, Console(stderr=True).out):
                 try:
                     self._served(cache, listing, image_size, enlarged_size)
                 except CorruptCache:
                     self._build(cache.path, listing, image_size, enlarged_size)
-        except Timeout as error:
-            raise ConfigError(
-                f"another process has been caching {self.path} for {LOCK_SECONDS // 60} minutes; if there is none, "
-                f"delete {lock}"
-            ) from error
         except OSError as error:
             raise ConfigError(
-                f"cannot cache the images in {cache.path.parents[1]}: {error.strerror or error}; set dataset.data_dir "
+                f"cannot cache the images in {root}: {error.strerror or error}; set dataset.data_dir "
                 "or REINIT_BENCH_DATA to a folder of your own"
             ) from error
 

@@ -1,11 +1,19 @@
-"""Where datasets, and what else is kept between runs, are stored on disk."""
+"""Where datasets, and what else is kept between runs, are stored on disk; one process at a time writes there."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import FileLock, Timeout
+
+from reinit_bench.core.settings import ConfigError
+
 VARIABLE = "REINIT_BENCH_DATA"
+LOCK_SECONDS = 3 * 3600
+"""So long a process waits for another one that makes the same thing."""
 
 
 def data_dir(chosen: str | None = None) -> Path:
@@ -29,3 +37,30 @@ def cache_dir() -> Path:
 def manual_dir(root: Path, builder: str) -> Path:
     """Where a user puts files of `builder` (a TFDS name) that had to be downloaded by hand."""
     return root / "manual" / builder
+
+
+@contextmanager
+def one_at_a_time(root: Path, name: str, say: Callable[[str], object]) -> Iterator[None]:
+    """Make `name` in the folder `root` of all datasets while no other process does; one that does is waited for.
+
+    Raises:
+        ConfigError: it takes too long, or its lock was left behind on a file system that cannot tell.
+        OSError: there can be no lock.
+    """
+    path = root / "locks" / f"{name}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path)
+    try:
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            say(f"{name}: another process is making it; waiting")
+            lock.acquire(timeout=LOCK_SECONDS)
+    except Timeout as error:
+        raise ConfigError(
+            f"another process has been making {name} for {LOCK_SECONDS // 3600} hours; if there is none, delete {path}"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()

@@ -149,11 +149,11 @@ class Tfds(Source):
                 f"{image_size} dataset.stored_enlarged={round(image_size * 248 / 224)} here and in reinit-bench prepare"
             )
         try:
-            self.check(hashes=False)
+            return self._cached(enlarged_size)
         except NotPrepared:
             if self.prepare == "never":
                 raise
-            self._prepare()
+        self._prepare()
         return self._cached(enlarged_size)
 
     def fingerprint(self, image_size: int | None, seed: int) -> str | None:
@@ -169,6 +169,7 @@ class Tfds(Source):
             raise ConfigError("; ".join(line.strip() for problem in problems for line in problem.splitlines()))
 
     def _cached(self, enlarged_size: int | None) -> Dataset:
+        self.check(hashes=False)
         manifest = self.jobs["train"].cache.manifest()
         keeps_enlarged = enlarged_size is not None and enlarged_size == self.stored_enlarged
         return Dataset(
@@ -271,13 +272,13 @@ class TfdsByName(Tfds):
         return str(self.jobs["train"].cache.manifest()["content"])
 
     def _cached(self, enlarged_size: int | None) -> Dataset:
-        found = self.jobs["train"].cache.manifest()["content"]
-        if found != self.content:
+        data = super()._cached(enlarged_size)
+        if data.content != self.content:
             raise ConfigError(
-                f"the {self.builder} that is prepared has content {found}, and the run was composed with "
+                f"the {self.builder} that is prepared has content {data.content}, and the run was composed with "
                 f"{self.content}; type the command again"
             )
-        return super()._cached(enlarged_size)
+        return data
 
 
 def prepared_content(section: Mapping[str, Any]) -> str | None:

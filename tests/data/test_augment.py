@@ -52,21 +52,10 @@ def test_crops_cover_all_positions_evenly_and_half_are_flipped() -> None:
     assert abs(flips - 4500) < 240
 
 
-@pytest.mark.parametrize(("flip", "expected"), [(0.0, 0), (1.0, 50)])
-def test_flip_probability(flip: float, expected: int) -> None:
-    crops = Mild(flip=flip).apply(coordinates(50, 8), 6, stream(0, "test"))
-    assert int((crops[:, 1, 0, 0] > crops[:, 1, 0, -1]).sum()) == expected
-
-
 def test_the_stream_alone_decides() -> None:
     first, second, other = (Mild().apply(coordinates(50, 8), 6, stream(seed, "test")) for seed in (0, 0, 1))
     assert torch.equal(first, second)
     assert not torch.equal(first, other)
-
-
-def test_channels_last_stays_channels_last() -> None:
-    images = coordinates(4, 8).contiguous(memory_format=torch.channels_last)
-    assert Mild().apply(images, 6, stream(0, "test")).is_contiguous(memory_format=torch.channels_last)
 
 
 def test_a_crop_larger_than_the_image_is_refused() -> None:
@@ -95,11 +84,6 @@ def test_standard_can_make_nine_windows_and_their_mirror_images_of_one_image() -
     expected = {tuple(window.flatten().tolist()) for window in [*windows, *(window.flip(1) for window in windows)]}
     assert crops.dtype == torch.uint8
     assert {tuple(crop.flatten().tolist()) for crop in crops} == expected
-
-
-def test_standard_without_padding_and_flip_leaves_images_as_they_are() -> None:
-    images = coordinates(5, 8)
-    assert torch.equal(Standard(padding=0, flip=0.0).apply(images, 8, stream(0, "test")), images)
 
 
 @pytest.mark.parametrize("augmentation", [Mild(), Standard()])
@@ -134,8 +118,3 @@ def test_enlarging_pixels_as_stored() -> None:
     whole = torch.stack([row, row + 40, row + 120, row + 160])
     windows = [whole[top : top + 2, left : left + 2] for top in range(3) for left in range(3)]
     assert any(torch.equal(found[0, 0], window) for window in windows)
-
-
-def test_enlarge_from_is_one_of_two_words() -> None:
-    with pytest.raises(ConfigError, match=r"^augmentation\.enlarge_from must be one of original, resized; got 'crop'$"):
-        Mild(enlarge_from="crop")

@@ -3,22 +3,17 @@
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 from miniature_archives import BY_NAME, Miniature
 from real_builders import BLOCKED, fingerprints, made_once, run, same, truth
 
-from reinit_bench.cli.compose import composer
-from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.data.preparing.command import command, source
 from reinit_bench.data.preparing.environment import VARIABLE
 from reinit_bench.data.source import Dataset
 from reinit_bench.data.tfds_source import TfdsByName, prepared_content
-from reinit_bench.run.experiment import run_experiment
 
 pytestmark = [pytest.mark.prepare, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -104,25 +99,6 @@ def test_the_command_says_what_it_found(
     words = [f"dataset.{key}={value}" for key, value in fields(name, miniatures, root).items()]
     assert command(["dataset=tfds", *words]) == 0
     assert capfd.readouterr().err.splitlines()[-1] == f"{name}: ready in {root} (0 MB); {SAID[name]}"
-
-
-@pytest.mark.parametrize("name", BY_NAME)
-def test_a_builder_trains_for_a_few_steps(
-    name: str, root: Path, tmp_path: Path, miniatures: dict[str, Miniature]
-) -> None:
-    torch.set_num_threads(1)
-    words = [f"dataset.{key}={value}" for key, value in fields(name, miniatures, root).items()]
-    with composer() as compose:
-        config = compose.compose(
-            ["dataset=tfds", *words, "model=scnn", "model.width=0.25", "method=bl", "image_size=8",
-             "trainer.max_steps=1", "trainer.batch_size=4", "trainer.validation_fraction=0",
-             "trainer.round_weights=last"]
-        )  # fmt: skip
-    experiment = Experiment.from_dict(config)
-    result = run_experiment(experiment, Execution(results_dir=tmp_path, device="cpu"))
-    assert result["steps"] == 4
-    assert result["config"]["dataset"]["_label_"] == name
-    assert "tensorflow" not in sys.modules
 
 
 def test_what_cannot_be_prepared_is_refused_in_one_line(

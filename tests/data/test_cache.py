@@ -146,11 +146,6 @@ def test_leftovers_of_a_killed_writer_are_replaced(photos: Tfds) -> None:
     assert "train_7.npy" not in json.loads((path / "manifest.json").read_text())["arrays"]
 
 
-def test_images_are_not_enlarged_from_a_smaller_cache(photos: Tfds) -> None:
-    with pytest.raises(ConfigError, match=r"image_size=16 is above the cached 8 pixels; set dataset.stored_size=16"):
-        photos.load(16, None, 0)
-
-
 def test_an_array_missing_from_the_cache_is_named(cache: Cache) -> None:
     with pytest.raises(CorruptCache, match=r"has no train_7.npy"):
         cache.examples("train", 7)

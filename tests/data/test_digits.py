@@ -1,10 +1,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 from sklearn.datasets import load_digits
 
-from reinit_bench.data import digits
 from reinit_bench.data.digits import Digits
 
 
@@ -31,14 +29,3 @@ def test_the_two_splits_hold_every_digit_once() -> None:
 def test_neither_the_runs_seed_nor_the_split_seed_changes_the_test_set() -> None:
     one, other = Digits().load(32, None, 0), Digits(split_seed=5).load(64, 71, 3)
     np.testing.assert_array_equal(one.test.inputs, other.test.inputs)
-
-
-def test_the_file_and_scikit_learns_own_function_give_the_same_rows(monkeypatch: pytest.MonkeyPatch) -> None:
-    scans, read = load_digits(), digits._rows()
-    np.testing.assert_array_equal(read, np.c_[scans.data, scans.target])
-    digits._rows.cache_clear()
-    monkeypatch.setattr(digits, "find_spec", lambda name: None)  # a scikit-learn without such a file
-    try:
-        np.testing.assert_array_equal(digits._rows(), read)
-    finally:
-        digits._rows.cache_clear()

@@ -21,7 +21,7 @@ from PIL import Image
 from reinit_bench.cli.compose import composer
 from reinit_bench.core.config import Experiment
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.data import image_folder
+from reinit_bench.data import locations
 from reinit_bench.data.cache import Cache
 from reinit_bench.data.folder_scan import folder_content, scan
 from reinit_bench.data.image_folder import ImageFolder
@@ -461,6 +461,9 @@ def test_another_process_that_caches_the_folder_is_waited_for_and_named(
     load(tree)
     (lock,) = (data_folder / "locks").iterdir()
     put(tree / "cat" / "new.jpg", 5)
-    monkeypatch.setattr(image_folder, "LOCK_SECONDS", 0)
-    with FileLock(lock), pytest.raises(ConfigError, match=f"another process has been caching .*, delete {lock}"):
+    monkeypatch.setattr(locations, "LOCK_SECONDS", 0)
+    with (
+        FileLock(lock),
+        pytest.raises(ConfigError, match=f"another process has been making image_folder-.*, delete {lock}"),
+    ):
         load(tree)

@@ -16,8 +16,7 @@ from reinit_bench.data import task as task_module
 from reinit_bench.data.augment import Augmentation, Mild, Standard, resize
 from reinit_bench.data.cache import CacheWriter
 from reinit_bench.data.randaugment import RandAugment
-from reinit_bench.data.source import Examples
-from reinit_bench.data.task import RESIDENT_SHARE, Task, fit_on, load_task, statistics
+from reinit_bench.data.task import Task, load_task, statistics
 from reinit_bench.data.tfds_source import Tfds
 
 CPU = torch.device("cpu")
@@ -196,11 +195,6 @@ def test_large_images_are_evaluated_in_smaller_batches(make_experiment: Make) ->
     assert [len(labels) for _, labels in large.batches("test")] == [250, 250]
 
 
-def test_an_image_dataset_needs_an_image_size(make_experiment: Make) -> None:
-    with pytest.raises(ConfigError, match="image_size for dataset digits must be a number of pixels; got None"):
-        load_task(make_experiment(DIGITS, None), CPU)
-
-
 def test_a_validation_split_without_examples_is_refused(make_experiment: Make) -> None:
     tiny = {**DIGITS, "train_examples": 10}
     with pytest.raises(ConfigError, match=r"validation_fraction=0.01 of 10 training examples leaves no validation"):
@@ -239,15 +233,6 @@ def test_more_validation_examples_than_are_left_over_are_refused(make_experiment
         load_task(make_experiment({**DIGITS, "train_examples": 1200, "validation_examples": 98}, 16), CPU)
     with pytest.raises(ConfigError, match="must be at most 0, what"):
         load_task(make_experiment({**DIGITS, "validation_examples": 1}, 16), CPU)
-
-
-def test_data_fit_if_the_gpu_has_enough_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    examples = Examples(np.zeros((10, 4, 4, 3), np.uint8), np.zeros(10, np.int64))
-    assert not fit_on(CPU, (examples,))
-    free = int(480 / RESIDENT_SHARE) + 1
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (free, 10 * free))
-    assert fit_on(torch.device("cuda"), (examples, None))
-    assert not fit_on(torch.device("cuda"), (examples, examples))
 
 
 @pytest.mark.parametrize("kind", AUGMENTATIONS)

@@ -9,7 +9,6 @@ import threading
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,7 +37,6 @@ class Archives:
         self.manual = manual_dir(job.root, job.builder)
         self.folder = job.root / "downloads"
         self.failures: dict[str, str] = {}
-        self._taken: list[Path] = []
 
     def drop_corrupt(self) -> None:
         """Delete downloads whose content has changed since: TFDS accepts any file where it would put the download."""
@@ -88,7 +86,7 @@ class Archives:
         path = destination / own.name
         # What belongs to the system gets no second name here: a copy cannot change it.
         (link_or_copy if own.is_relative_to(self.manual) else shutil.copyfile)(own, path)
-        self._taken.append(own.parent)  # by several threads
+        self.console.out(f"{self.job.title}: {own.name} taken from {own.parent}", highlight=False)
         info = self.url_infos.get(url) or checksums.compute_url_info(path)
         return downloader.DownloadResult(path=resource.epath.Path(path), url_info=info)
 
@@ -124,9 +122,7 @@ class Archives:
 
     def _check_other(self, url: str, path: Path, found: str) -> None:
         """Raise Unfetched if a file is, or may be, that of another configuration of the builder."""
-        namesakes = {
-            other: info for other, info in self.url_infos.items() if other != url and self._name(other) == path.name
-        }
+        namesakes = self._namesakes(url)
         for other, info in namesakes.items():
             if found == info.checksum:
                 raise Unfetched(f"{path} is the file of {other}")
@@ -135,19 +131,20 @@ class Archives:
                 f"{path} may be that of another configuration; put it into {self.manual / (self.job.config or '')}"
             )
 
+    def _namesakes(self, url: str) -> dict[str, Any]:
+        """Other files of the builder that have the same name, as those of other configurations may."""
+        return {
+            other: info
+            for other, info in self.url_infos.items()
+            if other != url and self._name(other) == self._name(url)
+        }
+
     def _name(self, url: str) -> str:
         """The name of the file at `url`, by the dataset's yaml, by TFDS, or as the address ends."""
         named = next((name for part, name in (self.job.source.files or {}).items() if part in url), None)
         info = self.url_infos.get(url)
         address = urllib.parse.unquote(Path(urllib.parse.urlparse(url).path).name)
         return named or (info.filename if info else None) or address
-
-    def taken(self) -> list[str]:
-        """What was taken from folders of this machine instead of being downloaded, a line for each folder."""
-        return [
-            f"{self.job.title}: {count} file{'s' if count != 1 else ''} taken from {folder}"
-            for folder, count in sorted(Counter(self._taken).items())
-        ]
 
     def error(self) -> ConfigError:
         """What to tell the user when files are missing: which, why, from where, and where to put them."""
@@ -156,7 +153,8 @@ class Archives:
         ]
         if self.job.source.where:
             lines.append(f"  where else to find it: {self.job.source.where}")
-        lines.append(f"  put it into {self.manual} under that name and run the same command again")
+        folder = self._folders()[0] if any(self._namesakes(url) for url in self.failures) else self.manual
+        lines.append(f"  put it into {folder} under that name and run the same command again")
         return ConfigError(f"{self.job.title}: " + "\n".join(lines).lstrip())
 
 

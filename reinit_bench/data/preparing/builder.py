@@ -108,8 +108,6 @@ def prepared(job: Job, builder: Any, work: Path, console: Console) -> None:
         reason = " ".join(f"{type(error).__name__}: {error}".split())
         raise ConfigError(f"{job.title}: TFDS could not read its files: {reason}") from error
     finally:
-        for line in archives.taken():
-            console.out(line, highlight=False)
         for leftover in (archives.folder / job.builder).glob("*.tmp.*"):
             shutil.rmtree(leftover, ignore_errors=True)
 

@@ -12,10 +12,10 @@ from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from filelock import FileLock
 from rich.console import Console
 
 from reinit_bench.core.settings import ConfigError
+from reinit_bench.data.locations import one_at_a_time
 from reinit_bench.data.preparing.job import Job
 
 VARIABLE = "REINIT_BENCH_PREPARE_PYTHON"
@@ -84,8 +84,7 @@ def _isolated(folder: Path, console: Console) -> Path:
     python, complete = folder / "bin" / "python", folder / "complete"
     if complete.exists():
         return python
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder.with_suffix(".lock")):
+    with one_at_a_time(folder.parent, folder.name, console.out):
         if complete.exists():
             return python
         console.out(f"creating an environment with TensorFlow in {folder} (about 2 GB; once)")

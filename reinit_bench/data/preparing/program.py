@@ -10,11 +10,11 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from rich.console import Console
 
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.cache import Cache, CorruptCache
+from reinit_bench.data.locations import one_at_a_time
 from reinit_bench.data.preparing.job import Job
 
 
@@ -43,27 +43,15 @@ def prepare(job: Job, console: Console) -> Cache:
     Raises:
         ConfigError: a file cannot be obtained, or the data are not as expected; nothing half-made remains.
     """
-    root = job.root
-    lock = FileLock(root / "locks" / f"{job.cache.path.name}.lock")
-    Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        console.out(f"{job.title}: another process is preparing it; waiting")
-        lock.acquire()
-    with lock:
+    with one_at_a_time(job.root, job.cache.path.name, console.out):
         if _is_whole(job.cache, console):
             return job.cache
-        work = root / "work" / job.cache.path.name
-        _sweep(work)
+        work = job.root / "work" / job.cache.path.name
         try:
-            cache = _build(job, work, console)
-        except Exception:
-            # The downloads stay; a broken intermediate product would stand in the next attempt's way.
-            shutil.rmtree(work, ignore_errors=True)
-            raise
-        shutil.rmtree(work, ignore_errors=True)
-    return cache
+            shutil.rmtree(work, ignore_errors=True)  # what a killed process left
+            return _build(job, work, console)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)  # the downloads stay
 
 
 def _is_whole(cache: Cache, console: Console) -> bool:
@@ -75,13 +63,6 @@ def _is_whole(cache: Cache, console: Console) -> bool:
         console.out(f"corrupt: {error}; rebuilding it")
         return False
     return True
-
-
-def _sweep(work: Path) -> None:
-    """Remove what a killed process left half-made; what it finished (extracted archives, TFDS's files) is reused."""
-    for pattern in ("**/*.incomplete*", "**/*incomplete.*", "**/*.tmp.*"):
-        for path in list(work.glob(pattern)):
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink(missing_ok=True)
 
 
 def _build(job: Job, work: Path, console: Console) -> Cache:
