@@ -1,10 +1,10 @@
 """All tables: found, built and written.
 
-A table is a module `table_NAME.py` of this package or of `synthetic`, read only when it is asked for; a new file is found
-by being there. Its `TABLES` maps the number in the paper or the name of each table that it makes to a function from a
-collection to a table. Each is NAME, one of several numbers (`table_2_6_7.py`), or begins with it (`3-one-sided`). It may
-offer `BY_NAME`, tables that are built only when they are named, and `FROM_PAPER = True`, where those in `TABLES` can be
-built from the published numbers too.
+A table is a module `table_NAME.py` of this package or of `synthetic`, read only when it is asked for; a new file is
+found by being there. Its `TABLES` maps the number in the paper or the name of each table that it makes to a function
+from a collection to a table. Each is NAME, one of several numbers (`table_2_6_7.py`), or begins with it
+(`3-one-sided`). It may offer `BY_NAME`, tables that are built only when they are named, and `FROM_PAPER = True`, where
+those in `TABLES` can be built from the published numbers too.
 """
 
 from __future__ import annotations
