@@ -174,6 +174,15 @@ def test_a_methods_own_setting_parts_only_its_own_runs(fake_store: Any) -> None:
     ]
 
 
+def test_a_method_that_ran_only_changed_has_a_row_that_says_so(fake_store: Any) -> None:
+    fake_store.add("digits", "scnn", "bl", 0.5)
+    fake_store.add("digits", "scnn", "lw", 0.6, method__rescale=False)
+    assert printed(table(fake_store)) == [
+        ("DIGITS", "scnn", "1", "50.0", "—", "—", "—", "—", "—"),
+        ("DIGITS", "scnn [method.rescale=false]", "1", "—", "—", "—", "—", "—", "60.0"),
+    ]
+
+
 def test_a_setting_that_one_run_has_at_null_parts_it_from_the_others(fake_store: Any) -> None:
     fake_store.add("digits", "scnn", "mine", 0.5, method__schedule=None)
     fake_store.add("digits", "scnn", "mine", 0.6, method__schedule=[1, 2])

@@ -106,14 +106,37 @@ def test_every_figure_and_the_report_of_any_store(runs: list[dict[str, Any]]) ->
 
 
 @pytest.mark.filterwarnings("ignore:Glyph")
-@pytest.mark.parametrize("name", ["<script>alert(1)</script>", "a&b", "_x^2%$#{}~\\", "ünï 🦔", "a|b"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("<script>alert(1)</script>", "a&b", "_x^2%$#{}~\\", "ünï 🦔", "a|b", "x[/y]", "=cmd()", "a](b)`c`"),
+        *("../" * 100 + "etc", "y" * 5000),
+    ],
+    ids=lambda name: repr(name[:8]),
+)
 def test_odd_names_are_written_as_text(name: str, tmp_path: Path) -> None:
+    """Also as a study's name, which is no path of a file."""
     store = FakeStore(tmp_path)
     for method in ("bl", "lw"):
-        store.add("digits", "scnn", method, 0.9, dataset___label_=name, model__name=name)
+        shown = name[:80]
+        store.add("digits", "scnn", method, 0.9, study=name, dataset___label_=shown, model__name=shown)
     collection = collect(tmp_path)
     for table in build_tables(collection).values():
-        for text in FORMATS.values():
-            text(table)
+        texts = {ending: text(table) for ending, text in FORMATS.items()}
+        assert "<script" not in texts["md"].replace("\\<", "")
+        assert "\n=" not in texts["csv"]
     page = html(build_page(collection))
     assert "<script>alert" not in page
+
+
+def test_a_setting_of_another_kind_is_named_and_stops_nothing(tmp_path: Path) -> None:
+    store = FakeStore(tmp_path)
+    store.add("digits", "scnn", "bl", 0.9)
+    store.add("digits", "scnn", "bl", 0.9, dataset__train_examples="many")
+    store.add("digits", "scnn", "bl", 0.9, dataset__num_classes=[1])
+    collection = collect(tmp_path)
+    assert len(collection.frame) == 1
+    assert sorted(line.split("used: ", 1)[1] for line in collection.corrupt) == [
+        "its dataset.num_classes is '[1]', not a number; delete it and run the experiment again",
+        "its dataset.train_examples is 'many', not a number; delete it and run the experiment again",
+    ]

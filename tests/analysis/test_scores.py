@@ -65,10 +65,12 @@ def test_of_a_methods_variants_the_default_counts_and_two_others_are_not_average
         for percent, fraction in ((50.0, 0.2), (60.0, 0.5), (70.0, 0.1))
     )
     assert values(scores_by_setting(collection_of([half, default, tenth])), "dsd") == [(50.0,)]
-    assert values(scores_by_setting(collection_of([half])), "dsd") == [(60.0,)]
+    alone = scores_by_setting(collection_of([half]))
+    assert alone.methods == {"dsd fraction=0.5": "dsd fraction=0.5"}, "it is another method"
+    assert values(alone, "dsd fraction=0.5") == [(60.0,)]
     baseline = fake_run("CIFAR10", "vgg16", "bl", 40.0)
     found = scores_by_setting(collection_of([baseline, half, tenth]))
-    assert values(found, "bl", "dsd") == [(40.0, None)]
+    assert values(found, "bl") == [(40.0,)]
     assert (
         "left out: 1 times a method with several variants of its settings, none nearest its defaults" in found.left_out
     )

@@ -19,8 +19,10 @@ from reinit_bench.analysis.frame.settings import (
     is_method_setting,
     leaves,
     own_changes,
+    setting_name,
 )
 from reinit_bench.analysis.frame.tuned_studies import are_trials
+from reinit_bench.core.errors import plain
 from reinit_bench.store.reader import StoredRun, read
 from reinit_bench.store.store import Store
 
@@ -38,6 +40,10 @@ _FROM_RESULT = (
     "attempts",
 )
 _DESCRIPTIONS = ("dataset_label", "method_label", "method_letter", "version", "software", "title")
+_NAMES = ("dataset", "model", "method", "augmentation", "dropout", "initializer")
+_NUMBERS = ("train_examples", "dataset.num_classes", "dataset.label_noise", "dataset.alpha")
+"""Settings by which analyses count; an own dataset may have given them anything."""
+
 _FIRST = (*_FROM_RESULT, *_DESCRIPTIONS, *SHORT_NAMES.values(), "seed", "image_size", "precision")
 """Columns that every frame has, in this order; all further settings follow alphabetically."""
 
@@ -101,7 +107,13 @@ def collect(results_dir: Path | str) -> Collection:
     """
     store = Store(Path(results_dir))
     reading = read(store, only_done=True)
-    rows = [_row(run) for run in reading.done]
+    rows, left_out = [], list(reading.left_out)
+    for run in reading.done:
+        try:
+            rows.append(_row(run))
+        except ValueError as error:
+            path = store.run(run.run_id).path / "result.json"
+            left_out.append(f"{path} cannot be used: {plain(str(error))}; delete it and run the experiment again")
     columns = [*_FIRST, *sorted({name for row in rows for name in row}.difference(_FIRST))]
     frame = described(pd.DataFrame(rows, columns=columns))
     tried = are_trials(frame)
@@ -110,7 +122,7 @@ def collect(results_dir: Path | str) -> Collection:
         frame[~tried].reset_index(drop=True),
         tuple(name for name in columns if name not in {*_FROM_RESULT, *_DESCRIPTIONS, "seed"}),
         reading.unfinished,
-        reading.left_out,
+        tuple(left_out),
         trials=frame[tried].reset_index(drop=True),
     )
 
@@ -173,10 +185,17 @@ def _published_rows(number: int, reconstructed: bool) -> Iterable[dict[str, Any]
 
 
 def _row(run: StoredRun) -> dict[str, Any]:
-    """One finished run as a flat row."""
+    """One finished run as a flat row.
+
+    Raises:
+        ValueError: a setting by which analyses count is no number.
+    """
     result, experiment = run.result or {}, run.experiment
     settings = {SHORT_NAMES.get(name, name): value for name, value in leaves(experiment.identity)}
     del settings["protocol"]
+    for name in _NUMBERS:
+        if not isinstance(settings.get(name, 0), int | float):
+            raise ValueError(f"its {setting_name(name)} is {settings[name]!r}, not a number")
     dataset, method, versions = experiment.dataset, experiment.method, result["versions"]
     return {
         **{key: result.get(key) for key in _FROM_RESULT},
@@ -187,6 +206,7 @@ def _row(run: StoredRun) -> dict[str, Any]:
         "software": ", ".join(f"{name} {number}" for name, number in versions.items()),
         "title": experiment.title,
         **settings,
+        **{name: str(settings[name]) for name in _NAMES},
     }
 
 

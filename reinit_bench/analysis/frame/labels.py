@@ -123,17 +123,21 @@ def distinguishing_settings(runs: pd.DataFrame, settings: Sequence[str]) -> list
     # Most settings are the same in all runs; only the others can distinguish runs of one dataset and model.
     named = ("train_examples", "model", "method")
     candidates = [name for name in settings if name not in named and runs[name].nunique(dropna=False) > 1]
+    own = [name for name in settings if is_method_setting(name) and name != REPEATS and name in runs]
     # Plain dicts: pandas would take a millisecond for each of some thousand small questions.
-    rows = as_dicts(runs[list(dict.fromkeys([*_GROUP, "method", *candidates]))])
+    rows = as_dicts(runs[list(dict.fromkeys([*_GROUP, "method", "changed", *candidates, *own]))])
     groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
     for row in rows:
         groups[tuple(row[name] for name in _GROUP)].append(row)
     varying = {key: _varying(group, candidates) for key, group in groups.items()}
     usual = {method: {**PAPER, **method_defaults(method)} for method in {row["method"] for row in rows}}
-    return [
-        ", ".join(_told_apart_by(row, varying[tuple(row[name] for name in _GROUP)], usual[row["method"]]))
-        for row in rows
-    ]
+    found = []
+    for row in rows:
+        told = _told_apart_by(row, varying[tuple(row[name] for name in _GROUP)], usual[row["method"]])
+        # A changed method is told also where it is not trained as it is.
+        told += [column for column in row["changed"] if column in own and column not in told]
+        found.append(", ".join(assignments(row, sorted(told, key=list(settings).index))))
+    return found
 
 
 def _varying(group: Sequence[Mapping[str, Any]], candidates: Sequence[str]) -> dict[str, set[str]]:
@@ -161,14 +165,13 @@ def _told_apart_by(run: Mapping[str, Any], varying: Mapping[str, set[str]], usua
 
     A run has no value where it is at that of a field's absence (see `core.config`), which is the paper's.
     """
-    told = [
+    return [
         column
         for column, methods in varying.items()
         if not (column in usual and run[column] == usual[column])
         and not (column in PAPER and run[column] is None and not is_method_setting(column))
         and (run[column] is not None or run["method"] in methods)
     ]
-    return assignments(run, told)
 
 
 def norms_of(runs: pd.DataFrame) -> pd.Series:

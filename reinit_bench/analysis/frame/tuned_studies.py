@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from reinit_bench.core.conf_dir import option_file
+from reinit_bench.core.conf_dir import stored_option_file
 
 _TUNE = "tune"
 
@@ -24,17 +24,16 @@ class Tuning:
 
 def tuning_of(study: str) -> Tuning | None:
     """What the study's file says; None if there is no such file, or it tunes nothing."""
-    path = option_file("study", study)
-    content: dict[str, Any] = (yaml.safe_load(path.read_text(encoding="utf-8")) if path else None) or {}
-    seeds = content.get("tuning_seeds")
-    if not isinstance(seeds, list):
+    path = stored_option_file("study", study)
+    content = yaml.safe_load(path.read_text(encoding="utf-8")) if path else None
+    if not isinstance(content, dict) or not isinstance(content.get("tuning_seeds"), list):
         return None
     axes: dict[str, list[Any]] = {}
     for grid in content.get("grids") or []:
         for axis, values in grid.items():
             if isinstance(values, Mapping) and _TUNE in values:
                 axes[axis] = list(dict.fromkeys([*axes.get(axis, []), *values[_TUNE]]))
-    return Tuning(frozenset(seeds), axes)
+    return Tuning(frozenset(content["tuning_seeds"]), axes)
 
 
 def are_trials(runs: pd.DataFrame) -> pd.Series:

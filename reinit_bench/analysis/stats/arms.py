@@ -1,6 +1,6 @@
 """Runs of tuned studies: the trials that chose each arm's settings, and the runs on fresh seeds that are reported.
 
-The choice is made again from the trials, by the rule of `sweep.tuning`: nothing but what is in the store decides which
+The choice is made again from the trials, by the rule of `stats.tuning`: nothing but what is in the store decides which
 runs are reported. An arm is a method at its defaults; a setting is all that the arms share.
 """
 
@@ -52,7 +52,7 @@ def tuned_runs(collection: Collection) -> TunedRuns:
     parts = [
         part
         for studies, tuning in _tunings(frame)
-        for part in _arms(collection, frame[frame["study"].isin(studies)], tuning)
+        for part in _arms(collection, _of_studies(collection, frame, studies, tuning), tuning)
     ]
     if parts:
         trials = pd.concat([part for part, _, _ in parts], ignore_index=True)
@@ -101,6 +101,14 @@ def _tunings(frame: pd.DataFrame) -> Iterator[tuple[list[str], Tuning]]:
         elif tuning is not None:
             found.append(([name], tuning))
     yield from found
+
+
+def _of_studies(collection: Collection, frame: pd.DataFrame, studies: list[str], tuning: Tuning) -> pd.DataFrame:
+    """The runs of these studies, and those of the trials' seeds that others had made: a sweep takes what is there."""
+    own = frame["study"].isin(studies)
+    shared = [name for name in collection.shared_settings if name not in _columns(tuning)]
+    keys = pd.Series(list(frame[[*shared, "method"]].astype(str).itertuples(index=False, name=None)), frame.index)
+    return frame[own | (frame["seed"].isin(tuning.seeds) & keys.isin(set(keys[own])))]
 
 
 def _arms(

@@ -14,7 +14,8 @@ import pandas as pd
 
 from reinit_bench.analysis.frame import paper
 from reinit_bench.analysis.frame.collect import Collection
-from reinit_bench.analysis.frame.methods import PAPERS, ordered_methods
+from reinit_bench.analysis.frame.labels import variant_label
+from reinit_bench.analysis.frame.methods import PAPERS, method_order
 from reinit_bench.analysis.frame.settings import SWITCHES, is_method_setting
 
 DESIGN = ("dataset", "examples", "model", "augmentation", "dropout_rate", "initializer")
@@ -31,7 +32,8 @@ class Scores:
     Attributes:
         frame: the columns of DESIGN, `classes` (NaN where unknown, like `examples`), and one column per method: the
             mean test accuracy over seeds in percent, NaN where there is no run.
-        methods: names and labels of the methods that have runs, in the order of `families`.
+        methods: names and labels of the methods that have runs, in their order; one that ran with settings of its own
+            changed is a method by its variant's name, `wels fraction=0.9`.
         left_out: sentences on runs that are no part of this.
     """
 
@@ -90,9 +92,12 @@ def scores_by_setting(collection: Collection, *, every_setting: bool = False) ->
         wanted = [(condition.augmentation, condition.dropout_rate) for condition in paper.CONDITIONS.values()]
         conditions = pd.MultiIndex.from_frame(runs[["augmentation", "dropout_rate"]])
         runs = runs[conditions.isin(wanted) & runs["initializer"].isin(paper.INITIALIZERS)]
-    labels = dict(zip(runs["method"], runs["method_label"], strict=True))
-    methods = {name: labels[name] for name in ordered_methods(labels)}
     settings, tied = _settings(runs, collection.settings)
+    labels = dict(zip(runs["method"], runs["method_label"], strict=True))
+    variants = sorted(
+        {*map(str, settings)} & {*runs["variant"]}, key=lambda name: (method_order(name.partition(" ")[0]), name)
+    )
+    methods = {name: variant_label(name, labels) for name in variants}
     least = settings.groupby(list(DESIGN), dropna=False)["distance"].transform("min")
     shown = settings if every_setting else settings[settings["distance"] == least]
     frame = shown.reindex(columns=[*DESIGN, "classes", *methods]).reset_index(drop=True)
@@ -112,12 +117,12 @@ def _settings(runs: pd.DataFrame, settings: Sequence[str]) -> tuple[pd.DataFrame
         changes=runs["changed"].map(len).astype(int),
     )
     seeds = runs.groupby(["setting", "method", *own], sort=False, dropna=False)
-    variants = seeds.agg({"test_accuracy": "mean", "changes": "first"}).reset_index()
+    variants = seeds.agg({"test_accuracy": "mean", "changes": "first", "variant": "first"}).reset_index()
     nearest = variants[variants["changes"] == variants.groupby(["setting", "method"])["changes"].transform("min")]
     is_tied = nearest.duplicated(["setting", "method"], keep=False)
     # Rounded far below what any test set can resolve, so that equal accuracies compare as equal.
     percent = nearest[~is_tied].assign(percent=lambda one: (100 * one["test_accuracy"]).round(6))
-    accuracies = percent.pivot(index="setting", columns="method", values="percent")
+    accuracies = percent.pivot(index="setting", columns="variant", values="percent")
     design = _design(runs.drop_duplicates("setting").set_index("setting"))
     return design.join(accuracies, how="inner"), len(nearest[is_tied].drop_duplicates(["setting", "method"]))
 

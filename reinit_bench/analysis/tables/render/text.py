@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from reinit_bench.analysis.tables.table import MISSING, Cell, Row, Table, parts
 
@@ -31,6 +32,7 @@ _SYMBOLS = {
 }
 
 
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 _TEX_ROOM = 96
 """Characters of a page's width for a table's columns: six of `71.2 ± 0.4 (2)`, eight of `71.2 ± 0.4`."""
 
@@ -65,15 +67,23 @@ def latex(table: Table) -> str:
 
 def csv(table: Table) -> str:
     """The numbers behind the table in long form; empty where there is none."""
-    return str(table.data.to_csv(index=False, lineterminator="\n"))
+    return str(table.data.map(_as_text).to_csv(index=False, lineterminator="\n"))
 
 
 FORMATS = {"md": markdown, "tex": latex, "csv": csv}
 """The renderers of a table's files, by the ending of the name."""
 
 
+def _as_text(value: Any) -> Any:
+    """A value of a CSV; a quote before what a spreadsheet would take for a formula."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULAS) else value
+
+
 def _md(text: str) -> str:
-    return text.replace("|", "\\|").replace("*", "\\*").replace("\n", " ")
+    """As text: neither a cell's end nor markup, a link or code."""
+    for sign in ("|", "*", "<", "`", "]("):
+        text = text.replace(sign, f"\\{sign}")
+    return text.replace("\n", " ")
 
 
 def _md_line(cells: Iterable[str]) -> str:
@@ -82,7 +92,7 @@ def _md_line(cells: Iterable[str]) -> str:
 
 def _md_row(row: Row, first: str) -> list[str]:
     *others, name = map(_md, (first, *row.headings[1:2]))
-    cells = [f"**{cell}**" if cell.best else str(cell) for cell in row.cells]
+    cells = [f"**{_md(str(cell))}**" if cell.best else _md(str(cell)) for cell in row.cells]
     return [*others, f"*{name}*" if row.published else name, *map(_md, row.headings[2:]), *cells]
 
 
