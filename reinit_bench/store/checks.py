@@ -70,6 +70,7 @@ _OF_SOME_RESULTS: Mapping[str, Kind] = {
     "attempts": _or_null(_COUNT),
     "study": _or_null(_TEXT),
     "trial": _or_null(Kind((bool,))),
+    "content": _or_null(_TEXT),
     "test_loss": _or_null(_NUMBER),
     "clean_train_accuracy": _or_null(_FRACTION),
     "weights_sha256": _TEXT,

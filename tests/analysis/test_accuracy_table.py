@@ -1,5 +1,6 @@
 """Tables 2, 6 and 7: what is averaged, what is never averaged, what is marked and what is said."""
 
+import json
 from typing import Any
 
 import pandas as pd
@@ -212,6 +213,18 @@ def test_two_datasets_with_one_label_are_not_averaged(fake_store: Any) -> None:
     assert [row.headings[1] for row in table(fake_store).rows] == [
         "scnn [dataset.name=digits]",
         "scnn [dataset.name=digits_too]",
+    ]
+
+
+def test_runs_of_one_dataset_with_different_content_are_not_averaged(fake_store: Any) -> None:
+    for seed, content in enumerate(("a" * 64, "a" * 64, "b" * 64, None)):
+        path = fake_store.add("digits", "scnn", "bl", 0.5 + seed / 10, seed=seed)
+        path.write_text(json.dumps({**json.loads(path.read_text()), "content": content}))
+    fake_store.add("cifar10", "vgg16", "bl", 0.5)
+    assert [(row.headings[1], str(row.cells[0])) for row in table(fake_store).rows if row.headings[0] == "DIGITS"] == [
+        ("scnn [dataset.content=aaaaaaaaaaaa]", "55.0 ± 7.1"),
+        ("scnn [dataset.content=bbbbbbbbbbbb]", "70.0"),
+        ("scnn [dataset.content=unknown]", "80.0"),
     ]
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -114,6 +115,7 @@ def collect(results_dir: Path | str) -> Collection:
         except ValueError as error:
             path = store.run(run.run_id).path / "result.json"
             left_out.append(f"{path} cannot be used: {plain(str(error))}; delete it and run the experiment again")
+    _tell_contents(rows)
     columns = [*_FIRST, *sorted({name for row in rows for name in row}.difference(_FIRST))]
     frame = described(pd.DataFrame(rows, columns=columns))
     tried = are_trials(frame)
@@ -125,6 +127,17 @@ def collect(results_dir: Path | str) -> Collection:
         tuple(left_out),
         trials=frame[tried].reset_index(drop=True),
     )
+
+
+def _tell_contents(rows: Sequence[dict[str, Any]]) -> None:
+    """Make the content of the data a setting where runs of one dataset had different ones: they are not averaged."""
+    found = [(row, row.pop("content")) for row in rows]
+    known: dict[str, set[str]] = defaultdict(set)
+    for row, content in found:
+        known[row["dataset"]] |= {content} - {None}
+    for row, content in found:
+        if len(known[row["dataset"]]) > 1:
+            row.setdefault("dataset.content", (content or "unknown")[:12])
 
 
 def described(frame: pd.DataFrame) -> pd.DataFrame:
@@ -205,6 +218,7 @@ def _row(run: StoredRun) -> dict[str, Any]:
         "version": versions.get("reinit_bench"),
         "software": ", ".join(f"{name} {number}" for name, number in versions.items()),
         "title": experiment.title,
+        "content": result.get("content"),
         **settings,
         **{name: str(settings[name]) for name in _NAMES},
     }
