@@ -22,7 +22,7 @@ def seeds(dataset: str, model: str, method: str, *percents: float, **changes: An
 
 
 def words(first: Collection, second: Collection) -> list[str]:
-    return [cell.word for cell in compare_sources(first, second).cells]
+    return list(compare_sources(first, second).cells["word"])
 
 
 def test_the_interval_is_welchs() -> None:
@@ -69,7 +69,7 @@ def test_runs_that_differ_in_a_setting_are_no_cell() -> None:
         seeds("CIFAR10", "scnn", "bl", 60, 61, trainer__lr=0.01) + seeds("CIFAR10", "vgg16", "bl", 80, 81)
     )
     found = compare_sources(first, second)
-    assert [(cell.model, cell.difference.value) for cell in found.cells] == [("vgg16", 0)]
+    assert [(cell.label, cell.difference.value) for cell in found.cells.itertuples()] == [("vgg16", 0)]
     assert (found.only_first, found.only_second) == (1, 1)
 
 
@@ -77,7 +77,7 @@ def test_cells_that_differ_in_a_setting_are_told_apart() -> None:
     runs = seeds("CIFAR10", "scnn", "bl", 70, 71) + seeds("CIFAR10", "scnn", "bl", 60, 61, trainer__lr=0.01)
     runs += seeds("CIFAR10", "scnn", "lw", 75, 76) + seeds("CIFAR10", "scnn", "lw", 65, 66, method__rescale=False)
     found = compare_sources(collection_of(runs), collection_of(runs))
-    assert [(cell.model, cell.method_label) for cell in found.cells] == [
+    assert [(cell.label, cell.method_label) for cell in found.cells.itertuples()] == [
         ("scnn", "BL"),
         ("scnn", "LW"),
         ("scnn [method.rescale=false]", "LW"),
@@ -89,7 +89,7 @@ def test_a_published_number_meets_the_method_at_its_defaults_on_all_examples() -
     runs = seeds("CIFAR10", "scnn", "lw", 80, 81) + seeds("CIFAR10", "scnn", "lw", 10, 11, method__rescale=False)
     runs += seeds("CIFAR10", "scnn", "lw", 20, 21, train_examples=500) + seeds("DIGITS", "scnn", "lw", 90, 91)
     found = compare_sources(collection_of(runs), published_runs())
-    (cell,) = found.cells
+    (cell,) = found.cells.itertuples()
     assert (cell.first.mean, cell.second.n, cell.condition) == (80.5, 1, "no augmentation")
     assert found.only_first == 1
 
@@ -105,7 +105,7 @@ def test_nothing_in_common() -> None:
 def test_two_published_sources_differ_in_nothing() -> None:
     found = compare_sources(published_runs(), published_runs())
     assert len(found.cells) == len(published_runs().frame)
-    assert {(cell.difference.value, cell.word) for cell in found.cells} == {(0, "cannot be told")}
+    assert {(cell.difference.value, cell.word) for cell in found.cells.itertuples()} == {(0, "cannot be told")}
 
 
 def test_stores_in_every_format(new_fake_store: Any, tmp_path: Any) -> None:

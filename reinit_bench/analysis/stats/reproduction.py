@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import pandas as pd
@@ -16,7 +14,7 @@ from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.frame.labels import distinguishing_settings, natural
 from reinit_bench.analysis.frame.methods import ordered_methods
 from reinit_bench.analysis.frame.settings import as_dicts
-from reinit_bench.analysis.stats.summary import Estimate, Summary, estimate, t_quantile
+from reinit_bench.analysis.stats.summary import Estimate, Summary, estimate, summaries, t_quantile
 
 WIDEST = 2.0
 """Percentage points: with an interval that reaches farther to each side, no difference can be ruled out."""
@@ -26,40 +24,10 @@ WORDS = (REPRODUCED, NOT_REPRODUCED, UNTOLD)
 
 Record = Mapping[str, Any]
 
+_CELL = ("dataset", "label", "condition", "method", "method_label", "first", "second", "difference", "word")
 _CONDITION = ("augmentation", "dropout", "dropout_rate", "initializer")
-_IN_PAPER = ("dataset_label", "train_examples", "model", "method", "augmentation", "dropout_rate", "initializer")
+_IN_PAPER = ["dataset_label", "train_examples", "model", "method", "augmentation", "dropout_rate", "initializer"]
 """Columns by which a run is the counterpart of a published number."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ComparedCell:
-    """One dataset, model, condition and method in both sources, in percent.
-
-    Attributes:
-        dataset, model, condition: their labels; the model's with the settings that tell its cells apart.
-        method, method_label: its name, and what tables call it.
-        first, second: over the seeds of each source.
-        difference: points by which the second is above the first.
-    """
-
-    dataset: str
-    model: str
-    condition: str
-    method: str
-    method_label: str
-    first: Summary
-    second: Summary
-    difference: Estimate
-
-    @property
-    def word(self) -> str:
-        """One of WORDS."""
-        margin = self.difference.margin
-        if margin is None:
-            return UNTOLD
-        if abs(self.difference.value) > margin:
-            return NOT_REPRODUCED
-        return REPRODUCED if margin <= WIDEST else UNTOLD
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +35,14 @@ class SourceComparison:
     """Two sources side by side.
 
     Attributes:
-        cells: those that are in both, in the order of the tables.
+        cells: a row for each dataset, model, condition and method that both have, in the order of the tables, with the
+            labels of these; `first` and `second` are the sources' summaries, `difference` is the second's from the
+            first's, `word` one of WORDS.
         only_first, only_second: how many cells are in one source alone.
         same_runs: how many runs are in both with the same id and accuracy: one run that was copied, or trained twice.
     """
 
-    cells: tuple[ComparedCell, ...]
+    cells: pd.DataFrame
     only_first: int
     only_second: int
     same_runs: int
@@ -93,6 +63,15 @@ def difference(first: Summary, second: Summary, *, published: bool = False) -> E
     return Estimate(round(second.mean - first.mean, 6), margin, first.n + second.n)
 
 
+def word_for(found: Estimate) -> str:
+    """One of WORDS."""
+    if found.margin is None:
+        return UNTOLD
+    if abs(found.value) > found.margin:
+        return NOT_REPRODUCED
+    return REPRODUCED if found.margin <= WIDEST else UNTOLD
+
+
 def compare_sources(first: Collection, second: Collection) -> SourceComparison:
     """All cells of two sources.
 
@@ -100,65 +79,61 @@ def compare_sources(first: Collection, second: Collection) -> SourceComparison:
     with the runs of its dataset, model, method (at its defaults) and condition, whatever their other settings are.
     """
     of_paper = first.source is not None or second.source is not None
-    settings = tuple(dict.fromkeys((*first.settings, *second.settings)))
-    sides = [_cells(rows, _IN_PAPER if of_paper else settings) for rows in _rows(first, second, settings, of_paper)]
-    both = sides[0].keys() & sides[1].keys()
-    cells = [
-        _compared(one, other, published=of_paper)
-        for match in both
-        for one, other in product(sides[0][match], sides[1][match])
+    settings = list(dict.fromkeys((*first.settings, *second.settings)))
+    runs = _runs((first, second), settings, of_paper)
+    cells = runs.drop_duplicates(["side", *settings])
+    scores = list(summaries(runs, ["side", *settings]).values())
+    cells = cells.assign(summary=pd.Series(scores, cells.index, dtype=object))
+    match = _IN_PAPER if of_paper else settings
+    ours, theirs = (cells[cells["side"] == side] for side in (0, 1))
+    both = ours.merge(theirs, on=match, suffixes=("", "_2"))
+    alone = [
+        int((one.merge(other[match].drop_duplicates(), on=match, how="left", indicator=True)["_merge"] != "both").sum())
+        for one, other in ((ours, theirs), (theirs, ours))
     ]
-    alone = [sum(len(cells) for match, cells in side.items() if match not in both) for side in sides]
-    methods = ordered_methods(one[0]["method"] for side in sides for cells in side.values() for one in cells)
+    methods = ordered_methods(runs["method"])
+    found = [_compared(row, published=of_paper) for row in as_dicts(both)]
+    found.sort(key=lambda cell: _place(cell, methods))
     return SourceComparison(
-        cells=tuple(cell for _, cell in sorted(cells, key=lambda item: _place(item[0], methods))),
+        cells=pd.DataFrame(found, columns=_CELL),
         only_first=alone[0],
         only_second=alone[1],
         same_runs=len(_identities(first) & _identities(second)),
     )
 
 
-def _rows(first: Collection, second: Collection, settings: Sequence[str], of_paper: bool) -> list[list[Record]]:
-    """The rows of each source that can be of a cell; `differing` is what tells a row from others of its model."""
-    frames = [side.frame for side in (first, second)]
+def _runs(sides: Sequence[Collection], settings: Sequence[str], of_paper: bool) -> pd.DataFrame:
+    """The rows of both sources that can be of a cell; `differing` is what tells a row from others of its model."""
+    frames = [side.frame for side in sides]
     if of_paper:  # what may be the counterpart of a published number, or is one
-        frames = [side.default_images[side.default_images["train_examples"].isna()] for side in (first, second)]
-    sides = [[{**dict.fromkeys(settings), **row, "differing": ""} for row in as_dicts(frame)] for frame in frames]
+        frames = [side.default_images[side.default_images["train_examples"].isna()] for side in sides]
+    rows = [{"side": side, **row} for side, frame in enumerate(frames) for row in as_dicts(frame)]
+    columns = ["side", *dict.fromkeys(str(name) for frame in frames for name in frame), *settings]
+    runs = pd.DataFrame(rows, columns=list(dict.fromkeys(columns))).assign(differing="")
     # What the published numbers do not say of their settings must not count as a difference between runs.
-    runs = [row for side, rows in zip((first, second), sides, strict=True) if side.source is None for row in rows]
-    if runs:
-        told = [name for name in settings if name not in _CONDITION]
-        for row, differing in zip(runs, distinguishing_settings(pd.DataFrame(runs), told), strict=True):
-            row["differing"] = differing
-    return [[{**row, "settings": tuple(row[name] for name in settings)} for row in rows] for rows in sides]
+    stored = runs[runs["side"].map(lambda side: sides[side].source is None).astype(bool)]
+    told = [name for name in settings if name not in _CONDITION]
+    runs.loc[stored.index, "differing"] = distinguishing_settings(stored, told)
+    return runs
 
 
-def _cells(rows: Sequence[Record], columns: Sequence[str]) -> dict[tuple[Any, ...], list[list[Record]]]:
-    """Rows that agree in all settings, by their values of `columns`, which the other source must have too."""
-    cells: dict[tuple[Any, ...], list[Record]] = defaultdict(list)
-    for row in rows:
-        cells[row["settings"]].append(row)
-    found: dict[tuple[Any, ...], list[list[Record]]] = defaultdict(list)
-    for seeds in cells.values():
-        found[tuple(seeds[0][name] for name in columns)].append(seeds)
-    return found
-
-
-def _compared(one: Sequence[Record], other: Sequence[Record], *, published: bool) -> tuple[Record, ComparedCell]:
-    """A cell with the row that describes it, which is one that has settings to tell."""
-    row = max(one[0], other[0], key=lambda row: len(row["differing"]))
-    first, second = (Summary.of(100 * pd.Series([run["test_accuracy"] for run in seeds])) for seeds in (one, other))
+def _compared(row: Record, *, published: bool) -> dict[str, Any]:
+    """A cell, described by the side that has settings to tell."""
+    differing = max(row["differing"], row["differing_2"], key=len)
     initializer = "" if row["initializer"] == "he_normal" else f", {row['initializer']}"
-    return row, ComparedCell(
-        dataset=row["dataset_shown"],
-        model=f"{row['model']} [{row['differing']}]" if row["differing"] else row["model"],
-        condition=row["condition"] + initializer,
-        method=row["method"],
-        method_label=row["method_label"],
-        first=first,
-        second=second,
-        difference=difference(first, second, published=published),
-    )
+    found = difference(row["summary"], row["summary_2"], published=published)
+    return {
+        **{name: row[name] for name in ("dataset_label", "train_examples", "method", "method_label")},
+        **{name: row[name] for name in ("augmentation", "dropout_rate", "initializer", "model")},
+        "dataset": row["dataset_shown"],
+        "differing": differing,
+        "label": f"{row['model']} [{differing}]" if differing else row["model"],
+        "condition": row["condition"] + initializer,
+        "first": row["summary"],
+        "second": row["summary_2"],
+        "difference": found,
+        "word": word_for(found),
+    }
 
 
 def _identities(side: Collection) -> set[tuple[Any, ...]]:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pandas as pd
 
 from reinit_bench.analysis.frame import notes
 from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.frame.labels import plural
+from reinit_bench.analysis.frame.settings import as_dicts
 from reinit_bench.analysis.stats.reproduction import (
     NOT_REPRODUCED,
     REPRODUCED,
     UNTOLD,
     WIDEST,
     WORDS,
-    ComparedCell,
     SourceComparison,
     compare_sources,
 )
@@ -43,24 +44,25 @@ _FIELDS = (
 def compare_table(first: Collection, second: Collection, names: tuple[str, str]) -> Table:
     """Every cell that both sources have; `names` are what the user calls them."""
     found = compare_sources(first, second)
+    cells = as_dicts(found.cells)
     return Table(
         name="compare",
         caption=f"Two sources compared: A is {names[0]}, B is {names[1]}",
         headings=("Dataset", "Model", "Condition", "Method"),
         columns=("A", "B", "B − A", "Verdict"),
-        rows=tuple(map(_row, found.cells)),
+        rows=tuple(map(_row, cells)),
         notes=(
-            *(_how(first, second, found) if found.cells else ["no cell is in both"]),
+            *(_how(first, second, found) if cells else ["no cell is in both"]),
             *_alone(found),
             *_about("A", first),
             *_about("B", second),
         ),
-        data=pd.DataFrame(list(map(_record, found.cells)), columns=_FIELDS),
+        data=pd.DataFrame(list(map(_record, cells)), columns=_FIELDS),
     )
 
 
 def _how(first: Collection, second: Collection, found: SourceComparison) -> Iterator[str]:
-    counts = Counter(cell.word for cell in found.cells)
+    counts = Counter(found.cells["word"])
     yield f"{plural(len(found.cells), 'cell')}: {', '.join(f'{counts[word]} {word}' for word in WORDS if counts[word])}"
     yield _LEGEND
     yield _RULE
@@ -68,7 +70,7 @@ def _how(first: Collection, second: Collection, found: SourceComparison) -> Iter
         yield _PUBLISHED
     else:
         yield _WELCH
-        if any(cell.first.n == 1 or cell.second.n == 1 for cell in found.cells):
+        if any(one.n == 1 for one in (*found.cells["first"], *found.cells["second"])):
             yield _SINGLE
     if len(found.cells) > 1:
         yield _MANY
@@ -88,13 +90,14 @@ def _about(name: str, side: Collection) -> list[str]:
     return [f"{name}: {line}" for line in (*runs, *notes.left_out(side))]
 
 
-def _row(cell: ComparedCell) -> Row:
-    headings = cell.dataset, cell.model, cell.condition, cell.method_label
-    means = (score_cell(one, 2, one.n) for one in (cell.first, cell.second))
-    return Row(headings, (*means, estimate_cell(cell.difference, 2), Cell(cell.word)))
+def _row(cell: Mapping[str, Any]) -> Row:
+    headings = cell["dataset"], cell["label"], cell["condition"], cell["method_label"]
+    means = (score_cell(one, 2, one.n) for one in (cell["first"], cell["second"]))
+    return Row(headings, (*means, estimate_cell(cell["difference"], 2), Cell(cell["word"])))
 
 
-def _record(cell: ComparedCell) -> tuple[object, ...]:
-    margin = None if cell.difference.margin is None else round(cell.difference.margin, 4)
-    numbers = *cell.first.for_csv, *cell.second.for_csv, round(cell.difference.value, 4) + 0.0, margin
-    return cell.dataset, cell.model, cell.condition, cell.method, *numbers, cell.word
+def _record(cell: Mapping[str, Any]) -> tuple[object, ...]:
+    found = cell["difference"]
+    margin = None if found.margin is None else round(found.margin, 4)
+    numbers = *cell["first"].for_csv, *cell["second"].for_csv, round(found.value, 4) + 0.0, margin
+    return *(cell[name] for name in ("dataset", "label", "condition", "method")), *numbers, cell["word"]
