@@ -59,7 +59,7 @@ def option_file(group: str, option: str) -> Path | None:
 
 
 def stored_option_file(group: str, name: str) -> Path | None:
-    """The file of an option with a name that a stored run gives: looked for among the files, since it may be any text."""
+    """The file of an option that a stored run names: looked for among the files, since the name may be any text."""
     files = (path for folder in conf_dirs() for path in (folder / group).glob("*.yaml"))
     return next((path for path in files if path.stem == name), None)
 

@@ -103,7 +103,7 @@ def damaged(path: Path, how: str) -> None:
         ("no fraction", "is corrupt: test_accuracy is 75.0, not a fraction"),
         (
             "other seed",
-            r"result.json: its configuration has the run id [0-9a-f]{16} \(edited, or an older protocol\)",
+            r"cannot be used: its configuration has the run id [0-9a-f]{16} \(edited, or an older protocol\)",
         ),
         ("wrong setting", r"cannot be used: trainer\.lr must be a number above 0; got -1"),
     ],

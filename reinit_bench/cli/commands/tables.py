@@ -62,10 +62,10 @@ def command(
                 found = paper_claim(collection)
                 then = [f"next: {found.command or 'reinit-bench report'}"] if source == "runs" else []
                 closing = [found.sentence, *then]
-    if not quiet:
-        _show(tables, closing)
     for table in () if only_print else tables:
         write_table(table, folder_of(source, results_dir, "tables", out))
+    if not quiet:
+        _show(tables, closing)
 
 
 def _conclude_themselves(names: Sequence[str]) -> bool:
