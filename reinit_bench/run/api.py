@@ -277,7 +277,7 @@ def _in_batches(data: Iterable[Any], size: int) -> Iterator[Pair]:
     """The examples of `data` in batches of `size`, the last of what is left, however long its own batches are."""
     kept: list[Pair] = []
     for batch in data:
-        inputs, labels = (torch.cat(parts) for parts in zip(*kept, batch, strict=True))
+        inputs, labels = (torch.cat(tensors) for tensors in zip(*kept, batch, strict=True))
         while len(labels) >= size:
             yield inputs[:size], labels[:size]
             inputs, labels = inputs[size:], labels[size:]

@@ -116,9 +116,9 @@ def test_every_diagnostic_leaves_no_trace_and_repeats_itself(diagnostic: str) ->
     noise = "dataset.label_noise=0.2"  # without it there is nothing to memorize
     words = ("image_size=8", "model.width=0.25", "dropout=p50", "precision=bf16", noise)
     experiment = Experiment.from_dict(make_config(*words))
-    parts = Components.of(experiment, Execution(device="cpu"))
-    task = load_task(experiment, parts.device)
-    net = build_network(parts, experiment, task).train()
+    components = Components.of(experiment, Execution(device="cpu"))
+    task = load_task(experiment, components.device)
+    net = build_network(components, experiment, task).train()
     net.lambda_of(1).fill(torch.tensor(0.5), torch.tensor(2.0))
     before, random = {name: value.clone() for name, value in net.state_dict().items()}, torch.get_rng_state()
     (once, failures), (again, _) = (diagnose({diagnostic: found()[diagnostic]}, net, task, 0) for _ in range(2))

@@ -80,12 +80,12 @@ def test_sharpness_is_what_the_named_noise_does_to_accuracy_and_loss() -> None:
             name: torch.randn(shape, generator=stream(3, "sharpness", draw, f"blocks.0.{name}")).numpy()
             for name, shape in (("weight", (2, 2)), ("bias", (2,)))
         }
-        for place, sigma in enumerate(sharpness.SIGMAS):
+        for number, sigma in enumerate(sharpness.SIGMAS):
             logits = np.array(x) @ (np.array(weight) + sigma * noise["weight"]).T + bias + sigma * noise["bias"]
             right = np.mean(logits.argmax(1) == labels)
             loss = np.mean(np.log(np.exp(logits).sum(1)) - logits[range(3), labels])
-            assert accuracy[draw, place] == pytest.approx(right)
-            assert found_loss[draw, place] == pytest.approx(loss, rel=1e-5)
+            assert accuracy[draw, number] == pytest.approx(right)
+            assert found_loss[draw, number] == pytest.approx(loss, rel=1e-5)
             seen.add(float(right))
     assert len(seen) > 1, "the noise never changed an answer: nothing was tested"
 

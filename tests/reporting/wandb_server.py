@@ -49,6 +49,9 @@ class WandbServer(http.server.ThreadingHTTPServer):
         self.uploads: list[Upload] = []
         self._is_resumed = False
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that goes away without a word, as `wandb` does, is no error."""
+
     def answer(self, path: str, body: str) -> dict[str, Any]:
         """Take a request and give its answer."""
         if path.endswith("graphql"):
