@@ -25,7 +25,7 @@ def rescale(
     one factor, to their joint norm at initialization. With `scope="kernels"` biases and norm layers stay. With `"all"`
     a layer is a kernel with its bias, or a norm's scale with its shift, and one factor gives their joint norm back: a
     bias or shift, which begins at 0, is scaled with its layer and not set to 0. The outputs of a layer that a norm
-    follows then stay what they were, but for the epsilon.
+    follows then stay what they were, but for the epsilon. What began at zero has no norm to go back to, and stays.
 
     Raises:
         ValueError: parameters are all zero, so that no factor restores their norm.
@@ -34,12 +34,14 @@ def rescale(
     blocks = [_scaled_names(net, k, scope) for k in range(1, block + 1)]
     groups = blocks if unit == "block" else [names for among in blocks for names in _layers(among)]
     for names in filter(None, groups):
+        wanted = math.hypot(*(initial_norms[name] for name in names))
+        if wanted == 0.0:
+            continue
         now = math.hypot(*(frobenius(parameters[name]) for name in names))
         if now == 0.0:
             raise ValueError(f"{names[0]} is all zero and cannot be rescaled")
-        factor = math.hypot(*(initial_norms[name] for name in names)) / now
         for name in names:
-            parameters[name].mul_(factor)
+            parameters[name].mul_(wanted / now)
 
 
 def _scaled_names(net: BlockNet, block: int, scope: str) -> tuple[str, ...]:

@@ -20,6 +20,7 @@ from reinit_bench.models.parameters import kind_of, owner_of, parametrizations
 Draw = Callable[[nn.Module, str, Tensor, str], Tensor | None]
 """Fresh values of a module's parameter that is known; takes the module, its name for it, its values, its full name."""
 
+_RESETS = ("reset_parameters", "_reset_parameters", "init_weights")  # in torch's, and in many other libraries' words
 _POWER_ITERATIONS = 15  # as many as torch's spectral norm begins with
 
 
@@ -50,11 +51,10 @@ def constructed_values(
         with global_stream(seed, *purpose):
             again = dict(rebuild().named_parameters())
         return values | {name: again[name].detach() for name in others}
-    for path in dict.fromkeys(name.rpartition(".")[0] for name in others):
-        reset = _reset(net.get_submodule(path), seed, *purpose, path)
-        own = [name for name in others if name.rpartition(".")[0] == path]
-        fresh = {name: _with_constants(reset.get(name.rpartition(".")[2]), built.get(name)) for name in own}
-        values |= {name: value for name, value in fresh.items() if value is not None}
+    for name, reset in _reset(net, others, seed, *purpose).items():
+        value = _with_constants(reset, built.get(name))
+        if value is not None:
+            values[name] = value
     missing = [name for name in names if name not in values]
     if missing:
         raise ConfigError(
@@ -64,17 +64,33 @@ def constructed_values(
     return values
 
 
-def _reset(module: nn.Module, seed: int, *purpose: str | int) -> dict[str, Tensor]:
-    """What `reset_parameters` gives to the parameters of `module`; without those that it does not touch."""
-    twin = copy.deepcopy(module).cpu()
-    reset = getattr(twin, "reset_parameters", getattr(twin, "_reset_parameters", None))
-    if reset is None:
+def _reset(net: nn.Module, names: Sequence[str], seed: int, *purpose: str | int) -> dict[str, Tensor | None]:
+    """What resetting the module of each parameter gives, or else resetting what that module is in; None: nothing."""
+    found: dict[str, Tensor | None] = dict.fromkeys(names)
+    paths = {name.rpartition(".")[0] for name in names}
+    while any(value is None for value in found.values()):
+        for path in sorted(paths):
+            within = f"{path}." if path else ""
+            left = [name.removeprefix(within) for name in names if found[name] is None and name.startswith(within)]
+            again = _reset_module(net.get_submodule(path), left, seed, *purpose, path)
+            found |= {f"{within}{name}": value for name, value in again.items()}
+        if paths == {""}:
+            break
+        paths = {path.rpartition(".")[0] for path in paths}
+    return found
+
+
+def _reset_module(module: nn.Module, names: Sequence[str], seed: int, *purpose: str | int) -> dict[str, Tensor]:
+    """What a module's own function for it gives to these parameters; without those that it does not touch."""
+    function = next((name for name in _RESETS if callable(getattr(module, name, None))), None)
+    if function is None or not names:
         return {}
-    for value in twin.parameters(recurse=False):
-        value.detach().fill_(torch.nan)
+    twin = copy.deepcopy(module).cpu()
+    for name in names:
+        twin.get_parameter(name).detach().fill_(torch.nan)
     with global_stream(seed, *purpose), torch.no_grad():
-        reset()
-    own = {name: value.detach() for name, value in twin.named_parameters(recurse=False)}
+        getattr(twin, function)()
+    own = {name: twin.get_parameter(name).detach() for name in names}
     return {name: value for name, value in own.items() if not value.isnan().any()}
 
 
@@ -113,7 +129,7 @@ def _parametrized(net: nn.Module, path: str, draw: Draw, seed: int, *purpose: st
     plain, name = _without_parametrizations(twin), f"{layer_path}.{own}"
     weight = draw(plain, own, plain.get_parameter(own), name)
     if weight is None:
-        weight = _reset(plain, seed, *purpose, layer_path).get(own)
+        weight = _reset_module(plain, [own], seed, *purpose, layer_path).get(own)
     if weight is None:
         raise ConfigError(f"no fresh values are known for {name}: its module needs a reset_parameters()")
     made = twin.get_submodule(f"parametrizations.{own}")

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 from torch import Tensor, nn
 from torch.nn.utils.parametrize import ParametrizationList
@@ -48,10 +49,10 @@ def is_kernel(name: str, parameter: Tensor) -> bool:
 
 def kind_of(module: nn.Module, name: str) -> str | None:
     """What this parameter of `module` is known to be: kernel, scale, shift or token; None: something of its own."""
-    if isinstance(module, NORMS):
-        return {"weight": "scale", "bias": "shift"}.get(name)
-    if isinstance(module, LAYERS):
-        return {"weight": "kernel", "bias": "shift"}.get(name)
+    own: Any = type(module)
+    base: Any = next((kind for kind in (*NORMS, *LAYERS) if isinstance(module, kind)), None)
+    if base is not None and own.reset_parameters is base.reset_parameters:  # else it draws in its own way
+        return {"weight": "scale" if base in NORMS else "kernel", "bias": "shift"}.get(name)
     if isinstance(module, nn.MultiheadAttention):
         return "kernel" if name.endswith("proj_weight") else "shift" if name == "in_proj_bias" else None
     of_torchvision = type(module).__module__.startswith("torchvision.")

@@ -91,9 +91,29 @@ def forgetful() -> nn.LSTM:
     return lstm
 
 
+class Adapted(nn.Linear):
+    """A layer that begins at zero, in a list; the whole draws its tokens."""
+
+    def reset_parameters(self) -> None:
+        nn.init.zeros_(self.weight)
+        nn.init.ones_(self.bias)
+
+
+class Tokens(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tokens = nn.ParameterList([torch.empty(1, 40, 50)])
+        self.adapter = Adapted(4, 4)
+        self.init_weights()
+
+    def init_weights(self) -> None:
+        nn.init.normal_(self.tokens[0], std=0.02)
+
+
 OWN: dict[str, Callable[[], nn.Module]] = {
     "own norm": OwnNorm,
     "gated": Gated,
+    "tokens": Tokens,
     "forget biases": forgetful,
     "padding": lambda: nn.Embedding(40, 50, padding_idx=0),
     "one slope": nn.PReLU,
