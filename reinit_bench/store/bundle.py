@@ -19,11 +19,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, gettempdir
 from typing import NamedTuple
 
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.checks import BELONGING, RESULT, check_run
+from reinit_bench.store.files import remove_left
+from reinit_bench.store.process import tag
 from reinit_bench.store.store import Store
 
 ENDING = ".tar.gz"
@@ -42,6 +44,7 @@ LARGEST_RATIO = 200
 _FREE_OF_RATIO = 2**20
 """Up to so many bytes the ratio is not looked at: a few small runs that are nearly equal shrink more."""
 
+_FOLDER = "reinit-bench-"
 _HEAD = '{"format": "reinit-bench bundle", "version": 1, "files": [\n'
 _NAME = rf"runs/[0-9a-f]{{16}}/(?:{'|'.join(map(re.escape, (*BELONGING, RESULT)))})"
 _LINE = re.compile(rf'  \["({_NAME})", (0|[1-9]\d{{0,11}}), "([0-9a-f]{{64}})"\],?\n', re.ASCII)
@@ -135,7 +138,8 @@ def unpacked(file: Path) -> Iterator[Store]:
     """
     if not file.is_file():
         raise BundleError(f"{file} is {'no file' if file.exists() else 'not there'}; a bundle is a {ENDING} file")
-    with TemporaryDirectory(prefix="reinit-bench-") as folder:
+    remove_left(Path(gettempdir()), f"{_FOLDER}*")
+    with TemporaryDirectory(prefix=f"{_FOLDER}{tag()}-") as folder:
         store = Store(Path(folder))
         try:
             for run_id, files in _runs(file):

@@ -74,7 +74,6 @@ _OF_SOME_RESULTS: Mapping[str, Kind] = {
     "test_loss": _or_null(_NUMBER),
     "clean_train_accuracy": _or_null(_FRACTION),
     "weights_sha256": _TEXT,
-    "content": _or_null(_TEXT),
 }
 _OF_A_STATUS: Mapping[str, Kind] = {
     "state": _TEXT,

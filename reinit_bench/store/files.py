@@ -6,12 +6,14 @@ import hashlib
 import json
 import os
 import secrets
+import shutil
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from pathlib import Path
 from typing import Any
 
 from reinit_bench.core.settings import ConfigError
+from reinit_bench.store.process import has_ended, tag
 
 
 class StoreError(ConfigError):
@@ -40,7 +42,7 @@ def write_atomically(path: Path, write: Callable[[Any], None], fence: Fence = nu
     Raises:
         StoreError: the file system refuses; `path` is left as it was and the temporary file is removed.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    temporary = path.with_name(f".{path.name}.{tag()}-{secrets.token_hex(4)}.tmp")
     try:
         try:
             with temporary.open("wb") as stream:
@@ -80,6 +82,14 @@ def write_arrays(path: Path, arrays: Mapping[str, Any], fence: Fence = nullconte
     import numpy as np  # only here and where arrays are read: `status` and `plan` do without it
 
     write_atomically(path, lambda stream: np.savez_compressed(stream, **arrays), fence)
+
+
+def remove_left(folder: Path, pattern: str) -> None:
+    """Remove the temporary files and folders of processes that were killed; `pattern` says which."""
+    for path in folder.glob(pattern):
+        if has_ended(path.name):
+            with suppress(OSError):  # another user's
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
 def file_sha256(path: Path) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
@@ -58,6 +60,26 @@ def found(holder: Mapping[str, Any]) -> Found:
     if stat[0] in "ZXx":
         return Found("dead", f"process {pid} has ended")
     return Found("alive", f"process {pid}") if stat[1] == began else Found("dead", f"process {pid} is a later one")
+
+
+def tag() -> str:
+    """What tells in the name of a temporary file which process made it."""
+    table = repr(_table() or socket.gethostname())
+    return f"{hashlib.sha256(table.encode()).hexdigest()[:8]}-{os.getpid()}"
+
+
+def has_ended(name: str) -> bool:
+    """Whether the process whose tag a name holds is known to have ended."""
+    match = re.search(r"([0-9a-f]{8})-([1-9]\d{0,6})-", name)
+    if match is None or match[1] != tag().partition("-")[0]:
+        return False
+    try:
+        os.kill(int(match[2]), 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:
+        pass  # it is another user's
+    return False
 
 
 def _table() -> dict[str, str] | None:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from finished_runs import RESULT
+from factories import tiny_experiment
+from finished_runs import RESULT, store_of
 
 from reinit_bench.store.checks import parsed_result
-from reinit_bench.store.files import StoreError, write_atomically, write_json
+from reinit_bench.store.files import StoreError, remove_left, write_atomically, write_json
+from reinit_bench.store.process import tag
 from reinit_bench.store.store import CorruptResult, RunFolder, Store
 
 RUN_ID = RESULT["run_id"]
@@ -161,3 +165,47 @@ def test_what_a_kill_at_the_very_end_left_is_tidied(folder: RunFolder) -> None:
         (folder.path / name).write_bytes(b"left")
     folder.tidy()
     assert names(folder) == {"result.json", "rounds.jsonl", "history.jsonl", "diagnostics.npz"}
+
+
+def test_what_a_killed_command_left_is_removed_by_the_next(tmp_path: Path) -> None:
+    code = "import os, sys; from reinit_bench.store.files import write_atomically; from pathlib import Path;"
+    kill = "write_atomically(Path(sys.argv[1]), lambda stream: os.kill(os.getpid(), 9))"
+    subprocess.run([sys.executable, "-c", code + kill, str(tmp_path / "runs.tar.gz")])
+    (left,) = tmp_path.iterdir()
+    living = tmp_path / f".runs.tar.gz.{tag()}-00000000.tmp"
+    elsewhere = tmp_path / ".runs.tar.gz.ffffffff-1-00000000.tmp"
+    for path in (living, elsewhere):
+        path.touch()
+    remove_left(tmp_path, ".runs.tar.gz.*.tmp")
+    assert left.name.startswith(".runs.tar.gz.")
+    assert set(tmp_path.iterdir()) == {living, elsewhere}
+
+
+OPENS = """
+import os, sys
+counts = {}
+def watch(event, details):
+    if event in ("open", "os.scandir", "os.listdir") and isinstance(details[0], (str, os.PathLike)):
+        name = os.fspath(details[0])
+        if f"runs{os.sep}" in name:
+            run = name.split(f"runs{os.sep}")[1].split(os.sep)[0]
+            counts[run] = counts.get(run, 0) + 1
+sys.addaudithook(watch)
+from reinit_bench.cli.main import main
+main(sys.argv[1:])
+print(max(counts.values()), len(counts))
+"""
+
+
+@pytest.mark.parametrize(("command", "most"), [("status", 3), ("tables", 1)])
+def test_a_run_is_read_once(command: str, most: int, tmp_path: Path) -> None:
+    store_of(tmp_path / "results", 0, 1)
+    begun = tiny_experiment("method=bl")
+    folder = Store(tmp_path / "results").run(begun.run_id)
+    folder.create()
+    folder.write_config(begun)
+    folder.write_status({"state": "interrupted", "attempt": 1})
+    said = subprocess.run(
+        [sys.executable, "-c", OPENS, command], capture_output=True, text=True, check=True, cwd=tmp_path
+    ).stdout
+    assert said.splitlines()[-1] == f"{most} 3"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from glob import escape
 from pathlib import Path
 from typing import Annotated
 
@@ -20,7 +21,7 @@ Force = Annotated[bool, typer.Option("--force", help="Overwrite FILE if it holds
 def command(words: Words = None, force: Force = False) -> None:
     """Write the finished runs of a sweep (study=demo), or of the whole results folder, to FILE (.tar.gz)."""
     from reinit_bench.store.bundle import pack
-    from reinit_bench.store.files import StoreError, write_bytes
+    from reinit_bench.store.files import StoreError, remove_left, write_bytes
     from reinit_bench.store.store import Store
 
     results_dir, given = split_results_dir(words)
@@ -43,6 +44,7 @@ def command(words: Words = None, force: Force = False) -> None:
         raise ConfigError(f"there is nothing to export: none{asked} of the runs in {results_dir} is finished")
     if file.exists() and not force and file.read_bytes() != packed.content:
         raise ConfigError(f"{file} exists and holds something else; give another name, or --force to overwrite it")
+    remove_left(file.parent, f".{escape(file.name)}.*.tmp")
     try:
         write_bytes(file, packed.content)
     except StoreError as error:

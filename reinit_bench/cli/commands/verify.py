@@ -19,7 +19,10 @@ def command(words: Words = None, seal: Seal = False, data: Data = False) -> int:
     """Check every file of every finished run; exit with 1 if one has changed, is missing, or cannot be read."""
     if data:
         return _data()
+    from reinit_bench.core.errors import plain
     from reinit_bench.store.checks import BELONGING
+    from reinit_bench.store.files import remove_left
+    from reinit_bench.store.reader import read_one
     from reinit_bench.store.store import Store
 
     results_dir = only_results_dir("verify", words)
@@ -28,21 +31,22 @@ def command(words: Words = None, seal: Seal = False, data: Data = False) -> int:
     for run_id in store.run_ids():
         folder = store.run(run_id)
         try:
-            result = folder.result()
-            if result is None:
+            run = read_one(folder, only_done=True)
+            if run is None or run.result is None:
                 continue
+            remove_left(folder.path, ".*.tmp")
             for name in BELONGING:
                 folder.read(name)
-            if "files" in result:
+            if "files" in run.result:
                 counts["whole"] += 1
             elif seal:
-                folder.write_result(result)
+                folder.write_result(run.result)
                 counts["newly sealed"] += 1
             else:
                 counts["without checksums"] += 1
         except ConfigError as error:
             counts["harmed"] += 1
-            print(error)
+            print(plain(str(error)))
     found = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
     print(f"finished runs in {results_dir}: {found or 'none'}")
     return 1 if counts["harmed"] else 0
