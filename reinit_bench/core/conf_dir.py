@@ -14,6 +14,8 @@ BASE = "base"
 
 _GLOBAL = re.compile(r"^# *@package +_global_\b", re.MULTILINE)
 
+_LONGEST_NAME = 255  # bytes of a file name
+
 _own: list[tuple[Path | None, str]] = []
 
 
@@ -53,8 +55,14 @@ def own_config(folder: Path | None, name: str | None) -> Iterator[None]:
 
 
 def option_file(group: str, option: str) -> Path | None:
-    """The file of an option, from the first folder that has it."""
-    places = (folder / group / f"{option}.yaml" for folder in conf_dirs())
+    """The file of an option, from the first folder that has it.
+
+    A name may be a stored run's: it is never a path, and may be longer than any file's.
+    """
+    name = f"{option}.yaml"
+    if "/" in name or len(name.encode(errors="replace")) > _LONGEST_NAME:
+        return None
+    places = (folder / group / name for folder in conf_dirs())
     return next((place for place in places if place.is_file()), None)
 
 

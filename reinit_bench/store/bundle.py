@@ -14,7 +14,7 @@ import json
 import re
 import tarfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import groupby
@@ -87,15 +87,18 @@ class Packed:
     left_out: tuple[str, ...]
 
 
-def pack(store: Store, run_ids: Iterable[str]) -> Packed:
+def pack(store: Store, run_ids: Iterable[str], track: Callable[[Sequence[str]], Iterable[str]] = iter) -> Packed:
     """The finished ones among these runs of a store as a bundle; the others are passed over.
+
+    Args:
+        track: goes through the runs, as a progress bar does.
 
     Raises:
         BundleError: they are too large for a bundle, or one of them changes meanwhile.
     """
     members: list[Member] = []
     left_out: list[str] = []
-    for run_id in sorted(set(run_ids)):
+    for run_id in track(sorted(set(run_ids))):
         try:
             files = store.run(run_id).finished_files()
             if files is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import tempfile
 import warnings
 from pathlib import Path
@@ -16,12 +17,13 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from matplotlib import pyplot
 
-from reinit_bench.analysis.figures import NothingToDraw, known_figures
+from reinit_bench.analysis.figures import KnownFigure, NothingToDraw, known_figures
 from reinit_bench.analysis.frame.collect import Collection, collect
 from reinit_bench.analysis.report.page import build_page
 from reinit_bench.analysis.report.page_html import html
 from reinit_bench.analysis.tables import build_tables, known_tables
 from reinit_bench.analysis.tables.render.text import FORMATS
+from reinit_bench.cli.main import main
 
 ACCURACIES = st.sampled_from([0.0, 0.5, 0.5, 0.9, 1.0]) | st.floats(0, 1)
 CONDITIONS: list[dict[str, Any]] = [
@@ -140,3 +142,40 @@ def test_a_setting_of_another_kind_is_named_and_stops_nothing(tmp_path: Path) ->
         "its dataset.num_classes is '[1]', not a number; delete it and run the experiment again",
         "its dataset.train_examples is 'many', not a number; delete it and run the experiment again",
     ]
+
+
+@pytest.mark.parametrize("study", ["x" * 400, "../study/demo", "\x1b[2J<b>", "\ud800"])
+def test_a_stored_study_is_neither_path_nor_markup(study: str, tmp_path: Path) -> None:
+    store = FakeStore(tmp_path)
+    for method in ("bl", "lw"):
+        store.add("digits", "scnn", method, 0.5, study=study)
+    collection = collect(tmp_path)
+    assert len(collection.frame) == 2
+    page = html(build_page(collection, draw=lambda found: []))
+    assert "\x1b" not in page
+    page.encode()
+
+
+def test_a_figure_that_fails_is_named_and_the_page_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(found: Collection) -> Any:
+        raise ZeroDivisionError("by nothing")
+
+    known = {"figure2": KnownFigure(fails, caption="A figure.", from_paper=False)}
+    monkeypatch.setattr("reinit_bench.analysis.report.page.known_figures", lambda: known)
+    assert "Not drawn: figure2: ZeroDivisionError: by nothing" in html(build_page(collect(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("report --out there/x.html", r"--out names a folder, into which files of fixed names go; there/x\.html is"),
+        ("figures ranks --from paper --out there/x.png", r"--out names a folder"),
+        ("export x.zip", r"export writes a gzipped tar archive: end the name of x\.zip in \.tar\.gz"),
+    ],
+)
+def test_a_name_that_would_mislead_is_refused(
+    words: str, message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    FakeStore(tmp_path).add("digits", "scnn", "bl", 0.5)
+    assert main([*words.split(), f"results_dir={tmp_path}"]) == 1
+    assert re.search(message, capsys.readouterr().err)

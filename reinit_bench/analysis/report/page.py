@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,7 @@ from reinit_bench.analysis.stats.arms import tuned_runs
 from reinit_bench.analysis.stats.claims import Claim, claims
 from reinit_bench.analysis.tables import build_tables, table_verdict
 from reinit_bench.analysis.tables.table import Table
+from reinit_bench.core.errors import in_one_line
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.store import Store
 
@@ -91,16 +92,22 @@ class Page:
     """Runs by the code that made them and the kind of device: `software`, `commit`, `device`, `runs`, `hours`."""
 
 
-def pictures(collection: Collection) -> list[Picture]:
-    """Every figure, or why it cannot be drawn."""
-    found = []
-    for name, figure in known_figures().items():
+def pictures(collection: Collection, track: Callable[[Sequence[str]], Iterable[str]] = iter) -> list[Picture]:
+    """Every figure, or why it cannot be drawn.
+
+    Args:
+        track: goes through the figures' names, as a progress bar does.
+    """
+    found, known = [], known_figures()
+    for name in track(list(known)):
         png, missing = None, ""
         try:
-            png = base64.b64encode(image(figure.draw(collection), "png", DPI)).decode()
-        except ConfigError as error:  # nothing to draw, or a file that cannot be read: the others can still be drawn
+            png = base64.b64encode(image(known[name].draw(collection), "png", DPI)).decode()
+        except ConfigError as error:  # nothing to draw, or a file that cannot be read
             missing = str(error)
-        found.append(Picture(name=name, caption=figure.caption, png=png, missing=missing))
+        except Exception as error:  # a fault of ours, or runs as nobody has met them: the page is made all the same
+            missing = f"{name}: {in_one_line(error)}"
+        found.append(Picture(name=name, caption=known[name].caption, png=png, missing=missing))
     return found
 
 

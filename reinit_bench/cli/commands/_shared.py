@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -18,6 +18,8 @@ from reinit_bench.core.settings import ConfigError
 if TYPE_CHECKING:
     from reinit_bench.analysis.frame.collect import Collection
     from reinit_bench.sweep.plan import Plan
+
+Item = TypeVar("Item")
 
 Words = Annotated[
     list[str] | None, typer.Argument(metavar="[NAME=VALUE]...", help="As for a run: study=demo results_dir=DIR")
@@ -72,6 +74,18 @@ def plan_of(words: Sequence[str] | None) -> Plan:
     with composer() as compose:
         jobs = compose.jobs(given)
         return make_plan(compose.planned(jobs), partial(queued_runs, strict=False), jobs.waiting)
+
+
+_FILES = (".html", ".htm", ".png", ".pdf", ".svg", ".csv", ".md", ".tex", ".txt", ".json", ".gz", ".zip")
+
+
+def progress_bar(what: str) -> Callable[[Iterable[Item]], Iterable[Item]]:
+    """Goes through things with a bar on standard error, if that is a terminal; the bar is gone at the end."""
+    from rich.console import Console
+    from rich.progress import track
+
+    console = Console(stderr=True)
+    return partial(track, description=what, console=console, transient=True, disable=not console.is_terminal)
 
 
 @contextmanager
@@ -169,8 +183,14 @@ def tell_left_out(problems: tuple[str, ...]) -> None:
 
 
 def folder_of(source: str, results_dir: Path, usual: str, out: Path | None) -> Path:
-    """Where the files go: what the paper or a bundle says never overwrites what the runs say."""
+    """Where the files go: what the paper or a bundle says never overwrites what the runs say.
+
+    Raises:
+        ConfigError: `out` is a file, or named like one.
+    """
     if out is not None:
+        if out.is_file() or (out.suffix.lower() in _FILES and not out.is_dir()):
+            raise ConfigError(f"--out names a folder, into which files of fixed names go; {out} is a file's name")
         return out
     if source == "paper":
         return results_dir / "paper_conclusions"

@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from reinit_bench.cli.commands._shared import check_exists, plan_of, split_results_dir, tell_left_out
+from reinit_bench.cli.commands._shared import check_exists, plan_of, progress_bar, split_results_dir, tell_left_out
 from reinit_bench.core.settings import ConfigError
 
 Words = Annotated[
@@ -20,7 +20,7 @@ Force = Annotated[bool, typer.Option("--force", help="Overwrite FILE if it holds
 
 def command(words: Words = None, force: Force = False) -> None:
     """Write the finished runs of a sweep (study=demo), or of the whole results folder, to FILE (.tar.gz)."""
-    from reinit_bench.store.bundle import pack
+    from reinit_bench.store.bundle import ENDING, pack
     from reinit_bench.store.files import StoreError, remove_left, write_bytes
     from reinit_bench.store.store import Store
 
@@ -31,6 +31,8 @@ def command(words: Words = None, force: Force = False) -> None:
     file = Path(files[0])
     if file.is_dir() or not file.parent.is_dir():
         raise ConfigError(f"{file} {'is a folder' if file.is_dir() else 'lies in no folder'}; give export a FILE")
+    if not file.name.endswith((ENDING, ".tgz")):
+        raise ConfigError(f"export writes a gzipped tar archive: end the name of {file} in {ENDING}")
     check_exists(results_dir)
     store = Store(results_dir)
     run_ids, asked = store.run_ids(), ""
@@ -38,7 +40,7 @@ def command(words: Words = None, force: Force = False) -> None:
         plan = plan_of([word for word in words or [] if word != files[0]])
         run_ids = [run.run_id for run in plan.in_state("done")]
         asked = f" of {len(plan.runs) + plan.waiting}"
-    packed = pack(store, run_ids)
+    packed = pack(store, run_ids, progress_bar("Exporting"))
     tell_left_out(packed.left_out)
     if not packed.runs:
         raise ConfigError(f"there is nothing to export: none{asked} of the runs in {results_dir} is finished")

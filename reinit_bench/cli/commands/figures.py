@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Annotated
 
 import typer
@@ -15,13 +16,13 @@ from reinit_bench.cli.commands._shared import (
     folder_of,
     split_results_dir,
 )
+from reinit_bench.core.errors import in_one_line
+from reinit_bench.core.settings import ConfigError
 
 Names = Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Which figures; results_dir=DIR")]
 
 
-def command(
-    words: Names = None, source: Source = "runs", reconstructed: Reconstructed = False, out: Out = None
-) -> None:
+def command(words: Names = None, source: Source = "runs", reconstructed: Reconstructed = False, out: Out = None) -> int:
     """Draw figures to RESULTS_DIR/figures as PNG and PDF."""
     from reinit_bench.analysis.figures import NothingToDraw, known_figures, write_figure
 
@@ -32,6 +33,7 @@ def command(
         if not names:
             check_finished(collection)
         folder = folder_of(source, results_dir, "figures", out)
+        failed = 0
         for name, figure in chosen.items():
             try:
                 print(*write_figure(folder, name, figure.draw(collection)), sep="\n")
@@ -39,3 +41,11 @@ def command(
                 if names:
                     raise
                 print(error)  # the others can still be drawn
+            except ConfigError:
+                raise
+            except Exception as error:  # a fault of ours, or runs as nobody has met them
+                if names:
+                    raise
+                print(f"{name}: {in_one_line(error)}", file=sys.stderr)
+                failed = 1
+    return failed

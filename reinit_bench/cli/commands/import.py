@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from reinit_bench.cli.commands._shared import split_results_dir
+from reinit_bench.cli.commands._shared import progress_bar, split_results_dir
 from reinit_bench.core.settings import ConfigError
 
 Words = Annotated[list[str] | None, typer.Argument(metavar="FILE [results_dir=DIR]", help="A bundle; where to")]
@@ -17,9 +16,6 @@ Keep = Annotated[bool, typer.Option("--keep", help="Leave runs as they are that 
 
 def command(words: Words = None, keep: Keep = False) -> None:
     """Check a bundle and write its runs to RESULTS_DIR; what is there already is passed over."""
-    from rich.console import Console
-    from rich.progress import track
-
     from reinit_bench.store.bundle import unpacked
     from reinit_bench.store.importing import import_runs
     from reinit_bench.store.store import Store
@@ -27,10 +23,8 @@ def command(words: Words = None, keep: Keep = False) -> None:
     results_dir, files = split_results_dir(words)
     if len(files) != 1:
         raise ConfigError(f"import accepts one FILE and results_dir=DIR; got {' '.join(files) or 'no FILE'}")
-    console = Console(stderr=True)
-    bar = partial(track, description="Importing", console=console, transient=True, disable=not console.is_terminal)
     with unpacked(Path(files[0])) as bundle:
-        done = import_runs(bundle, Store(results_dir), keep=keep, track=bar)
+        done = import_runs(bundle, Store(results_dir), keep=keep, track=progress_bar("Importing"))
     counts = {"imported": done.new, "there already": done.already, "left as they are here": done.kept}
     found = ", ".join(f"{count} {what}" for what, count in counts.items() if count)
     print(f"runs of {files[0]} in {results_dir}: {found or 'none'}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NamedTuple
@@ -17,6 +18,7 @@ from reinit_bench.cli.commands._shared import (
     collected,
     folder_of,
     only_results_dir,
+    progress_bar,
     runs_folder,
 )
 from reinit_bench.core.conf_dir import option_file, options
@@ -47,7 +49,7 @@ def command(words: Words = None, source: RunsSource = "runs", out: Out = None) -
 
 
 def _page(collection: Collection) -> Page:
-    from reinit_bench.analysis.report.page import Trouble, build_page
+    from reinit_bench.analysis.report.page import Trouble, build_page, pictures
     from reinit_bench.sweep.status import cause, stored_plan
 
     finished = [frame for frame in (collection.frame, collection.trials) if len(frame)]
@@ -63,7 +65,8 @@ def _page(collection: Collection) -> Page:
     ]
     studies = _progress(_known_studies(collection.results_dir, datasets), done, unfinished)
     ordered = sorted(studies, key=lambda one: (not one.begun, not one.total, one.study))
-    return build_page(collection, studies=ordered, troubles=troubles)
+    draw = partial(pictures, track=progress_bar("Drawing figures"))
+    return build_page(collection, studies=ordered, troubles=troubles, draw=draw)
 
 
 class _Study(NamedTuple):
@@ -88,7 +91,7 @@ def _known_studies(results_dir: Path, datasets: set[str]) -> Iterator[_Study]:
 
     more = readable([f"results_dir={results_dir.absolute()}"])
     with composer() as compose:
-        for name in options("study"):
+        for name in progress_bar("Looking at studies")(options("study")):
             if compose.study_of([f"study={name}"]).is_one_run:
                 continue
             file, words = option_file("study", name), [f"study={name}", *more]

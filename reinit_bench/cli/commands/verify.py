@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from reinit_bench.cli.commands._shared import Words, only_results_dir
+from reinit_bench.cli.commands._shared import Words, only_results_dir, progress_bar
 from reinit_bench.core.settings import ConfigError
 
 Seal = Annotated[bool, typer.Option("--seal", help="Add checksums to results of older versions, as they are now.")]
@@ -28,7 +28,7 @@ def command(words: Words = None, seal: Seal = False, data: Data = False) -> int:
     results_dir = only_results_dir("verify", words)
     store = Store(results_dir)
     counts = {"whole": 0, "without checksums": 0, "newly sealed": 0, "harmed": 0}
-    for run_id in store.run_ids():
+    for run_id in progress_bar("Verifying")(store.run_ids()):
         folder = store.run(run_id)
         try:
             run = read_one(folder, only_done=True)
@@ -59,7 +59,7 @@ def _data() -> int:
 
     harmed, folder = 0, data_dir() / "cache"
     caches = sorted(path for path in folder.glob("[!.]*") if path.is_dir())
-    for path in caches:
+    for path in progress_bar("Verifying")(caches):
         try:
             Cache(path).check(hashes=True)
         except CorruptCache as error:
