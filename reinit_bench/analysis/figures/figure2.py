@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from reinit_bench.analysis.figures import NothingToDraw
-from reinit_bench.analysis.figures.style import BLUE, GRAY, ORANGE, TEXT_WIDTH, styled
+from reinit_bench.analysis.figures.style import BLUE, GRAY, ORANGE, TEXT_WIDTH, short, styled
 from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.stats.scores import scores_by_setting
 
@@ -52,7 +52,7 @@ def _grid(both: pd.DataFrame, datasets: list[str], models: list[str]) -> Figure:
     for row, dataset in zip(grid, datasets, strict=True):
         for axes, model in zip(row, models, strict=True):
             _panel(axes, both[(both["dataset"] == dataset) & (both["model"] == model)])
-            axes.set_title(f"{dataset}, {model}", fontsize=8)
+            axes.set_title(f"{short(dataset)}, {short(model)}", fontsize=8)
         row[0].set_ylabel("LW [%]")
     for axes in grid[-1]:
         axes.set_xlabel("BL [%]")

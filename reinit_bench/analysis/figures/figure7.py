@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from scipy.stats import norm
 
 from reinit_bench.analysis.figures import NothingToDraw
-from reinit_bench.analysis.figures.style import COLUMN_WIDTH, GRAY, method_style, styled
+from reinit_bench.analysis.figures.style import COLUMN_WIDTH, GRAY, method_style, short, styled
 from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.frame.measurements import diagnostics_of, having
 from reinit_bench.analysis.frame.methods import ordered_methods
@@ -41,7 +41,7 @@ def draw(collection: Collection) -> Figure:
     axes.axvline(1.0, color=GRAY, linewidth=0.8)
     axes.set_ylabel("density (Gaussian approximation)")
     axes.set_xlabel("size of the weights / the baseline's")
-    datasets = sorted(pairs["dataset_label"].unique())
+    datasets = sorted(map(short, pairs["dataset_label"].unique()))
     axes.set_title(f"Size of the weights: {', '.join(datasets) if len(datasets) < 4 else f'{len(datasets)} datasets'}")
     axes.set_ylim(bottom=0)
     figure.legend(loc="outside lower center", ncols=2, handlelength=3.2)

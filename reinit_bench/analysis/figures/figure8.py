@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from reinit_bench.analysis.figures import NothingToDraw
 from reinit_bench.analysis.figures.panels import Panel, averages, footnote, head, of_one_dataset, panels, together
-from reinit_bench.analysis.figures.style import BLUE, GREEN, ORANGE, TEXT_WIDTH, styled
+from reinit_bench.analysis.figures.style import BLUE, GREEN, ORANGE, TEXT_WIDTH, short, styled
 from reinit_bench.analysis.frame import paper
 from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.frame.labels import condition_title
@@ -48,11 +48,11 @@ def draw(collection: Collection) -> Figure:
     one_model = len({panel.model for panel in found}) == 1
     for panel, axes in zip(found, cells, strict=True):
         _cell(axes, data[(data["dataset"] == panel.dataset) & (data["model"] == panel.model)])
-        axes.set_title(panel.dataset if one_model else panel.model)
+        axes.set_title(short(panel.dataset if one_model else panel.model))
     cells[0].set_ylabel("training accuracy [%]")
     what = found[0].model if one_model else found[0].dataset
     instead = "" if found[0].model == MODEL and found[0].dataset in DATASETS else " (the paper shows vgg16 on CIFAR)"
-    head(figure, f"Rounds of LW: {what}{instead}\n{condition_title(lw)}", "epoch of the round", note, cells[:1])
+    head(figure, f"Rounds of LW: {short(what)}{instead}\n{condition_title(lw)}", "epoch of the round", note, cells[:1])
     return figure
 
 

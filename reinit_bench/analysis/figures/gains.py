@@ -15,6 +15,7 @@ from reinit_bench.analysis.figures.style import (
     legend_height,
     method_style,
     panels_in_columns,
+    short,
     styled,
 )
 from reinit_bench.analysis.frame.collect import Collection
@@ -45,7 +46,7 @@ def draw(collection: Collection) -> Figure:
     figure.set_figheight(figure.get_figheight() + legend_height(methods.values()))
     for axes, model in zip(panels, models, strict=True):
         _panel(axes, [group for group in groups if group.model == model], methods)
-        axes.set_title("all architectures" if model == ALL else model)
+        axes.set_title("all architectures" if model == ALL else short(model))
     for axes in panels[::columns]:
         axes.set_ylabel("gain over BL [points]")
     handles, labels = panels[0].get_legend_handles_labels()

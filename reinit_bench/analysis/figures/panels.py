@@ -25,6 +25,7 @@ from reinit_bench.analysis.figures.style import (
     legend_height,
     method_style,
     say_no_runs,
+    short,
     styled,
 )
 from reinit_bench.analysis.frame import paper
@@ -202,7 +203,7 @@ class PanelGrid:
         found = of_one_dataset(self.panels(collection, name), self.shown)
         data, dataset = self.data(collection, found), found[0].dataset
         rows = [(label, cell, data) for label, cell in self.rows.items()]
-        heading = f"{self.heading}: {dataset}{instead_of(self.shown, dataset)}"
+        heading = f"{self.heading}: {short(dataset)}{instead_of(self.shown, dataset)}"
         return self._figure(rows, found, heading, row_height=1.9)
 
     @styled
@@ -215,7 +216,7 @@ class PanelGrid:
         found = self.panels(collection, name)
         data, cell = self.data(collection, found), cell or self.rows[label]
         datasets = dict.fromkeys(panel.dataset for panel in found)
-        rows = [(f"{dataset}\n{label}", cell, data[data["dataset"] == dataset]) for dataset in datasets]
+        rows = [(f"{short(dataset)}\n{label}", cell, data[data["dataset"] == dataset]) for dataset in datasets]
         return self._figure(rows, found, f"{self.heading}, every dataset", row_height=1.05)
 
     def _figure(
@@ -236,7 +237,7 @@ class PanelGrid:
                 if len(rows) > 2:
                     axes.minorticks_off()  # in small panels they are clutter, and half of the time that drawing takes
         for model, axes in zip(columns, cells[0], strict=True):
-            axes.set_title(model)
+            axes.set_title(short(model))
         head(figure, f"{title}\n{condition_title(runs)}", self.xlabel, note, cells.flat)
         return figure
 

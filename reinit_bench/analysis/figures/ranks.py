@@ -8,7 +8,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reinit_bench.analysis.figures import NothingToDraw
-from reinit_bench.analysis.figures.style import BLACK, GRAY, MANY, MethodStyle, method_style, panels_in_columns, styled
+from reinit_bench.analysis.figures.style import (
+    BLACK,
+    GRAY,
+    MANY,
+    MethodStyle,
+    method_style,
+    panels_in_columns,
+    short,
+    styled,
+)
 from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.stats.mean_ranks import Ranking, rankings, to_show
 from reinit_bench.analysis.stats.scores import ALL, scores_by_setting
@@ -95,6 +104,6 @@ def _label(axes: Axes, style: MethodStyle, rank: float, depth: float, right: boo
 
 
 def _title(ranking: Ranking) -> str:
-    where = "all architectures" if ranking.model == ALL else ranking.model
+    where = "all architectures" if ranking.model == ALL else short(ranking.model)
     p = "" if ranking.p is None else f", Friedman p = {ranking.p:.1g}"
     return f"{where}: {ranking.n} {ranking.unit}s{p}"

@@ -108,10 +108,19 @@ _LEGEND_LINE = 0.17
 """Height of a legend's line in inches."""
 
 
+LONGEST = 30
+"""Characters of a name in a figure."""
+
+
+def short(name: str) -> str:
+    """A name that a figure has room for."""
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+
+
 def legend_rows(labels: Collection[str], width: float = TEXT_WIDTH) -> int:
     """Into how many lines a legend of this width in inches must be broken; a line has as many entries as fit."""
     inches = RC["legend.fontsize"] / 72
-    entry = (3.2 + 0.8 + 1.2 + 0.5 * max(map(len, labels), default=0)) * inches  # line, gaps, and letters
+    entry = (3.2 + 0.8 + 1.2 + 0.5 * min(LONGEST, max(map(len, labels), default=0))) * inches  # line, gaps, and letters
     return math.ceil(len(labels) / max(1, int(width / entry)))
 
 
@@ -179,7 +188,7 @@ def text_on(color: str) -> str:
 def method_style(name: str, label: str | None = None) -> MethodStyle:
     """How a method is drawn, by its option file; one whose file says no colour gets one of four looks by its name."""
     known = method_file(name)
-    label = known.get("_label_") or label or name.upper()
+    label = short(known.get("_label_") or label or name.upper())
     if "_color_" not in known:
         return MethodStyle(label, *_OTHERS[sum(name.encode()) % len(_OTHERS)])
     line = known.get("_line_", "solid")
