@@ -386,23 +386,6 @@ def test_a_seed_of_numpys_draws_what_pythons_does() -> None:
     assert bit_equal(*drawn)
 
 
-def test_hooks_need_no_no_grad_around_them() -> None:
-    """`swr` changes leaf variables in place; `hare` restarts from averages after an epoch."""
-    for method in ("swr", "hare", "redo"):
-        net = mlp()
-        resets = Reinitialization(
-            method, net, sample=(vectors(), torch.arange(20) % 3), data=[(vectors(), vectors()[:, 0])]
-        )
-        optimizer = torch.optim.SGD(net.parameters(), lr=0.1)
-        resets.begin(resets.rounds(5)[0])
-        net(vectors()).square().mean().backward()
-        resets.hooks.before_step(net)
-        optimizer.step()
-        resets.hooks.after_step(net)
-        resets.hooks.after_epoch(net, optimizer)
-        assert all(value.requires_grad and value.is_leaf for value in net.parameters())
-
-
 def test_an_unknown_method_is_answered_with_those_that_there_are() -> None:
     with pytest.raises(ConfigError, match=r"^there is no method 'lww'; there are (\w+, )*lw, (\w+, )*wels(, \w+)*$"):
         Reinitialization("lww", mlp())
@@ -440,6 +423,7 @@ def test_every_method_works_on_a_network_of_ones_own_and_is_deterministic(method
             optimizer = torch.optim.SGD([p for p in net.parameters() if p.requires_grad], lr=0.05, momentum=0.9)
             for _ in range(2):
                 train_an_epoch(net, resets.hooks, optimizer, inputs, labels)
+        assert all(value.is_leaf for value in net.parameters())
         ends.append(copy_state(net))
     torch.set_rng_state(random)
     assert bit_equal(ends[0], ends[1])
@@ -449,13 +433,12 @@ def test_every_method_works_on_a_network_of_ones_own_and_is_deterministic(method
 def train_an_epoch(
     net: BlockNet, hooks: Hooks, optimizer: torch.optim.Optimizer, inputs: Tensor, labels: Tensor
 ) -> None:
-    """One step, with every call of the hooks."""
+    """One step, with every call of the hooks, which need no `no_grad` around them."""
     optimizer.zero_grad()
     loss = nn.functional.cross_entropy(net(inputs), hooks.targets(inputs, labels))
     penalty = hooks.penalty(net)
     (loss if penalty is None else loss + penalty).backward()
-    with torch.no_grad():
-        hooks.before_step(net)
-        optimizer.step()
-        hooks.after_step(net)
-        hooks.after_epoch(net, optimizer)
+    hooks.before_step(net)
+    optimizer.step()
+    hooks.after_step(net)
+    hooks.after_epoch(net, optimizer)

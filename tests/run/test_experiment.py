@@ -6,7 +6,6 @@ Kills are in `test_crash_points`.
 from __future__ import annotations
 
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -19,8 +18,6 @@ from run_files import read_jsonl, run_files, without_times
 from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.run.experiment import run_experiment
-from reinit_bench.store.lease import Lease, RunHeld
-from reinit_bench.store.store import Store
 from reinit_bench.training.checkpoint import read_checkpoint, save_checkpoint
 from reinit_bench.training.interrupt import Interrupted
 from reinit_bench.training.loop import Diverged
@@ -105,17 +102,6 @@ def test_a_setting_out_of_range_leaves_nothing_behind(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"method\.fraction must be a number above 0 and at most 1; got 2"):
         run_experiment(tiny_experiment("method=wels", "method.fraction=2"), Execution(results_dir=tmp_path))
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_second_process_is_told_who_holds_the_run(tmp_path: Path) -> None:
-    experiment = tiny_experiment("method=bl", "seed=5")
-    folder = Store(tmp_path).run(experiment.run_id)
-    folder.create()
-    lease = Lease(folder)
-    lease.acquire()
-    with pytest.raises(RunHeld, match=f"held by process {os.getpid()}"):
-        run_experiment(experiment, Execution(results_dir=tmp_path))
-    lease.release("interrupted")
 
 
 def test_freezing_cannot_be_combined_with_a_carried_optimizer(tmp_path: Path) -> None:
