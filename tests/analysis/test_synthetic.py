@@ -52,6 +52,8 @@ def test_table_1_has_mean_spread_difference_and_verdict(add: Any, fake_store: Fa
         add("lw", 1.0, accuracy, seed)
         add("dsd", 1.0, accuracy, seed)
         add("lw", 1.0, 0.1, seed, initializer__name="he_normal")
+        add("lw", 1.0, 0.2, seed, trainer={**SECTION["trainer"], "optimizer": "adam"})
+        add("lw", 1.0, 0.3, seed, dataset__label_noise=0.4)
     table = signal_table(collect(fake_store.results_dir))
     assert list(table.data.columns) == ["alpha", "method", "n", "mean", "std", "published", "published_std"]
     assert len(table.data) == 18

@@ -25,6 +25,9 @@ SETTINGS: Mapping[str, Any] = {
     "initializer": "xavier_uniform",
     "train_examples": 256,
     "dataset.features": 128,
+    "dataset.label_noise": 0.0,
+    "dataset.imbalance": 1.0,
+    "dataset.growth": None,
     "dropout_rate": 0.0,
     "precision": "fp32",
     "trainer.lr": 0.05,
@@ -33,6 +36,11 @@ SETTINGS: Mapping[str, Any] = {
     "trainer.batch_size": 256,
     "trainer.max_steps": 200,
     "trainer.validation_fraction": 0.0,
+    "trainer.optimizer": "sgd",
+    "trainer.optimizer_between_rounds": "fresh",
+    "trainer.schedule": "plateau",
+    "trainer.warmup_steps": 0,
+    "trainer.round_weights": "last",
     REPEATS: 3,
 }
 """Columns of a collection and their values in the runs of `study=table1`; all else of a method is at its defaults."""

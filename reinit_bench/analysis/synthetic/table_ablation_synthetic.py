@@ -63,7 +63,7 @@ TABLES = {"ablation_synthetic": synthetic_ablation_table}
 
 def _scores(runs: pd.DataFrame) -> dict[str, _Score]:
     """Every variant that has runs, by name."""
-    by_seed = runs.pivot(index="seed", columns="variant", values="test_accuracy") * 100
+    by_seed = runs.pivot_table(index="seed", columns="variant", values="test_accuracy") * 100
     found = {}
     for name, group in runs.groupby("variant"):
         accuracy = by_seed[name].dropna()
