@@ -156,15 +156,6 @@ def test_every_field_that_may_be_absent_is_known_at_its_value_of_absence() -> No
     assert {name: paper.SETTINGS[name] for name in fields} == fields
 
 
-def test_methods_at_different_settings_do_not_share_a_row(fake_store: Any) -> None:
-    fake_store.add("digits", "scnn", "bl", 0.5, image_size=32)
-    fake_store.add("digits", "scnn", "lw", 0.6, image_size=64)
-    assert printed(table(fake_store)) == [
-        ("DIGITS", "scnn [image_size=32]", "1", "50.0", "—", "—", "—", "—", "—"),
-        ("DIGITS", "scnn [image_size=64]", "1", "—", "—", "—", "—", "—", "60.0"),
-    ]
-
-
 def test_a_methods_own_setting_parts_only_its_own_runs(fake_store: Any) -> None:
     for method in ("bl", "welsr", "dsd"):
         fake_store.add("digits", "scnn", method, 0.5)

@@ -19,7 +19,7 @@ from reinit_bench.analysis.tables import build_tables
 from reinit_bench.analysis.tables.render.html import html_table
 from reinit_bench.analysis.tables.render.terminal import show
 from reinit_bench.analysis.tables.render.text import latex, markdown
-from reinit_bench.analysis.tables.table import Cell, Row, Table, parts
+from reinit_bench.analysis.tables.table import Cell, Row, Table, split_columns
 from reinit_bench.core.conf_dir import options
 
 ORDER = ordered_methods(options("method"))
@@ -117,11 +117,11 @@ def test_parts_are_even_where_they_can_be_and_never_empty() -> None:
         columns=tuple("ABCDEFG"),
         rows=(Row(("ours",), cells), Row(("paper",), (*cells[:2], *[Cell("")] * 5), published=True)),
     )
-    assert parts(table, [5] * 7, 35) == [table]
-    assert [part.columns for part in parts(table, [5] * 7, 34)] == [tuple("ABCD"), tuple("EFG")]
-    assert [len(part.rows) for part in parts(table, [5] * 7, 34)] == [2, 1]
-    assert [part.columns for part in parts(table, [5] * 7, 3)] == [(letter,) for letter in "ABCDEFG"]
-    wide_last = [part.columns for part in parts(table, [1, 1, 1, 1, 1, 1, 9], 10)]
+    assert split_columns(table, [5] * 7, 35) == [table]
+    assert [part.columns for part in split_columns(table, [5] * 7, 34)] == [tuple("ABCD"), tuple("EFG")]
+    assert [len(part.rows) for part in split_columns(table, [5] * 7, 34)] == [2, 1]
+    assert [part.columns for part in split_columns(table, [5] * 7, 3)] == [(letter,) for letter in "ABCDEFG"]
+    wide_last = [part.columns for part in split_columns(table, [1, 1, 1, 1, 1, 1, 9], 10)]
     assert wide_last == [tuple("ABCDEF"), ("G",)]
 
 

@@ -10,7 +10,7 @@ from scipy.stats import norm
 from reinit_bench.analysis.figures import NothingToDraw
 from reinit_bench.analysis.figures.style import COLUMN_WIDTH, GRAY, method_style, short, styled
 from reinit_bench.analysis.frame.collect import Collection
-from reinit_bench.analysis.frame.measurements import diagnostics_of, having
+from reinit_bench.analysis.frame.measurements import diagnostics_of, with_diagnostics
 from reinit_bench.analysis.frame.methods import ordered_methods
 
 NEEDED = "weights.size"
@@ -53,7 +53,7 @@ def ratios(collection: Collection) -> pd.DataFrame:
 
     A setting is everything but the method and its own settings, its number of rounds (`method.repeats`) excepted.
     """
-    runs = having(collection, collection.default_images, NEEDED)
+    runs = with_diagnostics(collection, collection.default_images, NEEDED)
     keys = [*collection.shared_settings, "seed", *(["method.repeats"] if "method.repeats" in runs else [])]
     keys = [name for name in keys if runs[name].nunique(dropna=False) > 1]
     sized = runs.assign(size=[float(diagnostics_of(collection, run_id)[NEEDED]) for run_id in runs["run_id"]], one=1)

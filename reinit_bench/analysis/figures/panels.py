@@ -31,7 +31,7 @@ from reinit_bench.analysis.figures.style import (
 from reinit_bench.analysis.frame import paper
 from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.frame.labels import condition_title
-from reinit_bench.analysis.frame.measurements import having
+from reinit_bench.analysis.frame.measurements import with_diagnostics
 from reinit_bench.analysis.frame.methods import ordered_methods
 from reinit_bench.analysis.frame.notes import settings_unlike_paper
 from reinit_bench.analysis.frame.settings import distance_from_paper
@@ -116,7 +116,7 @@ def measured_panels(collection: Collection, figure: str, what: str, needed: Sequ
         NothingToDraw: there is none; the line says whether finished runs were left without `what`.
     """
     runs = collection.default_images
-    known = having(collection, runs, *needed)
+    known = with_diagnostics(collection, runs, *needed)
     if known.empty:
         shown = " dataset=oxford_iiit_pet" if figure in OF_ONE_DATASET else ""
         unmeasured = f" ({len(runs)} finished without diagnostics)" if len(runs) else ""

@@ -33,7 +33,7 @@ def diagnostics_of(collection: Collection, run_id: str) -> Mapping[str, Any]:
         return {}
 
 
-def having(collection: Collection, runs: pd.DataFrame, *names: str) -> pd.DataFrame:
+def with_diagnostics(collection: Collection, runs: pd.DataFrame, *names: str) -> pd.DataFrame:
     """The rows of `runs` whose diagnostics hold all these names."""
     held = [set(names) <= diagnostics_of(collection, run_id).keys() for run_id in runs["run_id"]]
     return runs[pd.Series(held, index=runs.index, dtype=bool)]

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from reinit_bench.analysis.frame import paper
-from reinit_bench.analysis.frame.labels import dataset_label, distinguishing_settings, natural
+from reinit_bench.analysis.frame.labels import distinguishing_settings, natural
 from reinit_bench.analysis.stats.summary import Summary, summaries
 
 
@@ -39,24 +39,13 @@ def accuracy_rows(runs: pd.DataFrame, settings: Sequence[str]) -> list[AccuracyR
     """
     if runs.empty:
         return []
-    cut = runs["train_examples"].astype(float).fillna(0).astype(int)
-    grouped = runs.assign(examples=cut, differing=distinguishing_settings(runs, settings))
+    told = runs.assign(differing=distinguishing_settings(runs, settings))
     found: dict[tuple[Any, ...], AccuracyRow] = {}
-    keys = ["dataset_label", "examples", "model", "differing", "method"]
-    for (*key, method), summary in summaries(grouped, keys).items():
-        row = found.setdefault(tuple(key), _empty_row(*key))
-        row.methods[method] = summary
-    return [found[key] for key in sorted(found, key=_place)]
-
-
-def _empty_row(dataset: str, examples: int, model: str, differing: str) -> AccuracyRow:
-    known = dataset in paper.DATASETS and not examples
-    label = f"{model} [{differing}]" if differing else model
-    return AccuracyRow(dataset_label(dataset, examples or None), model, label, dataset if known else None)
-
-
-def _place(key: tuple[Any, ...]) -> tuple[Any, ...]:
-    dataset, examples, model, differing = key
-    # The row nearest to the paper's settings comes first: it has the fewest settings to tell.
-    nearness = differing.count("="), natural(differing)
-    return *paper.order_key(dataset, paper.DATASETS), examples, *paper.order_key(model, paper.MODELS), *nearness
+    keys = ["order", "differing", "dataset_shown", "dataset_label", "train_examples", "model", "method"]
+    for (order, differing, shown, dataset, cut, model, method), summary in summaries(told, keys).items():
+        known = dataset if dataset in paper.DATASETS and pd.isna(cut) else None
+        label = f"{model} [{differing}]" if differing else model
+        # The row nearest to the paper's settings comes first: it has the fewest settings to tell.
+        place = order, differing.count("="), natural(differing), differing
+        found.setdefault(place, AccuracyRow(shown, model, label, known)).methods[method] = summary
+    return [found[place] for place in sorted(found)]

@@ -49,11 +49,7 @@ def tuned_runs(collection: Collection) -> TunedRuns:
     """The runs whose study tunes; those of an arm whose trials have not ended, or have other values, are left out."""
     frame = _with_trials(collection).default_images
     trials, reported, other = pd.DataFrame(columns=_TRIALS), pd.DataFrame(columns=_REPORTED), 0
-    parts = [
-        part
-        for studies, tuning in _tunings(frame)
-        for part in _arms(collection, _of_studies(collection, frame, studies, tuning), tuning)
-    ]
+    parts = [part for studies, tuning in _tunings(frame) for part in _arms(collection, frame, studies, tuning)]
     if parts:
         trials = pd.concat([part for part, _, _ in parts], ignore_index=True)
         reported = pd.concat([part for _, part, _ in parts], ignore_index=True)
@@ -103,32 +99,28 @@ def _tunings(frame: pd.DataFrame) -> Iterator[tuple[list[str], Tuning]]:
     yield from found
 
 
-def _of_studies(collection: Collection, frame: pd.DataFrame, studies: list[str], tuning: Tuning) -> pd.DataFrame:
-    """The runs of these studies, and those of the trials' seeds that others had made: a sweep takes what is there."""
-    own = frame["study"].isin(studies)
-    shared = [name for name in collection.shared_settings if name not in _columns(tuning)]
-    keys = pd.Series(list(frame[[*shared, "method"]].astype(str).itertuples(index=False, name=None)), frame.index)
-    return frame[own | (frame["seed"].isin(tuning.seeds) & keys.isin(set(keys[own])))]
-
-
 def _arms(
-    collection: Collection, runs: pd.DataFrame, tuning: Tuning
+    collection: Collection, frame: pd.DataFrame, studies: list[str], tuning: Tuning
 ) -> Iterator[tuple[pd.DataFrame, pd.DataFrame, int]]:
-    """Of each arm of a study: its trials, its reported runs, and how many runs have values that were not chosen."""
+    """Of each arm of these studies: its trials, its reported runs, and how many runs have values that were not chosen.
+
+    A trial may have been run before, without the study: a sweep takes what is there.
+    """
     axes = _columns(tuning)
+    # Runs that differ in anything shared are different settings, even if no column of SETTING tells.
     shared = [name for name in collection.shared_settings if name not in axes]
+    keys = pd.Series(list(frame[[*shared, "method"]].astype(str).itertuples(index=False, name=None)), frame.index)
+    own = frame["study"].isin(studies)
+    runs = frame[own | (frame["seed"].isin(tuning.seeds) & keys.isin(set(keys[own])))]
     runs = runs.assign(**_setting(runs, shared))
-    # Runs that differ in anything shared are different settings, even if no column tells.
-    varying = [name for name in shared if runs[name].nunique(dropna=False) > 1]
-    keys = pd.Series(list(runs[[*varying, "method"]].astype(str).itertuples(index=False, name=None)), runs.index)
     seeds = sorted(tuning.seeds & set(runs["seed"]))
-    for _, arm in runs.groupby(keys, sort=False):
+    for _, arm in runs.groupby(keys[runs.index], sort=False):
         is_trial = arm["seed"].isin(tuning.seeds)
         trials, rest = _trials(arm[is_trial], tuning, seeds), arm[~is_trial]
         chosen = set(trials["values"][trials["chosen"].astype(bool)])
         matching = [_values(run, axes) in chosen for run in rest.to_dict("records")]
-        own = rest[pd.Series(matching, rest.index, dtype=bool)]
-        yield trials, own[list(_REPORTED)], len(rest) - len(own)
+        reported = rest[pd.Series(matching, rest.index, dtype=bool)]
+        yield trials, reported[list(_REPORTED)], len(rest) - len(reported)
 
 
 def _trials(arm: pd.DataFrame, tuning: Tuning, seeds: Sequence[int]) -> pd.DataFrame:

@@ -91,7 +91,7 @@ class Table:
         return [[(row.headings[0] if row is block[0] else "", row) for row in block] for block in blocks]
 
 
-def parts(table: Table, widths: Sequence[int], room: int) -> list[Table]:
+def split_columns(table: Table, widths: Sequence[int], room: int) -> list[Table]:
     """The table, or where its columns need more than `room` several of it, each with some of the columns.
 
     Args:

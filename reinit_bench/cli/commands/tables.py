@@ -91,4 +91,4 @@ def _show(tables: Sequence[Table], closing: Sequence[str]) -> None:
     console = Console()
     show(tables, console)
     for line in closing:
-        console.out(line, highlight=False)
+        console.print(line, highlight=False, markup=False)

@@ -11,7 +11,7 @@ from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from reinit_bench.analysis.tables.table import Cell, Row, Table, parts
+from reinit_bench.analysis.tables.table import Cell, Row, Table, split_columns
 
 _GAP = 2
 _WIDE = 1000
@@ -37,7 +37,7 @@ def _parts(table: Table, width: int) -> list[Table]:
     widths = [max(cell.cell_len for cell in column) + _GAP for column in zip(*lines, strict=True)]
     further = len(table.headings[2:])
     taken = max(_name_width(table), len(" ".join(table.headings[:1]))) + sum(widths[:further]) + 2
-    return parts(table, widths[further:], width - taken)
+    return split_columns(table, widths[further:], width - taken)
 
 
 @dataclass(frozen=True)

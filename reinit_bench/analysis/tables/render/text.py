@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from reinit_bench.analysis.tables.table import MISSING, Cell, Row, Table, parts
+from reinit_bench.analysis.tables.table import MISSING, Cell, Row, Table, split_columns
 
 _SYMBOLS = {
     "\\": r"\textbackslash{}",
@@ -99,7 +99,7 @@ def _md_row(row: Row, first: str) -> list[str]:
 def _tex_bodies(table: Table) -> list[str]:
     """The table, or one under the other several with some of its columns each, where a page is too narrow for all."""
     texts = zip(table.columns, *([str(cell) for cell in row.cells] for row in table.rows), strict=True)
-    found = parts(table, [max(map(len, column)) + 2 for column in texts], _TEX_ROOM)
+    found = split_columns(table, [max(map(len, column)) + 2 for column in texts], _TEX_ROOM)
     narrow = ["\\setlength{\\tabcolsep}{4pt}"] if len(found) > 1 else []
     gap = ["\\medskip", ""]
     return [*narrow, *(line for part in found for line in (*_tex_body(part), *(gap if part is not found[-1] else [])))]
