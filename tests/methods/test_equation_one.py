@@ -9,7 +9,7 @@ from bits import bit_equal, changed_names, copy_state
 from fake_training import FakeRun
 from torch import nn
 
-from reinit_bench.methods.base import Context, Mask, Reinitializer, apply_mask, full_mask
+from reinit_bench.methods.base import Context, Mask, Reinitializer, apply_mask
 from reinit_bench.models.blocknet import BlockNet
 
 
@@ -43,15 +43,6 @@ def test_apply_mask_writes_in_place_and_records_no_gradient() -> None:
         None,
         [[5.0] * 3],
     )
-
-
-def test_the_memory_layout_is_kept() -> None:
-    run = FakeRun()
-    run.net.to(memory_format=torch.channels_last)
-    name = "blocks.3.conv.weight"
-    apply_mask(run.net, full_mask(run.net, [name]), {name: run.eta(name, 2)})
-    assert run.parameters[name].is_contiguous(memory_format=torch.channels_last)
-    assert torch.equal(run.parameters[name], run.eta(name, 2))
 
 
 def test_a_method_prepares_then_selects_then_redraws() -> None:

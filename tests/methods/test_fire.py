@@ -31,20 +31,6 @@ def test_every_slice_has_singular_values_at_the_scale(shape: tuple[int, ...]) ->
         np.testing.assert_allclose(np.linalg.svd(slice_, compute_uv=False), scale, rtol=1e-3)
 
 
-def test_it_is_the_nearest_orthogonal_matrix() -> None:
-    kernel = torch.randn(12, 5, generator=stream(0, "kernel"))
-    left, _, right = np.linalg.svd(kernel.double().numpy(), full_matrices=False)
-    np.testing.assert_allclose(isometry(kernel, 10).numpy(), math.sqrt(12 / 5) * left @ right, atol=1e-3)
-
-
-def test_three_steps_by_hand() -> None:
-    kernel = np.array([[1.0, 2.0], [0.5, -1.0], [3.0, 0.0]])
-    x = kernel / np.sqrt((kernel**2).sum())
-    for _ in range(3):
-        x = 1.5 * x - 0.5 * x @ (x.T @ x)
-    np.testing.assert_allclose(isometry(torch.tensor(kernel), 3).numpy(), math.sqrt(1.5) * x, rtol=1e-12)
-
-
 def test_a_slice_of_zeros_stays_and_harms_no_other() -> None:
     kernel = torch.randn(4, 3, 1, 2, generator=stream(0, "kernel"))
     kernel[..., 1] = 0.0

@@ -138,15 +138,6 @@ def test_lambda_on_head_normalizes_the_mlps_logits_too() -> None:
     assert logits.std(correction=0).item() == pytest.approx(1.0, rel=2e-6)
 
 
-@pytest.mark.parametrize("count", [1, 7, 50])
-def test_sample_examples_sets_the_size_of_the_sample(count: int) -> None:
-    run = FakeRun()
-    run.begin(Lw(sample_examples=count), 1, block=2)
-    assert run.asked_for == [count]
-    output = run.net.block_output(run.inputs[:count], 2).double()
-    assert run.net.lambda_of(2).mean.item() == pytest.approx(output.mean().item(), rel=1e-6)
-
-
 @pytest.mark.parametrize("clear", [False, True])
 def test_clear_lambdas_above_makes_those_above_k_the_identity(clear: bool) -> None:
     run = FakeRun()

@@ -75,15 +75,6 @@ def test_scores_are_mean_magnitudes_over_the_layers_mean() -> None:
     assert net.training
 
 
-def test_scores_of_a_convolution_are_over_examples_and_positions() -> None:
-    net = FakeRun("scnn").net
-    inputs = torch.randn(70, 1, 8, 8)
-    # The activation of block 2 before its pooling; 70 examples go through in parts.
-    active = net.blocks[1][:2](net.blocks[0](inputs)).detach().double().numpy()
-    magnitude = np.abs(active).mean((0, 2, 3))
-    np.testing.assert_allclose(scores_of(net, inputs)["blocks.1.conv.weight"], magnitude / magnitude.mean(), rtol=1e-6)
-
-
 @pytest.mark.parametrize(
     ("tau", "first", "second"), [(0.0, [2], [1]), (0.5, [2], [1]), (1 / 1.75, [2, 3], [1]), (1.2, [1, 2, 3], [1])]
 )

@@ -28,14 +28,6 @@ def test_scope_kernels_leaves_norms_and_biases() -> None:
     assert changed_names(before, run.net) == set(kernel_names(run.net))
 
 
-def test_towards_the_initial_network() -> None:
-    run = FakeRun()
-    run.train()
-    before, _ = run.begin(ShrinkPerturb(towards="initial", shrink=0.2, perturb=0.8, fresh_scale=9), 2)
-    for name, now in run.parameters.items():
-        assert torch.equal(now, (0.2 * before[name]).add(run.initial[name], alpha=0.8)), name
-
-
 def test_fresh_scale_multiplies_the_fresh_kernels_alone() -> None:
     run = FakeRun()
     run.train()

@@ -13,7 +13,6 @@ from reinit_bench.models.layers import (
     SamePool,
     conv,
     conv_norm_relu,
-    pooled_stages,
 )
 
 
@@ -37,14 +36,6 @@ def test_conv_gives_pixels_divided_by_stride_rounded_up(window: int, stride: int
     assert layer.bias is None
     for pixels in (1, 2, 7, 8, 9):
         assert layer(torch.zeros(1, 1, pixels, pixels)).shape[2:] == (-(-pixels // stride),) * 2
-
-
-def test_pooling_belongs_to_the_last_block_of_its_stage() -> None:
-    blocks = pooled_stages(3, [(4, 2), (5, 1)], Norms("group", 1e-3))
-    names = [[name for name, _ in block.named_children()] for block in blocks]
-    assert names == [["conv", "norm"], ["conv", "norm", "pool"], ["conv", "norm", "pool"]]
-    assert [tuple(block.conv.weight.shape) for block in blocks] == [(4, 3, 3, 3), (4, 4, 3, 3), (5, 4, 3, 3)]
-    assert [tuple(block.conv.bias.shape) for block in blocks] == [(4,), (4,), (5,)]
 
 
 @pytest.mark.parametrize("shape", [(6, 3, 2, 4), (6, 3), (1, 3, 2, 4)])
