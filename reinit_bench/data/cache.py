@@ -70,6 +70,8 @@ class Cache:
         entries = manifest.get("arrays") if isinstance(manifest, dict) else None
         if not isinstance(entries, dict) or manifest.get("format") != FORMAT:
             raise CorruptCache(f"{path} is not a manifest of format {FORMAT}")
+        if manifest.get("checksum") not in (None, _checksum(manifest)):
+            raise CorruptCache(f"{path} has changed: its checksum does not match")
         return manifest
 
     def check(self, *, hashes: bool) -> None:
@@ -170,12 +172,18 @@ class CacheWriter:
             "made": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         }
         with (self.partial / "manifest.json").open("w") as stream:
-            json.dump(manifest, stream, indent=1)
+            json.dump({**manifest, "checksum": _checksum(manifest)}, stream, indent=1)
             stream.flush()
             os.fsync(stream.fileno())
         shutil.rmtree(self.path, ignore_errors=True)
         self.partial.rename(self.path)
         return Cache(self.path)
+
+
+def _checksum(manifest: Mapping[str, Any]) -> int:
+    """Of all that a manifest says; those of older versions have none."""
+    said = {key: value for key, value in manifest.items() if key != "checksum"}
+    return zlib.crc32(json.dumps(said, sort_keys=True).encode())
 
 
 def disk_bytes(path: Path) -> int:

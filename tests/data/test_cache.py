@@ -116,6 +116,7 @@ def test_a_cache_from_before_blocks_is_checked_whole(cache: Cache) -> None:
     manifest = cache.manifest()
     for entry in manifest["arrays"].values():
         del entry["blocks"]
+    del manifest["checksum"]
     (cache.path / "manifest.json").write_text(json.dumps(manifest))
     cache.examples("train", 8)
     change(cache.path / "train_8.npy")

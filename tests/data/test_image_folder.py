@@ -100,7 +100,7 @@ def test_the_cache_is_used_until_the_folder_changes(tree: Path, data_folder: Pat
 def test_a_corrupt_cache_is_made_again(tree: Path, data_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     expected = np.array(load(tree).train.inputs)
     (cache,) = (data_folder / "cache").iterdir()
-    for name in ("train_16.npy", "train_labels.npy"):
+    for name in ("train_16.npy", "train_labels.npy", "manifest.json"):
         file = cache / name
         content, status = bytearray(file.read_bytes()), file.stat()
         content[-7] ^= 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +91,26 @@ def test_every_mode_is_as_pillow_converts_it(kind: str, mode: str, upright: bool
             expected = np.asarray(stored.convert(target)).reshape(6, 8, channels)
         found = decode(stream.getvalue(), Decoding(channels=channels, upright=upright))
         np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize(("colour", "count"), [(2, 3), (4, 2), (6, 4)])
+def test_colours_of_16_bits_are_read_only_where_white_is_their_largest_value(colour: int, count: int) -> None:
+    """Pillow keeps the upper byte: of 12-bit data 16 levels."""
+    rows = b"".join(b"\0" + np.full((2, count), 4000, ">u2").tobytes() for _ in range(2))
+    parts = (
+        (b"IHDR", struct.pack(">IIBBBBB", 2, 2, 16, colour, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    )
+    chunks = (
+        struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data)) for kind, data in parts
+    )
+    content = b"\x89PNG\r\n\x1a\n" + b"".join(chunks)
+    assert (decode(content) == 15).all()
+    for white in (None, 4095):
+        for upright in (False, True):
+            with pytest.raises(Unreadable, match="16 bits a colour, of which the upper 8 are read"):
+                decode(content, Decoding(white=white, upright=upright))
 
 
 def test_a_file_that_is_no_image_is_refused() -> None:
