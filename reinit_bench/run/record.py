@@ -47,8 +47,8 @@ class Record:
     def __init__(self, experiment: Experiment, execution: Execution, observer: Observer, interrupt: Interrupt) -> None:
         self.experiment, self.execution, self.observer = experiment, execution, observer
         self.folder = Store(execution.results_dir).run(experiment.run_id)
-        self.folder.create()
         self.lease = Lease(self.folder, slurm_job=slurm_job())
+        self.folder.create()
         self.result = self.lease.acquire(lambda: interrupt.requested)
         self.rounds: list[dict[str, Any]] = []
         self.history: list[dict[str, Any]] = []
