@@ -57,20 +57,21 @@ def readable(words: Sequence[str]) -> list[str]:
     """The words with text quoted that Hydra's grammar could not read as it stands; what means nothing is refused.
 
     Raises:
-        ConfigError: a group is given two options at once, or a field two values.
+        ConfigError: a group or the seed is given twice, which looks like a sweep; of a field, the last value counts.
     """
     given: dict[str, str] = {}
     for word in words:
         match = _OVERRIDE.fullmatch(word)
-        if match and given.setdefault(match["key"], word) != word:
-            if match["key"] == "study":
-                raise ConfigError(f"study must be a single name; got {given['study']} {word}")
-            values = ",".join(each.partition("=")[2] for each in (given[match["key"]], word))
-            raise ConfigError(
-                f"{match['key']} is given twice: {given[match['key']]} {word}; for a run with each: "
-                f"-m {match['key']}={values}"
-            )
+        key = match["key"] if match else ""
+        if (key == "seed" or _is_group(key)) and given.setdefault(key, word) != word:
+            what = f"{key} is given twice: {given[key]} {word}"
+            values = ",".join(each.partition("=")[2] for each in (given[key], word))
+            raise ConfigError(what if key == "study" else f"{what}; for a run with each: -m {key}={values}")
     return [_readable(word) for word in words]
+
+
+def _is_group(key: str) -> bool:
+    return bool(key) and any((folder / key).is_dir() for folder in conf_dirs())
 
 
 def _readable(word: str) -> str:
@@ -80,7 +81,7 @@ def _readable(word: str) -> str:
     key, value = match["key"], match["value"]
     if not value:
         raise ConfigError(f"{key}= has no value; null is no value, and '{key}=\"\"' is empty text")
-    if value.startswith("[") and any((folder / key).is_dir() for folder in conf_dirs()):
+    if value.startswith("[") and _is_group(key):
         names = value.strip("[]")
         raise ConfigError(f"{key}={value}: one run has one {key}; for a run with each of them: -m {key}={names}")
     # Interpolations within interpolations are beyond Hydra's grammar too, unless they are quoted.

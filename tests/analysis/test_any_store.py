@@ -82,7 +82,7 @@ def harm(result: Path, kind: str) -> None:
 
 @pytest.mark.slow
 @given(runs=RUNS)
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_table_of_any_store(runs: list[dict[str, Any]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         collection = fill(Path(folder), runs)
@@ -95,7 +95,7 @@ def test_every_table_of_any_store(runs: list[dict[str, Any]]) -> None:
 
 @pytest.mark.slow
 @given(runs=RUNS)
-@settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_every_figure_and_the_report_of_any_store(runs: list[dict[str, Any]]) -> None:
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a torn file is warned of, and left out

@@ -55,7 +55,7 @@ BAD_INPUT = [
     (["-m", "method=welsr,lw", "method.fraction=0.3"], "method lw has no field 'fraction'; its fields are "),
     (["seed=0", "seed=1"], "seed is given twice: seed=0 seed=1; for a run with each: -m seed=0,1"),
     (["plan", "method=bl", "-m", "method=lw"], "method is given twice: method=bl method=lw; for a run with each: -m "),
-    (["study=demo", "study=core"], "study must be a single name; got study=demo study=core"),
+    (["study=demo", "study=core"], "study is given twice: study=demo study=core"),
     (["-m", "dataset.name="], "dataset.name= has no value; null is no value, and 'dataset.name=\"\"' is empty text"),
     (["plan", "dataset.name=''"], "dataset.name is empty; give it a name"),
     (["-m", "study=demo", "trainer.lr=-1"], "trainer.lr must be a number above 0; got -1"),

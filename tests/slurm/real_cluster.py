@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 SCRIPT = Path(__file__).parent / "cluster"
@@ -24,6 +25,11 @@ class Cluster:
     def call(self, *words: str) -> str:
         """One of SLURM's commands; what it printed."""
         return subprocess.run(words, capture_output=True, text=True, check=True, timeout=60).stdout
+
+    def try_all(self, command: str, jobs: Sequence[str]) -> None:
+        """A command for each of these, which may have ended or changed meanwhile."""
+        for job in jobs:
+            subprocess.run([*command.split(), job], capture_output=True, timeout=60)
 
     def queue(self, form: str = "%i %T") -> list[str]:
         """The tasks that wait or run, in squeue's format."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import shutil
 import signal
+import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -216,6 +219,54 @@ def test_nodes_that_do_not_see_the_results_folder(on_slurm: Make, cluster: Clust
     wait_for(lambda: cluster.states()[job] == "FAILED", "the task's end")
     away.rename(sweep.results_dir)
     assert "does not see results_dir" in sweep.subcommand("status")
+
+
+EIGHT = (*KILLABLE, "dataset.train_examples=50,60", "method=bl,lw", "seed=0,1")
+ACTS = ("kill", "drain", "requeue", "requeue and hold", "hold", "term", "fail")
+
+
+def disturb(act: str, sweep: SweepCommand, cluster: Cluster, draw: random.Random) -> None:
+    """Do to a sweep on a cluster what its users, its neighbours and its power supply do."""
+    node, tasks = draw.choice(["n1", "n2"]), [line.split() for line in cluster.queue("%i %T")]
+    of_state = {state: [job for job, found in tasks if found == state] for state in ("RUNNING", "PENDING")}
+    if act == "kill":
+        at_work = [status["pid"] for status in sweep.statuses().values() if status.get("state") == "running"]
+        with suppress(ProcessLookupError):
+            os.kill(draw.choice(at_work), signal.SIGKILL) if at_work else None
+    elif act == "drain":
+        cluster.call("scontrol", "update", f"NodeName={node}", "State=DRAIN", "Reason=chaos")
+    elif act == "fail":
+        cluster.fail(node)
+        cluster.revive(node)
+    elif act == "hold":
+        cluster.try_all("scontrol hold", of_state["PENDING"][:1])
+    else:
+        command = {"requeue": "scontrol requeue", "requeue and hold": "scontrol requeuehold"}
+        cluster.try_all(command.get(act, "scancel --signal=TERM"), of_state["RUNNING"][:1])
+
+
+def test_a_sweep_under_chaos_ends_with_every_run_done_once(
+    on_slurm: Make, cluster: Cluster, undisturbed: Undisturbed
+) -> None:
+    """Twice through all disturbances, in random order, with the command typed again after each."""
+    sweep, draw = on_slurm(*EIGHT), random.Random(0)
+    sweep.run()
+    for act in draw.sample(ACTS * 2, 2 * len(ACTS)):
+        wait_for(lambda: any(line.endswith("RUNNING") for line in cluster.queue()) or not cluster.queue(), "a task")
+        disturb(act, sweep, cluster, draw)
+        sweep.run()
+        for node in ("n1", "n2"):  # a drained node would stay so
+            cluster.try_all("scontrol update State=RESUME", [f"NodeName={node}"])
+    cluster.try_all("scontrol release", [line.split()[0] for line in cluster.queue()])
+    while sum(folder.result() is not None for folder in sweep.folders()) < 8:
+        wait_for(lambda: not cluster.queue() or "RUNNING" in " ".join(cluster.queue()), "a task or an empty queue")
+        sweep.run()  # submits what has used up its attempts
+        time.sleep(2.0)
+    wait_for(lambda: not cluster.queue(), "an empty queue")
+    assert reproducible_results(sweep.store) == undisturbed(*EIGHT)
+    done = [line.split()[2] for path in logs(sweep) for line in path.read_text().splitlines() if " done: test " in line]
+    assert sorted(done) == sorted(sweep.store.run_ids())
+    assert "8 runs: 8 done" in sweep.run()
 
 
 def test_an_unknown_partition_is_one_line_and_leaves_nothing(on_slurm: Make, cluster: Cluster) -> None:
