@@ -22,12 +22,14 @@ from reinit_bench.store.files import write_json
 from reinit_bench.store.store import Store
 from reinit_bench.sweep.cost import Estimate, Rates
 from reinit_bench.sweep.plan import Plan, PlannedRun, make_plan
-from reinit_bench.sweep.slurm.batch import batches
+from reinit_bench.sweep.slurm.array_task import TaskRunner
+from reinit_bench.sweep.slurm.batch import batches, tidy
 from reinit_bench.sweep.slurm.commands import SlurmError, max_array_size
 from reinit_bench.sweep.slurm.options import Options
 from reinit_bench.sweep.slurm.queue import cancel, queued_runs, slurm_trouble
 from reinit_bench.sweep.slurm.submit import plan_tasks, run_on_slurm
 from reinit_bench.sweep.status import plan_json, stored_plan
+from reinit_bench.training.interrupt import EXIT_INTERRUPTED, Interrupt
 
 
 @pytest.fixture
@@ -354,6 +356,26 @@ def test_a_death_before_the_first_run_is_told_until_the_runs_are_submitted_again
     cluster.show({})
     assert slurm_trouble(cluster.results_dir) == [f"job 2: {line}"]
     assert slurm_trouble(cluster.results_dir, [Experiment.from_dict(config).run_id for config in configs]) == []
+
+
+def test_a_task_that_is_told_to_stop_while_it_plans_begins_no_run(
+    cluster: StubCluster, configs: list[dict[str, Any]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    submit(configs)
+    (batch,) = batches(cluster.results_dir)
+    interrupt = Interrupt()
+    interrupt.request("SIGTERM")
+    assert TaskRunner(batch, 0, interrupt).run() == EXIT_INTERRUPTED
+    assert "stopped, and not queued again: this is not a SLURM job" in capsys.readouterr().out
+    assert Store(cluster.results_dir).run_ids() == []
+
+
+def test_the_oldest_batches_go_but_not_those_in_the_queue(cluster: StubCluster, configs: list[dict[str, Any]]) -> None:
+    for number in range(4):
+        submit(configs[number : number + 1])
+    names = [batch.name for batch in batches(cluster.results_dir)]
+    tidy(cluster.results_dir, in_use={names[0]}, most=1)
+    assert [batch.name for batch in batches(cluster.results_dir)] == [names[0], names[3]]
 
 
 def test_starts_without_progress_are_counted_until_there_is_some(

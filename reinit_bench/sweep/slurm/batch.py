@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import secrets
+import shutil
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +23,8 @@ from reinit_bench.store.files import StoreError, write_json, write_lines
 from reinit_bench.sweep.slurm.commands import PREFIX
 
 CANCELLED = "cancelled.json"
+MOST_KEPT = 1000
+"""Batches, with their logs, that a results folder keeps: every look at the queue reads them all."""
 
 
 def batches_dir(results_dir: Path) -> Path:
@@ -117,6 +120,14 @@ class Batch:
     def _write(self) -> None:
         values = {key: value for key, value in asdict(self).items() if key != "folder"}
         write_json(self.folder / "batch.json", {**values, "written": time.time()})
+
+
+def tidy(results_dir: Path, in_use: Collection[str], most: int = MOST_KEPT) -> None:
+    """Remove the oldest batches, with their logs, if there are more than `most`; not those whose names are in use."""
+    folders = sorted(batches_dir(results_dir).glob(f"{PREFIX}-*"))
+    for folder in folders[: max(0, len(folders) - most)]:
+        if folder.name not in in_use:
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def new_folder(results_dir: Path) -> Path:

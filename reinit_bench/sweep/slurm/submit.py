@@ -20,10 +20,10 @@ from reinit_bench.store.store import Store
 from reinit_bench.sweep.cost import CPU, GPU, START_SECONDS, Rates, device_kind
 from reinit_bench.sweep.plan import Plan, PlannedRun, SweepFailed, make_plan, summary_line
 from reinit_bench.sweep.slurm import commands
-from reinit_bench.sweep.slurm.batch import Batch, batches_dir, new_folder
+from reinit_bench.sweep.slurm.batch import Batch, batches_dir, new_folder, tidy
 from reinit_bench.sweep.slurm.executor import ArrayExecutor
 from reinit_bench.sweep.slurm.options import Options, Resources
-from reinit_bench.sweep.slurm.queue import queued_runs
+from reinit_bench.sweep.slurm.queue import active_tasks, queued_runs
 
 LOCK_SECONDS = 60.0
 
@@ -46,6 +46,8 @@ def run_on_slurm(runs: Iterable[PlannedRun], options: Options, console: Console 
         plan.tidy()
         console.out(summary_line(plan), highlight=False)
         submitted = submit(todo, options, results_dir, console) if todo else []
+        if submitted:
+            tidy(results_dir, {task.batch.name for task in active_tasks(results_dir)})
     if options.wait:
         wait(plan, options, console)
     elif submitted:
