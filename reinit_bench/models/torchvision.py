@@ -190,7 +190,7 @@ def _convolutions(features: nn.Sequential) -> list[int]:
 
 
 def _hint(word: str, known: Iterable[str]) -> str:
-    near = difflib.get_close_matches(word, list(known))
+    near = difflib.get_close_matches(word, list(known), cutoff=0.4)
     return f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
 
 
