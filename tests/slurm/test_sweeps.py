@@ -255,9 +255,9 @@ def test_a_sweep_under_chaos_ends_with_every_run_done_once(
         wait_for(lambda: any(line.endswith("RUNNING") for line in cluster.queue()) or not cluster.queue(), "a task")
         disturb(act, sweep, cluster, draw)
         sweep.run()
-        for node in ("n1", "n2"):  # a drained node would stay so
-            cluster.try_all("scontrol update State=RESUME", [f"NodeName={node}"])
-    cluster.try_all("scontrol release", [line.split()[0] for line in cluster.queue()])
+        # A drained node would stay so, and a task on hold.
+        cluster.try_all("scontrol update State=RESUME", ["NodeName=n1", "NodeName=n2"])
+        cluster.try_all("scontrol release", [line.split()[0] for line in cluster.queue()])
     while sum(folder.result() is not None for folder in sweep.folders()) < 8:
         wait_for(lambda: not cluster.queue() or "RUNNING" in " ".join(cluster.queue()), "a task or an empty queue")
         sweep.run()  # submits what has used up its attempts

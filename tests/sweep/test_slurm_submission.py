@@ -24,7 +24,7 @@ from reinit_bench.sweep.cost import Estimate, Rates
 from reinit_bench.sweep.plan import Plan, PlannedRun, make_plan
 from reinit_bench.sweep.slurm.array_task import TaskRunner
 from reinit_bench.sweep.slurm.batch import batches, tidy
-from reinit_bench.sweep.slurm.commands import SlurmError, max_array_size
+from reinit_bench.sweep.slurm.commands import SlurmError, job_state, max_array_size
 from reinit_bench.sweep.slurm.options import Options
 from reinit_bench.sweep.slurm.queue import cancel, queued_runs, slurm_trouble
 from reinit_bench.sweep.slurm.submit import plan_tasks, run_on_slurm
@@ -305,6 +305,13 @@ def test_an_answer_of_squeue_that_cannot_be_read_is_no_answer(
     with pytest.raises(SlurmError, match=f"squeue's answer cannot be read; .*it was: {told}"):
         submit(configs)
     assert len(cluster.scripts) == 1
+
+
+def test_a_task_asks_for_its_own_state(cluster: StubCluster, configs: list[dict[str, Any]]) -> None:
+    """By its number in SLURM_JOB_ID, one task of an array would be shown all of them."""
+    submit(configs)
+    cluster.show({"1_0": "PENDING", "1_1": "RUNNING"})
+    assert [job_state(job) for job in ("1_0", "1_1", "1_2")] == ["PENDING", "RUNNING", ""]
 
 
 def test_what_is_queued_is_unknown_while_squeue_fails(cluster: StubCluster, configs: list[dict[str, Any]]) -> None:

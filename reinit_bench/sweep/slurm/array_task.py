@@ -87,13 +87,13 @@ class TaskRunner:
         else:
             say("stopped, checkpoints written; queued again")
             try:
-                commands.requeue(os.environ["SLURM_JOB_ID"])  # SLURM ends this process to do so
+                commands.requeue(str(self.job))  # SLURM ends this process to do so
             except ConfigError as error:
                 say(f"cannot be queued again: {error}; the same command resumes from the checkpoints")
         return EXIT_INTERRUPTED
 
     def _why_not_again(self, idle_starts: int) -> str:
-        if "SLURM_JOB_ID" not in os.environ:
+        if self.job is None:
             return "this is not a SLURM job"
         if self.index in self.batch.cancelled():
             return "cancelled"
@@ -102,7 +102,7 @@ class TaskRunner:
         if restarts() >= self.batch.max_requeues:
             return f"it has been {restarts()} times already (hydra.launcher.max_requeues)"
         try:
-            state = commands.job_state(os.environ["SLURM_JOB_ID"])
+            state = commands.job_state(self.job)
         except ConfigError as error:
             return str(error)
         # Cancelled by hand, or preempted by SLURM, which then requeues it itself.

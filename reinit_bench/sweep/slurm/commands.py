@@ -90,12 +90,15 @@ def partitions() -> list[str]:
 
 
 def job_state(job: str) -> str:
-    """The state of one job; empty if SLURM no longer knows it."""
-    return "".join(entry.state for entry in _squeue(f"--jobs={job}"))
+    """The state of one array task (like 12_3); empty if SLURM no longer knows it.
+
+    By this name: the number in SLURM_JOB_ID is, for one task of an array, that of the whole array.
+    """
+    return next((entry.state for entry in _squeue("--array", f"--jobs={job}") if entry.job == job), "")
 
 
 def requeue(job: str) -> None:
-    """Requeue a running job."""
+    """Requeue a running array task (like 12_3)."""
     _call("scontrol", "requeue", job)
 
 
