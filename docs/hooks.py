@@ -31,5 +31,6 @@ def _is_committed(folder: str) -> bool:
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
-    """Links from docs/ to results/ as they are in the repository become links within the site."""
-    return re.sub(r"\]\(((?:\.\./)+)results/", lambda match: f"]({match[1][3:]}results/", markdown)
+    """Links between docs/ and results/ as they are in the repository become links within the site."""
+    inside = re.sub(r"\]\(((?:\.\./)+)results/", lambda match: f"]({match[1][3:]}results/", markdown)
+    return re.sub(r"\]\(((?:\.\./)+)docs/", r"](\1", inside)
