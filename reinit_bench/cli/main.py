@@ -16,7 +16,7 @@ from reinit_bench.cli.help import answer_shell, help_text, is_query
 from reinit_bench.cli.output import lasting_output
 from reinit_bench.cli.words import is_multirun, readable, split_config_flags
 from reinit_bench.core.conf_dir import conf_dir, conf_dirs, config_name, own_config
-from reinit_bench.core.errors import choose_from, in_one_line
+from reinit_bench.core.errors import choose_from, in_one_line, plain
 from reinit_bench.core.settings import ConfigError
 
 if TYPE_CHECKING:
@@ -264,7 +264,7 @@ def _about_a_file(error: Exception) -> str | None:
 
 
 def _one_line_warning(message: Warning | str, *where: Any, **more: Any) -> None:
-    print(f"warning: {' '.join(str(message).split())}", file=sys.stderr)
+    print(f"warning: {plain(' '.join(str(message).split()))}", file=sys.stderr)
 
 
 if __name__ == "__main__":

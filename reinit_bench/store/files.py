@@ -84,6 +84,12 @@ def write_arrays(path: Path, arrays: Mapping[str, Any], fence: Fence = nullconte
     write_atomically(path, lambda stream: np.savez_compressed(stream, **arrays), fence)
 
 
+def read_bytes(path: Path | str, most: int = -1) -> bytes:
+    """The content of a file, at most so many bytes; a pipe in its place is empty: nobody waits for its writer."""
+    with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK)) as stream:
+        return stream.read(most)
+
+
 def remove_left(folder: Path, pattern: str) -> None:
     """Remove the temporary files and folders of processes that were killed; `pattern` says which."""
     for path in folder.glob(pattern):

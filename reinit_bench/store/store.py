@@ -25,6 +25,7 @@ from reinit_bench.store.checks import (
     CONFIG,
     DIAGNOSTICS,
     HISTORY,
+    MOST_TEXT,
     RESULT,
     ROUNDS,
     parsed_arrays,
@@ -38,6 +39,7 @@ from reinit_bench.store.files import (
     Fence,
     StoreError,
     file_sha256,
+    read_bytes,
     write_arrays,
     write_bytes,
     write_json,
@@ -139,8 +141,7 @@ class RunFolder:
         """Like `Store.read_result`."""
         path = f"{self.path}/{RESULT}"  # for thousands of runs at once, a Path takes as long as reading the file
         try:
-            with open(path, "rb") as stream:
-                content = stream.read()
+            content = read_bytes(path, MOST_TEXT + 1)
         except (FileNotFoundError, NotADirectoryError):
             self._hashes = {}
             return None
@@ -164,7 +165,7 @@ class RunFolder:
             StoreError: the run is done, and the file is not as it was then; or it cannot be read.
         """
         try:
-            content = (self.path / name).read_bytes()
+            content = read_bytes(self.path / name)
         except (FileNotFoundError, NotADirectoryError):
             content = None
         except OSError as error:
@@ -251,7 +252,7 @@ class RunFolder:
             OSError: it exists but cannot be read.
         """
         try:
-            return parsed_status((self.path / STATUS).read_bytes())
+            return parsed_status(read_bytes(self.path / STATUS, MOST_TEXT))
         except (FileNotFoundError, NotADirectoryError):
             return {}
 

@@ -11,7 +11,8 @@ import io
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +27,9 @@ from reinit_bench.cli.main import main
 from reinit_bench.core.config import Experiment
 from reinit_bench.store.checks import BELONGING, CONFIG, RESULT
 from reinit_bench.store.files import file_sha256
-from reinit_bench.store.store import Store
+from reinit_bench.store.store import STATUS, Store
 
-EXAMPLES = int(os.environ.get("ODD_STORES", "5"))
+EXAMPLES = int(os.environ.get("ODD_STORES", "3"))
 FINISHED = [tiny_experiment(f"method={method}", f"seed={seed}") for method in ("bl", "lw", "wels") for seed in (0, 1)]
 STATUSES: list[dict[str, Any]] = [
     {"state": "interrupted", "attempt": 2, "error": None, "host": "here"},
@@ -141,10 +142,26 @@ def reseal(folder: Path) -> None:
         folder.rename(new)
 
 
-def check(results: Path, here: Path, draw: Any, commands: list[list[str]]) -> None:
-    """Make one file of a copy of the results odd, and type commands."""
+def put_what_is_no_file(runs: Path) -> None:
+    """Pipes, endless and circular links, folders in place of files, and folders with names that are commands."""
+    for number in range(4):
+        (runs / f"{number:016x}").mkdir()
+    os.mkfifo(runs / f"{0:016x}" / RESULT)
+    for name in (CONFIG, STATUS):
+        os.mkfifo(runs / f"{1:016x}" / name)
+    (runs / f"{2:016x}" / RESULT).symlink_to("/dev/zero")
+    (runs / f"{3:016x}" / RESULT).symlink_to(RESULT)
+    for name in (b"\xff\xfe", b"a\x1b[2J", b"[b]x"):
+        shutil.copytree(os.fsencode(runs / FINISHED[0].run_id), os.fsencode(runs) + b"/" + name)
+    (runs / FINISHED[1].run_id / RESULT).unlink()
+    (runs / FINISHED[1].run_id / RESULT).mkdir()
+    (runs / ("5" * 16)).symlink_to("nowhere")
+
+
+def check(results: Path, here: Path, harm: Callable[[Path], None], commands: list[list[str]]) -> None:
+    """Harm a copy of the results, and type commands."""
     shutil.copytree(results, here / "results")
-    make_odd(here / "results", draw)
+    harm(here / "results")
     with contextlib.chdir(here):
         for words in commands:
             if "all.tar.gz" in words and words[0] != "export" and not Path("all.tar.gz").exists():
@@ -165,7 +182,11 @@ def check(results: Path, here: Path, draw: Any, commands: list[list[str]]) -> No
 @given(data=st.data())
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 def test_every_command_goes_on_and_names_what_it_leaves_out(whole: Path, tmp_path_factory: Any, data: Any) -> None:
-    check(whole, tmp_path_factory.mktemp("odd"), data.draw, QUICK)
+    check(whole, tmp_path_factory.mktemp("odd"), partial(make_odd, draw=data.draw), QUICK)
+
+
+def test_what_is_no_file_stops_nothing(whole: Path, tmp_path: Path) -> None:
+    check(whole, tmp_path / "odd", lambda results: put_what_is_no_file(results / "runs"), QUICK)
 
 
 @pytest.mark.slow
@@ -173,4 +194,4 @@ def test_every_command_goes_on_and_names_what_it_leaves_out(whole: Path, tmp_pat
 @given(data=st.data())
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 def test_figures_and_the_report_are_drawn_without_it(whole: Path, tmp_path_factory: Any, data: Any) -> None:
-    check(whole, tmp_path_factory.mktemp("odd"), data.draw, SLOW)
+    check(whole, tmp_path_factory.mktemp("odd"), partial(make_odd, draw=data.draw), SLOW)

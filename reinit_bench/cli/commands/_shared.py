@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 from reinit_bench.cli.words import readable, results_dir_of
+from reinit_bench.core.errors import plain
 from reinit_bench.core.settings import ConfigError
 
 if TYPE_CHECKING:
@@ -176,7 +177,7 @@ def check_finished(collection: Collection) -> None:
 def tell_left_out(problems: tuple[str, ...]) -> None:
     """Name the results that cannot be used on standard error."""
     for problem in problems:
-        print(f"left out: {problem}", file=sys.stderr)
+        print(f"left out: {plain(problem)}", file=sys.stderr)
     if problems:
         count = len(problems)
         print(f"{count} result{'s' if count != 1 else ''} left out; all others are used", file=sys.stderr)
