@@ -8,7 +8,9 @@ get that value again. A parametrized weight is drawn as what it parametrizes, an
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -82,7 +84,7 @@ def _reset(net: nn.Module, names: Sequence[str], seed: int, *purpose: str | int)
 
 def _reset_module(module: nn.Module, names: Sequence[str], seed: int, *purpose: str | int) -> dict[str, Tensor]:
     """What a module's own function for it gives to these parameters; without those that it does not touch."""
-    function = next((name for name in _RESETS if callable(getattr(module, name, None))), None)
+    function = next((name for name in _RESETS if _takes_nothing(getattr(module, name, None))), None)
     if function is None or not names:
         return {}
     twin = copy.deepcopy(module).cpu()
@@ -92,6 +94,15 @@ def _reset_module(module: nn.Module, names: Sequence[str], seed: int, *purpose: 
         getattr(twin, function)()
     own = {name: twin.get_parameter(name).detach() for name in names}
     return {name: value for name, value in own.items() if not value.isnan().any()}
+
+
+def _takes_nothing(function: Any) -> bool:
+    """Whether it can be called as it is; an `init_weights` is often a function of a module, for `apply`."""
+    try:
+        inspect.signature(function).bind()
+    except TypeError:
+        return False
+    return True
 
 
 def _with_constants(fresh: Tensor | None, constructed: Tensor | None) -> Tensor | None:
