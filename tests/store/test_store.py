@@ -185,6 +185,8 @@ OPENS = """
 import os, sys
 counts = {}
 def watch(event, details):
+    if event == "open" and details[1] is None:
+        return  # the opener of an open that has been counted
     if event in ("open", "os.scandir", "os.listdir") and isinstance(details[0], (str, os.PathLike)):
         name = os.fspath(details[0])
         if f"runs{os.sep}" in name:
