@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING
 
+from reinit_bench.core.version import __version__
+
 __all__ = ["BlockNet", "Reinitialization", "__version__"]
-__version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from reinit_bench.models.blocknet import BlockNet

@@ -108,7 +108,8 @@ print(hasattr(reinit_bench, "Reinitialisation"))
 """
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     names = "reinit_bench.models.blocknet.BlockNet reinit_bench.run.api.Reinitialization"
-    assert done.stdout.splitlines() == ["[]", names, "False"]
+    version = "['reinit_bench.core', 'reinit_bench.core.version']"
+    assert done.stdout.splitlines() == [version, names, "False"]
 
 
 LOADED_BY_COMMANDS = """

@@ -11,13 +11,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NoReturn
 
-import reinit_bench
 from reinit_bench.cli.help import answer_shell, help_text, is_query
 from reinit_bench.cli.output import lasting_output
 from reinit_bench.cli.words import is_multirun, readable, split_config_flags
 from reinit_bench.core.conf_dir import conf_dir, conf_dirs, config_name, own_config
 from reinit_bench.core.errors import choose_from, in_one_line, plain
 from reinit_bench.core.settings import ConfigError
+from reinit_bench.core.version import __version__
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -61,7 +61,7 @@ def _answer(words: list[str]) -> int:
         print(help_text())
         return 0
     if words[:1] == ["--version"]:
-        print(f"reinit-bench {reinit_bench.__version__}")
+        print(f"reinit-bench {__version__}")
         return 0
     if words and re.fullmatch(r"[a-z][a-z-]*", words[0]):
         from reinit_bench.cli.commands import run_command

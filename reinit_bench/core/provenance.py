@@ -9,9 +9,9 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import reinit_bench
+from reinit_bench.core.version import __version__
 
-COMPILED = Path(reinit_bench.__file__).parent / "kernels" / "libcompiled.so"
+COMPILED = Path(__file__).parent.parent / "kernels" / "libcompiled.so"
 """The layers in C, which the installation compiles if it can (`hatch_build.py`)."""
 
 PACKAGES = ("torch", "numpy", "scikit-learn")
@@ -20,7 +20,7 @@ PACKAGES = ("torch", "numpy", "scikit-learn")
 @cache
 def git_commit() -> str | None:
     """The commit of the package's checkout, with `+dirty` if tracked files differ; None outside a checkout."""
-    root = Path(reinit_bench.__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parent.parent.parent
     if not (root / ".git").exists():
         return None
     try:
@@ -48,7 +48,7 @@ def _installed() -> tuple[tuple[str, str], ...]:
 
 def versions() -> dict[str, str]:
     """Versions of the package, of Python and of the libraries that compute."""
-    return {"reinit_bench": reinit_bench.__version__, "python": platform.python_version(), **dict(_installed())}
+    return {"reinit_bench": __version__, "python": platform.python_version(), **dict(_installed())}
 
 
 def slurm_job() -> str | None:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-import reinit_bench
 from reinit_bench.cli.commands._shared import Words, split_results_dir
 from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.machine import output_of
+from reinit_bench.core.version import __version__
 from reinit_bench.kernels.available import KINDS, obstacle
 
 PACKAGES = ("torch", "hydra-core", "submitit", "wandb", "numpy", "pandas", "scikit-learn")
@@ -40,7 +40,7 @@ class Finding:
 
 def findings(results_dir: Path) -> Iterator[Finding]:
     """All checks, one after the other."""
-    yield Finding(True, "reinit-bench", f"{reinit_bench.__version__}, groups in {conf_dir()}")
+    yield Finding(True, "reinit-bench", f"{__version__}, groups in {conf_dir()}")
     yield Finding(True, "python", platform.python_version())
     for name in PACKAGES:
         yield _package(name)
