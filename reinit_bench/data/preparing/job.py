@@ -5,14 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reinit_bench.core.settings import ConfigError, instantiate
 from reinit_bench.data.cache import NATIVE, Cache
 from reinit_bench.data.locations import data_dir, manual_dir
-
-if TYPE_CHECKING:
-    from reinit_bench.data.tfds_source import Tfds
 
 
 @dataclass(frozen=True)
@@ -20,12 +17,13 @@ class Job:
     """One builder at one version, for the dataset `source`, which says how its images are stored.
 
     Attributes:
+        source: a `Tfds`, which knows its jobs; its class is not named here, so that imports make no circle.
         version: None: the newest that the installed TFDS has.
         config: TFDS's configuration of the builder, e.g. `brightness_1`.
         counts: expected examples of each split; None, or a split that is not named: not checked.
     """
 
-    source: Tfds
+    source: Any
     builder: str
     version: str | None
     config: str | None = None
@@ -41,7 +39,7 @@ class Job:
     @staticmethod
     def from_dict(content: Mapping[str, Any]) -> Job:
         """The job that `to_dict` described."""
-        source: Tfds = instantiate({"_target_": content["_target_"], **content["source"]}, "dataset")
+        source = instantiate({"_target_": content["_target_"], **content["source"]}, "dataset")
         return next(job for job in source.distinct_jobs if job.builder == content["builder"])
 
     @property
