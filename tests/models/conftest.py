@@ -6,7 +6,6 @@ from collections.abc import Callable
 
 import pytest
 import torch
-from torch import nn
 
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.models.layers import Architecture
@@ -37,29 +36,3 @@ def block_shapes() -> Callable[..., list[tuple[int, ...]]]:
         return seen
 
     return shapes
-
-
-@pytest.fixture
-def top_order() -> Callable[..., list[str]]:
-    """Class names of the layers that run after block K, in the order in which they run."""
-
-    def order(net: BlockNet, input_shape: tuple[int, ...]) -> list[str]:
-        seen: list[str] = []
-        for module in net.top.modules():
-            if not list(module.children()):
-                module.register_forward_hook(lambda layer, _, __: seen.append(type(layer).__name__))
-        net(torch.empty(1, *input_shape, device=next(net.parameters()).device))
-        return seen
-
-    return order
-
-
-@pytest.fixture
-def size_of() -> Callable[..., int]:
-    """Number of parameters in layers of the given kinds."""
-
-    def size(net: BlockNet, *kinds: type[nn.Module]) -> int:
-        layers = [module for module in net.modules() if isinstance(module, kinds)]
-        return sum(parameter.numel() for layer in layers for parameter in layer.parameters(recurse=False))
-
-    return size

@@ -6,11 +6,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from reinit_bench.models.blocknet import BlockNet, Lambda
-from reinit_bench.models.mlp import Mlp
+from reinit_bench.models.blocknet import BlockNet, Dropout, Lambda
 from reinit_bench.models.parameters import is_kernel, kernel_names
 from reinit_bench.models.scnn import Scnn
-from reinit_bench.models.vgg16 import Vgg16
 
 
 class Times(nn.Module):
@@ -59,20 +57,6 @@ def test_forward_is_block_then_lambda_for_each_block_then_top() -> None:
     assert net(torch.tensor(6.5)).item() == 200.0
 
 
-@torch.no_grad()
-def test_a_filled_lambda_normalizes_what_the_next_block_sees() -> None:
-    net = Scnn(width=0.25).build((3, 8, 8), 5, 0.0).eval()
-    x = torch.randn(16, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-    z = net.block_output(x, 2)
-    assert (abs(z.mean()) > 0.1, abs(z.std(correction=0) - 1) > 0.1) == (True, True)
-    net.lambda_of(2).fill(z.mean(), z.std(correction=0))
-    seen: list[Tensor] = []
-    net.blocks[2].register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    net(x)
-    assert seen[0].mean().item() == pytest.approx(0.0, abs=1e-6)
-    assert seen[0].std(correction=0).item() == pytest.approx(1.0, abs=1e-6)
-
-
 def test_lambdas_train_nothing_and_travel_in_the_state_dict() -> None:
     empty, net, twin = (BlockNet([Times(2.0), Times(3.0)], Times(10.0)) for _ in range(3))
     assert [name for name, _ in net.named_parameters() if "lambdas" in name] == []
@@ -84,27 +68,7 @@ def test_lambdas_train_nothing_and_travel_in_the_state_dict() -> None:
         assert twin(x).item() == copy.deepcopy(twin)(x).item() == expected
 
 
-def test_names_of_block_2_are_not_those_of_blocks_10_to_13(meta) -> None:
-    net = meta(Vgg16(), (3, 32, 32))
-    assert net.names_in_blocks(2, 2) == tuple(
-        f"blocks.1.{name}" for name in ("conv.weight", "conv.bias", "norm.weight", "norm.bias")
-    )
-    assert {name.split(".")[1] for name in net.names_in_blocks(10, 13)} == {"9", "10", "11", "12"}
-
-
-def test_names_above_the_last_block_are_the_top(meta) -> None:
-    net = meta(Scnn(), (3, 8, 8))
-    assert net.names_above(4) == net.names_in_top()
-    assert (
-        net.names_above(3)
-        == tuple(f"blocks.3.{name}" for name in ("conv.weight", "conv.bias", "norm.weight", "norm.bias"))
-        + net.names_in_top()
-    )
-    assert meta(Mlp(), (6,)).names_above(3) == ()
-
-
-def test_head_is_the_last_dense_layer(meta) -> None:
-    assert meta(Vgg16(), (3, 32, 32)).names_in_head() == ("top.head.weight", "top.head.bias")
+def test_a_network_without_dense_layers_has_no_head() -> None:
     assert BlockNet([Times(1.0)], nn.Identity()).names_in_head() == ()
 
 
@@ -116,3 +80,17 @@ def test_kernels_are_neither_biases_nor_norms(meta) -> None:
     shapes = [(), (3,), (3, 2), (3, 1, 3, 3)]
     assert [is_kernel("layer.weight", torch.zeros(shape)) for shape in shapes] == [False, False, True, True]
     assert not is_kernel("encoder.pos_embedding", torch.zeros(1, 3, 2))
+
+
+@pytest.mark.parametrize("rate", [0.25, 0.5])
+def test_dropout_scales_what_it_keeps_and_meets_its_rate(rate: float) -> None:
+    layer = Dropout(rate)
+    layer.generator = torch.Generator().manual_seed(0)
+    x = torch.full((1000, 100), 3.0, requires_grad=True)
+    output = layer(x)
+    assert set(output.unique().tolist()) == {0.0, 3.0 / (1.0 - rate)}
+    assert (output == 0).float().mean().item() == pytest.approx(rate, abs=0.005)
+    output.sum().backward()
+    torch.testing.assert_close(x.grad, output.detach() / 3.0)
+    assert layer.eval()(x) is x
+    assert Dropout(0.0)(x) is x

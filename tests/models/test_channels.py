@@ -16,7 +16,7 @@ from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.settings import instantiate
 from reinit_bench.models.blocknet import BlockNet, Dropout
 from reinit_bench.models.channel_tracing import NotFollowed, channels_of
-from reinit_bench.models.channels import Channels, Kernel, Space
+from reinit_bench.models.channels import Channels
 from reinit_bench.models.layers import GlobalAveragePool, Norm, conv
 from reinit_bench.models.parameters import kernel_names
 from reinit_bench.models.resnet50 import ResNet50
@@ -128,18 +128,6 @@ def test_a_norm_after_flattening_has_several_elements_a_channel() -> None:
         ("3.bias", 2, 1),
     ]
     assert channels.vectors[0].of(torch.tensor([False, True])).tolist() == [False] * 4 + [True] * 4
-
-
-def test_the_elements_of_a_kernel_that_write_and_read_channels() -> None:
-    space = Space(2)
-    kernel = Kernel("", space, Space(3), repeats=2, is_depthwise=False, active="")
-    value = torch.zeros(3, 4)
-    assert kernel.writing(torch.tensor([True, False, False]), value).tolist() == [[True] * 4, [False] * 4, [False] * 4]
-    assert kernel.reading(torch.tensor([False, True]), value).tolist() == [[False, False, True, True]] * 3
-    depthwise = Kernel("", space, space, repeats=1, is_depthwise=True, active="")
-    units, window = torch.tensor([False, True]), torch.zeros(2, 1, 1, 2)
-    expected = [[[[False, False]]], [[[True, True]]]]
-    assert depthwise.writing(units, window).tolist() == depthwise.reading(units, window).tolist() == expected
 
 
 @pytest.mark.parametrize("dropout_rate", [0.0, 0.5])

@@ -11,7 +11,7 @@ from torch import nn
 from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.settings import instantiate
 from reinit_bench.models.blocknet import BlockNet
-from reinit_bench.models.initializers import HeNormal, Initializer, XavierUniform, fans, initial_values, initialize
+from reinit_bench.models.initializers import HeNormal, Initializer, XavierUniform, initial_values, initialize
 from reinit_bench.models.mobilenet import MobileNet
 from reinit_bench.models.parameters import is_kernel
 from reinit_bench.models.scnn import Scnn
@@ -28,14 +28,6 @@ def draw(initializer: Initializer, kernel: torch.Tensor = BIG, seed: int = 0) ->
 
 def small_net() -> BlockNet:
     return Scnn(width=0.25).build((3, 8, 8), 5, 0.0)
-
-
-@pytest.mark.parametrize(
-    ("shape", "expected"),
-    [((64, 3, 7, 7), (147, 3136)), ((32, 1, 3, 3), (9, 288)), ((10, 20), (20, 10)), ((8, 4, 1, 1), (4, 8))],
-)
-def test_fan_in_and_fan_out(shape: tuple[int, ...], expected: tuple[int, int]) -> None:
-    assert fans(torch.empty(shape)) == expected
 
 
 @pytest.mark.parametrize("truncated", [True, False])

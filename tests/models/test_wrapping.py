@@ -89,18 +89,6 @@ class Pair(nn.Module):
         return self.inner(x), x
 
 
-def test_every_parameter_of_a_resnet_belongs_to_its_stage() -> None:
-    net = BlockNet.wrap(resnet(), STAGES, sample=images())
-    assert (type(net), net.num_blocks) == (WrappedNet, 4)
-    stem = {"model.conv1.weight", "model.bn1.weight", "model.bn1.bias"}
-    for k, stage in enumerate(STAGES, start=1):
-        own = {name for name, _ in net.named_parameters() if name.startswith(f"model.{stage}.")}
-        assert set(net.names_in_blocks(k, k)) == (own | stem if k == 1 else own)
-    assert net.names_in_top() == net.names_in_head() == ("model.fc.weight", "model.fc.bias")
-    assert net.names_above(3) == net.names_in_blocks(4, 4) + net.names_in_top()
-    assert net.names_in_blocks(1, 4) + net.names_in_top() == tuple(name for name, _ in net.named_parameters())
-
-
 def test_a_parameter_belongs_to_the_first_block_that_depends_on_it() -> None:
     """Wherever it is registered, and whether its module is called or not."""
     net = BlockNet.wrap(odd(), ["first", "second"], sample=vectors())
