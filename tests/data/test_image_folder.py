@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 import signal
 import subprocess
@@ -9,7 +8,6 @@ import sys
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
 
 import numpy as np
 import pytest
@@ -80,7 +78,9 @@ def test_one_tree_is_split_the_same_way_every_time(tree: Path) -> None:
     assert np.bincount(data.test.labels).tolist() == [2, 4]
     again = load(tree, test_fraction=0.2, split_seed=3)
     np.testing.assert_array_equal(data.test.inputs, again.test.inputs)
-    assert np.bincount(load(tree, test_fraction=0.5).test.labels).tolist() == [5, 10]
+    gray = load(tree, test_fraction=0.5, channels=1)
+    assert np.bincount(gray.test.labels).tolist() == [5, 10]
+    assert gray.train.inputs.shape == (15, 16, 16, 1)
 
 
 def test_the_cache_is_used_until_the_folder_changes(tree: Path, data_folder: Path) -> None:
@@ -166,75 +166,15 @@ def test_large_tiny_and_odd_images_are_read(tmp_path: Path) -> None:
     assert np.abs(cmyk.astype(int) - [255, 0, 0]).max() <= 2
 
 
-def test_images_can_be_reduced_to_luminance(tree: Path) -> None:
-    assert load(tree, channels=1).train.inputs.shape == (24, 16, 16, 1)
+def section(path: Path) -> dict[str, str]:
+    return {"_target_": "reinit_bench.data.image_folder.ImageFolder", "name": "mine", "path": str(path)}
 
 
 def test_a_folder_of_images_becomes_a_task(tree: Path, make_experiment: Callable[..., Experiment]) -> None:
-    section = {"_target_": "reinit_bench.data.image_folder.ImageFolder", "name": "mine", "path": str(tree)}
-    task = load_task(make_experiment(section, 16, mild=True), torch.device("cpu"))
+    task = load_task(make_experiment(section(tree), 16, mild=True), torch.device("cpu"))
     assert (len(task.train), len(task.validation), len(task.test), task.num_classes) == (22, 2, 6, 2)
     assert task.train_enlarged is not None
     assert task.input_shape == (3, 16, 16)
-
-
-def copied(tree: Path, elsewhere: Path) -> Path:
-    for file in tree.rglob("*.jpg"):
-        target = elsewhere / file.relative_to(tree)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(file.read_bytes())
-    return elsewhere
-
-
-def test_content_tells_folders_apart_but_not_places(tree: Path, splits: Path, tmp_path: Path) -> None:
-    elsewhere = copied(tree, tmp_path / "elsewhere")
-    assert scan(tree).content == scan(elsewhere).content
-    assert scan(tree).content != scan(splits).content
-    (elsewhere / "cat" / "00.jpg").rename(elsewhere / "cat" / "99.jpg")
-    assert scan(tree).content != scan(elsewhere).content
-    assert folder_content(None) is None
-    assert folder_content(str(tmp_path / "nowhere")) is None
-
-
-def test_other_pixels_under_the_same_names_are_another_folder(tmp_path: Path) -> None:
-    for name, shade in (("one", 10), ("other", 20)):
-        for label in ("a", "b"):
-            (tmp_path / name / label).mkdir(parents=True)
-            Image.new("RGB", (4, 4), (shade, 0, 0)).save(tmp_path / name / label / "x.bmp")
-    assert scan(tmp_path / "one").content != scan(tmp_path / "other").content
-
-
-def test_classes_that_swap_their_names_make_another_folder(tree: Path) -> None:
-    before = scan(tree).content
-    (tree / "cat").rename(tree / "cow")
-    (tree / "dog").rename(tree / "cat")
-    (tree / "cow").rename(tree / "dog")
-    assert scan(tree).content != before
-
-
-def test_an_edit_that_keeps_size_and_times_is_seen(tree: Path) -> None:
-    file = tree / "cat" / "00.jpg"
-    before, status = scan(tree).content, file.stat()
-    content = bytearray(file.read_bytes())
-    content[-3] ^= 1
-    file.write_bytes(content)
-    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert scan(tree).content != before
-
-
-def test_a_file_is_hashed_once(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    before = scan(tree)
-    put(tree / "cat" / "new.jpg", 77)
-    hashed = []
-    digest = hashlib.file_digest
-
-    def counted(stream: BinaryIO, kind: str) -> Any:
-        hashed.append(Path(stream.name).name)
-        return digest(stream, kind)
-
-    monkeypatch.setattr(hashlib, "file_digest", counted)
-    assert scan(tree).hashes.items() > before.hashes.items()
-    assert hashed == ["new.jpg"]
 
 
 @pytest.mark.parametrize("names", [("Train", "Test"), ("training", "TESTING")])
@@ -249,33 +189,9 @@ def test_splits_are_found_in_any_case(splits: Path, names: tuple[str, str]) -> N
 def test_a_validation_folder_is_the_validation_split(splits: Path, make_experiment: Callable[..., Experiment]) -> None:
     for index in range(4):
         put(splits / "valid" / "ab"[index % 2] / f"{index}.png", 50 + index, "PNG")
-    section = {"_target_": "reinit_bench.data.image_folder.ImageFolder", "name": "mine", "path": str(splits)}
-    task = load_task(make_experiment(section, 16), torch.device("cpu"))
+    task = load_task(make_experiment(section(splits), 16), torch.device("cpu"))
     assert (len(task.train), len(task.validation), len(task.test)) == (3, 4, 1)
     assert task.validation.labels.tolist() == [0, 0, 1, 1]
-
-
-@pytest.mark.parametrize(
-    ("renamed", "message"),
-    [
-        ({"test": "val"}, r"has train/ and val/ but no test/: add or rename a folder; dataset\.path=.*own/train holds"),
-        ({"test": ".test"}, r"has train/ but no test/: add or rename a folder; dataset\.path=.*own/train holds out"),
-        ({"train": ".train"}, r"has test/ but no train/: add or rename a folder$"),
-        ({"test/b": "test/.b"}, r"own/test has no class folders with images; .* must hold train/<class>/ and"),
-        ({"train/a": "train/.a"}, r"own/train has one class only, 'b'; give each class a folder of its own"),
-    ],
-)
-def test_a_layout_that_leaves_a_doubt_is_refused(splits: Path, renamed: dict[str, str], message: str) -> None:
-    for old, new in renamed.items():
-        (splits / old).rename(splits / new)
-    with pytest.raises(ConfigError, match=message):
-        scan(splits)
-
-
-def test_two_folders_for_one_split_are_refused(splits: Path) -> None:
-    (splits / "Training").mkdir()
-    with pytest.raises(ConfigError, match="two folders for one split, Training/ and train/; keep one"):
-        scan(splits)
 
 
 def test_what_systems_leave_behind_does_not_count(tree: Path) -> None:
@@ -338,53 +254,6 @@ def test_another_users_cache_is_read_without_a_lock(tree: Path, data_folder: Pat
         load(tree)
 
 
-def test_a_folder_that_changed_since_the_run_was_composed_is_refused(tree: Path) -> None:
-    content = scan(tree).content
-    load(tree, content=content)
-    put(tree / "cat" / "new.jpg", 7)
-    with pytest.raises(ConfigError, match="not the folder that the run was composed with"):
-        load(tree, content=content)
-
-
-def test_a_composed_run_on_a_folder_is_known_by_its_content(tree: Path, splits: Path, tmp_path: Path) -> None:
-    def run(path: Path, *overrides: str) -> Experiment:
-        with composer() as compose:
-            return Experiment.from_dict(compose.compose(["dataset=image_folder", f"dataset.path={path}", *overrides]))
-
-    moved = tmp_path / "moved"
-    experiment = run(tree)
-    assert experiment.dataset["content"] == scan(tree).content
-    tree.rename(moved)
-    assert run(moved).run_id == experiment.run_id
-    assert run(splits).run_id != experiment.run_id
-    assert run(moved, "dataset.test_fraction=0.5").run_id != experiment.run_id
-    assert run(moved, "dataset.name=pets").dataset["_label_"] == "pets"
-
-
-def test_a_folder_that_is_no_dataset_is_refused(tmp_path: Path, splits: Path) -> None:
-    with pytest.raises(ConfigError, match=r"needs a folder: dataset\.path=FOLDER"):
-        ImageFolder().load(16, None, 0)
-    with pytest.raises(ConfigError, match=r"must be a folder of images; .*nowhere is not a folder"):
-        load(tmp_path / "nowhere")
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(ConfigError, match="must hold train/<class>/ and test/<class>/, or <class>/"):
-        load(tmp_path / "empty")
-    with pytest.raises(ConfigError, match=r"image_size .* must be a number of pixels; got null"):
-        ImageFolder(path=str(splits)).load(None, None, 0)
-    put(splits / "test" / "c" / "5.jpg", 5)
-    with pytest.raises(ConfigError, match=r"test has a class 'c' that .*train does not have"):
-        load(splits)
-    with pytest.raises(ConfigError, match=r"channels must be 1 or 3; got 2"):
-        ImageFolder(channels=2)
-
-
-def test_too_few_images_to_hold_some_out_are_refused(tmp_path: Path) -> None:
-    put(tmp_path / "few" / "a" / "1.jpg", 1)
-    put(tmp_path / "few" / "b" / "2.jpg", 2)
-    with pytest.raises(ConfigError, match=r"too few images to hold out 0\.2 of each class"):
-        load(tmp_path / "few")
-
-
 def test_a_link_between_classes_takes_no_images_away(tree: Path) -> None:
     (tree / "cat" / "more").symlink_to("../dog")
     (tree / "aaa").symlink_to("dog")
@@ -410,12 +279,6 @@ def test_images_in_no_class_and_in_two_classes_are_told(tree: Path, capsys: pyte
     assert "warning: 1 images are in two classes: dog/20.jpg is cat/copy.jpg" in told
 
 
-def test_a_class_whose_training_images_are_all_skipped_is_refused(splits: Path) -> None:
-    (splits / "train" / "a" / "3.bmp").write_bytes(b"no image")
-    with pytest.raises(ConfigError, match=r"no training image of the class of .*a/3.bmp can be read"):
-        load(splits, unreadable="skip")
-
-
 @pytest.mark.parametrize("name", ["train", "test", "val", "Testing"])
 def test_a_class_may_have_the_name_of_a_split(tree: Path, name: str) -> None:
     (tree / "cat").rename(tree / name)
@@ -439,22 +302,6 @@ def test_names_that_differ_in_their_unicode_form_are_told_apart(tmp_path: Path) 
         scan(tmp_path / "own" / "train")
 
 
-def test_no_run_has_an_id_without_the_content_of_its_folder(tree: Path, tmp_path: Path) -> None:
-    def planned(path: Path) -> PlannedRun:
-        with composer() as compose:
-            return PlannedRun.from_dict(compose.compose(["dataset=image_folder", f"dataset.path={path}"]))
-
-    (tmp_path / "one" / "cat").mkdir(parents=True)
-    for path, wrong in ((tmp_path / "nowhere", "is not a folder"), (tmp_path / "one", "<class>/, with images")):
-        with pytest.raises(ConfigError, match=wrong):
-            planned(path)
-    run = planned(tree)
-    assert run.experiment.dataset["content"] == scan(tree).content
-    without = dataclasses.replace(run.experiment, dataset={**run.experiment.dataset, "content": None})
-    with pytest.raises(ConfigError, match="dataset image_folder has no content"):
-        load_task(without, torch.device("cpu"))
-
-
 def test_another_process_that_caches_the_folder_is_waited_for_and_named(
     tree: Path, data_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -467,3 +314,91 @@ def test_another_process_that_caches_the_folder_is_waited_for_and_named(
         pytest.raises(ConfigError, match=f"another process has been making image_folder-.*, delete {lock}"),
     ):
         load(tree)
+
+
+def test_content_tells_folders_apart_but_not_where_they_are(tree: Path, splits: Path, tmp_path: Path) -> None:
+    moved = tree.rename(tmp_path / "moved")
+    seen = [scan(splits).content, scan(moved).content]
+    (moved / "cat" / "00.jpg").rename(moved / "cat" / "99.jpg")
+    seen.append(scan(moved).content)
+    for old, new in (("cat", "cow"), ("dog", "cat"), ("cow", "dog")):
+        (moved / old).rename(moved / new)
+    seen.append(scan(moved).content)
+    file = moved / "dog" / "01.jpg"
+    status, content = file.stat(), bytearray(file.read_bytes())
+    content[-3] ^= 1
+    file.write_bytes(content)
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))  # an edit that keeps size and times
+    seen.append(scan(moved).content)
+    assert len(set(seen)) == 5
+    assert scan(moved.rename(tree)).content == seen[-1]
+    assert folder_content(None) is folder_content(str(tmp_path / "nowhere")) is None
+
+
+def planned(path: Path, *words: str) -> Experiment:
+    with composer() as compose:
+        return PlannedRun.from_dict(
+            compose.compose(["dataset=image_folder", f"dataset.path={path}", *words])
+        ).experiment
+
+
+def test_a_run_on_a_folder_is_known_by_its_content(tree: Path, splits: Path, tmp_path: Path) -> None:
+    run = planned(tree)
+    content = run.dataset["content"]
+    assert content == scan(tree).content
+    moved = tree.rename(tmp_path / "moved")
+    assert planned(moved).run_id == run.run_id
+    assert len({run.run_id, planned(splits).run_id, planned(moved, "dataset.test_fraction=0.5").run_id}) == 3
+    assert planned(moved, "dataset.name=pets").dataset["_label_"] == "pets"
+    load(moved, content=content)
+    put(moved / "cat" / "new.jpg", 7)
+    with pytest.raises(ConfigError, match="not the folder that the run was composed with"):
+        load(moved, content=content)
+    with pytest.raises(ConfigError, match="is not a folder"):
+        planned(tree)
+    moved.rename(tree)
+    with pytest.raises(ConfigError, match="dataset image_folder has no content"):
+        load_task(dataclasses.replace(run, dataset={**run.dataset, "content": None}), torch.device("cpu"))
+
+
+@pytest.mark.parametrize(
+    ("renamed", "message"),
+    [
+        ({"test": "val"}, r"has train/ and val/ but no test/: add or rename a folder; dataset\.path=.*own/train holds"),
+        ({"test": ".test"}, r"has train/ but no test/: add or rename a folder; dataset\.path=.*own/train holds out"),
+        ({"train": ".train"}, r"has test/ but no train/: add or rename a folder$"),
+        ({"test/b": "test/.b"}, r"own/test has no class folders with images; .* must hold train/<class>/ and"),
+        ({"train/a": "train/.a"}, r"own/train has one class only, 'b'; give each class a folder of its own"),
+        ({"train/b": "Training"}, r"two folders for one split, Training/ and train/; keep one"),
+        ({"test/b": "test/c"}, r"test has a class 'c' that .*train does not have"),
+        ({"train": ".train", "test": ".test"}, r"must hold train/<class>/ and test/<class>/, or <class>/"),
+    ],
+)
+def test_a_layout_that_leaves_a_doubt_is_refused(splits: Path, renamed: dict[str, str], message: str) -> None:
+    for old, new in renamed.items():
+        (splits / old).rename(splits / new)
+    with pytest.raises(ConfigError, match=message):
+        scan(splits)
+
+
+def test_what_cannot_be_loaded_is_refused(tmp_path: Path, splits: Path) -> None:
+    for label in "ab":
+        put(tmp_path / "few" / label / "1.jpg", 1)
+    (splits / "train" / "a" / "3.bmp").write_bytes(b"no image")
+    cases: list[tuple[Callable[[], object], str]] = [
+        (lambda: ImageFolder().load(16, None, 0), r"needs a folder: dataset\.path=FOLDER"),
+        (lambda: load(tmp_path / "nowhere"), r"must be a folder of images; .*nowhere is not a folder"),
+        (
+            lambda: ImageFolder(path=str(splits)).load(None, None, 0),
+            r"image_size .* must be a number of pixels; got null",
+        ),
+        (lambda: ImageFolder(channels=2), r"channels must be 1 or 3; got 2"),
+        (lambda: load(tmp_path / "few"), r"too few images to hold out 0\.2 of each class"),
+        (
+            lambda: load(splits, unreadable="skip"),
+            r"no training image of the class of .*a/3.bmp can be read",
+        ),
+    ]
+    for make, message in cases:
+        with pytest.raises(ConfigError, match=message):
+            make()
