@@ -1,46 +1,26 @@
-"""Decoding, and resizing on the device against values that TensorFlow computed (made by fixtures/make_resize.py)."""
+"""Decoding as Pillow does; many images at once: every row in its place, whatever cannot be read is named."""
 
 from __future__ import annotations
 
 import io
 import struct
 import zlib
-from pathlib import Path
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
-import torch
+from miniature_archives import photo
 from PIL import Image, ImageOps
 
-from reinit_bench.data import augment
 from reinit_bench.data import pixels as pixels_module
-from reinit_bench.data.pixels import Decoding, Unreadable, decode
-
-FIXTURES = np.load(Path(__file__).parent / "fixtures" / "resize.npz")
-CASES = sorted(int(name.removeprefix("input_")) for name in FIXTURES.files if name.startswith("input_"))
-
-
-def case(number: int) -> tuple[np.ndarray, np.ndarray, int, slice | list[int]]:
-    """Input, TensorFlow's output, its side, and which of its rows are kept."""
-    image, expected = FIXTURES[f"input_{number}"], FIXTURES[f"output_{number}"]
-    side = expected.shape[1]
-    return image, expected, side, slice(None) if len(expected) == side else [0, 111, 223]
+from reinit_bench.data.pixels import AT_ONCE, Decoding, Unreadable, decode, fill
+from reinit_bench.data.resize import resize
 
 
 def encoded(image: Image.Image, kind: str) -> bytes:
     stream = io.BytesIO()
     image.save(stream, kind)
     return stream.getvalue()
-
-
-@pytest.mark.parametrize("number", CASES)
-def test_pixels_resized_on_the_device_are_tensorflows(number: int) -> None:
-    image, expected, side, rows = case(number)
-    resized = augment.resize(torch.from_numpy(image).permute(2, 0, 1)[None].float(), side)
-    np.testing.assert_allclose(resized[0].permute(1, 2, 0).numpy()[rows], expected, atol=2e-3)
-
-
-COLOURS = np.array([[[255, 0, 0], [0, 255, 0]], [[0, 0, 255], [10, 20, 30]]], np.uint8)
 
 
 def test_sixteen_bits_keep_their_upper_byte() -> None:
@@ -138,3 +118,53 @@ def test_a_hundred_megapixels_are_read_and_a_limit_is_kept(monkeypatch: pytest.M
     monkeypatch.setattr(pixels_module, "MAX_PIXELS", 195_000_000)
     with pytest.raises(Unreadable, match="14000x14000 pixels are more than 195,000,000"):
         decode(content, Decoding(channels=1))
+
+
+MANY = 2 * AT_ONCE * 3 + 5
+"""More images than three cores read at once, and not a whole number of blocks."""
+
+
+@pytest.fixture
+def three_cores(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pixels_module, "cores", lambda: 3)
+
+
+@pytest.mark.usefixtures("three_cores")
+def test_every_image_goes_into_its_row_at_every_size() -> None:
+    contents = [photo(seed, kind="PNG", width=9 + seed % 5, height=7) for seed in range(MANY)]
+    arrays: dict[int | None, np.ndarray] = {side: np.zeros((MANY, side, side, 3), np.uint8) for side in (6, 8)}
+    assert fill(arrays, contents, Decoding()) == {}
+    for side, array in arrays.items():
+        assert side is not None
+        np.testing.assert_array_equal(array, [resize(decode(content), side) for content in contents])
+
+
+@pytest.mark.usefixtures("three_cores")
+def test_unreadable_images_are_told_by_row_and_the_others_stay_in_place() -> None:
+    good = photo(1, kind="PNG")
+    bad = {0: b"no image", 8: good[:60], MANY - 1: b""}
+    array = np.zeros((MANY, 6, 6, 3), np.uint8)
+    found = fill({6: array}, (bad.get(row, good) for row in range(MANY)), Decoding())
+    assert sorted(found) == sorted(bad)
+    assert all(found.values())
+    expected = resize(decode(good), 6)
+    for row, image in enumerate(array):
+        np.testing.assert_array_equal(image, np.zeros_like(image) if row in bad else expected)
+
+
+@pytest.mark.usefixtures("three_cores")
+def test_an_error_of_the_source_or_of_a_thread_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken() -> Iterator[bytes]:
+        yield from [photo(1)] * 20
+        raise OSError("the disk is gone")
+
+    array = np.zeros((MANY, 6, 6, 3), np.uint8)
+    with pytest.raises(OSError, match="the disk is gone"):
+        fill({6: array}, broken(), Decoding())
+
+    def failing(content: bytes, decoding: Decoding) -> np.ndarray:
+        raise MemoryError("too large")
+
+    monkeypatch.setattr(pixels_module, "decode", failing)
+    with pytest.raises(MemoryError, match="too large"):
+        fill({6: array}, [b""] * MANY, Decoding())
