@@ -81,6 +81,20 @@ def test_imports_go_down(path: Path) -> None:
         assert other not in FORBIDDEN.get(own, set()), f"{own} must not import {other}"
 
 
+ANALYSIS = ("frame", "stats", "tables", "figures", "report")
+"""The layers of the analyses, from the bottom up; `synthetic` adds tables, which are found by being there."""
+
+
+@pytest.mark.parametrize("path", sorted((PACKAGE / "analysis").rglob("*.py")), ids=lambda path: path.stem)
+def test_imports_within_the_analyses_go_down(path: Path) -> None:
+    own = path.relative_to(PACKAGE / "analysis").parts[0].removesuffix(".py")
+    others = {name.split(".")[2] for name in imported(path) if name.startswith("reinit_bench.analysis.")} - {own}
+    if own == "synthetic":
+        assert others <= {"frame", "stats", "tables"}
+    elif own != "__init__":
+        assert others <= set(ANALYSIS[: ANALYSIS.index(own)])
+
+
 def test_hydra_stays_at_the_edge() -> None:
     knowing = {
         str(path.relative_to(PACKAGE))

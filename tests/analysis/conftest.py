@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from fake_store import FakeStore
+from fake_store import FakeStore, TunedStore
 
 
 @pytest.fixture
@@ -13,7 +13,6 @@ def fake_store(tmp_path: Path) -> FakeStore:
     return FakeStore(tmp_path / "results")
 
 
-@pytest.fixture(scope="session")
-def new_fake_store() -> type[FakeStore]:
-    """For fixtures that live longer than one test."""
-    return FakeStore
+@pytest.fixture
+def tuned(fake_store: FakeStore) -> TunedStore:
+    return TunedStore(fake_store)

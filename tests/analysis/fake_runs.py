@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import product
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from factories import METHOD_FILES
 
-from reinit_bench.analysis.frame import paper
 from reinit_bench.analysis.frame.collect import Collection, described
 
 SETTINGS = (
-    "dataset",
-    "train_examples",
-    "model",
-    "method",
-    "augmentation",
-    "dropout_rate",
-    "initializer",
-    "image_size",
-    "trainer.lr",
-    "method.rescale",
-    "method.fraction",
+    *("dataset", "train_examples", "model", "method", "augmentation", "dropout_rate", "initializer", "image_size"),
+    *("trainer.lr", "method.rescale", "method.fraction"),
 )
 CONDITIONS = (("none", 0.0), ("mild", 0.0), ("mild", 0.25))
 INITIALIZERS = ("he_normal", "xavier_uniform")
@@ -38,8 +29,8 @@ def fake_run(dataset: str, model: str, method: str, percent: float, **changes: A
         "train_examples": None,
         "model": model,
         "method": method,
-        "method_label": method.upper(),
-        "method_letter": paper.LETTERS.get(method, method.upper()),
+        "method_label": METHOD_FILES.get(method, {}).get("_label_", method.upper()),
+        "method_letter": METHOD_FILES.get(method, {}).get("_letter_", method.upper()),
         "augmentation": "none",
         "dropout_rate": 0.0,
         "initializer": "he_normal",
@@ -60,26 +51,19 @@ def collection_of(rows: Sequence[dict[str, Any]], results_dir: str = "results") 
     return Collection(Path(results_dir), described(pd.DataFrame(rows, columns=columns)), SETTINGS)
 
 
-def fake_grid(
-    datasets: Sequence[str],
-    models: Sequence[str],
-    methods: Sequence[str],
-    percent: Callable[[str, str, str, int], float],
-) -> Collection:
-    """Every combination under the three conditions with both initializers; `percent` also gets the setting's number."""
-    conditions = list(enumerate(product(CONDITIONS, INITIALIZERS)))
-    return collection_of(
-        [
-            fake_run(
-                dataset,
-                model,
-                method,
-                percent(dataset, model, method, number),
-                augmentation=augmentation,
-                dropout_rate=rate,
-                initializer=initializer,
-            )
-            for dataset, model, method in product(datasets, models, methods)
-            for number, ((augmentation, rate), initializer) in conditions
-        ]
-    )
+def grid_rows(
+    datasets: Sequence[str], models: Sequence[str], percents: Mapping[str, float | Sequence[float]]
+) -> list[dict[str, Any]]:
+    """Every combination under the three conditions with both initializers: one percent a method, or one a setting."""
+    settings = list(product(CONDITIONS, INITIALIZERS))
+    return [
+        fake_run(dataset, model, method, percent, augmentation=augmentation, dropout_rate=rate, initializer=initializer)
+        for dataset, model, (method, given) in product(datasets, models, percents.items())
+        for percent, ((augmentation, rate), initializer) in zip(
+            given if isinstance(given, Sequence) else [given] * len(settings), settings, strict=True
+        )
+    ]
+
+
+def fake_grid(*grid: Any) -> Collection:
+    return collection_of(grid_rows(*grid))

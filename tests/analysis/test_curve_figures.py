@@ -1,20 +1,22 @@
-"""Figures 4 to 12: the data behind each is exact, each draws, and a store without their runs says what is missing."""
+"""Figures 4 to 12 and those by round: the data behind each is exact, each draws, or says what is missing."""
 
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
-from fake_measurements import curve, measure
-from fake_store import FakeStore
+from fake_store import FakeStore, curve, measure, rounds
 from matplotlib.figure import Figure
 
-from reinit_bench.analysis.figures import figure4, figure5, figure6, figure7, figure8, known_figures
-from reinit_bench.analysis.figures.panels import Panel, of_one_dataset, panels
-from reinit_bench.analysis.frame.collect import collect
+from reinit_bench.analysis.figures import by_round, figure4, figure5, figure6, figure7, figure8, known_figures
+from reinit_bench.analysis.figures.panels import of_one_dataset, panels
+from reinit_bench.analysis.frame.collect import Collection, collect
 
 NUMBERS = tuple(range(4, 13))
+NONE: dict[str, Any] = {"augmentation__name": "none", "trainer__momentum": 0.0}
 
 
 def legend(figure: Figure) -> list[str]:
@@ -29,19 +31,12 @@ def rows(data: pd.DataFrame, *columns: str) -> list[tuple[object, ...]]:
     return list(data[list(columns)].itertuples(index=False, name=None))
 
 
-def all_panels(fake_store: FakeStore) -> list[Panel]:
-    collection = collect(fake_store.results_dir)
-    return panels(collection, collection.frame)
-
-
 def test_accuracy_by_budget_averages_seeds_and_nothing_else(fake_store: FakeStore) -> None:
     for budget, accuracies in ((100, (0.5, 0.7)), (1000, (0.8, 0.8))):
-        for seed, accuracy in enumerate(accuracies):
-            fake_store.add("oxford_iiit", "scnn", "lw", accuracy, seed=seed, trainer__max_steps=budget)
+        fake_store.seeds("oxford_iiit", "scnn", "lw", accuracies, trainer__max_steps=budget)
     fake_store.add("oxford_iiit", "scnn", "bl", 0.4, trainer__max_steps=100)
-    fake_store.add(
-        "oxford_iiit", "scnn", "lw", 0.1, trainer__max_steps=100, method__rescale=False
-    )  # no LW: an ablation
+    ablation = {"method__rescale": False, "trainer__max_steps": 100}
+    fake_store.add("oxford_iiit", "scnn", "lw", 0.1, **ablation)
     fake_store.add("oxford_iiit", "vgg16", "lw", 0.9, trainer__max_steps=100)  # one budget: nothing to see
     found = figure4.budgeted(collect(fake_store.results_dir), "figure4")
     data = figure4.accuracy_by_budget(collect(fake_store.results_dir), found).sort_values(["method", figure4.BUDGET])
@@ -113,12 +108,11 @@ def test_ratios_pair_runs_with_the_baseline_of_their_own_setting_and_seed(fake_s
 
 
 def test_the_curves_are_those_of_lws_first_middle_and_last_round(fake_store: FakeStore) -> None:
-    changes = {"trainer__momentum": 0.0, "augmentation__name": "none"}
-    curve(fake_store.add("cifar10", "vgg16", "lw", 0.9, **changes), [[0.1, 0.2], [0.0], [0.3, 0.5], [0.0], [0.7]])
-    curve(fake_store.add("cifar10", "vgg16", "lw", 0.9, seed=1, **changes), [[0.3], [0.0], [0.5], [0.0], [0.9]])
+    curve(fake_store.add("cifar10", "vgg16", "lw", 0.9, **NONE), [[0.1, 0.2], [0.0], [0.3, 0.5], [0.0], [0.7]])
+    curve(fake_store.add("cifar10", "vgg16", "lw", 0.9, seed=1, **NONE), [[0.3], [0.0], [0.5], [0.0], [0.9]])
     curve(fake_store.add("cifar10", "vgg16", "lw", 0.9), [[0.0]])  # augmented, with momentum: not Appendix E's
-    curve(fake_store.add("cifar10", "vgg16", "bl", 0.9, **changes), [[0.0]])
-    curve(fake_store.add("digits", "scnn", "lw", 0.9, **changes), [[0.0]])
+    curve(fake_store.add("cifar10", "vgg16", "bl", 0.9, **NONE), [[0.0]])
+    curve(fake_store.add("digits", "scnn", "lw", 0.9, **NONE), [[0.0]])
     collection = collect(fake_store.results_dir)
     runs = collection.default_images
     found = figure8.shown(panels(collection, runs[runs["method"] == "lw"], wanted=figure8.WANTED))
@@ -133,20 +127,14 @@ def test_the_curves_are_those_of_lws_first_middle_and_last_round(fake_store: Fak
     assert [axes.get_title() for axes in figure8.draw(collection).axes] == ["CIFAR10"]
 
 
-@pytest.mark.parametrize(("count", "middle"), [(1, None), (2, None), (3, 2), (4, 2), (13, 7)])
-def test_the_middle_round_is_neither_the_first_nor_the_last(count: int, middle: int | None) -> None:
-    named = figure8.named_rounds(pd.Series(range(1, count + 1)))
-    assert named.iloc[-1] == "last"
-    assert [index for index, name in enumerate(named, start=1) if name == "middle"] == ([middle] if middle else [])
-
-
 def test_a_panel_shows_one_setting_the_papers_before_others(fake_store: FakeStore) -> None:
     for seed in range(3):
         fake_store.add("digits", "scnn", "lw", 0.5, seed=seed, augmentation__name="none")
     fake_store.add("digits", "scnn", "bl", 0.9)
     fake_store.add("digits", "scnn", "bl", 0.8, trainer__lr=0.1)
     fake_store.add("cifar10", "vgg16", "bl", 0.7)
-    found = all_panels(fake_store)
+    collection = collect(fake_store.results_dir)
+    found = panels(collection, collection.frame)
     assert [(panel.dataset, panel.model) for panel in found] == [("CIFAR10", "vgg16"), ("DIGITS", "scnn")]
     assert list(found[1].runs["test_accuracy"]) == [0.9]
     assert of_one_dataset([]) == []
@@ -192,15 +180,6 @@ def test_figures_of_every_dataset_show_those_that_the_store_has(number: int, ful
     assert [[text.get_text() for text in axes.texts] for axes in cells] == [["no runs"], [], [], []]
 
 
-def test_a_torn_file_is_named_and_the_other_runs_are_drawn(fake_store: FakeStore) -> None:
-    measure(fake_store.add("digits", "scnn", "bl", 0.9))
-    torn = fake_store.add("digits", "scnn", "lw", 0.9).with_name("diagnostics.npz")
-    torn.write_bytes(b"PK\x03\x04 torn")
-    with pytest.warns(UserWarning, match=r"diagnostics\.npz cannot be read"):
-        figure = figure5.draw(collect(fake_store.results_dir))
-    assert legend(figure) == ["BL"]
-
-
 def test_budgets_are_shown_where_they_are_and_not_where_the_paper_would_have_them(fake_store: FakeStore) -> None:
     """Runs with augmentation, as in Table 2, have one budget here; those without have two."""
     fake_store.add("digits", "scnn", "lw", 0.5, trainer__max_steps=100)
@@ -208,3 +187,55 @@ def test_budgets_are_shown_where_they_are_and_not_where_the_paper_would_have_the
         fake_store.add("digits", "scnn", "lw", 0.6, trainer__max_steps=budget, augmentation__name="none")
     (panel,) = figure4.budgeted(collect(fake_store.results_dir), "figure4")
     assert panel.runs["augmentation"].tolist() == ["none", "none"]
+
+
+def lines(figure: Figure, cell: int) -> dict[str, tuple[list[float], list[float]]]:
+    return {
+        str(line.get_label()): (list(line.get_xdata()), [round(y, 6) for y in line.get_ydata()])
+        for line in figure.axes[cell].lines
+    }
+
+
+def titles(figure: Figure) -> list[str]:
+    return [title for axes in figure.axes if (title := axes.get_title())]
+
+
+@pytest.fixture
+def vgg16(fake_store: FakeStore) -> Collection:
+    """Appendix F's example: LW without its parts in a vgg16 with and without norm layers, on CIFAR100."""
+
+    def add(method: str, test: tuple[float, ...], norm: str, seed: int = 0, **changes: Any) -> Path:
+        path = fake_store.add("cifar100", "vgg16", method, test[-1], seed=seed, model__norm=norm, **changes, **NONE)
+        rounds(path, [(accuracy, 1.0 - accuracy) for accuracy in test])
+        return path
+
+    for norm in ("group", "none"):
+        add("bl", (0.34,), norm)
+        add("lw", (0.2, 0.4), norm)
+        add("lw", (0.4, 0.5), norm, seed=1)
+        add("lw", (0.3, 0.24), norm, method__normalize=False)
+    add("lw", (0.3, 0.01), "none", method__freeze=True)
+    add("dsd", (0.3, 0.3), "group")  # no part of Appendix F
+    return collect(fake_store.results_dir)
+
+
+def test_the_parts_of_lw_by_round_have_a_column_for_each_norm(vgg16: Collection) -> None:
+    figure = by_round.parts(vgg16)
+    assert titles(figure) == ["vgg16", "vgg16 without norm"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["BL", "LW", "−norm", "+freeze"]
+    assert lines(figure, 0) == {
+        "BL": ([1, 2], [34, 34]),
+        "LW": ([1, 2], [30, 45]),
+        "−norm": ([1, 2], [30, 24]),
+    }
+    assert lines(figure, 1)["+freeze"] == ([1, 2], [30, 1])
+    assert lines(figure, 2)["LW"] == ([1, 2], [70, 55])
+    assert "paper shows" not in figure.legends[0].get_title().get_text()
+
+
+def test_methods_by_round_are_the_methods_as_they_are(vgg16: Collection) -> None:
+    figure = by_round.draw(vgg16)
+    assert lines(figure, 0) == {"BL": ([1, 2], [34, 34]), "DSD": ([1, 2], [30, 30]), "LW": ([1, 2], [30, 45])}
+    data = by_round.accuracy_by_round(vgg16, by_round.method_panels(vgg16, "by_round"))
+    lw = data[data["method"] == "lw"]
+    assert lw[["round", "n"]].to_numpy().tolist() == [[1, 2], [2, 2]]

@@ -1,28 +1,28 @@
-"""Twenty methods: their columns' order and headings, tables that are broken into parts, and what stays the paper's."""
+"""Twenty methods: their order, headings and looks, tables broken into parts, and what stays the paper's."""
 
 from __future__ import annotations
 
 import io
-from typing import Any
+from itertools import combinations, product
 
-import pandas as pd
 import pytest
+from factories import METHOD_FILES
 from fake_runs import collection_of, fake_grid, fake_run
 from rich.console import Console
 
 from reinit_bench.analysis.figures import known_figures
-from reinit_bench.analysis.figures.style import method_style
-from reinit_bench.analysis.frame.collect import Collection, collect
-from reinit_bench.analysis.frame.methods import ordered_methods
+from reinit_bench.analysis.figures.style import MethodStyle, method_style
+from reinit_bench.analysis.frame import paper
+from reinit_bench.analysis.frame.collect import Collection
+from reinit_bench.analysis.frame.methods import FAMILIES, ordered_methods
 from reinit_bench.analysis.report.paper_claim import paper_claim
 from reinit_bench.analysis.tables import build_tables
 from reinit_bench.analysis.tables.render.html import html_table
 from reinit_bench.analysis.tables.render.terminal import show
 from reinit_bench.analysis.tables.render.text import latex, markdown
-from reinit_bench.analysis.tables.table import Cell, Row, Table, split_columns
-from reinit_bench.core.conf_dir import options
+from reinit_bench.analysis.tables.table import Table
 
-ORDER = ordered_methods(options("method"))
+ORDER = ordered_methods(METHOD_FILES)
 LETTERS = list("BRDWFLCPGSTHINKEO2AV")
 
 
@@ -30,18 +30,9 @@ LETTERS = list("BRDWFLCPGSTHINKEO2AV")
 def all_methods() -> Collection:
     return collection_of(
         [
-            fake_run(
-                dataset,
-                "scnn",
-                method,
-                60.0 + place + seed,
-                seed=seed,
-                augmentation="mild",
-                method_label=method_style(method).label,
-                method_letter=letter,
-            )
+            fake_run(dataset, "scnn", method, 60.0 + number + seed, seed=seed, augmentation="mild")
             for dataset in ("CIFAR10", "DIGITS")
-            for place, (method, letter) in enumerate(zip(ORDER, LETTERS, strict=True))
+            for number, method in enumerate(ORDER)
             for seed in (0, 1)
         ]
     )
@@ -95,47 +86,23 @@ def test_latex_breaks_a_wide_table_and_escapes_the_ampersand(all_methods: Collec
 
 
 def test_a_letter_that_two_methods_have_heads_one_column() -> None:
+    named = (("bl", "B", "BL"), ("mine", "B", "Mine"), ("own", "X", "Own"), ("too", "X", "Own"))
     rows = [
         fake_run("DIGITS", "scnn", method, 50.0, augmentation="mild", method_letter=letter, method_label=label)
-        for method, letter, label in (
-            ("bl", "B", "BL"),
-            ("mine", "B", "Mine"),
-            ("own", "X", "Own"),
-            ("too", "X", "Own"),
-        )
+        for method, letter, label in named
     ]
     assert built(collection_of(rows), "2").columns == (*"BRDWFL", "Mine", "X", "Own")
-
-
-def test_parts_are_even_where_they_can_be_and_never_empty() -> None:
-    cells = tuple(map(Cell, "abcdefg"))
-    table = Table(
-        name="t",
-        caption="",
-        data=pd.DataFrame(),
-        headings=("h",),
-        columns=tuple("ABCDEFG"),
-        rows=(Row(("ours",), cells), Row(("paper",), (*cells[:2], *[Cell("")] * 5), published=True)),
-    )
-    assert split_columns(table, [5] * 7, 35) == [table]
-    assert [part.columns for part in split_columns(table, [5] * 7, 34)] == [tuple("ABCD"), tuple("EFG")]
-    assert [len(part.rows) for part in split_columns(table, [5] * 7, 34)] == [2, 1]
-    assert [part.columns for part in split_columns(table, [5] * 7, 3)] == [(letter,) for letter in "ABCDEFG"]
-    wide_last = [part.columns for part in split_columns(table, [1, 1, 1, 1, 1, 1, 9], 10)]
-    assert wide_last == [tuple("ABCDEF"), ("G",)]
 
 
 def test_what_is_said_of_the_papers_claims_is_of_its_own_methods() -> None:
     """Another method is better than all; the marks of the paper's methods are corrected over these alone."""
 
-    def percent(dataset: str, model: str, method: str, number: int) -> float:
-        return {"bl": 50.0, "fc": 51.0 + number % 2, "lw": 60.0}.get(method, 70.0)
-
-    six = fake_grid(["CIFAR10", "DIGITS"], ["scnn"], ["bl", "fc", "lw"], percent)
-    more = fake_grid(["CIFAR10", "DIGITS"], ["scnn"], ["bl", "fc", "lw", "cold", "sp", "swr"], percent)
+    percents = {"bl": 50.0, "fc": [51.0, 52.0] * 3, "lw": 60.0}
+    six = fake_grid(["CIFAR10", "DIGITS"], ["scnn"], percents)
+    more = fake_grid(["CIFAR10", "DIGITS"], ["scnn"], {**percents, "cold": 70.0, "sp": 70.0, "swr": 70.0})
     assert paper_claim(more).sentence == paper_claim(six).sentence
     assert paper_claim(more).second == "agrees"
-    assert "the paper's claim is about its own methods; for COLD, SP, SWR see Table 3, gains and ranks" in (
+    assert "the paper's claim is about its own methods; for Cold, S&P, SWR see Table 3, gains and ranks" in (
         paper_claim(more).caveats
     )
     said = [[note for note in built(one, "3").notes if "published cells" in note] for one in (six, more)]
@@ -144,25 +111,10 @@ def test_what_is_said_of_the_papers_claims_is_of_its_own_methods() -> None:
     assert not any(note.endswith("pairs alone") for note in built(six, "3").notes)
 
 
-def test_a_variant_is_never_taken_for_the_method(fake_store: Any) -> None:
-    """Null where the default is a number, a switch, a list; and of a user's own method the rarer value."""
-    fake_store.add("digits", "scnn", "bl", 0.1)
-    fake_store.add("digits", "scnn", "dsd", 0.2)
-    fake_store.add("digits", "scnn", "dsd", 0.9, method__fraction=None)
-    fake_store.add("digits", "scnn", "fc", 0.9, method__layerwise=True)
-    fake_store.add("digits", "scnn", "lw", 0.9, method__schedule=[1, 2])
-    for seed in (0, 1):
-        fake_store.add("digits", "scnn", "mine", 0.3, seed=seed, method__share=0.5)
-    fake_store.add("digits", "scnn", "mine", 0.9, method__share=0.6)
-    kept = collect(fake_store.results_dir).default_images
-    assert sorted(kept["test_accuracy"]) == [0.1, 0.2, 0.3, 0.3]
-
-
 @pytest.mark.parametrize("name", ["gains", "ranks"])
 def test_nothing_of_a_figure_of_twenty_methods_lies_outside_it(name: str) -> None:
-    grid = fake_grid(
-        ["CIFAR10", "CIFAR100", "DOGS"], ["scnn", "vgg16"], ORDER, lambda d, m, method, n: 50.0 + len(method) + n
-    )
+    percents = {method: [50.0 + len(method) + number for number in range(6)] for method in ORDER}
+    grid = fake_grid(["CIFAR10", "CIFAR100", "DOGS"], ["scnn", "vgg16"], percents)
     figure = known_figures([name])[name].draw(grid)
     figure.draw_without_rendering()
     box = figure.get_tightbbox().padded(-0.01)
@@ -170,3 +122,45 @@ def test_nothing_of_a_figure_of_twenty_methods_lies_outside_it(name: str) -> Non
     assert box.x1 <= figure.get_figwidth()
     assert box.y0 >= 0
     assert box.y1 <= figure.get_figheight()
+
+
+OWN = [method_style(name) for name in ("mine", "own", "my_method", "next", "a", "b", "c", "d")]
+
+
+def mark(look: MethodStyle) -> tuple[str, str]:
+    return look.marker, look.fill
+
+
+@pytest.mark.parametrize("name", ORDER)
+def test_a_packaged_method_has_a_place_and_a_look(name: str) -> None:
+    assert METHOD_FILES[name]["_family_"] in FAMILIES
+    assert method_style(name).color == METHOD_FILES[name]["_color_"]
+    assert method_style(name).label == METHOD_FILES[name]["_label_"]
+
+
+def test_two_packaged_methods_look_different_in_each_way() -> None:
+    """In colour, and in black and white: by the mark alone and by the line alone."""
+    for one, other in combinations(ORDER, 2):
+        left, right = method_style(one), method_style(other)
+        alike = left.color == right.color, mark(left) == mark(right), left.linestyle == right.linestyle
+        assert alike == (False, False, False), (one, other)
+        assert left.label != right.label
+
+
+def test_a_users_own_method_looks_like_no_packaged_one() -> None:
+    assert len({mark(look) for look in OWN}) == 4
+    for name, look in product(ORDER, OWN):
+        assert mark(look) != mark(method_style(name))
+        assert look.color != method_style(name).color
+
+
+def test_the_letters_that_head_columns_are_unique() -> None:
+    letters = {name: str(option["_letter_"]) for name, option in METHOD_FILES.items()}
+    assert len(set(letters.values())) == len(letters), letters
+    assert paper.LETTERS.items() <= letters.items()
+
+
+def test_the_papers_come_first_and_a_users_own_last() -> None:
+    assert ordered_methods(["zeta", "swr", "mine", "sp", "ban", "lw", "bl", "lw"]) == [
+        *("bl", "lw", "ban", "sp", "swr", "mine", "zeta"),
+    ]

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fake_store import FakeStore
 
 from reinit_bench.analysis.frame.collect import Collection, collect
 from reinit_bench.analysis.report.page import Picture, build_page
@@ -31,9 +32,9 @@ def one_picture(collection: Collection) -> tuple[Picture, ...]:
 
 
 @pytest.fixture(scope="module")
-def page(new_fake_store: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A report of 63 runs: more than one page of the long tables; only one run has a curve."""
-    fake_store = new_fake_store(tmp_path_factory.mktemp("report"))
+    fake_store = FakeStore(tmp_path_factory.mktemp("report"))
     for seed in range(30):
         fake_store.add("cifar10", "scnn", "bl", 0.5 + seed / 100, seed=seed)
         fake_store.add("cifar10", "vgg16", "lw", 0.6 + seed / 100, seed=seed)

@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
-import itertools
-import json
-
 import numpy as np
-import pandas as pd
 import pytest
 import scipy.stats
 import yaml
-from fake_store import FakeStore
-from tuned_store import TRIAL_SEED, TunedStore
+from fake_store import TRIAL_SEED, FakeStore, TunedStore
 
-from reinit_bench.analysis.figures import NothingToDraw, known_figures
+from reinit_bench.analysis.figures import NothingToDraw
 from reinit_bench.analysis.figures.verdict import by_noise, by_size, draw, spread
 from reinit_bench.analysis.frame.collect import collect
 from reinit_bench.analysis.stats.arms import tuned_runs
 from reinit_bench.analysis.stats.claims import SMALLEST, Claim, claims
 from reinit_bench.analysis.stats.paired_gains import (
-    arm_gains,
     bootstrap_interval,
-    pairs,
     ranking,
     sensitivity,
-    sign_flip_p,
 )
 from reinit_bench.analysis.stats.scores import scores_by_setting
 from reinit_bench.analysis.stats.summary import Estimate, Summary, estimate
@@ -42,11 +34,6 @@ from reinit_bench.sweep.studies import Study
 from reinit_bench.sweep.trials import tuned as tuned_points
 
 
-@pytest.fixture
-def tuned(fake_store: FakeStore) -> TunedStore:
-    return TunedStore(fake_store)
-
-
 def test_only_fresh_seeds_at_the_chosen_values_are_reported(tuned: TunedStore) -> None:
     tuned.arm("bl", [0.60, 0.62])
     tuned.arm("lw", [0.65, 0.66], validation=(0.5, 0.5, 0.4))  # a tie: the earliest
@@ -55,15 +42,8 @@ def test_only_fresh_seeds_at_the_chosen_values_are_reported(tuned: TunedStore) -
     tuned.store.add("digits", "scnn", "lw", 0.9, study="verdict", **unchosen, **other)
     tuned.store.add("digits", "scnn", "lw", 0.9, study="demo", seed=4, **other)
     runs = tuned.runs()
-    reported = runs.reported.sort_values(["method", "seed"])
-    assert reported.assign(accuracy=100 * reported["test_accuracy"])[
-        ["method", "seed", "accuracy"]
-    ].to_numpy().tolist() == [
-        ["bl", 0, 60.0],
-        ["bl", 1, 62.0],
-        ["lw", 0, 65.0],
-        ["lw", 1, 66.0],
-    ]
+    reported = runs.reported.sort_values(["method", "seed"])[["method", "seed", "test_accuracy"]]
+    assert reported.to_numpy().tolist() == [["bl", 0, 0.6], ["bl", 1, 0.62], ["lw", 0, 0.65], ["lw", 1, 0.66]]
     chosen = runs.trials[runs.trials["chosen"]].set_index("method")["values"]
     assert chosen.to_dict() == {"bl": "lr=0.01 weight_decay=0", "lw": "lr=0.003 weight_decay=0"}
     assert runs.left_out == ("left out: 1 runs whose settings their arm's trials did not choose",)
@@ -91,18 +71,6 @@ def test_a_diverged_trial_of_two_counts_as_the_worst_in_the_sweep_and_in_the_tab
     assert list(runs.trials["values"][runs.trials["chosen"]]) == ["lr=0.003"]
 
 
-def test_gains_are_paired_by_seed(tuned: TunedStore) -> None:
-    tuned.arm("bl", [0.60, 0.62, 0.64])
-    tuned.arm("lw", [0.61, 0.65, 0.64])
-    tuned.arm("fc", [0.60, 0.60])
-    gained = pairs(tuned.runs())
-    found = arm_gains(gained, ["fc", "lw"])
-    assert found["lw"].gain.value == pytest.approx((1 + 3 + 0) / 3)
-    assert (found["lw"].gain.n, found["fc"].gain.n) == (3, 2)
-    # Of nine pairs of runs, LW's 61 beats one, 65 all three, 64 two and ties with one.
-    assert found["lw"].improvement == pytest.approx((1 + 3 + 2.5) / 9)
-
-
 def test_a_stratum_weighs_as_much_as_any_other_whatever_its_size() -> None:
     strata = [np.array([1.0, 3.0]), np.array([10.0] * 50)]
     found = estimate(list(map(Summary.of, strata)))
@@ -116,8 +84,6 @@ def test_a_stratum_weighs_as_much_as_any_other_whatever_its_size() -> None:
 def test_the_t_interval_of_one_setting_is_students_and_of_several_welchs() -> None:
     gains = np.array([1.21, 0.83, 0.02, 0.83, 0.39])
     alone = estimate([Summary.of(gains)])
-    assert alone.low is not None
-    assert alone.high is not None
     student = scipy.stats.ttest_1samp(gains, 0.0).confidence_interval(0.95)
     assert (alone.low, alone.high) == pytest.approx((student.low, student.high))
     other = np.array([0.2, -0.4, 1.1])
@@ -127,32 +93,9 @@ def test_the_t_interval_of_one_setting_is_students_and_of_several_welchs() -> No
     assert estimate([Summary(2, 0.5, 0.0)] * 2) == Estimate(0.5, 0.0, 4)
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(("settings", "seeds"), [(1, 5), (12, 5)])
-def test_the_interval_covers_the_truth_about_as_often_as_it_says(settings: int, seeds: int) -> None:
-    generator = np.random.default_rng(1)
-    hits = 0
-    for _ in range(400):
-        found = estimate([Summary.of(generator.normal(0.3, 1.0, seeds)) for _ in range(settings)])
-        assert found.low is not None
-        assert found.high is not None
-        hits += found.low <= 0.3 <= found.high
-    assert 0.925 <= hits / 400 <= 0.98
-
-
-def test_signs_are_flipped_in_every_way() -> None:
-    gains = np.array([0.5, 1.0, 0.25, 2.0])
-    flipped = [abs(float(np.mean(gains * signs))) for signs in itertools.product([1, -1], repeat=4)]
-    expected = np.mean([one >= abs(gains.mean()) - 1e-12 for one in flipped])
-    assert sign_flip_p([gains]) == pytest.approx(expected) == 0.125
-    assert sign_flip_p([np.zeros(4)]) == 1.0
-
-
 def test_ranks_are_over_settings_with_all_arms(tuned: TunedStore) -> None:
     for noise in (0.0, 0.2):
-        tuned.arm("bl", [0.6], dataset__label_noise=noise)
-        tuned.arm("lw", [0.7], dataset__label_noise=noise)
-        tuned.arm("fc", [0.5 + noise], dataset__label_noise=noise)
+        tuned.arms({"bl": [0.6], "lw": [0.7], "fc": [0.5 + noise]}, dataset__label_noise=noise)
     ranked = ranking(tuned.runs(), ["bl", "fc", "lw"])
     assert ranked is not None
     assert ranked.n == 2
@@ -196,9 +139,7 @@ def test_a_claims_gain_is_one_number_for_each_baseline_run(tuned: TunedStore) ->
 
 
 def test_lw_is_held_against_the_control_by_seed(tuned: TunedStore) -> None:
-    tuned.arm("bl", [0.60, 0.61, 0.62])
-    tuned.arm("lw", [0.62, 0.62, 0.66])
-    tuned.arm("restart", [0.61, 0.62])
+    tuned.arms({"bl": [0.60, 0.61, 0.62], "lw": [0.62, 0.62, 0.66], "restart": [0.61, 0.62]})
     _, control, *_ = claims(tuned.runs())
     assert control.estimate is not None
     assert (round(control.estimate.value, 6), control.estimate.n, control.verdict) == (0.5, 2, "cannot be told")
@@ -206,10 +147,10 @@ def test_lw_is_held_against_the_control_by_seed(tuned: TunedStore) -> None:
 
 def test_the_table_has_each_arm_by_block(tuned: TunedStore) -> None:
     for regularized in ("none", "standard"):
-        tuned.arm("bl", [0.60, 0.62, 0.64], augmentation__name=regularized)
-        tuned.arm("lw", [0.61, 0.65, 0.64], augmentation__name=regularized)
+        tuned.arms({"bl": [0.60, 0.62, 0.64], "lw": [0.61, 0.65, 0.64]}, augmentation__name=regularized)
     collection = collect(tuned.store.results_dir)
     table = verdict_table(collection)
+    # Gains of 1, 3 and 0; of nine pairs of runs, LW's 61 beats one, 65 all three, 64 two and ties with one: 6.5 of 9.
     assert markdown(table).splitlines()[2:8] == [
         "| Settings | Arm | settings | gain | bootstrap | interquartile mean | P(better) | p (Holm) | mean rank |",
         "| :-- | :-- | --: | --: | --: | --: | --: | --: | --: |",
@@ -218,7 +159,6 @@ def test_the_table_has_each_arm_by_block(tuned: TunedStore) -> None:
         "| right labels, regularized | LW | 1 | +1.33 ± 3.79 | +0.00 to +3.00 | +1.33 | 0.72 | 0.500 |  |",
         "",
     ]
-    assert table.data["method"].tolist() == ["lw"] * 3
     shown = [[*row.headings, *map(str, row.cells)] for row in settings_table(collection).rows]
     assert shown == [
         ["DIGITS", "scnn", "1,000", "0%", "no", "62.0", "+1.3 ± 3.8"],
@@ -229,8 +169,7 @@ def test_the_table_has_each_arm_by_block(tuned: TunedStore) -> None:
 
 def test_networks_and_sizes_are_settings_of_their_own(tuned: TunedStore) -> None:
     for norm, examples in (("group", 100), ("batch", 100), ("group", 300)):
-        tuned.arm("bl", [0.6], model__norm=norm, dataset__train_examples=examples)
-        tuned.arm("lw", [0.6], model__norm=norm, dataset__train_examples=examples)
+        tuned.arms({"bl": [0.6], "lw": [0.6]}, model__norm=norm, dataset__train_examples=examples)
     headings = [row.headings[1:3] for row in settings_table(collect(tuned.store.results_dir)).rows]
     assert headings == [("scnn", "100"), ("scnn", "300"), ("scnn with BatchNorm", "100")]
 
@@ -238,8 +177,7 @@ def test_networks_and_sizes_are_settings_of_their_own(tuned: TunedStore) -> None
 def test_an_augmentation_with_fields_of_its_own_is_no_other_network(tuned: TunedStore) -> None:
     standard = {"augmentation__name": "standard", "augmentation__flip": 0.5, "augmentation__padding": 4}
     for augmentation in ({}, standard):
-        tuned.arm("bl", [0.6, 0.61], **augmentation)
-        tuned.arm("lw", [0.6, 0.62], **augmentation)
+        tuned.arms({"bl": [0.6, 0.61], "lw": [0.6, 0.62]}, **augmentation)
     assert set(tuned.runs().reported["network"]) == {"scnn"}
     tuned.arm("bl", [0.6], augmentation__name="mild")
     found = tuned.runs().reported.groupby("regularized")["network"].unique()
@@ -249,8 +187,7 @@ def test_an_augmentation_with_fields_of_its_own_is_no_other_network(tuned: Tuned
 
 def test_trials_choose_and_are_no_results(tuned: TunedStore) -> None:
     """Other tables must not take the seed with which rates were chosen for a run of that rate."""
-    tuned.arm("bl", [0.60, 0.62])
-    tuned.arm("lw", [0.61, 0.65])
+    tuned.arms({"bl": [0.60, 0.62], "lw": [0.61, 0.65]})
     collection = collect(tuned.store.results_dir)
     assert sorted(collection.frame["seed"]) == [0, 0, 1, 1]
     assert set(collection.trials["seed"]) == {TRIAL_SEED}
@@ -269,39 +206,21 @@ def test_one_tuned_study_goes_on_where_another_of_the_same_values_was_cut(tuned:
 
 
 def test_how_rounds_ended_is_told_by_arm(tuned: TunedStore) -> None:
-    tuned.arm("bl", [0.60, 0.62])
-    tuned.arm("lw", [0.61, 0.65])
+    tuned.arms({"bl": [0.60, 0.62], "lw": [0.61, 0.65]})
     reported = tuned.runs().reported
     for run_id, method in zip(reported["run_id"], reported["method"], strict=True):
-        rounds = [
-            {"index": 1, "train_accuracy": 0.875, "test_accuracy": 0.5, "converged": False},
-            {"index": 2, "train_accuracy": 1.0, "test_accuracy": 0.5, "converged": True},
-        ]
-        lines = rounds if method == "lw" else rounds[1:]
+        ends = [(0.875, "false"), (1.0, "true")] if method == "lw" else [(1.0, "true")]
+        line = '{{"index": 1, "test_accuracy": 0.5, "train_accuracy": {}, "converged": {}}}\n'
         path = tuned.store.results_dir / "runs" / run_id / "rounds.jsonl"
-        path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+        path.write_text("".join(line.format(*end) for end in ends))
     table = rounds_table(collect(tuned.store.results_dir))
     assert [str(cell) for cell in table.rows[0].cells] == ["100.0", "87.5"]
     assert table.notes[0].startswith("of 6 rounds 4 ended by the rule of trainer.patience_epochs")
-    assert sorted(table.data[["method", "rounds", "converged", "lowest"]].to_numpy().tolist()) == [
-        ["bl", 2, 2, 100.0],
-        ["lw", 4, 2, 87.5],
-    ]
-
-
-def test_a_store_without_a_tuned_study_says_how_to_start(fake_store: FakeStore) -> None:
-    fake_store.add("digits", "scnn", "lw", 0.9, study="demo")
-    for build in (verdict_table, settings_table, sensitivity_table, choices_table, rounds_table):
-        table = build(collect(fake_store.results_dir))
-        assert table.rows == ()
-        assert table.notes[0].endswith("start with: reinit-bench -m study=verdict_fraction")
-        assert isinstance(table.data, pd.DataFrame)
 
 
 def test_the_learning_curve_has_the_baseline_and_the_arms_with_runs_at_every_size(tuned: TunedStore) -> None:
     for examples, more in ((100, 0.02), (1000, 0.01)):
-        tuned.arm("bl", [0.60, 0.62], dataset__train_examples=examples)
-        tuned.arm("lw", [0.60 + more, 0.62 + more], dataset__train_examples=examples)
+        tuned.arms({"bl": [0.60, 0.62], "lw": [0.60 + more, 0.62 + more]}, dataset__train_examples=examples)
     tuned.arm("fc", [0.7, 0.7])  # at one size
     figure = by_size(collect(tuned.store.results_dir))
     assert [text.get_text() for text in figure.legends[0].get_texts()] == ["BL", "LW"]
@@ -320,8 +239,7 @@ def test_noise_is_shown_of_settings_that_differ_in_nothing_else(tuned: TunedStor
         (0.70, standard),
         (0.65, {"dataset__label_noise": 0.4, **standard}),
     ):
-        tuned.arm("bl", [accuracy] * 2, **settings)
-        tuned.arm("lw", [accuracy + 0.01] * 2, **settings)
+        tuned.arms({"bl": [accuracy] * 2, "lw": [accuracy + 0.01] * 2}, **settings)
     figure = by_noise(collect(tuned.store.results_dir))
     plain, regularized, *_ = figure.axes
     titles = [axes.get_title() for axes in (plain, regularized)]
@@ -335,8 +253,7 @@ def test_noise_is_shown_of_settings_that_differ_in_nothing_else(tuned: TunedStor
 
 def test_the_forest_and_the_spread_are_of_every_arm(tuned: TunedStore) -> None:
     tuned.arm("bl", [0.60, 0.62, 0.61], validation=(0.2, 0.7, 0.6))
-    tuned.arm("fc", [0.62, 0.63, 0.61])
-    tuned.arm("swr", [0.60, 0.61, 0.61])
+    tuned.arms({"fc": [0.62, 0.63, 0.61], "swr": [0.60, 0.61, 0.61]})
     collection = collect(tuned.store.results_dir)
     (whole, *_) = draw(collection).axes
     assert [text.get_text() for text in whole.get_yticklabels()] == ["SWR", "FC"]
@@ -348,9 +265,3 @@ def test_the_forest_and_the_spread_are_of_every_arm(tuned: TunedStore) -> None:
     assert (low, high > 50, axes.get_yscale()) == (0, True, "symlog")  # an arm that fails hides no other
     with pytest.raises(NothingToDraw, match="two shares of wrong labels; reinit-bench -m study=verdict_fraction"):
         by_noise(collection)
-
-
-@pytest.mark.parametrize("name", ["verdict", "verdict_sizes", "verdict_noise", "verdict_sensitivity"])
-def test_a_figure_without_tuned_runs_names_the_command(fake_store: FakeStore, name: str) -> None:
-    with pytest.raises(NothingToDraw, match=rf"^{name}: no run of a tuned .*; reinit-bench -m study=verdict_fraction$"):
-        known_figures([name])[name].draw(collect(fake_store.results_dir))
