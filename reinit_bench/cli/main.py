@@ -237,6 +237,8 @@ def one_line(error: Exception) -> str:
     text = " ".join(str(error).split()) or type(error).__name__
     if isinstance(error, OSError) and error.strerror:
         return ": ".join(str(part) for part in (error.filename, error.strerror) if part)
+    if several := re.match(r"Ambiguous value for argument '([^']+)'", text):
+        return f"{several[1]} is several values, and one run takes one; for a run with each: -m {several[1]}"
     if hasattr(error, "format_message"):  # from the sub-commands' parser
         return f"{text.rstrip('.')}; for a sub-command's arguments and options: reinit-bench NAME --help"
     if isinstance(error, (ConfigError, OSError, ValueError)) or type(error).__module__.startswith(
