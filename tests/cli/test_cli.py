@@ -53,7 +53,7 @@ BAD_INPUT = [
     (["plan", "method=lww"], "method=lww: there is no such method"),
     (["-m", "method=lw,fc", "method.selection=network"], "method lw has no field 'selection'; its fields are "),
     (["-m", "method=welsr,lw", "method.fraction=0.3"], "method lw has no field 'fraction'; its fields are "),
-    (["method=welsr,lw"], "method=welsr,lw is several values, and one run takes one; for a run with each: -m method=we"),
+    (["method=welsr,lw"], "method=welsr,lw is several values, and one run takes one; for a run with each: -m "),
     (["seed=0", "seed=1"], "seed is given twice: seed=0 seed=1; for a run with each: -m seed=0,1"),
     (["plan", "method=bl", "-m", "method=lw"], "method is given twice: method=bl method=lw; for a run with each: -m "),
     (["study=demo", "study=core"], "study is given twice: study=demo study=core"),

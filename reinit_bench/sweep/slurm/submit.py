@@ -171,7 +171,8 @@ def submitting(results_dir: Path) -> Iterator[None]:
             yield
     except Timeout as error:
         raise ConfigError(
-            f"another command has been submitting to {folder} for {LOCK_SECONDS:.0f} s; try again"
+            f"another command has been submitting to {folder} for {LOCK_SECONDS:.0f} s; try again, or delete "
+            f"{folder / '.lock'} if there is none"
         ) from error
     except (FileExistsError, NotADirectoryError, PermissionError) as error:
         raise StoreError(f"cannot write {folder}: {error.strerror}; change results_dir") from error
