@@ -11,7 +11,7 @@ from fake_runs import collection_of, fake_grid, fake_run, grid_rows
 from reinit_bench.analysis.frame.collect import published_runs
 from reinit_bench.analysis.stats import tree as trees
 from reinit_bench.analysis.stats.mean_gains import mean_gains
-from reinit_bench.analysis.stats.mean_ranks import critical_difference, nemenyi, rank, rankings
+from reinit_bench.analysis.stats.mean_ranks import critical_difference, rank, rankings
 from reinit_bench.analysis.stats.scores import Scores, scores_by_setting
 from reinit_bench.analysis.stats.tree import MIN_LEAF, Question, fit
 from reinit_bench.analysis.tables.render.text import markdown
@@ -123,11 +123,6 @@ DEMSAR = {
 last but one, he ranks two that print alike."""
 
 
-@pytest.mark.parametrize(("methods", "q"), [(2, 1.960), (4, 2.569), (6, 2.850), (10, 3.164)])
-def test_critical_values_are_those_of_demsars_table_5(methods: int, q: float) -> None:
-    assert nemenyi(methods) == pytest.approx(q, abs=0.0006)
-
-
 def test_demsars_example() -> None:
     table = pd.DataFrame({name: map(float, values.split()) for name, values in DEMSAR.items()})
     found = rank(table, "trees", "dataset")
@@ -158,8 +153,7 @@ def test_datasets_are_ranked_by_their_mean_and_settings_one_by_one() -> None:
 
 def test_all_tied_or_two_methods_have_no_friedman_test() -> None:
     tied = rankings(scores_by_setting(fake_grid(["A", "B"], ["scnn"], {"bl": 50.0, "fc": 50.0, "lw": 50.0})))
-    assert [one.p for one in tied] == [None, None]
-    assert tied[0].mean_ranks == {"bl": 2.0, "fc": 2.0, "lw": 2.0}
+    assert [(one.p, set(one.mean_ranks.values())) for one in tied] == [(None, {2.0})] * 2
     (two,) = rankings(scores_by_setting(fake_grid(["A"], ["scnn"], {"bl": 50.0, "lw": 51.0})))
     # Ranks over one dataset would say nothing.
     assert (two.unit, two.p, two.mean_ranks) == ("setting", None, {"bl": 2.0, "lw": 1.0})

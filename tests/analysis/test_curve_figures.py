@@ -12,10 +12,9 @@ from fake_store import FakeStore, curve, measure, rounds
 from matplotlib.figure import Figure
 
 from reinit_bench.analysis.figures import by_round, figure4, figure5, figure6, figure7, figure8, known_figures
-from reinit_bench.analysis.figures.panels import of_one_dataset, panels
+from reinit_bench.analysis.figures.panels import panels
 from reinit_bench.analysis.frame.collect import Collection, collect
 
-NUMBERS = tuple(range(4, 13))
 NONE: dict[str, Any] = {"augmentation__name": "none", "trainer__momentum": 0.0}
 
 
@@ -137,7 +136,6 @@ def test_a_panel_shows_one_setting_the_papers_before_others(fake_store: FakeStor
     found = panels(collection, collection.frame)
     assert [(panel.dataset, panel.model) for panel in found] == [("CIFAR10", "vgg16"), ("DIGITS", "scnn")]
     assert list(found[1].runs["test_accuracy"]) == [0.9]
-    assert of_one_dataset([]) == []
 
 
 @pytest.fixture
@@ -152,7 +150,7 @@ def full(fake_store: FakeStore) -> FakeStore:
     return fake_store
 
 
-@pytest.mark.parametrize("number", NUMBERS)
+@pytest.mark.parametrize("number", range(4, 13))
 def test_every_figure_is_drawn(number: int, full: FakeStore) -> None:
     name = f"figure{number}"
     figure = known_figures([name])[name].draw(collect(full.results_dir))
@@ -236,6 +234,3 @@ def test_the_parts_of_lw_by_round_have_a_column_for_each_norm(vgg16: Collection)
 def test_methods_by_round_are_the_methods_as_they_are(vgg16: Collection) -> None:
     figure = by_round.draw(vgg16)
     assert lines(figure, 0) == {"BL": ([1, 2], [34, 34]), "DSD": ([1, 2], [30, 30]), "LW": ([1, 2], [30, 45])}
-    data = by_round.accuracy_by_round(vgg16, by_round.method_panels(vgg16, "by_round"))
-    lw = data[data["method"] == "lw"]
-    assert lw[["round", "n"]].to_numpy().tolist() == [[1, 2], [2, 2]]

@@ -78,8 +78,7 @@ def test_latex_breaks_a_wide_table_and_escapes_the_ampersand(all_methods: Collec
     assert "S: S\\&P" in text
     assert "S&P" not in text
     assert text.count("\\textit{paper}") == 1
-    third = latex(built(all_methods, "3"))
-    assert "S\\&P & " in third
+    assert "S\\&P & " in latex(built(all_methods, "3"))
     assert "S&amp;P" in html_table(built(all_methods, "3"))
     assert "S&P" not in html_table(built(all_methods, "3"))
     assert "| S&P |" in markdown(built(all_methods, "3"))
@@ -118,10 +117,8 @@ def test_nothing_of_a_figure_of_twenty_methods_lies_outside_it(name: str) -> Non
     figure = known_figures([name])[name].draw(grid)
     figure.draw_without_rendering()
     box = figure.get_tightbbox().padded(-0.01)
-    assert box.x0 >= 0
-    assert box.x1 <= figure.get_figwidth()
-    assert box.y0 >= 0
-    assert box.y1 <= figure.get_figheight()
+    assert min(box.x0, box.y0) >= 0
+    assert max(box.x1 - figure.get_figwidth(), box.y1 - figure.get_figheight()) <= 0
 
 
 OWN = [method_style(name) for name in ("mine", "own", "my_method", "next", "a", "b", "c", "d")]
@@ -158,9 +155,3 @@ def test_the_letters_that_head_columns_are_unique() -> None:
     letters = {name: str(option["_letter_"]) for name, option in METHOD_FILES.items()}
     assert len(set(letters.values())) == len(letters), letters
     assert paper.LETTERS.items() <= letters.items()
-
-
-def test_the_papers_come_first_and_a_users_own_last() -> None:
-    assert ordered_methods(["zeta", "swr", "mine", "sp", "ban", "lw", "bl", "lw"]) == [
-        *("bl", "lw", "ban", "sp", "swr", "mine", "zeta"),
-    ]

@@ -10,7 +10,6 @@ import pytest
 from reinit_bench.analysis.frame import paper
 from reinit_bench.cli.compose import Composer
 from reinit_bench.core.conf_dir import option_section, options
-from reinit_bench.core.settings import ConfigError
 
 SCRIPT = Path(__file__).parents[2] / "results" / "paper_conclusions" / "core_study.py"
 
@@ -42,7 +41,6 @@ def test_only_empty_cells_are_reconstructed_and_only_on_request(number: int, cou
         (2, "OXFORD-IIIT", "dsd", [14.3, 20.9, 23.2, 30.1]),
         (2, "MNIST-COR", "dsd", [99.0, 98.9, 98.9, 99.1]),
         (7, "OXFORD-IIIT", "fc", [19.3, 43.4, 22.0, None]),
-        (7, "DOGS", "welsr", [8.9, 19.7, 23.5, 33.3]),
         (7, "DOGS", "lw", [9.1, 35.9, 35.0, 40.1]),
     ],
 )
@@ -57,7 +55,6 @@ def test_columns_with_what_is_reconstructed(number: int, dataset: str, method: s
         (2, "OXFORD-IIIT", "resnet50", [29.7, 33.3, None, 31.0, 36.6, None]),
         (2, "CIFAR100", "resnet50", [59.9, 60.0, 61.8, 62.1, 60.3, 60.7]),
         (6, "CARS196", "vgg16", [6.5, 5.5, 7.7, 7.0, 20.9, 9.9]),
-        (6, "BIRDS2010", "mobilenet", [4.5, 3.9, 5.2, 5.9, 5.3, 8.1]),
         (7, "OXFORD-IIIT", "resnet50", [33.1, None, 41.2, None, None, None]),
         (7, "CASSAVA", "mobilenet", [68.5, 70.0, 78.6, 74.3, 73.7, 80.5]),
     ],
@@ -72,7 +69,6 @@ def test_table_1_lacks_one_cell() -> None:
     assert len(table) == 18
     assert list(table.index[table["mean"].isna() | table["std"].isna()]) == [(0.5, "bl")]
     assert tuple(table.loc[(1.0, "lw")]) == (72.3, 3.6)
-    assert tuple(table.loc[(2.0, "wels")]) == (96.8, 0.1)
 
 
 def test_table_3_has_35_marks_and_none_in_both_directions() -> None:
@@ -82,9 +78,8 @@ def test_table_3_has_35_marks_and_none_in_both_directions() -> None:
     assert table["mark"].value_counts().to_dict() == {"": 65, "circle": 30, "star": 5}
     assert not any(mark and marks.get((model, column, row)) for (model, row, column), mark in marks.items())
     assert all(row not in ("lw", column) for _, row, column in marks)
-    assert marks["scnn", "dsd", "welsr"] == "star"
-    assert marks["resnet50", "fc", "wels"] == "circle"
-    assert marks["resnet50", "wels", "lw"] == ""
+    some = [("scnn", "dsd", "welsr"), ("resnet50", "fc", "wels"), ("resnet50", "wels", "lw")]
+    assert [marks[one] for one in some] == ["star", "circle", ""]
     marked = table[table["mark"] != ""].groupby("model").size()
     assert marked.to_dict() == {"scnn": 9, "vgg16": 11, "mobilenet": 7, "resnet50": 8}
 
@@ -108,23 +103,6 @@ def test_table_5_agrees_with_the_datasets_as_they_are_prepared() -> None:
     # What README.md says of Table 5: two class counts are not the data's.
     unlike = {label for label, option in known.items() if option["num_classes"] != by_label.loc[label, "classes"]}
     assert unlike == {"CASSAVA", "CALTECH101"}
-
-
-def test_a_table_that_was_not_transcribed_is_named() -> None:
-    with pytest.raises(ConfigError, match=r"Table 8 is not transcribed; there are 1, 2, 3, 4, 5, 6, 7"):
-        paper.published(8)
-
-
-def test_numbers_are_found_in_a_package_and_in_a_checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(paper, "__file__", str(tmp_path / "reinit_bench" / "analysis" / "runs" / "paper.py"))
-    with pytest.raises(ConfigError, match="install reinit-bench again"):
-        paper.folder()
-    checkout = tmp_path / "results" / "paper"
-    checkout.mkdir(parents=True)
-    assert paper.folder() == checkout
-    package = tmp_path / "reinit_bench" / "paper"
-    package.mkdir(parents=True)
-    assert paper.folder() == package
 
 
 @pytest.mark.slow

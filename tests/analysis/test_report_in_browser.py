@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from fake_store import FakeStore
 
-from reinit_bench.analysis.frame.collect import Collection, collect
+from reinit_bench.analysis.frame.collect import collect
 from reinit_bench.analysis.report.page import Picture, build_page
 from reinit_bench.analysis.report.page_html import write_report
 
@@ -27,8 +27,7 @@ PIXEL = "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgG
 HOSTILE = "<script>document.title='broken'</script>"
 
 
-def one_picture(collection: Collection) -> tuple[Picture, ...]:
-    return (Picture(name="figure2", caption="A pixel", png=PIXEL, missing=""),)
+PICTURE = Picture(name="figure2", caption="A pixel", png=PIXEL, missing="")
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +44,9 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "history.jsonl").write_text("".join(json.dumps(epoch) + "\n" for epoch in epochs))
     rounds = [{"steps": 200, "test_accuracy": accuracy} for accuracy in (0.7, 0.999)]
     (folder / "rounds.jsonl").write_text("".join(json.dumps(one) + "\n" for one in rounds))
-    return write_report(build_page(collect(fake_store.results_dir), draw=one_picture), fake_store.results_dir)
+    return write_report(
+        build_page(collect(fake_store.results_dir), draw=lambda collection: (PICTURE,)), fake_store.results_dir
+    )
 
 
 @pytest.fixture(scope="module")

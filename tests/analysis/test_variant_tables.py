@@ -127,12 +127,11 @@ def table(store: FakeStore) -> Table:
 
 
 def test_every_reading_is_a_field_at_its_default() -> None:
-    known = {(f"trainer.{spec.name}", spec.default) for spec in fields(Trainer)}
+    known = {(f"trainer.{spec.name}", str(spec.default)) for spec in fields(Trainer)}
     for path in conf_dir().glob("*/*.yaml"):
-        known |= {
-            (f"{path.parent.name}.{name}", str(value)) for name, value in yaml.safe_load(path.read_text()).items()
-        }
-    assert {(name, str(value)) for name, value in SHARED.items()} <= {(name, str(value)) for name, value in known}
+        content = yaml.safe_load(path.read_text())
+        known |= {(f"{path.parent.name}.{name}", str(value)) for name, value in content.items()}
+    assert {(name, str(value)) for name, value in SHARED.items()} <= known
     assert set(OWN) <= {name for name, _ in known}
     assert len(set(READINGS)) == len(READINGS)
 
