@@ -55,17 +55,6 @@ def test_a_tenth_is_held_out_stratified_and_nothing_is_in_two_splits(make_experi
     assert len(train | validation) == 1297
 
 
-def test_statistics_do_not_depend_on_how_many_images_are_summed_at_a_time(
-    photos: Tfds, make_experiment: Make, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = load_task(make_experiment(PHOTOS), CPU)
-    for images_at_a_time in (0, 1, 7):
-        monkeypatch.setattr(task_module, "SUMMED_BYTES", images_at_a_time * 8 * 8 * 3)
-        task = load_task(make_experiment(PHOTOS), CPU)
-        assert torch.equal(task.mean, whole.mean)
-        assert torch.equal(task.std, whole.std)
-
-
 @pytest.mark.parametrize("shape", [(3, 300, 5, 3), (70_000, 1, 1, 1), (2, 66_000, 1, 1)])
 def test_statistics_of_white_images_do_not_overflow(shape: tuple[int, ...]) -> None:
     white = np.full(shape, 255, np.uint8)
@@ -76,7 +65,11 @@ def test_statistics_of_white_images_do_not_overflow(shape: tuple[int, ...]) -> N
     torch.testing.assert_close(std.flatten(), torch.from_numpy(exact.std((0, 1, 2))).float(), rtol=1e-4, atol=1e-4)
 
 
-def test_inputs_are_standardized_with_the_training_splits_statistics(photos: Tfds, make_experiment: Make) -> None:
+@pytest.mark.parametrize("summed_at_a_time", [0, 1, 7, 60])
+def test_inputs_are_standardized_with_the_training_splits_statistics(
+    photos: Tfds, make_experiment: Make, monkeypatch: pytest.MonkeyPatch, summed_at_a_time: int
+) -> None:
+    monkeypatch.setattr(task_module, "SUMMED_BYTES", summed_at_a_time * 8 * 8 * 3)
     task = load_task(make_experiment(PHOTOS), CPU)
     pixels = photos.load(8, None, 0).train.inputs.astype(np.float64)
     mean, std = pixels.mean((0, 1, 2)), pixels.std((0, 1, 2))
@@ -131,28 +124,19 @@ def test_mild_augmentation_crops_the_enlarged_copy(photos: Tfds, make_experiment
     assert len(crops) == 8  # four windows, each with its mirror image
 
 
-@pytest.mark.parametrize("kind", [Standard, RandAugment])
-def test_the_others_augment_the_pixels_stored_at_the_image_size(
-    photos: Tfds, make_experiment: Make, kind: type[Augmentation]
-) -> None:
-    """In spite of the enlarged copy beside them; black is black before it is standardized."""
-    task = load_task(augmented(make_experiment(PHOTOS), kind), CPU)
-    assert task.train_enlarged is None
-    stored = torch.from_numpy(photos.load(8, None, 0).train.inputs)[task.train.rows[:20]].permute(0, 3, 1, 2)
-    pixels = kind().apply(stored, 8, stream(0, "augment"))
-    assert bool((pixels == 0).all(1).any()), "no padding is seen"
-    assert torch.equal(batch(task, *range(20))[0], (pixels.float() - task.mean) / task.std)
-
-
+@pytest.mark.parametrize("size", [8, 6])
 @pytest.mark.parametrize("kind", [Standard, RandAugment])
 @pytest.mark.usefixtures("photos")
-def test_the_others_augment_pixels_resized_to_another_image_size(
-    make_experiment: Make, kind: type[Augmentation]
+def test_the_others_augment_pixels_of_the_image_size(
+    make_experiment: Make, kind: type[Augmentation], size: int
 ) -> None:
-    task = load_task(augmented(make_experiment(PHOTOS, 6), kind), CPU)
-    resized = resize(task.train.take(torch.arange(20)).float(), 6)
-    pixels = kind().apply(resized, 6, stream(0, "augment"))
-    assert pixels.dtype == (torch.uint8 if kind is RandAugment else torch.float32)
+    """In spite of the enlarged copy beside the stored ones; black is black before it is standardized."""
+    task = load_task(augmented(make_experiment(PHOTOS, size), kind), CPU)
+    assert task.train_enlarged is None
+    images = task.train.take(torch.arange(20))
+    pixels = kind().apply(images if size == 8 else resize(images.float(), size), size, stream(0, "augment"))
+    assert size == 6 or bool((pixels == 0).all(1).any()), "no padding is seen"
+    assert pixels.dtype == (torch.uint8 if size == 8 or kind is RandAugment else torch.float32)
     assert torch.equal(batch(task, *range(20))[0], (pixels.float() - task.mean) / task.std)
 
 
@@ -181,24 +165,36 @@ def test_another_image_size_is_resized_on_the_device(make_experiment: Make) -> N
     assert next(task.batches("test"))[0].shape == (30, 3, 6, 6)
 
 
-def test_images_keep_channels_last(make_experiment: Make) -> None:
-    task = load_task(make_experiment({**DIGITS}, 16), CPU)
-    assert task.train.take(torch.tensor([1])).shape == (1, 1, 8, 8)
-    assert next(task.batches("validation", 4))[0].is_contiguous(memory_format=torch.channels_last)
-
-
 @pytest.mark.usefixtures("photos")
 def test_large_images_are_evaluated_in_smaller_batches(make_experiment: Make) -> None:
     small = load_task(make_experiment(DIGITS, 16), CPU)
     assert [len(labels) for _, labels in small.batches("train")] == [1000, 167]
+    assert next(small.batches("validation", 4))[0].is_contiguous(memory_format=torch.channels_last)
     large = load_task(make_experiment(DIGITS, 65), CPU)
     assert [len(labels) for _, labels in large.batches("test")] == [250, 250]
 
 
-def test_a_validation_split_without_examples_is_refused(make_experiment: Make) -> None:
-    tiny = {**DIGITS, "train_examples": 10}
-    with pytest.raises(ConfigError, match=r"validation_fraction=0.01 of 10 training examples leaves no validation"):
-        load_task(make_experiment(tiny, 32, validation_fraction=0.01), CPU)
+@pytest.mark.parametrize(
+    ("data", "trainer", "message"),
+    [
+        (
+            {"train_examples": 10},
+            {"validation_fraction": 0.01},
+            "validation_fraction=0.01 of 10 training examples leaves no validation",
+        ),
+        (
+            {"train_examples": 1200, "validation_examples": 98},
+            {},
+            "validation_examples=98 must be at most 97, what the training subset leaves over; set dataset.train_exa",
+        ),
+        ({"validation_examples": 1}, {}, "must be at most 0, what"),
+    ],
+)
+def test_validation_splits_that_cannot_be_are_refused(
+    make_experiment: Make, data: dict[str, int], trainer: dict[str, float], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        load_task(make_experiment({**DIGITS, **data}, 16, **trainer), CPU)
 
 
 def test_validation_examples_may_come_from_what_the_subset_leaves_over(make_experiment: Make) -> None:
@@ -225,14 +221,6 @@ def test_label_noise_falls_on_validation_examples_beside_the_subset_too(make_exp
         labels[noise, clean] = task.validation.labels
     assert int((labels[0.4, False] != labels[0.0, False]).sum()) == 20
     assert torch.equal(labels[0.4, True], labels[0.0, False])
-
-
-def test_more_validation_examples_than_are_left_over_are_refused(make_experiment: Make) -> None:
-    words = r"validation_examples=98 must be at most 97, what the training subset leaves over; set dataset.train_exa"
-    with pytest.raises(ConfigError, match=words):
-        load_task(make_experiment({**DIGITS, "train_examples": 1200, "validation_examples": 98}, 16), CPU)
-    with pytest.raises(ConfigError, match="must be at most 0, what"):
-        load_task(make_experiment({**DIGITS, "validation_examples": 1}, 16), CPU)
 
 
 @pytest.mark.parametrize("kind", AUGMENTATIONS)
@@ -263,23 +251,16 @@ def test_small_splits_are_scaled_once_to_the_same_bits(
         assert all(torch.equal(mine, other) for mine, other in zip(kept, scaled_again, strict=True))
 
 
+@pytest.mark.parametrize(("dataset", "size", "enlarged"), [(PHOTOS, 8, 9), (DIGITS, 16, 18)])
 @pytest.mark.usefixtures("photos")
-def test_mild_augmentation_may_enlarge_the_image_of_the_networks_size(photos: Tfds, make_experiment: Make) -> None:
-    experiment = make_experiment(PHOTOS, mild=True)
-    resized = {**experiment.augmentation, "enlarge_from": "resized"}
-    task = load_task(dataclasses.replace(experiment, augmentation=resized), CPU)
-    assert task.train_enlarged is None
-    row = int(task.train.rows[4])
-    stored = torch.from_numpy(photos.load(8, None, 0).train.inputs[row]).permute(2, 0, 1).float()
-    expected = Mild().apply(resize(stored[None], 9), 8, stream(0, "augment"))
-    torch.testing.assert_close(batch(task, 4)[0], (expected - task.mean) / task.std)
-
-
-def test_small_scans_are_enlarged_twice_from_the_resized_image(make_experiment: Make) -> None:
-    """Digits are stored at 8 pixels: to 16, the network's size, and from there to 18."""
-    experiment = make_experiment(DIGITS, 16)
+def test_mild_augmentation_may_enlarge_the_image_of_the_networks_size(
+    make_experiment: Make, dataset: dict[str, object], size: int, enlarged: int
+) -> None:
+    """Digits are stored at 8 pixels and enlarged twice."""
+    experiment = make_experiment(dataset, size)
     section = {"_target_": "reinit_bench.data.augment.Mild", "name": "mild", "enlarge_from": "resized"}
     task = load_task(dataclasses.replace(experiment, augmentation=section), CPU)
+    assert task.train_enlarged is None
     plain = task.plain_batch(torch.tensor([0, 5]))[0]
-    expected = Mild().apply(resize(plain, 18), 16, stream(0, "augment"))
-    assert torch.equal(batch(task, 0, 5)[0], expected)
+    expected = Mild().apply(resize(plain, enlarged), size, stream(0, "augment"))
+    torch.testing.assert_close(batch(task, 0, 5)[0], expected)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from reinit_bench.cli.main import main
 from reinit_bench.core.config import Experiment
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.cache import CacheWriter
-from reinit_bench.data.preparing.command import command, preparable, preparing, source
+from reinit_bench.data.preparing.command import command, preparing, source
 from reinit_bench.data.preparing.splits import roles
 from reinit_bench.data.task import load_task
 from reinit_bench.data.tfds_source import TfdsByName, prepared_content
@@ -87,12 +86,6 @@ def test_every_choice_of_splits_and_sizes_has_its_own_cache() -> None:
     )
 
 
-def test_a_prepared_builder_is_a_task(make_experiment: Callable[..., Experiment]) -> None:
-    write_cache(TfdsByName(builder="flowers"))
-    task = load_task(composed(), torch.device("cpu"))
-    assert (len(task.train), len(task.validation), len(task.test), task.num_classes) == (30, 12, 12, 3)
-
-
 def test_what_was_prepared_enters_the_run_id_and_how_it_was_asked_for_does_not() -> None:
     before = composed()
     assert before.dataset["content"] is None
@@ -100,6 +93,13 @@ def test_what_was_prepared_enters_the_run_id_and_how_it_was_asked_for_does_not()
     write_cache(TfdsByName(builder="flowers"))
     after = composed()
     assert after.dataset["content"] == "c0ffee"
+    task = load_task(after, torch.device("cpu"))
+    assert (len(task.train), len(task.validation), len(task.test), task.num_classes) == (30, 12, 12, 3)
+    with pytest.raises(ConfigError) as caught:
+        load_task(before, torch.device("cpu"))
+    assert str(caught.value) == (
+        "the flowers that is prepared has content c0ffee, and the run was composed with None; type the command again"
+    )
     write_cache(TfdsByName(builder="flowers", version="2.0.1", test_split="test"))
     assert composed("dataset.version=2.0.1", "dataset.test_split=test").run_id == after.run_id
     write_cache(TfdsByName(builder="flowers"), "0ddba11")
@@ -116,16 +116,6 @@ def test_what_cannot_be_read_has_no_content(data_folder: Path) -> None:
     write_cache(found)
     (found.jobs["train"].cache.path / "manifest.json").write_text("{")
     assert prepared_content({"builder": "flowers"}) is None
-
-
-def test_a_run_composed_before_the_data_were_prepared_is_refused() -> None:
-    before = composed()
-    write_cache(TfdsByName(builder="flowers"))
-    with pytest.raises(ConfigError) as caught:
-        load_task(before, torch.device("cpu"))
-    assert str(caught.value) == (
-        "the flowers that is prepared has content c0ffee, and the run was composed with None; type the command again"
-    )
 
 
 def test_a_run_on_a_missing_builder_names_the_command(
@@ -175,12 +165,6 @@ def test_fields_that_cannot_be_right_are_refused(fields: dict[str, object], mess
     with pytest.raises(ConfigError) as caught:
         source("tfds", fields)
     assert str(caught.value).startswith(message)
-
-
-def test_all_means_the_datasets_that_are_described() -> None:
-    assert "tfds" not in preparable()
-    with pytest.raises(ConfigError, match="dataset=tfds needs a builder"):
-        command(["dataset=tfds"])
 
 
 @pytest.mark.parametrize(
