@@ -1,4 +1,4 @@
-"""The twelve real TFDS builders, offline, on miniature archives: through prepare, the cache and a few training steps.
+"""Real TFDS builders, the twelve and some by name, on miniature archives: prepare, the cache and a few training steps.
 
 The archives are where a user puts files that they downloaded, with hashes that the user states: no code is replaced.
 """
@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from miniature_archives import MINIATURES, Miniature, repacked
+from miniature_archives import BY_NAME, MINIATURES, Miniature, repacked
 from real_builders import BLOCKED, fingerprints, made_once, run, same, truth
 
 from reinit_bench.cli.compose import composer
@@ -32,14 +32,20 @@ from reinit_bench.data.preparing.command import command, source
 from reinit_bench.data.preparing.environment import VARIABLE, worker_command
 from reinit_bench.data.preparing.splits import draw_per_class
 from reinit_bench.data.resize import resize
-from reinit_bench.data.tfds_source import Tfds
+from reinit_bench.data.source import Dataset
+from reinit_bench.data.tfds_source import Tfds, TfdsByName, prepared_content
 from reinit_bench.run.experiment import run_experiment
 
 pytestmark = [pytest.mark.prepare, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
+ALL = MINIATURES | BY_NAME
+
+
 def fields(name: str, miniature: Miniature, root: Path) -> dict[str, object]:
     """What makes an option of conf/dataset the miniature of it."""
+    if name in BY_NAME:
+        return {**miniature.overrides, "builder": name, "data_dir": str(root)}
     counts = {"train_count": len(miniature.train), "test_count": len(miniature.test)}
     return {**counts, **miniature.overrides, "data_dir": str(root), "known_content": None}
 
@@ -50,46 +56,65 @@ def words_of(given: dict[str, object]) -> list[str]:
 
 @pytest.fixture(scope="session")
 def miniatures() -> dict[str, Miniature]:
-    return {name: make() for name, make in MINIATURES.items()}
+    return {name: make() for name, make in ALL.items()}
 
 
 @pytest.fixture(scope="session")
 def root(
     tmp_path_factory: pytest.TempPathFactory, python: Path, miniatures: dict[str, Miniature]
 ) -> Path:  # fmt: skip
-    """A folder with all twelve prepared."""
+    """A folder with all of them prepared."""
 
     def make(folder: Path) -> None:
         for name, miniature in miniatures.items():
-            miniature.put(folder / "manual" / name / ("bangla" if name == "cmaterdb" else ""))
-        jobs = [job for name in MINIATURES for job in dataset(name, miniatures, folder).distinct_jobs]
+            miniature.put(folder / "manual" / name.partition("/")[0] / ("bangla" if name == "cmaterdb" else ""))
+        jobs = [job for name in ALL for job in dataset(name, miniatures, folder).distinct_jobs]
         distinct = {job.title: job for job in jobs}
         assert run(python, list(distinct.values())) == dict.fromkeys(distinct)
 
     return made_once(tmp_path_factory, "miniature-datasets", make)
 
 
-def dataset(name: str, miniatures: dict[str, Miniature], root: Path, **more: object) -> Tfds:
+def dataset(name: str, miniatures: dict[str, Miniature], root: Path, **more: object) -> Tfds | TfdsByName:
     """As of the command; what the original's content is does not hold for miniatures."""
-    found = source(name, {**fields(name, miniatures[name], root), **more})
-    assert isinstance(found, Tfds)
+    found = source("tfds" if name in BY_NAME else name, {**fields(name, miniatures[name], root), **more})
+    assert isinstance(found, Tfds | TfdsByName)
     return found
 
 
-@pytest.mark.parametrize("name", [name for name in MINIATURES if name != "caltech101"])
+def load(name: str, miniatures: dict[str, Miniature], root: Path) -> Dataset:
+    given = fields(name, miniatures[name], root)
+    known = {"content": prepared_content(given)} if name in BY_NAME else {}
+    found = dataset(name, miniatures, root, **known)
+    return found.load(224, found.stored_enlarged, 0)
+
+
+@pytest.mark.parametrize("name", sorted(ALL.keys() - {"caltech101", "malaria"}))
 def test_every_image_is_cached_with_its_label(name: str, root: Path, miniatures: dict[str, Miniature]) -> None:
-    tfds, miniature = dataset(name, miniatures, root), miniatures[name]
-    data = tfds.load(224, tfds.stored_enlarged, 0)
+    data, miniature = load(name, miniatures, root), miniatures[name]
+    side, enlarged = (getattr(dataset(name, miniatures, root), f"stored_{key}") for key in ("size", "enlarged"))
     channels = data.train.inputs.shape[-1]
     assert channels == (1 if name in ("fashion_mnist", "mnist_corrupted") else 3)
-    side = tfds.stored_size
-    assert same(fingerprints(data.train.labels, data.train.inputs), truth(miniature.train, side, channels))
-    assert same(fingerprints(data.test.labels, data.test.inputs), truth(miniature.test, side, channels))
-    if side is not None:
-        enlarged = data.train_enlarged
-        assert enlarged is not None
-        assert enlarged.inputs.shape[1:] == (248, 248, 3)
-        assert same(fingerprints(enlarged.labels, enlarged.inputs), truth(miniature.train, 248, 3))
+    splits = [(data.train, miniature.train, side), (data.test, miniature.test, side)]
+    if miniature.validation:
+        assert data.validation is not None
+        splits.append((data.validation, miniature.validation, side))
+    if enlarged is not None:
+        assert data.train_enlarged is not None
+        splits.append((data.train_enlarged, miniature.train, enlarged))
+    for found, expected, size in splits:
+        assert same(fingerprints(found.labels, found.inputs), truth(expected, size, channels))
+
+
+def test_without_a_test_split_a_share_of_each_class_is_tested_on(root: Path, miniatures: dict[str, Miniature]) -> None:
+    data = load("malaria", miniatures, root)
+    assert np.bincount(data.train.labels).tolist() == [4, 8]
+    assert np.bincount(data.test.labels).tolist() == [1, 2]
+    labels = np.concatenate([data.train.labels, data.test.labels])
+    images = np.concatenate([data.train.inputs, data.test.inputs])
+    assert same(fingerprints(labels, images), truth(miniatures["malaria"].train, 20, 3))
+    assert data.train_enlarged is not None
+    assert data.train_enlarged.inputs.shape == (12, 24, 24, 3)
 
 
 def test_caltech101_is_drawn_by_file_name(root: Path, miniatures: dict[str, Miniature]) -> None:
@@ -132,13 +157,30 @@ def test_what_was_prepared_is_trained_on(
     assert "tensorflow" not in sys.modules
 
 
-def test_the_command_finds_everything_prepared_and_checks_hashes(
-    root: Path, python: Path, miniatures: dict[str, Miniature], monkeypatch: pytest.MonkeyPatch
+SAID = {
+    "malaria": "version 1.0.0, 12 train and 3 test images of 2 classes; "
+    "there is no test split: 0.2 of each class of train is held out for it",
+    "beans": "version 0.1.0, 12 train, 6 validation and 9 test images of 3 classes",
+    "imagenet_resized/8x8": "version 0.1.0, 12 train and 6 test images of 1000 classes; tested on the split validation",
+}
+
+
+@pytest.mark.parametrize("name", ["cifar10_corrupted", *SAID])
+def test_the_command_says_what_it_found(
+    name: str,
+    root: Path,
+    python: Path,
+    miniatures: dict[str, Miniature],
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setenv(VARIABLE, str(python))
-    words = words_of(fields("cifar10_corrupted", miniatures["cifar10_corrupted"], root))
+    for variable, value in {**BLOCKED, VARIABLE: str(python)}.items():
+        monkeypatch.setenv(variable, value)
+    words = words_of(fields(name, miniatures[name], root))
     for check in (False, True):
-        assert command(["dataset=cifar10_corrupted", *words], check=check) == 0
+        assert command([f"dataset={'tfds' if name in BY_NAME else name}", *words], check=check) == 0
+        told = capfd.readouterr().err.splitlines()[-1]
+        assert name not in SAID or told == f"{name}: ready in {root} (0 MB); {SAID[name]}"
 
 
 @pytest.fixture
@@ -306,3 +348,54 @@ def test_two_processes_at_once_resume_a_killed_prepare(
     tfds.check(hashes=True)
     assert not work.exists()
     assert json.loads((job.cache.path / "manifest.json").read_text())["counts"] == {"train": 10, "test": 10}
+
+
+def test_a_builder_that_cannot_be_prepared_is_refused_in_one_line(
+    root: Path, tmp_path: Path, python: Path, miniatures: dict[str, Miniature]
+) -> None:
+    for name in ("beans", "malaria"):
+        miniatures[name].put(tmp_path / "manual" / name)
+    refused = {
+        "builder": dataset("malaria", miniatures, tmp_path, builder="malarya"),
+        "configuration": dataset("malaria", miniatures, tmp_path, builder="imagenet_resized/8x9"),
+        "no configurations": dataset("malaria", miniatures, tmp_path, builder="malaria/8x8"),
+        "version": dataset("malaria", miniatures, tmp_path, version="7.0.0"),
+        "features": dataset("malaria", miniatures, tmp_path, builder="coco/2014"),
+        "sizes": dataset("malaria", miniatures, tmp_path, stored_size=None, stored_enlarged=None),
+        "split": dataset("beans", miniatures, tmp_path, test_split="tests"),
+        "by hand": dataset("malaria", miniatures, tmp_path, builder="imagenet2012"),
+    }
+    outcomes = {what: run(python, found.distinct_jobs) for what, found in refused.items()}
+    said = {what: next(iter(outcome.values())) or "" for what, outcome in outcomes.items()}
+    assert all("\n" not in line for line in said.values())
+    assert said["builder"].endswith(" has no builder 'malarya'; near it: malaria")
+    assert said["configuration"].endswith("imagenet_resized has no configuration '8x9'; near it: 8x8")
+    assert said["no configurations"].endswith("malaria has no configurations")
+    assert said["version"].endswith(
+        "has no malaria:7.0.0 (Dataset malaria cannot be loaded at version 7.0.0, only: 1.0.0.)"
+    )
+    assert said["features"] == (
+        "coco/2014 is not made of 8-bit images with one class each, 'image' (Image) and 'label' (ClassLabel); its "
+        "features are image (Image), image/filename (Text), image/id (Tensor), objects (Sequence)"
+    )
+    assert said["sizes"] == (
+        "malaria: its images differ in size; set dataset.stored_size=224 dataset.stored_enlarged=248, here and in runs"
+    )
+    assert said["split"] == "beans: it has no split 'tests' for test; its splits are train, validation, test"
+    assert f"imagenet2012 must be downloaded by hand, into {tmp_path}/manual/imagenet2012: " in said["by hand"]
+    assert not (tmp_path / "cache").exists()
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+def test_the_same_examples_are_the_same_run_however_they_were_asked_for(
+    root: Path, tmp_path: Path, python: Path, miniatures: dict[str, Miniature]
+) -> None:
+    miniatures["imagenet_resized/8x8"].put(tmp_path / "manual" / "imagenet_resized")
+    name = "imagenet_resized/8x8"
+    asked = {"version": "0.1.0", "test_split": "validation"}
+    found = dataset(name, miniatures, tmp_path, **asked)
+    assert set(run(python, found.distinct_jobs).values()) == {None}
+    manifest = json.loads((found.jobs["train"].cache.path / "manifest.json").read_text())
+    assert manifest["content"] == prepared_content(fields(name, miniatures[name], root))
+    other = found.jobs["train"].cache.path
+    assert other.name == "imagenet_resized-8x8-0.1.0-auto-validation-0.2-native"

@@ -71,29 +71,17 @@ def test_initialize_sets_biases_to_zero_scales_to_one_and_draws_kernels() -> Non
             assert value.unique().tolist() == [1.0 if name in scales else 0.0], name
 
 
-def test_each_parameter_has_a_stream_of_its_own() -> None:
-    net = small_net()
-    names = [name for name, _ in net.named_parameters()]
-    everything = initial_values(net, HeNormal(), names, 3, "round", 1)
-    some = initial_values(net, HeNormal(), ["top.head.weight", "blocks.1.conv.weight"], 3, "round", 1)
-    assert list(some) == ["top.head.weight", "blocks.1.conv.weight"]
-    assert all(torch.equal(value, everything[name]) for name, value in some.items())
-
-
-def test_seed_and_purpose_each_change_the_values() -> None:
+def test_parameter_seed_and_purpose_each_have_a_stream_of_their_own() -> None:
     net, name = small_net(), "top.head.weight"
     purposes = [(0, "initial"), (1, "initial"), (0, "round", 1), (0, "round", 2), (0,)]
     drawn = [initial_values(net, HeNormal(), [name], *purpose)[name] for purpose in purposes]
     again = initial_values(net, HeNormal(), [name], 0, "round", 2)[name]
     assert [torch.equal(again, other) for other in drawn] == [False, False, False, True, False]
-
-
-def test_values_take_the_type_of_the_parameter() -> None:
-    net, name = small_net(), "top.head.weight"
-    full = initial_values(net, XavierUniform(), [name], 0)[name]
-    half = initial_values(net.bfloat16(), XavierUniform(), [name], 0)[name]
+    everything = initial_values(net, HeNormal(), [name for name, _ in net.named_parameters()], 0, "round", 2)
+    assert torch.equal(everything[name], again)
+    half = initial_values(net.bfloat16(), HeNormal(), [name], 0, "round", 2)[name]
     assert half.dtype == torch.bfloat16
-    assert torch.equal(half, full.bfloat16())
+    assert torch.equal(half, again.bfloat16())
 
 
 @pytest.mark.parametrize("path", YAMLS, ids=lambda path: path.stem)

@@ -152,6 +152,15 @@ def he_deviation(module: nn.Module, value: Tensor) -> float:
     return math.sqrt(2 / inputs)
 
 
+def reset(make: Callable[[], nn.Module], top: nn.Module) -> BlockNet:
+    """A network that was trained, as it were, and reset as a whole."""
+    net = BlockNet([make()], top)
+    resets = Reinitialization("cold", net, repeats=2)
+    disturbed(net)
+    resets.begin(resets.rounds(10)[1])
+    return net
+
+
 def assert_distributed(found: Tensor, wanted: Tensor, name: str) -> None:
     """Constants where constants are, else mean and deviation alike."""
     if wanted.unique().numel() == 1:
@@ -165,10 +174,7 @@ def assert_distributed(found: Tensor, wanted: Tensor, name: str) -> None:
 
 @pytest.mark.parametrize("make", [*with_parameters(), *(pytest.param(make, id=name) for name, make in OWN.items())])
 def test_after_cold_every_parameter_is_distributed_as_in_a_newly_built_network(make: Callable[[], nn.Module]) -> None:
-    net = BlockNet([make()], nn.Linear(3, 2))
-    resets = Reinitialization("cold", net, repeats=3)
-    disturbed(net)
-    resets.begin(resets.rounds(10)[1])
+    net = reset(make, nn.Linear(3, 2))
     new = dict(BlockNet([make()], nn.Linear(3, 2)).named_parameters())
     for name, value in net.named_parameters():
         module, own = owner_of(net, name)
@@ -182,24 +188,15 @@ def test_after_cold_every_parameter_is_distributed_as_in_a_newly_built_network(m
 
 
 def test_what_the_constructor_made_special_stays_special() -> None:
-    lstm, table = BlockNet([forgetful()], nn.Identity()), BlockNet([OWN["padding"]()], nn.Identity())
-    for net in (lstm, table):
-        resets = Reinitialization("cold", net, repeats=2)
-        disturbed(net)
-        resets.begin(resets.rounds(10)[1])
+    lstm, table = (reset(OWN[name], nn.Identity()) for name in ("forget biases", "padding"))
     assert lstm.get_parameter("blocks.0.bias_ih_l0")[50:100].unique().tolist() == [1.0]
     assert not table.get_parameter("blocks.0.weight")[0].any()
 
 
-@pytest.mark.parametrize("name", [name for name in OWN if "norm" in name or "orthogonal" in name or "house" in name])
+@pytest.mark.parametrize("name", [name for name in OWN if "_norm" in name or "orthogonal" in name or "house" in name])
 def test_a_parametrized_weight_keeps_its_promise(name: str) -> None:
     """Its parts fit each other: magnitudes are norms, singular vectors are those of the new weight."""
-    net = BlockNet([OWN[name]()], nn.Identity())
-    if name == "own norm":
-        return
-    resets = Reinitialization("cold", net, repeats=2)
-    disturbed(net)
-    resets.begin(resets.rounds(10)[1])
+    net = reset(OWN[name], nn.Identity())
     weight = net.blocks[0].weight.detach()
     values = torch.linalg.svdvals(weight.flatten(1))
     if "weight_norm" in name:
