@@ -86,7 +86,7 @@ def load(name: str, miniatures: dict[str, Miniature], root: Path) -> Dataset:
     given = fields(name, miniatures[name], root)
     known = {"content": prepared_content(given)} if name in BY_NAME else {}
     found = dataset(name, miniatures, root, **known)
-    return found.load(224, found.stored_enlarged, 0)
+    return found.load(8 if name in BY_NAME else 224, found.stored_enlarged, 0)
 
 
 @pytest.mark.parametrize("name", sorted(ALL.keys() - {"caltech101", "malaria"}))

@@ -16,7 +16,6 @@ from reinit_bench.data import cache as cache_module
 from reinit_bench.data.cache import Cache, CacheWriter, CorruptCache
 from reinit_bench.data.task import load_task
 from reinit_bench.data.tfds_source import NotPrepared, Tfds
-from reinit_bench.store.files import file_sha256
 
 
 def change(path: Path, *, keep_time: bool = False) -> None:
@@ -32,19 +31,6 @@ def change(path: Path, *, keep_time: bool = False) -> None:
 @pytest.fixture
 def cache(photos: Tfds) -> Cache:
     return photos.jobs["train"].cache
-
-
-def test_the_manifest_describes_the_arrays(cache: Cache) -> None:
-    manifest = cache.manifest()
-    assert manifest["counts"] == {"train": 60, "test": 30}
-    assert manifest["label_histogram"]["train"] == {"0": 20, "1": 20, "2": 20}
-    assert set(manifest["arrays"]) == {
-        "train_8.npy", "train_9.npy", "test_8.npy", "train_labels.npy", "test_labels.npy"
-    }  # fmt: skip
-    entry = manifest["arrays"]["train_9.npy"]
-    assert entry["shape"] == [60, 9, 9, 3]
-    assert entry["sha256"] == file_sha256(cache.path / "train_9.npy")
-    assert entry["bytes"] == (cache.path / "train_9.npy").stat().st_size
 
 
 @pytest.mark.parametrize("name", ["train_8.npy", "test_8.npy", "train_labels.npy"])

@@ -2,9 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 import os
-import signal
-import subprocess
-import sys
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +17,6 @@ from reinit_bench.cli.compose import composer
 from reinit_bench.core.config import Experiment
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data import locations
-from reinit_bench.data.cache import Cache
 from reinit_bench.data.folder_scan import folder_content, scan
 from reinit_bench.data.image_folder import ImageFolder
 from reinit_bench.data.pixels import decode
@@ -110,37 +106,6 @@ def test_a_corrupt_cache_is_made_again(tree: Path, data_folder: Path, capsys: py
         assert "caching the images again" in capsys.readouterr().err, name
 
 
-KILLED = """
-import os, signal, sys
-from reinit_bench.data import pixels
-from reinit_bench.data.image_folder import ImageFolder
-
-def dying(*arguments, decode=pixels.decode, lived=[]):
-    lived.append(1)
-    if len(lived) > 20:
-        os.kill(os.getpid(), signal.SIGKILL)
-    return decode(*arguments)
-
-pixels.decode = dying
-ImageFolder(path=sys.argv[1]).load(16, None, 0)
-"""
-
-
-@pytest.mark.slow
-def test_a_kill_while_images_are_decoded_leaves_no_cache_and_stands_in_nobodys_way(
-    tree: Path, data_folder: Path
-) -> None:
-    died = subprocess.run([sys.executable, "-c", KILLED, str(tree)], capture_output=True)
-    assert died.returncode == -signal.SIGKILL, died.stderr
-    (half_made,) = (data_folder / "cache").iterdir()
-    assert half_made.name.endswith(".partial")
-    data = load(tree)
-    (cache,) = (data_folder / "cache").iterdir()
-    Cache(cache).check(hashes=True)
-    assert len(data.train) == 24
-    assert data.train.inputs.min((1, 2, 3)).any()
-
-
 def test_unreadable_files_are_named_and_refused_or_skipped(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
     # Square brackets are markup to the terminal library that prints the names.
     (tree / "cat" / "notes[red].txt").write_text("no image")
@@ -168,13 +133,6 @@ def test_large_tiny_and_odd_images_are_read(tmp_path: Path) -> None:
 
 def section(path: Path) -> dict[str, str]:
     return {"_target_": "reinit_bench.data.image_folder.ImageFolder", "name": "mine", "path": str(path)}
-
-
-def test_a_folder_of_images_becomes_a_task(tree: Path, make_experiment: Callable[..., Experiment]) -> None:
-    task = load_task(make_experiment(section(tree), 16, mild=True), torch.device("cpu"))
-    assert (len(task.train), len(task.validation), len(task.test), task.num_classes) == (22, 2, 6, 2)
-    assert task.train_enlarged is not None
-    assert task.input_shape == (3, 16, 16)
 
 
 @pytest.mark.parametrize("names", [("Train", "Test"), ("training", "TESTING")])

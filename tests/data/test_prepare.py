@@ -33,18 +33,34 @@ def test_the_twelve_are_preparable_and_missing_at_first() -> None:
     assert readiness("digits") == "ready"
 
 
-def test_caches_of_different_data_have_different_folders(data_folder: Path) -> None:
-    def folders(name: str, **fields: object) -> list[str]:
-        found = source(name, fields)
-        assert found is not None
-        return [job.cache.path.name for job in found.distinct_jobs]
-
-    assert folders("cifar10_corrupted") == ["cifar10-3.0.2-native", "cifar10_corrupted-brightness_1-1.0.0-native"]
-    assert folders("cifar10_corrupted", corruption="fog", severity=3)[1] == "cifar10_corrupted-fog_3-1.0.0-native"
-    assert folders("mnist_corrupted", corruption="zigzag") == ["mnist_corrupted-zigzag-1.0.0-native"]
-    assert folders("cmaterdb") == ["cmaterdb-bangla-1.0.0-native"]
-    assert folders("caltech101") == ["caltech101-3.0.2-draw30-224-248"]
-    assert folders("cassava", stored_size=384, stored_enlarged=425) == ["cassava-0.1.0-384-425"]
+@pytest.mark.usefixtures("data_folder")
+@pytest.mark.parametrize(
+    ("name", "fields", "folders"),
+    [
+        ("cifar10_corrupted", {}, ["cifar10-3.0.2-native", "cifar10_corrupted-brightness_1-1.0.0-native"]),
+        (
+            "cifar10_corrupted",
+            {"corruption": "fog", "severity": 3},
+            ["cifar10-3.0.2-native", "cifar10_corrupted-fog_3-1.0.0-native"],
+        ),
+        ("mnist_corrupted", {"corruption": "zigzag"}, ["mnist_corrupted-zigzag-1.0.0-native"]),
+        ("cmaterdb", {}, ["cmaterdb-bangla-1.0.0-native"]),
+        ("caltech101", {}, ["caltech101-3.0.2-draw30-224-248"]),
+        ("cassava", {"stored_size": 384, "stored_enlarged": 425}, ["cassava-0.1.0-384-425"]),
+        ("tfds", {"builder": "a/b"}, ["a-b-newest-auto-auto-0.2-native"]),
+        (
+            "tfds",
+            {"builder": "a/b", "version": "1.0.0", "validation_split": "none", "test_split": "c", "test_fraction": 0.1},
+            ["a-b-1.0.0-none-c-0.1-native"],
+        ),
+    ],
+)
+def test_caches_of_different_data_have_different_folders(
+    name: str, fields: dict[str, object], folders: list[str]
+) -> None:
+    found = source(name, fields)
+    assert found is not None
+    assert [job.cache.path.name for job in found.distinct_jobs] == folders
 
 
 def test_the_run_id_depends_on_the_data_and_not_on_where_they_are(make_experiment: Callable[..., Experiment]) -> None:

@@ -20,14 +20,6 @@ def draw(count: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return stratified(LABELS, count, stream(seed, "test"))
 
 
-def test_each_class_keeps_its_share() -> None:
-    drawn, rest = draw(10)
-    assert np.bincount(LABELS[drawn]).tolist() == [5, 3, 2]
-    assert drawn.tolist() == sorted(drawn)
-    assert rest.tolist() == sorted(set(range(100)) - set(drawn.tolist()))
-    assert drawn.tolist() != draw(10, seed=1)[0].tolist()
-
-
 def test_what_rounding_leaves_goes_to_the_largest_remainders() -> None:
     # Exact shares of 7: 3.5, 2.1 and 1.4; one is left over.
     assert np.bincount(LABELS[draw(7)[0]]).tolist() == [4, 2, 1]

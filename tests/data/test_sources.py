@@ -1,17 +1,45 @@
-"""A user's own source: what its data are is in the id of a run, and is the same when the run starts."""
+"""Sources: the digits, what every dataset has, and what a user's own data are to the id of a run."""
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from sklearn.datasets import load_digits
 
 from reinit_bench.cli.compose import composer
+from reinit_bench.core.conf_dir import option_section, own_config
 from reinit_bench.core.settings import ConfigError
+from reinit_bench.data.digits import Digits
+from reinit_bench.data.source import Source
 from reinit_bench.data.task import load_task
+from reinit_bench.data.tfds_source import Tfds
 from reinit_bench.sweep.plan import PlannedRun
+
+
+def test_the_two_splits_hold_every_digit_once_whatever_the_seeds() -> None:
+    data, other, scans = Digits().load(32, None, 0), Digits(split_seed=5).load(64, 71, 3), load_digits()
+    np.testing.assert_array_equal(data.test.inputs, other.test.inputs)
+    assert (len(data.train), len(data.test), data.num_classes) == (1297, 500, 10)
+    assert set(np.bincount(data.test.labels)) <= set(range(48, 52))
+    ours = np.concatenate([data.train.inputs, data.test.inputs]).reshape(1797, 64)
+    labels = np.concatenate([data.train.labels, data.test.labels]).astype(np.uint8)
+    theirs = np.round(scans.data * (255 / 16)).astype(np.uint8)
+    assert sorted(map(bytes, np.c_[ours, labels])) == sorted(map(bytes, np.c_[theirs, scans.target.astype(np.uint8)]))
+
+
+@pytest.mark.parametrize(
+    ("option", "kind", "more"), [("digits", Source, set()), ("cifar10", Tfds, {"prepare", "data_dir"})]
+)
+def test_a_base_gives_every_field_with_the_default_of_its_class(option: str, kind: type, more: set[str]) -> None:
+    section = option_section("dataset", option) or {}
+    usual = {spec.name: spec.default for spec in fields(kind)}
+    names = {spec.name for spec in fields(Source)} | more
+    assert {name: section[name] for name in names} == {name: usual[name] for name in names}
+
 
 OWN = """
 from dataclasses import dataclass
@@ -53,8 +81,6 @@ def write(shade: int) -> None:
 
 
 def planned(folder: Path, name: str, *words: str) -> PlannedRun:
-    from reinit_bench.core.conf_dir import own_config
-
     with own_config(folder, None), composer() as compose:
         return PlannedRun.from_dict(compose.compose([f"dataset={name}", "image_size=8", *words]))
 
