@@ -134,16 +134,16 @@ def test_every_operation_is_torchvisions_on_each_image_alone(channels: int, magn
             draws.append(drawn_by_torchvision(seed))
             torch.manual_seed(seed)
             theirs.append(transform(image))
+    usual = v2.RandAugment()
+    assert (usual.num_magnitude_bins, RandAugment(num_ops=usual.num_ops, magnitude=usual.magnitude)) == (
+        MAGNITUDES,
+        RandAugment(),
+    )
     signed, without = range(2, 2 * SIGNED + 2), (0, *range(2 * SIGNED + 2, 2 * len(OPERATIONS), 2))
     assert set(draws) == {*signed, *without}, "an operation is not among those compared"
     ours = changed(images, torch.tensor(draws), magnitude)
     for one, other, draw in zip(ours, theirs, draws, strict=True):
         assert torch.equal(one, other), NAMES[draw // 2]
-
-
-def test_magnitudes_are_torchvisions() -> None:
-    assert v2.RandAugment().num_magnitude_bins == MAGNITUDES
-    assert (RandAugment().num_ops, RandAugment().magnitude) == (v2.RandAugment().num_ops, v2.RandAugment().magnitude)
 
 
 def test_it_is_standard_and_then_as_many_operations() -> None:

@@ -86,8 +86,3 @@ def test_without_a_compiled_library_numpy_resizes(monkeypatch: pytest.MonkeyPatc
     assert resize_module.library.__wrapped__() is None
     monkeypatch.setattr(resize_module, "library", lambda: None)
     np.testing.assert_array_equal(resize(image, 7), expected)
-
-
-def test_an_image_of_the_right_size_is_left_alone() -> None:
-    image = FIXTURES["input_5"]
-    assert resize(image, 32) is image

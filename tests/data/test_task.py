@@ -223,32 +223,22 @@ def test_label_noise_falls_on_validation_examples_beside_the_subset_too(make_exp
     assert torch.equal(labels[0.4, True], labels[0.0, False])
 
 
+@pytest.mark.parametrize(("dataset", "size"), [(DIGITS, 13), (PHOTOS, 8)])
 @pytest.mark.parametrize("kind", AUGMENTATIONS)
-def test_small_splits_are_scaled_once_to_the_same_bits(
-    photos: Tfds, make_experiment: Make, monkeypatch: pytest.MonkeyPatch, kind: type[Augmentation]
+@pytest.mark.usefixtures("photos")
+def test_what_is_kept_of_small_splits_changes_no_bit(
+    make_experiment: Make, monkeypatch: pytest.MonkeyPatch, kind: type[Augmentation], dataset: dict, size: int
 ) -> None:
-    scaled = []
-    real = Task._standardized
-    monkeypatch.setattr(Task, "_standardized", lambda task, images: (scaled.append(len(images)), real(task, images))[1])
-
-    def served(dataset: dict[str, object], size: int | None) -> list[torch.Tensor]:
-        experiment = make_experiment(dataset, *([] if size is None else [size]))
-        task = load_task(augmented(experiment, kind), CPU)
+    def served() -> list[torch.Tensor]:
+        task = load_task(augmented(make_experiment(dataset, size), kind), CPU)
         found = [batch(task, 3, 0, 3), task.plain_batch(torch.tensor([1]))]
-        scaled.clear()
         for _ in range(2):
             found += [part for split in ("train", "validation", "test") for part in task.batches(split, 7)]
-        return [inputs.contiguous() for inputs, _ in found]
+        return [inputs for inputs, _ in found]
 
-    for dataset, size in ((DIGITS, 13), (PHOTOS, None)):
-        kept = served(dataset, size)
-        assert len(scaled) <= 3
-        with monkeypatch.context() as patch:
-            patch.setattr("reinit_bench.data.task.KEPT_BYTES", 0)
-            scaled_again = served(dataset, size)
-            assert len(scaled) > 3
-        assert len(kept) == len(scaled_again)
-        assert all(torch.equal(mine, other) for mine, other in zip(kept, scaled_again, strict=True))
+    kept = served()
+    monkeypatch.setattr(task_module, "KEPT_BYTES", 0)
+    assert all(torch.equal(mine, other) for mine, other in zip(kept, served(), strict=True))
 
 
 @pytest.mark.parametrize(("dataset", "size", "enlarged"), [(PHOTOS, 8, 9), (DIGITS, 16, 18)])

@@ -30,15 +30,6 @@ def bits(x: Tensor) -> list[int]:
     return x.view(torch.int32).flatten().tolist()
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
-def test_lambda_keeps_the_type_of_its_input(dtype: torch.dtype) -> None:
-    slot = Lambda()
-    slot.fill(*scalars(1.0, 2.0))
-    output = slot(torch.tensor([5.0], dtype=dtype))
-    assert output.dtype == dtype
-    assert output.tolist() == [2.0]
-
-
 @pytest.mark.parametrize(
     ("mean", "std"), [(0.0, 0.0), (0.0, -1.0), (0.0, float("nan")), (float("inf"), 1.0), (0.0, float("inf"))]
 )
@@ -66,10 +57,6 @@ def test_lambdas_train_nothing_and_travel_in_the_state_dict() -> None:
     for source, expected in ((net, 90.0), (empty, 390.0), (net, 90.0)):
         twin.load_state_dict(source.state_dict())
         assert twin(x).item() == copy.deepcopy(twin)(x).item() == expected
-
-
-def test_a_network_without_dense_layers_has_no_head() -> None:
-    assert BlockNet([Times(1.0)], nn.Identity()).names_in_head() == ()
 
 
 def test_kernels_are_neither_biases_nor_norms(meta) -> None:
