@@ -1,17 +1,194 @@
-"""Which examples are used for what: stratified draws of ours, and the draws of preparing."""
+"""Splits, label noise, class imbalance and growing data: counts by hand, the same for every method and run seed."""
 
 from __future__ import annotations
 
 import random
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
+from factories import make_config, tiny_experiment
 
+from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.core.randomness import stream
 from reinit_bench.core.settings import ConfigError
+from reinit_bench.data.digits import Digits
 from reinit_bench.data.preparing.splits import draw_per_class, draw_share
-from reinit_bench.data.splits import stratified, training_subset
+from reinit_bench.data.splits import growing_order, long_tail, noisy_labels, stratified, training_subset
+from reinit_bench.data.task import Task, load_task
+from reinit_bench.diagnostics.memorization import measure
+from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.run.experiment import run_experiment
+from reinit_bench.store.store import Store
+
+CPU = torch.device("cpu")
+
+
+def task_of(*overrides: str, seed: int = 0) -> Task:
+    words = ("dataset=digits", "image_size=8", f"seed={seed}", *overrides)
+    return load_task(Experiment.from_dict(make_config(*words)), CPU)
+
+
+def test_wrong_labels_are_uniform_over_the_other_classes() -> None:
+    labels = np.full(70_000, 3)
+    noisy = noisy_labels(labels, 0.9, 7, stream(0, "x"))
+    counts = np.bincount(noisy, minlength=7)
+    assert counts[3] == 7000
+    others = np.delete(counts, 3)
+    assert abs(others - 10_500).max() < 5 * (10_500 * 5 / 6) ** 0.5
+
+
+def test_noise_falls_on_training_and_validation_and_never_on_the_test() -> None:
+    clean, noisy = task_of(), task_of("dataset.label_noise=0.25")
+    kept = task_of("dataset.label_noise=0.25", "dataset.clean_validation=true")
+    assert noisy.clean_labels is not None
+    assert torch.equal(noisy.clean_labels, clean.train.labels)
+    for name in ("train", "validation"):
+        ours, theirs = getattr(noisy, name).labels, getattr(clean, name).labels
+        assert int((ours != theirs).sum()) == round(0.25 * len(theirs)), name
+    assert torch.equal(noisy.test.labels, clean.test.labels)
+    assert torch.equal(kept.validation.labels, clean.validation.labels)
+    assert torch.equal(kept.train.labels, noisy.train.labels)
+    assert clean.clean_labels is None
+    for one, other in zip(noisy.batches("train"), clean.batches("train"), strict=True):
+        assert torch.equal(one[0], other[0]), "the images stay"
+
+
+def test_the_wrong_labels_are_the_same_for_every_method_and_run_seed_but_not_split_seed() -> None:
+    first = task_of("dataset.label_noise=0.25").train.labels
+    assert torch.equal(first, task_of("dataset.label_noise=0.25", "method=bl", seed=5).train.labels)
+    other = task_of("dataset.label_noise=0.25", "dataset.split_seed=1")
+    assert other.clean_labels is not None
+    assert not torch.equal(first, other.train.labels)
+
+
+def test_a_long_tail_in_counts() -> None:
+    labels = np.repeat(np.arange(3), 100)
+    kept = long_tail(labels, 100.0, 3, stream(0, "x"))
+    assert np.bincount(labels[kept]).tolist() == [100, 10, 1]
+    assert (np.sort(kept) == kept).all()
+    assert np.bincount(labels[long_tail(labels, 1e6, 3, stream(0, "x"))]).tolist() == [100, 1, 1], "at least one"
+
+
+def test_imbalance_thins_training_and_validation_and_leaves_the_test() -> None:
+    plain, thin = task_of(), task_of("dataset.imbalance=4")
+    assert len(thin.test) == len(plain.test)
+    both = torch.cat([thin.train.labels, thin.validation.labels]).bincount()
+    whole = torch.cat([plain.train.labels, plain.validation.labels]).bincount()
+    assert both.tolist() == [int(n * 4 ** (-c / 9)) for c, n in enumerate(whole.tolist())]
+
+
+def test_every_beginning_of_the_growing_order_is_stratified() -> None:
+    labels = np.repeat([0, 1, 2], [50, 30, 20])
+    order = growing_order(labels, stream(0, "x"))
+    assert sorted(order) == list(range(100))
+    for count in (10, 30, 70):
+        found = np.bincount(labels[order[:count]], minlength=3)
+        assert abs(found - np.array([0.5, 0.3, 0.2]) * count).max() <= 1
+
+
+def test_a_round_sees_its_share_and_every_share_holds_the_one_before() -> None:
+    task = task_of("dataset.growth=[0.1,0.5,1]")
+    count = len(task.train)
+    rounds = [task.of_round(index) for index in range(1, 6)]
+    assert [len(one.train) for one in rounds] == [round(0.1 * count), round(0.5 * count), count, count, count]
+    seen = [{image.numpy().tobytes() for image in one.train.take(torch.arange(len(one.train)))} for one in rounds]
+    assert seen[0] <= seen[1] <= seen[2]
+    assert all(one.validation is task.validation and one.test is task.test for one in rounds)
+    assert task_of().of_round(3).train is not None
+    first = next(rounds[0].batches("train"))[0]
+    assert len(first) == len(rounds[0].train), "what is kept for the whole split must not be served for a part"
+
+
+def test_fewer_examples_than_classes_are_worth_a_warning() -> None:
+    match = (
+        r"^dataset\.growth: in round 1, 0\.001 of the [\d,]+ training examples is 1, for 10 classes; raise that share$"
+    )
+    with pytest.warns(UserWarning, match=match) as warned:
+        task_of("dataset.growth=[0.001,1]")
+    assert len(warned) == 1
+
+
+def test_noise_and_growth_keep_to_each_other() -> None:
+    task = task_of("dataset.growth=[0.2,1]", "dataset.label_noise=0.5")
+    part = task.of_round(1)
+    assert part.clean_labels is not None
+    assert len(part.clean_labels) == len(part.train)
+    everything = task.train.take(torch.arange(len(task.train)))
+    labels = {image.numpy().tobytes(): int(label) for image, label in zip(everything, task.clean_labels, strict=True)}
+    mine = [labels[image.numpy().tobytes()] for image in part.train.take(torch.arange(len(part.train)))]
+    assert mine == part.clean_labels.tolist()
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"label_noise": 1}, "dataset.label_noise must be a number of at least 0 and below 1; got 1"),
+        ({"imbalance": 0.5}, "dataset.imbalance must be a number of at least 1; got 0.5"),
+        ({"growth": []}, "dataset.growth must be a list of shares, e.g. [0.1,1], or null; got []"),
+        ({"growth": 0.1}, "dataset.growth must be a list of shares, e.g. [0.1,1], or null; got 0.1"),
+        ({"growth": [0.5, 0.1]}, "dataset.growth must not fall from one round to the next; got [0.5, 0.1]"),
+        ({"growth": [0, 1]}, "each share in dataset.growth must be a number above 0 and at most 1; got 0"),
+        ({"growth": [0.1, 2]}, "each share in dataset.growth must be a number above 0 and at most 1; got 2"),
+    ],
+)
+def test_bad_settings_are_refused(settings: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError) as error:
+        Digits(**settings)  # type: ignore[arg-type]
+    assert str(error.value) == message
+
+
+def test_growth_needs_rounds(tmp_path: Path) -> None:
+    experiment = tiny_experiment("method=bl", "dataset.growth=[0.5,1]")
+    with pytest.raises(ConfigError, match=r"dataset\.growth has 2 shares, but bl has 1 round; .* method=restart"):
+        run_experiment(experiment, Execution(results_dir=tmp_path))
+
+
+@pytest.mark.slow
+def test_a_run_on_noisy_growing_data_tells_accuracy_on_true_labels_apart(tmp_path: Path) -> None:
+    words = ("dataset.growth=[0.5,1]", "dataset.label_noise=0.4", "trainer.lr=0.02", "trainer.max_steps=60")
+    experiment = tiny_experiment("method=restart", *words)
+    result = run_experiment(experiment, Execution(results_dir=tmp_path))
+    rounds = (tmp_path / "runs" / experiment.run_id / "rounds.jsonl").read_text().splitlines()
+    assert len(rounds) == 4
+    measured = Store(tmp_path).run(experiment.run_id).diagnostics()
+    assert measured is not None
+    wrong, count = int(measured["memorization.wrong_labels"]), 54
+    assert wrong == round(0.4 * count)
+    # On the true labels: what is right of the labels that are true, and the wrong ones that are corrected.
+    clean = result["clean_train_accuracy"] * count
+    right = result["train_accuracy"] * count
+    memorized, corrected = (float(measured[f"memorization.{name}"]) * wrong for name in ("memorized", "corrected"))
+    assert clean == pytest.approx(right - memorized + corrected)
+    plain = run_experiment(tiny_experiment("method=restart"), Execution(results_dir=tmp_path))
+    assert "clean_train_accuracy" not in plain
+
+
+def test_memorization_by_hand() -> None:
+    task = task_of("dataset.label_noise=0.3")
+    assert task.clean_labels is not None
+    answers = task.train.labels.clone()
+    wrong = (task.train.labels != task.clean_labels).nonzero().flatten()
+    answers[wrong[: len(wrong) // 2]] = task.clean_labels[wrong[: len(wrong) // 2]]
+
+    class Answers(BlockNet):
+        place = 0
+
+        def __init__(self) -> None:
+            super().__init__([torch.nn.Identity()], torch.nn.Identity())
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            part = answers[self.place : self.place + len(x)]
+            self.place += len(x)
+            return torch.nn.functional.one_hot(part, 10).float()
+
+    found = dict(measure(Answers(), task, 0))
+    assert int(found["wrong_labels"]) == len(wrong)
+    assert float(found["corrected"]) == pytest.approx((len(wrong) // 2) / len(wrong))
+    assert float(found["memorized"]) == pytest.approx(1 - (len(wrong) // 2) / len(wrong))
+
 
 LABELS = np.array([0] * 50 + [1] * 30 + [2] * 20)
 
