@@ -254,11 +254,11 @@ def test_plan_tells_a_machine_without_gpus_its_own_time(
     monkeypatch.setattr(local, "cores", lambda: 2)
     assert main(["plan", "study=table1"]) == 0
     assert last_lines(capfd) == [
-        "about 5.7 minutes left with 2 processes here (0.19 CPU-hours); step times measured for 0 of 1,800 runs, "
+        "about 52 minutes left with 2 processes here (1.7 CPU-hours); step times measured for 0 of 1,800 runs, "
         f"{MODELLED}"
     ]
     assert main(["plan", "study=table1", "hydra.launcher.workers=1"]) == 0
-    assert last_lines(capfd)[0].startswith("about 11 minutes left with 1 process here (0.19 CPU-hours); ")
+    assert last_lines(capfd)[0].startswith("about 103 minutes left with 1 process here (1.7 CPU-hours); ")
     assert main(["plan", "study=table2", "dataset=cifar10", "--json"]) == 0
     told = json.loads(capfd.readouterr().out)
     assert list(told["hours_left"]) == ["cpu"]

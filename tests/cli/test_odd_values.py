@@ -96,7 +96,7 @@ def test_an_odd_folder_that_exists_is_read() -> None:
 
 @pytest.mark.parametrize("name", ["photos", "my photos", "2024", "a,b", "ö"])
 def test_the_name_of_a_dataset(name: str, hydra_composer: Composer) -> None:
-    words = readable(["dataset=image_folder", f"dataset.name={quoted(name)}", "method=bl,lw"])
+    words = readable(["dataset=digits", f"dataset.name={quoted(name)}", "method=bl,lw"])
     runs = list(hydra_composer.planned(hydra_composer.jobs(words)))
     assert [run.experiment.dataset["name"] for run in runs] == [name, name]
     assert len({run.run_id for run in runs}) == 2

@@ -97,7 +97,7 @@ def test_points_without_anything_to_tune_are_known_at_once() -> None:
         ({"grids": [{"trainer.lr": {"tune": 0.1}}]}, "axis 'trainer.lr' must be tuned over a list of values; got 0.1"),
         ({"grids": [{"trainer.lr": {"try": [0.1]}}]}, "axis 'trainer.lr' must have plain values"),
         ({"grids": [{"seed": {"tune": [1]}}], "tuning_seeds": [1]}, "the seed cannot be tuned"),
-        ({"exclude": [{"trainer.lr": {"tune": [0.1]}}]}, "axis 'trainer.lr' must have plain values"),
+        ({"grids": [{}], "exclude": [{"trainer.lr": {"tune": [0.1]}}]}, "axis 'trainer.lr' must have plain values"),
     ],
 )
 def test_a_malformed_tuning_says_what_is_wrong(section: dict[str, Any], words: str) -> None:
