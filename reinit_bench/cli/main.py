@@ -9,6 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from reinit_bench.cli.help import answer_shell, help_text, is_query
@@ -258,9 +259,11 @@ def _about_a_file(error: Exception) -> str | None:
                 file.read_text(encoding="utf-8")
             except UnicodeDecodeError:
                 return f"{file} is not UTF-8 text; save it in that encoding"
-    if isinstance(error, MissingConfigException) and error.missing_cfg_file:
-        for file in (folder / f"{error.missing_cfg_file}.yml" for folder in conf_dirs()):
-            if file.is_file():
+    name = error.missing_cfg_file if isinstance(error, MissingConfigException) else None
+    if name or "'.yml'" in str(error):  # Hydra 1.4 names the ending and not the file
+        for folder in conf_dirs():
+            found = [folder / f"{name}.yml"] if name else sorted(folder.rglob("*.yml"))
+            for file in filter(Path.is_file, found):
                 return f"{file} must be called {file.stem}.yaml"
     return None
 
