@@ -26,7 +26,7 @@ demo: setup ## Run the main job on the embedded digits (about three minutes) and
 	$(BIN)/reinit-bench -m study=demo
 	$(BIN)/reinit-bench tables 6
 
-test: setup ## Run all tests that need no system packages, but the longest (under 8 minutes)
+test: setup ## Run all tests that need no system packages, but the longest (under 6 minutes)
 	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slurm and not prepare and not long"
 
 test-long: setup ## Run the longest tests: whole sweeps with real kills, every method with every model
