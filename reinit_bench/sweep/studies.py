@@ -19,6 +19,14 @@ _BARE = re.compile(r"(?!(?:null|true|false|nan|inf)$)[a-z][a-z0-9_.]*", re.IGNOR
 
 _KEYS = ("name", "include", "axes", "grids", "exclude", "tuning_seeds")
 _TUNE = "tune"
+_SAME_AS = "same_as"
+
+
+@dataclass(frozen=True)
+class SameAs:
+    """The value of an axis that follows another one, whatever value that has in a point: `{same_as: seed}`."""
+
+    axis: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +36,7 @@ class Study:
     Attributes:
         grids: each maps an axis (a group, or a field by its path) to one value or a list of values; a grid's points are
             the product of its axes. The values of an axis may be `{tune: [...]}`, to be chosen by validation accuracy
-            (`sweep.trials`).
+            (`sweep.trials`), or `{same_as: AXIS}`: `dataset.split_seed: {same_as: seed}` gives each seed its own split.
         exclude: points to leave out: those that match every axis of any of these.
         include: other studies whose points are added to this one's; their own exclusions apply to them as well.
         axes: axes that replace, or are added to, those of every grid, including the grids of included studies.
@@ -73,7 +81,8 @@ class Study:
             replaced: axes given on the command line, with their values: they replace an axis of every grid, or add one.
 
         Raises:
-            ConfigError: a point that is to be tuned has a seed of the trials; an exclusion leaves nothing out.
+            ConfigError: a point that is to be tuned has a seed of the trials, or no value of an axis that another one
+                follows; an exclusion leaves nothing out.
         """
         self._check_exclusions(replaced or {})
         seen: dict[tuple[tuple[str, str], ...], Point] = {}
@@ -88,8 +97,10 @@ class Study:
         """
 
         def own(axes: Mapping[str, Any]) -> dict[str, Any]:
-            named = {axis: values for axis, values in axes.items() if axis.lstrip("+").partition(".")[0] == group}
-            return {axis: values[_TUNE] if _is_tune(values) else values for axis, values in named.items()}
+            named = {axis: _values_of(values) for axis, values in axes.items()}
+            return {
+                axis: found for axis, found in named.items() if found and axis.lstrip("+").partition(".")[0] == group
+            }
 
         return replace(
             self,
@@ -116,6 +127,7 @@ class Study:
                 point = dict(zip(axes, values, strict=True))
                 if not self._excluded(point):
                     self._check_seed(point)
+                    self._check_followed(point)
                     yield point
 
     def _check_exclusions(self, replaced: Mapping[str, Sequence[Any]]) -> None:
@@ -133,13 +145,15 @@ class Study:
     def all_axes(self) -> Iterator[tuple[str, list[Any]]]:
         """Every axis of this study's grids and of those that it includes, with its values, tuned ones too."""
         for axis, values in itertools.chain(self.axes.items(), *(grid.items() for grid in self.grids)):
-            yield axis, _as_list(values[_TUNE] if _is_tune(values) else values)
+            yield axis, _values_of(values)
         for study in self.include:
             yield from study.all_axes()
 
     def _values(self, values: Any) -> list[Any]:
-        if isinstance(values, Mapping):
+        if _is_tune(values):
             return [Candidates(tuple(values[_TUNE]), tuple(self.tuning_seeds))]
+        if _is_same_as(values):
+            return [SameAs(values[_SAME_AS])]
         return _as_list(values)
 
     def _check_seed(self, point: Point) -> None:
@@ -149,6 +163,14 @@ class Study:
                 f"study {self.name}: seed {point.get(SEED, 0)} is one of its tuning_seeds, which choose the settings; "
                 "the runs that are reported need others"
             )
+
+    def _check_followed(self, point: Point) -> None:
+        for axis, value in point.items():
+            if isinstance(value, SameAs) and not isinstance(point.get(value.axis), (int, float, str)):
+                raise ConfigError(
+                    f"study {self.name}: {axis} is the same as {value.axis!r}, which must be an axis of plain values in"
+                    f" every grid that says so; the grid has {', '.join(sorted(point))}"
+                )
 
     def _excluded(self, point: Point) -> bool:
         return any(_matches(rule, point) for rule in self.exclude)
@@ -181,12 +203,23 @@ def _check_form(section: Mapping[str, Any], label: str) -> None:
                 raise ConfigError(f"{label}: axis {axis!r} has no values")
             if mapping in points and _is_tune(values):
                 _check_tuning(section, axis, values[_TUNE], label)
+            elif mapping in points and _is_same_as(values):
+                continue
             elif any(isinstance(value, Mapping) for value in _as_list(values)):
                 raise ConfigError(f"{label}: axis {axis!r} must have plain values; write a field as {axis}.FIELD")
 
 
 def _is_tune(values: Any) -> bool:
     return isinstance(values, Mapping) and set(values) == {_TUNE}
+
+
+def _is_same_as(values: Any) -> bool:
+    return isinstance(values, Mapping) and set(values) == {_SAME_AS} and isinstance(values[_SAME_AS], str)
+
+
+def _values_of(values: Any) -> list[Any]:
+    """What is written of an axis, as a list; nothing of one that follows another."""
+    return [] if _is_same_as(values) else _as_list(values[_TUNE] if _is_tune(values) else values)
 
 
 def _check_tuning(section: Mapping[str, Any], axis: str, values: Any, label: str) -> None:
@@ -207,8 +240,12 @@ def _as_list(values: Any) -> list[Any]:
 
 def overrides_of(points: Iterable[Point]) -> list[list[str]]:
     """Points as Hydra overrides; groups before fields, so that a field is set in the chosen option."""
+
+    def value(point: Point, axis: str) -> Any:
+        return point[point[axis].axis] if isinstance(point[axis], SameAs) else point[axis]
+
     return [
-        [f"{axis}={override_text(point[axis])}" for axis in sorted(point, key=lambda axis: "." in axis)]
+        [f"{axis}={override_text(value(point, axis))}" for axis in sorted(point, key=lambda axis: "." in axis)]
         for point in points
     ]
 

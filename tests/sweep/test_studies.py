@@ -16,6 +16,7 @@ from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.sweep.plan import Plan
 from reinit_bench.sweep.studies import Study, override_text, overrides_of
+from reinit_bench.sweep.trials import tuned
 
 COUNTS = {
     "table2": 288,
@@ -35,6 +36,7 @@ COUNTS = {
     "verdict": 8424,  # trials; the rest waits for them
     "verdict_fraction": 444,
     "verdict_rounds": 57,
+    "rows": 96,
     "ablation_synthetic": 600,
     "digits": 216,
     "digits_budgets": 90,
@@ -158,6 +160,21 @@ def test_a_point_that_two_grids_share_is_one_point():
     assert len(study(grids=[{"seed": [0, 1]}, {"seed": [1, 2]}]).points()) == 3
 
 
+def test_an_axis_follows_another_with_the_command_lines_values_too():
+    mine = study(grids=[{"seed": [3, 4], "dataset.split_seed": {"same_as": "seed"}}])
+    assert overrides_of(mine.points()) == [["seed=3", "dataset.split_seed=3"], ["seed=4", "dataset.split_seed=4"]]
+    assert overrides_of(mine.points({"seed": [9]})) == [["seed=9", "dataset.split_seed=9"]]
+    assert overrides_of(mine.points({"dataset.split_seed": [0]}))[0] == ["seed=3", "dataset.split_seed=0"]
+
+
+def test_a_trial_has_the_split_of_its_own_seed():
+    grid = {"seed": [0, 1], "dataset.split_seed": {"same_as": "seed"}, "trainer.lr": {"tune": [0.1, 0.2]}}
+    mine = study(grids=[grid], tuning_seeds=[100])
+    trials = tuned(mine.points(), lambda trial: None).points
+    assert [words[-1] for words in overrides_of(trials)] == ["trainer.lr=0.1", "trainer.lr=0.2"]
+    assert all("dataset.split_seed=100" in words and "seed=100" in words for words in overrides_of(trials))
+
+
 def test_groups_come_before_fields_in_overrides():
     assert overrides_of([{"method.repeats": 2, "method": "lw"}]) == [["method=lw", "method.repeats=2"]]
 
@@ -183,12 +200,16 @@ def test_values_are_written_as_hydra_reads_them(value, text):
         ({"grids": []}, "study mine has no grids: it needs some, or studies to include"),
         ({}, "study mine has no grids"),
         ({"axes": ["seed"]}, "axes must map an axis to values"),
+        (
+            {"grids": [{"dataset.split_seed": {"same_as": "seed"}}]},
+            "dataset.split_seed is the same as 'seed', which must be an axis of plain values in every grid",
+        ),
         ({"include": ["loop"]}, "it includes itself (mine -> loop -> round -> loop)"),
     ],
 )
 def test_a_malformed_study_says_what_is_wrong(section, words):
     with pytest.raises(ConfigError, match="study ") as caught:
-        study(**section)
+        study(**section).points()
     assert words in str(caught.value)
 
 
