@@ -23,7 +23,6 @@ from reinit_bench.analysis.stats.tuning import DIVERGED
 from reinit_bench.core.conf_dir import conf_dir, conf_dirs, config_name, has_own_config, option_file
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.content import forget
-from reinit_bench.data.folder_scan import folder_content
 from reinit_bench.store.store import CorruptResult, Store
 from reinit_bench.sweep.plan import PlannedRun
 from reinit_bench.sweep.studies import Study, overrides_of
@@ -36,18 +35,6 @@ VERSION_BASE = {"version_base": "1.3"} if _IS_1_3 else {}
 
 LAUNCHER = ("hydra/launcher=", "hydra.launcher.")
 """How words begin that say where a sweep runs, not what it runs."""
-
-_register: Any = OmegaConf.register_new_resolver if _IS_1_3 else OmegaConf.register_resolver
-# A folder of images is identified by its content, which conf/dataset/image_folder.yaml asks for.
-_register("folder_content", folder_content, replace=True)
-# Data that TensorFlow Datasets prepared too, for conf/dataset/tfds.yaml: `_parent_` is the section.
-_register("tfds_content", lambda _parent_: _prepared_content(_parent_), replace=True)
-
-
-def _prepared_content(section: Mapping[str, Any]) -> str | None:
-    from reinit_bench.data.tfds_source import prepared_content  # loads numpy, which nothing else here needs
-
-    return prepared_content(section)
 
 
 @cache

@@ -98,16 +98,12 @@ def scan(path: str | Path) -> Listing:
 
 
 @cache
-def folder_content(path: str | None) -> str | None:
-    """The fingerprint of the folder at `path`, for `${folder_content:...}` in a configuration; None without a path.
+def folder_content(path: str) -> str:
+    """The fingerprint of the folder at `path`: it makes runs on other images other runs, wherever the folder lies.
 
-    It makes runs on other images other runs, wherever the folder lies. A folder is scanned once a process: a sweep of
-    many runs asks for the same one again and again.
+    A folder is scanned once a process: a sweep of many runs asks for the same one again and again.
     """
-    try:
-        return scan(path).content if path else None
-    except ConfigError:
-        return None
+    return scan(path).content
 
 
 def _split_folders(root: Path) -> dict[str, Path]:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from reinit_bench.core.settings import ConfigError, setting
 from reinit_bench.data.cache import Cache, CacheWriter, CorruptCache
-from reinit_bench.data.folder_scan import Files, Listing, scan
+from reinit_bench.data.folder_scan import Files, Listing, folder_content, scan
 from reinit_bench.data.locations import data_dir, one_at_a_time
 from reinit_bench.data.pixels import Decoding, fill
 from reinit_bench.data.source import Dataset, Source
@@ -49,15 +49,16 @@ class ImageFolder(Source):
             raise ConfigError("dataset.channels must be 1 or 3; got 2")
 
     def fingerprint(self, image_size: int | None, seed: int) -> str | None:
-        return self._listing().content
+        return folder_content(self._path)
 
-    def _listing(self) -> Listing:
+    @property
+    def _path(self) -> str:
         if not self.path:
             raise ConfigError("dataset=image_folder needs a folder: dataset.path=FOLDER")
-        return scan(self.path)
+        return self.path
 
     def load(self, image_size: int | None, enlarged_size: int | None, seed: int) -> Dataset:
-        listing = self._listing()
+        listing = scan(self._path)
         if image_size is None:
             raise ConfigError("image_size for dataset=image_folder must be a number of pixels; got null")
         if self.content not in (None, listing.content):

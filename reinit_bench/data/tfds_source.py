@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from reinit_bench.core.settings import ConfigError, setting
 from reinit_bench.data.cache import CorruptCache
@@ -279,18 +279,3 @@ class TfdsByName(Tfds):
                 f"{self.content}; type the command again"
             )
         return data
-
-
-def prepared_content(section: Mapping[str, Any]) -> str | None:
-    """The fingerprint of a prepared builder, for `${tfds_content:}` in a configuration; None if it is not prepared.
-
-    It makes runs on other data other runs, whatever version or splits were asked for.
-
-    Args:
-        section: the section `dataset`, of which `TfdsByName.determining` are read.
-    """
-    known = {name: section[name] for name in TfdsByName.determining if name in section}
-    try:
-        return str(TfdsByName(**known).jobs["train"].cache.manifest()["content"])
-    except (ConfigError, KeyError):
-        return None

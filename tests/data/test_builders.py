@@ -33,7 +33,7 @@ from reinit_bench.data.preparing.environment import VARIABLE, worker_command
 from reinit_bench.data.preparing.splits import draw_per_class
 from reinit_bench.data.resize import resize
 from reinit_bench.data.source import Dataset
-from reinit_bench.data.tfds_source import Tfds, TfdsByName, prepared_content
+from reinit_bench.data.tfds_source import Tfds, TfdsByName
 from reinit_bench.run.experiment import run_experiment
 
 pytestmark = [pytest.mark.prepare, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -83,8 +83,7 @@ def dataset(name: str, miniatures: dict[str, Miniature], root: Path, **more: obj
 
 
 def load(name: str, miniatures: dict[str, Miniature], root: Path) -> Dataset:
-    given = fields(name, miniatures[name], root)
-    known = {"content": prepared_content(given)} if name in BY_NAME else {}
+    known = {"content": dataset(name, miniatures, root).fingerprint(None, 0)} if name in BY_NAME else {}
     found = dataset(name, miniatures, root, **known)
     return found.load(8 if name in BY_NAME else 224, found.stored_enlarged, 0)
 
@@ -396,6 +395,6 @@ def test_the_same_examples_are_the_same_run_however_they_were_asked_for(
     found = dataset(name, miniatures, tmp_path, **asked)
     assert set(run(python, found.distinct_jobs).values()) == {None}
     manifest = json.loads((found.jobs["train"].cache.path / "manifest.json").read_text())
-    assert manifest["content"] == prepared_content(fields(name, miniatures[name], root))
+    assert manifest["content"] == dataset(name, miniatures, root).fingerprint(None, 0)
     other = found.jobs["train"].cache.path
     assert other.name == "imagenet_resized-8x8-0.1.0-auto-validation-0.2-native"

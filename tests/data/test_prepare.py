@@ -28,7 +28,7 @@ from reinit_bench.data.preparing.environment import REQUIREMENTS, VARIABLE, prep
 from reinit_bench.data.preparing.job import Job
 from reinit_bench.data.preparing.splits import roles
 from reinit_bench.data.task import load_task
-from reinit_bench.data.tfds_source import Tfds, TfdsByName, prepared_content
+from reinit_bench.data.tfds_source import Tfds, TfdsByName
 from reinit_bench.sweep.plan import Plan, PlannedRun
 
 pytestmark = pytest.mark.usefixtures("data_folder")
@@ -242,6 +242,11 @@ def composed(*words: str) -> Experiment:
         return Experiment.from_dict(compose.compose([*WORDS, *words]))
 
 
+def planned(*words: str) -> Experiment:
+    with composer() as compose:
+        return PlannedRun.from_dict(compose.compose([*WORDS, *words])).experiment
+
+
 TRAIN_ALONE = {"train": "train", "test": "train"}
 
 
@@ -285,7 +290,7 @@ def test_what_was_prepared_enters_the_run_id_and_how_it_was_asked_for_does_not()
     assert before.dataset["content"] is None
     assert (before.dataset["name"], before.dataset["_label_"]) == ("flowers", "flowers")
     write_cache(TfdsByName(builder="flowers"))
-    after = composed()
+    after = planned()
     assert after.dataset["content"] == "c0ffee"
     task = load_task(after, torch.device("cpu"))
     assert (len(task.train), len(task.validation), len(task.test), task.num_classes) == (30, 12, 12, 3)
@@ -295,21 +300,12 @@ def test_what_was_prepared_enters_the_run_id_and_how_it_was_asked_for_does_not()
         "the flowers that is prepared has content c0ffee, and the run was composed with None; type the command again"
     )
     write_cache(TfdsByName(builder="flowers", version="2.0.1", test_split="test"))
-    assert composed("dataset.version=2.0.1", "dataset.test_split=test").run_id == after.run_id
+    assert planned("dataset.version=2.0.1", "dataset.test_split=test").run_id == after.run_id
     write_cache(TfdsByName(builder="flowers"), "0ddba11")
-    again = composed()
+    again = planned()
     write_cache(TfdsByName(builder="trees"))
-    others = [composed("dataset.builder=trees"), composed("dataset.train_examples=20"), again, before]
+    others = [planned("dataset.builder=trees"), planned("dataset.train_examples=20"), again, before]
     assert len({after.run_id, *(other.run_id for other in others)}) == 5
-
-
-def test_what_cannot_be_read_has_no_content(data_folder: Path) -> None:
-    assert prepared_content({"builder": ""}) is None
-    assert prepared_content({"builder": "flowers", "stored_size": "large"}) is None
-    found = TfdsByName(builder="flowers")
-    write_cache(found)
-    (found.jobs["train"].cache.path / "manifest.json").write_text("{")
-    assert prepared_content({"builder": "flowers"}) is None
 
 
 def test_status_names_what_must_be_prepared() -> None:
