@@ -7,6 +7,7 @@ import os
 import random
 import shutil
 import signal
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -278,3 +279,16 @@ def test_an_unknown_partition_is_one_line_and_leaves_nothing(on_slurm: Make, clu
     assert "Traceback" not in printed
     assert not cluster.queue()
     assert not list((sweep.results_dir / "slurm").glob("reinit-bench-*"))
+
+
+def test_a_task_starts_python_in_the_container_that_the_launcher_names(on_slurm: Make, tmp_path: Path) -> None:
+    """A stand-in for apptainer: it notes its words and starts the rest of them, as `apptainer exec` does."""
+    apptainer = tmp_path / "apptainer"
+    apptainer.write_text(f'#!/bin/sh\necho "$@" >>{tmp_path}/words\nshift 3\nexec "$@"\n')
+    apptainer.chmod(0o755)
+    sweep = on_slurm(*TINY, "method=bl,lw")
+    inside = f"{apptainer} exec --nv reinit-bench.sif {sys.executable}"
+    sweep.run("hydra.launcher.wait=true", "hydra.launcher.poll_seconds=1", f"hydra.launcher.python='{inside}'")
+    assert (tmp_path / "words").read_text().startswith("exec --nv reinit-bench.sif ")
+    assert [status["state"] for status in sweep.statuses().values()] == ["done", "done"]
+    assert len(sweep.store.run_ids()) == 2

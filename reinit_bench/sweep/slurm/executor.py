@@ -23,8 +23,8 @@ class ArrayExecutor(submitit.SlurmExecutor):
     which ignore SIGTERM.
     """
 
-    def __init__(self, batch: Batch) -> None:
-        super().__init__(batch.folder)
+    def __init__(self, batch: Batch, python: str | None = None) -> None:
+        super().__init__(batch.folder, python=python)
         self.array = batch
 
     @property

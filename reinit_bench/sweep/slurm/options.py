@@ -76,6 +76,8 @@ class Options(Resources):
     """Which failed runs to submit again: all, none, or kinds of error."""
     setup: Any = field(default_factory=list)
     """Shell lines that each task runs first."""
+    python: str | None = None
+    """The words that start Python in a task, e.g. apptainer exec --nv reinit-bench.sif python; null: this Python."""
     extra: Any = field(default_factory=dict)
     """Further sbatch options, by their long names."""
     classes: Any = field(default_factory=list)

@@ -153,7 +153,7 @@ def _submit_array(
     # Written before it is submitted: wherever this process dies, squeue and the folder tell what is under way.
     batch.create([[run.to_dict() for run in task.runs] for task in tasks])
     try:
-        job = ArrayExecutor(batch).submit_tasks(resources, options, max_parallel)
+        job = ArrayExecutor(batch, options.python).submit_tasks(resources, options, max_parallel)
     except Exception:
         shutil.rmtree(batch.folder)  # SLURM did not accept it
         raise
