@@ -9,7 +9,6 @@ from functools import cache
 from typing import Any, NamedTuple, cast
 
 import hydra
-import yaml
 from hydra import initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.global_hydra import GlobalHydra
@@ -20,7 +19,7 @@ from hydra.types import RunMode
 from omegaconf import OmegaConf
 
 from reinit_bench.analysis.stats.tuning import DIVERGED
-from reinit_bench.core.conf_dir import conf_dir, conf_dirs, config_name, has_own_config, option_file
+from reinit_bench.core.conf_dir import CONFIG_NAME, conf_dir, conf_dirs, config_name
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.content import forget
 from reinit_bench.store.store import CorruptResult, Store
@@ -28,13 +27,14 @@ from reinit_bench.sweep.plan import PlannedRun
 from reinit_bench.sweep.studies import Study, overrides_of
 from reinit_bench.sweep.trials import Point, tuned
 
-_IS_1_3 = hydra.__version__.startswith("1.3.")
-
-VERSION_BASE = {"version_base": "1.3"} if _IS_1_3 else {}
+VERSION_BASE = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
 """For Hydra's functions: version 1.3 warns without it, and 1.4 with it."""
 
 LAUNCHER = ("hydra/launcher=", "hydra.launcher.")
 """How words begin that say where a sweep runs, not what it runs."""
+
+_ELSEWHERE = re.compile(r"\$\{(?:\.\.|[^.:}][^:}]*\})")
+"""An interpolation that takes a value from outside its section: `${trainer.lr}`, `${..name}`."""
 
 
 @cache
@@ -68,12 +68,20 @@ class Jobs(list[list[str]]):
         self.waiting = waiting
 
 
+class _Composed(NamedTuple):
+    """What Hydra composed: which top-level keys hold interpolations, and whether all of these stay in their section."""
+
+    config: dict[str, Any]
+    linked: frozenset[str]
+    is_exact: bool
+
+
 class Composer:
     """Composes many configurations quickly, each equal to what Hydra itself would compose.
 
-    Hydra takes 60 ms for a configuration. But most options change nothing outside their own section, so each option is
-    composed or read once, and sections are put together. Hydra alone composes what does not fit this scheme: added
-    and deleted keys, values taken from other fields.
+    Hydra takes 60 ms for a configuration. But most options are a section and nothing else, so their files are read
+    once, and fields are set afterwards. Hydra alone composes what does not fit this scheme: options that change other
+    sections, with the options chosen for these; values taken from other fields; added and deleted keys.
     """
 
     def __init__(self, loader: ConfigLoader, config_name: str) -> None:
@@ -81,8 +89,9 @@ class Composer:
         self.loader = loader
         self.config_name = config_name
         self.groups = {name for name in loader.list_groups("") if name != "hydra"}
-        self._by_hydra: dict[tuple[str, ...], _Composed] = {}
-        self._options: dict[tuple[str, str], _Option] = {}
+        self._composed = cache(self._load)
+        self._section = cache(_section_of)
+        self._reached = cache(self._changed_by)
 
     def compose(self, overrides: Sequence[str]) -> dict[str, Any]:
         """The resolved configuration, without Hydra's own node, as plain dicts; read-only, since sections are shared.
@@ -100,14 +109,21 @@ class Composer:
                 choices[key] = value
             elif not key.startswith("hydra"):
                 fields[text] = key, value
-        config = self._put_together(choices, fields)
-        if config is None or not all(_set(config, key, value) for key, value in fields.values()):
-            return self.by_hydra(overrides)
-        return config
+        alone = {group: found for group, option in choices.items() if (found := self._section(group, option))}
+        reached = self._reached(tuple(f"{group}={choices[group]}" for group in sorted(choices.keys() - alone.keys())))
+        alone = {group: section for group, section in alone.items() if group not in reached}
+        together = [f"{group}={choices[group]}" for group in sorted(choices.keys() - alone.keys())]
+        linked = self._composed(*together).linked
+        found = self._composed(*together, *(text for text, (key, _) in fields.items() if key.split(".")[0] in linked))
+        config = {**found.config, **alone}
+        is_exact = found.is_exact and alone.keys() <= found.config.keys()
+        if is_exact and all(_set(config, key, value) for key, value in fields.values()):
+            return config
+        return self.by_hydra(overrides)
 
     def by_hydra(self, overrides: Sequence[str]) -> dict[str, Any]:
         """Like `compose`, but by Hydra alone."""
-        return self._load(overrides).config
+        return self._load(*overrides).config
 
     def launcher(self, overrides: Sequence[str]) -> dict[str, Any]:
         """The section of the launcher that a sweep with these overrides goes through, `_target_` included.
@@ -147,8 +163,8 @@ class Composer:
             elif override.is_delete() or override.package or (override.is_add() and not override.is_sweep_override()):
                 as_typed.append(text)  # passed to every run
             else:
-                axes[_axis_of(override, study)] = _values(override)
-        self._check_names(study)
+                axes[text.partition("=")[0]] = _values(override)
+        _check_names(study, self.groups)
 
         def words(points: Iterable[Point]) -> list[list[str]]:
             return [[*study_choice, *texts, *as_typed] for texts in overrides_of(points)]
@@ -162,18 +178,6 @@ class Composer:
 
         found = tuned(study.points(axes), accuracy_of)
         return Jobs(words(found.points), found.waiting)
-
-    def datasets(self, overrides: Sequence[str]) -> set[str]:
-        """The names of the datasets that a study is about, without composing its runs; perhaps one that it excludes.
-
-        Raises:
-            ConfigError: there is no such study, or it is malformed.
-        """
-        points = self.study_of(overrides).narrowed_to("dataset").points()
-        return {
-            _dataset_name(words) or str(self.compose([*overrides, *words])["dataset"]["name"])
-            for words in overrides_of(points)
-        }
 
     def study_of(self, overrides: Sequence[str]) -> Study:
         """The study that the overrides choose; without one, a study of a single empty grid.
@@ -194,61 +198,18 @@ class Composer:
 
         return Study.from_dict(section(name), section)
 
-    def _check_names(self, study: Study) -> None:
-        """Raise ConfigError if an axis that is a group has other values than names: YAML reads `no` as false."""
-        for axis, values in study.all_axes():
-            wrong = [value for value in values if not isinstance(value, str | None)]
-            if axis in self.groups and wrong:
-                raise ConfigError(
-                    f"study {study.name}: {axis} must have names; got {wrong[0]!r} (YAML reads no, off, yes and on as "
-                    "truth values and digits as numbers: put quotes around such names)"
-                )
-
-    def _put_together(self, choices: Mapping[str, str], fields: Mapping[str, tuple[str, Any]]) -> dict[str, Any] | None:
-        """The configuration with these options, its fields perhaps yet to be set; None if only Hydra can compose it.
-
-        Hydra composes an option that changes other sections than its own, together with the options chosen for these;
-        and, if values of a section are taken from others, that section with its fields.
-        """
-        options = {group: self._option(group, option) for group, option in choices.items()}
-        reached = {other for option in options.values() for other in option.reach}
-        alone = {group: option.section for group, option in options.items() if option.section and group not in reached}
-        together = [f"{group}={choices[group]}" for group in sorted(choices) if group not in alone]
-        found = self._composed(*together)
-        linked = [text for text, (key, _) in fields.items() if key.partition(".")[0] in found.linked]
-        if linked:
-            found = self._composed(*together, *linked)
-        if not found.is_exact or any(group not in found.config for group in alone):
-            return None
-        return {**found.config, **alone}
-
-    def _option(self, group: str, option: str) -> _Option:
-        if (group, option) not in self._options:
-            self._options[group, option] = self._looked_up(group, option)
-        return self._options[group, option]
-
-    def _looked_up(self, group: str, option: str) -> _Option:
-        files = [folder / group / f"{option}.yaml" for folder in conf_dirs()]
-        files = [file for file in files if file.is_file()]
-        text = files[0].read_text(encoding="utf-8") if len(files) == 1 else ""
-        if text and not has_own_config() and not re.search(r"@package|^defaults:|\$\{", text, re.MULTILINE):
-            return _Option(OmegaConf.to_container(OmegaConf.create(text)), frozenset())
-        found, base = self._composed(f"{group}={option}"), self._composed()
-        changed = {
-            key for key in found.config.keys() | base.config.keys() if found.config.get(key) != base.config.get(key)
+    def _changed_by(self, chosen: tuple[str, ...]) -> set[str]:
+        """The groups whose sections these options change or mention: these might be set to what they are by default."""
+        found, base = self._composed(*chosen).config, self._composed().config
+        paths = [folder / f"{text.replace('=', '/')}.yaml" for folder in conf_dirs() for text in chosen]
+        text = "\n".join(path.read_text(encoding="utf-8") for path in paths if path.is_file())
+        return {
+            group
+            for group in self.groups
+            if found.get(group) != base.get(group) or re.search(rf"^[^#]*\b{group}\b", text, re.MULTILINE)
         }
-        if "@package" in text or "override" in text:  # it may set another section to what it is by default
-            changed |= {other for other in self.groups if re.search(rf"^[^#]*\b{other}\b", text, re.MULTILINE)}
-        if changed <= {group} and group in found.config and group not in found.linked:
-            return _Option(found.config[group], frozenset())
-        return _Option(None, frozenset(changed - {group}))
 
-    def _composed(self, *overrides: str) -> _Composed:
-        if overrides not in self._by_hydra:
-            self._by_hydra[overrides] = self._load(overrides)
-        return self._by_hydra[overrides]
-
-    def _load(self, overrides: Sequence[str]) -> _Composed:
+    def _load(self, *overrides: str) -> _Composed:
         config = self.loader.load_configuration(self.config_name, list(overrides), run_mode=RunMode.RUN)
         own = OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"])
         written = cast(dict[str, Any], OmegaConf.to_container(own, resolve=False))
@@ -257,32 +218,24 @@ class Composer:
         return _Composed(cast(dict[str, Any], OmegaConf.to_container(own, resolve=True)), linked, is_exact)
 
 
-def _dataset_name(words: Sequence[str]) -> str | None:
-    """The name that an option's own file states; a Hydra composition of it takes a hundred times as long."""
-    chosen = [word.partition("=")[2] for word in words if word.startswith("dataset=")]
-    file = option_file("dataset", chosen[0]) if chosen else None
-    content = (yaml.safe_load(file.read_text(encoding="utf-8")) if file else None) or {}
-    name = (content.get("dataset") or content).get("name")
-    return name if isinstance(name, str) and "$" not in name else None
+def _section_of(group: str, option: str) -> Any:
+    """The section that an option's file is; None if the file is more than that, or something is laid upon it."""
+    files = [file for folder in conf_dirs() if (file := folder / group / f"{option}.yaml").is_file()]
+    text = files[0].read_text(encoding="utf-8") if len(files) == 1 and config_name() == CONFIG_NAME else ""
+    if not text or re.search(r"@package|^defaults:|\$\{", text, re.MULTILINE):
+        return None
+    return OmegaConf.to_container(OmegaConf.create(text))
 
 
-class _Composed(NamedTuple):
-    """What Hydra composed: which top-level keys hold interpolations, and whether all of these stay in their section."""
-
-    config: dict[str, Any]
-    linked: frozenset[str]
-    is_exact: bool
-
-
-class _Option(NamedTuple):
-    """An option's section (None: to be composed by Hydra), and the other sections that it changes."""
-
-    section: Any
-    reach: frozenset[str]
-
-
-_ELSEWHERE = re.compile(r"\$\{(?:\.\.|[^.:}][^:}]*\})")
-"""An interpolation that takes a value from outside its section: `${trainer.lr}`, `${..name}`."""
+def _check_names(study: Study, groups: set[str]) -> None:
+    """Raise ConfigError if an axis that is a group has other values than names: YAML reads `no` as false."""
+    for axis, values in study.all_axes():
+        wrong = [value for value in values if not isinstance(value, str | None)]
+        if axis in groups and wrong:
+            raise ConfigError(
+                f"study {study.name}: {axis} must have names; got {wrong[0]!r} (YAML reads no, off, yes and on as "
+                "truth values and digits as numbers: put quotes around such names)"
+            )
 
 
 def _validation_accuracy(run: PlannedRun) -> float | None:
@@ -342,14 +295,6 @@ def _as_axis(word: str) -> str:
     except OverrideParseException:
         return word  # left to Hydra to reject
     return f"{word},{value}" if is_plain(override) and not override.is_sweep_override() else word
-
-
-def _axis_of(override: Override, study: Study) -> str:
-    """The axis that an override sets; of a field that need not exist (`++name=`) the study's own, if it has one."""
-    key = str(override.key_or_group)
-    if override.is_force_add() and all(key != axis for axis, _ in study.all_axes()):
-        return f"++{key}"
-    return f"+{key}" if override.is_add() else key
 
 
 def _values(override: Override) -> list[Any]:

@@ -90,26 +90,6 @@ class Study:
             seen.setdefault(tuple(sorted((axis, repr(value)) for axis, value in point.items())), point)
         return list(seen.values())
 
-    def narrowed_to(self, group: str) -> Study:
-        """This study with the axes of one group alone, with every value that may be tuned, and without exclusions.
-
-        Its few points hold every choice of that group that a point of the study makes.
-        """
-
-        def own(axes: Mapping[str, Any]) -> dict[str, Any]:
-            named = {axis: _values_of(values) for axis, values in axes.items()}
-            return {
-                axis: found for axis, found in named.items() if found and axis.lstrip("+").partition(".")[0] == group
-            }
-
-        return replace(
-            self,
-            grids=[own(grid) for grid in self.grids],
-            axes=own(self.axes),
-            include=[study.narrowed_to(group) for study in self.include],
-            exclude=[],
-        )
-
     @property
     def is_one_run(self) -> bool:
         """Whether there is nothing to expand, so that a single run need not treat it as a study."""

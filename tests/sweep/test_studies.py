@@ -12,6 +12,7 @@ from factories import write_result
 
 from reinit_bench.analysis.frame.collect import collect
 from reinit_bench.analysis.synthetic.table_1 import signal_table
+from reinit_bench.cli.commands.report import _datasets
 from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.sweep.plan import Plan
@@ -63,25 +64,11 @@ def test_a_study_has_the_stated_number_of_distinct_runs(plan_of, name, count):
     assert len(plan_of(f"study={name}").runs) == count
 
 
-@pytest.mark.parametrize("name", [*(name for name, count in COUNTS.items() if count < 1000), "figure9", "readings"])
+@pytest.mark.parametrize("name", ["demo", "table1", "figure9", "readings"])
 def test_a_studys_datasets_are_told_without_composing_its_runs(hydra_composer, plan_of, name):
-    found = hydra_composer.datasets([f"study={name}"])
+    found = _datasets(hydra_composer.study_of([f"study={name}"]).points(), "digits")
     assert found == {run.experiment.dataset["name"] for run in plan_of(f"study={name}").runs}
-
-
-def test_a_dataset_that_is_set_by_a_field_an_axis_or_an_included_study_is_told():
-    def narrowed(**section: Any) -> list[dict[str, Any]]:
-        return study(**section).narrowed_to("dataset").points()
-
-    assert narrowed(include=["pair"]) == [{}]
-    assert narrowed(include=["pair"], axes={"dataset": ["digits"], "seed": [0, 1]}) == [{"dataset": "digits"}]
-    grid = {"dataset": ["tfds"], "dataset.builder": ["a", "b"], "+dataset.more": 1, "method": ["bl", "lw"]}
-    assert narrowed(grids=[grid], exclude=[{"dataset.builder": "b"}]) == [
-        {"dataset": "tfds", "dataset.builder": "a", "+dataset.more": 1},
-        {"dataset": "tfds", "dataset.builder": "b", "+dataset.more": 1},
-    ]
-    tuned = {"dataset": {"tune": ["a", "b"]}, "trainer.lr": {"tune": [0.1, 0.2]}}
-    assert narrowed(grids=[tuned], tuning_seeds=[100]) == [{"dataset": "a"}, {"dataset": "b"}]
+    assert _datasets([{"dataset": "tfds", "dataset.builder": "kmnist"}], "digits") == {None}
 
 
 def test_figure_4_is_figure_9s_part_for_the_pets_and_appendix_g_adds_table_2(plan_of):

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -21,7 +21,7 @@ from reinit_bench.cli.commands._shared import (
     progress_bar,
     runs_folder,
 )
-from reinit_bench.core.conf_dir import option_file, options
+from reinit_bench.core.conf_dir import option_file, option_section, options
 from reinit_bench.core.settings import ConfigError
 
 if TYPE_CHECKING:
@@ -91,12 +91,22 @@ def _known_studies(results_dir: Path, datasets: set[str]) -> Iterator[_Study]:
 
     more = readable([f"results_dir={results_dir.absolute()}"])
     with composer() as compose:
+        usual = compose.compose([])["dataset"]["name"]
         for name in progress_bar("Looking at studies")(options("study")):
-            if compose.study_of([f"study={name}"]).is_one_run:
+            study = compose.study_of([f"study={name}"])
+            if study.is_one_run:
                 continue
-            file, words = option_file("study", name), [f"study={name}", *more]
-            jobs = [] if compose.datasets(words).isdisjoint(datasets) else compose.jobs(words)
+            file, names = option_file("study", name), _datasets(study.points(), usual)
+            jobs = compose.jobs([f"study={name}", *more]) if names & {None, *datasets} else []
             yield _Study(name, _about(file) if file else "", frozenset(run.run_id for run in compose.planned(jobs)))
+
+
+def _datasets(points: Sequence[Mapping[str, Any]], usual: str) -> set[Any]:
+    """The names of a study's datasets, without composing its runs; None stands for those that are named elsewhere."""
+    if {"dataset.name", "dataset.builder"} & {axis for point in points for axis in point}:
+        return {None}
+    chosen = {point.get("dataset", usual) for point in points}
+    return {(option_section("dataset", str(option)) or {}).get("name") for option in chosen}
 
 
 def _progress(studies: Iterable[_Study], done: set[str], unfinished: Plan) -> Iterator[Progress]:
