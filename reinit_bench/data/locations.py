@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
 from reinit_bench.core.settings import ConfigError
+from reinit_bench.store.lock import locked
 
 VARIABLE = "REINIT_BENCH_DATA"
 LOCK_SECONDS = 3 * 3600
@@ -44,23 +43,19 @@ def one_at_a_time(root: Path, name: str, say: Callable[[str], object]) -> Iterat
     """Make `name` in the folder `root` of all datasets while no other process does; one that does is waited for.
 
     Raises:
-        ConfigError: it takes too long, or its lock was left behind on a file system that cannot tell.
+        ConfigError: it takes too long.
         OSError: there can be no lock.
     """
     path = root / "locks" / f"{name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path)
-    try:
+    with ExitStack() as stack:
         try:
-            lock.acquire(timeout=0)
-        except Timeout:
+            stack.enter_context(locked(path, 0))
+        except TimeoutError:
             say(f"{name}: another process is making it; waiting")
-            lock.acquire(timeout=LOCK_SECONDS)
-    except Timeout as error:
-        raise ConfigError(
-            f"another process has been making {name} for {LOCK_SECONDS // 3600} hours; if there is none, delete {path}"
-        ) from error
-    try:
+            try:
+                stack.enter_context(locked(path, LOCK_SECONDS))
+            except TimeoutError as error:
+                hours = f"for {LOCK_SECONDS // 3600} hours"
+                raise ConfigError(f"another process has been making {name} {hours}; if it hangs, end it") from error
         yield
-    finally:
-        lock.release()

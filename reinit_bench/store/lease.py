@@ -24,7 +24,7 @@ from reinit_bench.core.config import Experiment
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.checks import RESULT
 from reinit_bench.store.files import StoreError
-from reinit_bench.store.lock import StillLocked, locked
+from reinit_bench.store.lock import locked
 from reinit_bench.store.process import Found, found, this_process
 from reinit_bench.store.store import STATUS, RunFolder
 
@@ -268,8 +268,8 @@ def forget_failed(folder: RunFolder) -> bool:
 def _locked(folder: Path) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(locked(folder, LOCK_SECONDS))
-        except StillLocked as error:
+            stack.enter_context(locked(folder / ".lock", LOCK_SECONDS))
+        except TimeoutError as error:
             raise RunHeld(f"{folder} is locked by another process; try again") from error
         except OSError as error:
             raise StoreError(f"cannot write {folder}: {error.strerror or error}; change results_dir") from error

@@ -269,7 +269,7 @@ def test_another_process_that_caches_the_folder_is_waited_for_and_named(
     monkeypatch.setattr(locations, "LOCK_SECONDS", 0)
     with (
         FileLock(lock),
-        pytest.raises(ConfigError, match=f"another process has been making image_folder-.*, delete {lock}"),
+        pytest.raises(ConfigError, match="another process has been making image_folder-"),
     ):
         load(tree)
 

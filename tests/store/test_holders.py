@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from filelock import SoftFileLease
 
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store import lease as lease_module
@@ -199,7 +200,9 @@ def test_without_flock_a_lock_from_elsewhere_is_not_for_good(
     monkeypatch.setattr("fcntl.flock", no_flock)
     monkeypatch.setattr(lock_module, "STANDS_STILL_SECONDS", 0.5)
     monkeypatch.setattr(lease_module, "LOCK_SECONDS", 0.2)
-    write_json(folder.path / ".lock.held", {**AWAY, "pid": 1})
+    with SoftFileLease(folder.path / "elsewhere", lease_duration=0.5) as elsewhere:
+        mark = Path(elsewhere.lock_file).read_text()
+    (folder.path / ".lock.held").write_text(mark.replace("host=", "host=away."))
     with pytest.raises(RunHeld, match="is locked by another process"):
         Lease(folder).acquire()
     monkeypatch.setattr(lease_module, "LOCK_SECONDS", 5.0)

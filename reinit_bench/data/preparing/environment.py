@@ -26,7 +26,7 @@ REQUIREMENTS = (
     "importlib_resources>=6.4",
     "scipy>=1.13",
     "pillow>=11",
-    "filelock>=3.15",
+    "filelock>=3.30",
     "rich>=13.7",
 )
 """What preparing needs; the extra `reinit-bench[prepare]` is the same list."""

@@ -5,17 +5,17 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
 from rich.console import Console
 
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.store.files import StoreError
+from reinit_bench.store.files import StoreError, make_folder
+from reinit_bench.store.lock import locked
 from reinit_bench.store.store import Store
 from reinit_bench.sweep.cost import CPU, GPU, START_SECONDS, Rates, device_kind
 from reinit_bench.sweep.plan import Plan, PlannedRun, SweepFailed, make_plan, summary_line
@@ -164,18 +164,15 @@ def _submit_array(
 def submitting(results_dir: Path) -> Iterator[None]:
     """Lock a results folder for submission: a second submitter plans only after the first has submitted."""
     folder = batches_dir(results_dir)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(folder / ".lock", timeout=LOCK_SECONDS)
-        with lock:
-            yield
-    except Timeout as error:
-        raise ConfigError(
-            f"another command has been submitting to {folder} for {LOCK_SECONDS:.0f} s; try again, or delete "
-            f"{folder / '.lock'} if there is none"
-        ) from error
-    except (FileExistsError, NotADirectoryError, PermissionError) as error:
-        raise StoreError(f"cannot write {folder}: {error.strerror}; change results_dir") from error
+    make_folder(folder)
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(locked(folder / ".lock", LOCK_SECONDS))
+        except TimeoutError as error:
+            raise ConfigError(f"another command has been submitting to {folder} for {LOCK_SECONDS:.0f} s") from error
+        except OSError as error:
+            raise StoreError(f"cannot write {folder}: {error.strerror}; change results_dir") from error
+        yield
 
 
 def wait(plan: Plan, options: Options, console: Console, sleep: Callable[[float], None] = time.sleep) -> None:
