@@ -1,9 +1,10 @@
 """All figures: found, drawn and written.
 
-A figure is a module of this package that offers `draw`, a function from a collection to a matplotlib figure. A new file
-is found by being there; its name is the figure's, and the first paragraph of its docstring the caption. It may offer
-`VARIANTS`, further figures by name, each drawn by a function whose docstring is its caption, and `FROM_PAPER = True`,
-where the figure can be drawn from the published numbers too. Modules without `draw` are what figures share.
+A figure is a module of this package that offers `draw`, a function from a collection to a matplotlib figure, which
+raises `NothingToDraw` where no run can be shown. A new file is found by being there; its name is the figure's, and the
+first paragraph of its docstring the caption. It may offer `VARIANTS`, further figures by name, each drawn by a function
+whose docstring is its caption, and `FROM_PAPER = True`, where the figure can be drawn from the published numbers too.
+Modules without `draw` are what figures share. All are drawn in the style of `style.py`.
 """
 
 from __future__ import annotations
@@ -16,10 +17,9 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-import matplotlib
 from matplotlib.figure import Figure
 
-from reinit_bench.analysis.figures.style import RC
+from reinit_bench.analysis.figures.style import styled
 from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.files import make_folder, write_bytes
@@ -65,10 +65,10 @@ def known_figures(names: Sequence[str] | None = None, *, from_paper: bool = Fals
 
 
 def _offered(module: ModuleType) -> Iterator[tuple[str, KnownFigure]]:
-    from_paper = getattr(module, "FROM_PAPER", False)
-    yield module.__name__.rpartition(".")[2], KnownFigure(module.draw, _first_paragraph(module), from_paper)
+    name, from_paper = module.__name__.rpartition(".")[2], getattr(module, "FROM_PAPER", False)
+    yield name, KnownFigure(styled(module.draw), _first_paragraph(module), from_paper)
     for name, draw in getattr(module, "VARIANTS", {}).items():
-        yield name, KnownFigure(draw, _first_paragraph(draw), from_paper)
+        yield name, KnownFigure(styled(draw), _first_paragraph(draw), from_paper)
 
 
 def _first_paragraph(documented: object) -> str:
@@ -81,23 +81,17 @@ def _by_number(name: str) -> tuple[str, int]:
     return word, int(name[len(word) :] or 0)
 
 
+@styled
 def image(figure: Figure, ending: str, dpi: int) -> bytes:
     """The content of the figure's file."""
     content = io.BytesIO()
-    # Type 42 keeps text as text: searchable, and editable by a journal.
-    with matplotlib.rc_context({**RC, "pdf.fonttype": 42}):
-        _lay_out(figure, dpi)
-        figure.savefig(content, format=ending, dpi=dpi)
-    return content.getvalue()
-
-
-def _lay_out(figure: Figure, dpi: int) -> None:
-    """Place the figure's parts, once: `savefig` would draw the figure twice each time to do it."""
     engine = figure.get_layout_engine()
-    if engine is not None:
+    if engine is not None:  # the parts are placed once: `savefig` would draw the figure twice to do it
         figure.set_dpi(dpi)
         engine.execute(figure)
         figure.set_layout_engine(None)
+    figure.savefig(content, format=ending, dpi=dpi)
+    return content.getvalue()
 
 
 def write_figure(folder: Path, name: str, figure: Figure) -> tuple[Path, ...]:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import pandas as pd
 from matplotlib.axes import Axes
@@ -13,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from reinit_bench.analysis.figures import NothingToDraw
-from reinit_bench.analysis.figures.panels import Panel, PanelGrid, averages, panels
+from reinit_bench.analysis.figures.panels import APPENDIX_E, Cell, PanelGrid, averages, one_setting
 from reinit_bench.analysis.figures.style import (
     BLACK,
     BLUE,
@@ -24,7 +23,6 @@ from reinit_bench.analysis.figures.style import (
     MethodStyle,
     method_style,
 )
-from reinit_bench.analysis.frame import paper
 from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.frame.labels import NORMS
 from reinit_bench.analysis.frame.labels import VARIANTS as PARTS
@@ -32,21 +30,15 @@ from reinit_bench.analysis.frame.measurements import rounds_of
 from reinit_bench.analysis.frame.methods import ordered_methods
 from reinit_bench.analysis.stats.ablation import ablation_runs
 
-ACCURACIES = ("test_accuracy", "train_accuracy")
-
-WANTED = {"trainer.momentum": 0.0, **paper.CONDITIONS[6].settings}
-"""Appendix F's settings, which are Appendix E's."""
+ACCURACIES = ["test_accuracy", "train_accuracy"]
 
 _PART_STYLES: Mapping[str, MethodStyle] = {
-    name: MethodStyle(PARTS[name], *look)
-    for name, look in {
-        "bl": (BLACK, (0, (4, 1.5)), "o"),
-        "lw": (ORANGE, "-", "*"),
-        "lw reinitialize": (BLUE, (0, (7, 1.5)), "s"),
-        "lw rescale": (GREEN, (0, (5, 1.5, 1, 1.5)), "^"),
-        "lw normalize": (PURPLE, (0, (1, 1)), "D"),
-        "lw freeze": (VERMILION, (0, (3, 1, 1, 1, 1, 1)), "v"),
-    }.items()
+    "bl": MethodStyle(PARTS["bl"], BLACK, (0, (4, 1.5)), "o"),
+    "lw": MethodStyle(PARTS["lw"], ORANGE, "-", "*"),
+    "lw reinitialize": MethodStyle(PARTS["lw reinitialize"], BLUE, (0, (7, 1.5)), "s"),
+    "lw rescale": MethodStyle(PARTS["lw rescale"], GREEN, (0, (5, 1.5, 1, 1.5)), "^"),
+    "lw normalize": MethodStyle(PARTS["lw normalize"], PURPLE, (0, (1, 1)), "D"),
+    "lw freeze": MethodStyle(PARTS["lw freeze"], VERMILION, (0, (3, 1, 1, 1, 1, 1)), "v"),
 }
 
 
@@ -63,39 +55,23 @@ def parts(collection: Collection) -> Figure:
 VARIANTS = {"ablation": parts}
 
 
-def method_panels(collection: Collection, figure: str) -> list[Panel]:
-    """The panels of the methods as they are.
-
-    Raises:
-        NothingToDraw: there is none with several rounds.
-    """
-    found = panels(collection, collection.default_images, usable=partial(_has_rounds, collection))
-    if not found:
+def runs_of_methods(collection: Collection, figure: str) -> pd.DataFrame:
+    """The runs of the methods as they are, where some have several rounds."""
+    found = one_setting(collection, collection.default_images, usable=partial(_has_rounds, collection))
+    if found.empty:
         raise NothingToDraw(
             f"{figure}: no finished run of several rounds in {collection.path}; reinit-bench -m study=demo"
         )
     return found
 
 
-def part_panels(collection: Collection, figure: str) -> list[Panel]:
-    """A panel for each dataset, architecture and norm that LW and its variants were trained with.
-
-    Of their runs, `method` is the variant; `model` says the norm where it is not the paper's.
-
-    Raises:
-        NothingToDraw: there is none.
-    """
+def runs_of_parts(collection: Collection, figure: str) -> pd.DataFrame:
+    """The runs of LW and its variants; `method` is the variant, `model` says the norm where it is not the paper's."""
     runs, _ = ablation_runs(collection)
-    runs = runs[runs["method"].isin(list(PARTS))]
-    runs = runs.assign(method_label=runs["method"].map(PARTS))
-    found = [
-        replace(panel, model=panel.model + suffix)
-        for norm, suffix in NORMS.items()
-        for panel in panels(
-            collection, runs[runs["norm"] == norm].drop(columns="model.norm", errors="ignore"), wanted=WANTED
-        )
-    ]
-    if not any(_has_rounds(collection, panel.runs) for panel in found):
+    runs = runs[runs["method"].isin(list(PARTS)) & runs["norm"].isin(list(NORMS))]
+    runs = runs.assign(method_label=runs["method"].map(PARTS), model=runs["model"] + runs["norm"].map(NORMS))
+    found = one_setting(collection, runs.drop(columns="model.norm", errors="ignore"), wanted=APPENDIX_E)
+    if not _has_rounds(collection, found):
         raise NothingToDraw(
             f"{figure}: no finished run of LW without one of its parts in {collection.path}; "
             "reinit-bench -m study=ablation_digits"
@@ -103,21 +79,21 @@ def part_panels(collection: Collection, figure: str) -> list[Panel]:
     return found
 
 
-def accuracy_by_round(collection: Collection, found: Sequence[Panel]) -> pd.DataFrame:
+def _has_rounds(collection: Collection, runs: pd.DataFrame) -> bool:
+    """Whether some run has several rounds, and they are there to read."""
+    return any(len(rounds_of(collection, run_id)) > 1 for run_id in runs["run_id"][runs["rounds"] > 1])
+
+
+def accuracy_by_round(collection: Collection, runs: pd.DataFrame) -> pd.DataFrame:
     """A row for each dataset, model, method and round: n seeds, their mean test and training accuracy in percent."""
 
     def points_of(run_id: str) -> pd.DataFrame:
         rounds = rounds_of(collection, run_id)
         return rounds if rounds.empty else rounds[["index", *ACCURACIES]].rename(columns={"index": "round"})
 
-    data = averages(found, points_of, ["round"])
-    data[list(ACCURACIES)] *= 100
+    data = averages(runs, points_of, ["round"])
+    data[ACCURACIES] *= 100
     return data
-
-
-def _has_rounds(collection: Collection, runs: pd.DataFrame) -> bool:
-    """Whether some run has several rounds, and they are there to read."""
-    return any(len(rounds_of(collection, str(run_id))) > 1 for run_id in runs["run_id"][runs["rounds"] > 1])
 
 
 def _cell(axes: Axes, rows: pd.DataFrame, column: str, styles: Mapping[str, MethodStyle]) -> None:
@@ -132,19 +108,25 @@ def _cell(axes: Axes, rows: pd.DataFrame, column: str, styles: Mapping[str, Meth
     axes.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
 
 
-def _grid(which: Any, heading: str, styles: Mapping[str, MethodStyle], shown: str) -> PanelGrid:
-    return PanelGrid(
-        panels=which,
-        data=accuracy_by_round,
-        rows={
-            "test accuracy [%]": partial(_cell, column="test_accuracy", styles=styles),
-            "training accuracy [%]": partial(_cell, column="train_accuracy", styles=styles),
-        },
-        heading=heading,
-        xlabel="round; a method of one round is a level line",
-        shown=shown,
-    )
+def _rows(styles: Mapping[str, MethodStyle]) -> Mapping[str, Cell]:
+    return {
+        "test accuracy [%]": partial(_cell, column="test_accuracy", styles=styles),
+        "training accuracy [%]": partial(_cell, column="train_accuracy", styles=styles),
+    }
 
 
-GRID = _grid(method_panels, "Accuracy by round", {}, shown="")
-PARTS_GRID = _grid(part_panels, "LW without each of its parts, by round", _PART_STYLES, shown="CIFAR100")
+GRID = PanelGrid(
+    runs=runs_of_methods,
+    data=accuracy_by_round,
+    rows=_rows({}),
+    heading="Accuracy by round",
+    xlabel="round; a method of one round is a level line",
+    shown="",
+)
+PARTS_GRID = replace(
+    GRID,
+    runs=runs_of_parts,
+    rows=_rows(_PART_STYLES),
+    heading="LW without each of its parts, by round",
+    shown="CIFAR100",
+)

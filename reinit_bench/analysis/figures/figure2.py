@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from reinit_bench.analysis.figures import NothingToDraw
-from reinit_bench.analysis.figures.style import BLUE, GRAY, ORANGE, TEXT_WIDTH, short, styled
+from reinit_bench.analysis.figures.style import BLUE, GRAY, ORANGE, TEXT_WIDTH, short
 from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.stats.scores import scores_by_setting
 
@@ -21,13 +21,8 @@ _MOST_ROWS = 6
 _LOOKS = ((True, ORANGE, "o", "with augmentation"), (False, BLUE, "s", "without augmentation"))
 
 
-@styled
 def draw(collection: Collection) -> Figure:
-    """The paper's four panels, or where CIFAR has no runs those of the datasets and architectures that have.
-
-    Raises:
-        NothingToDraw: no setting in which both BL and LW have finished.
-    """
+    """The paper's four panels, or where CIFAR has no runs those of the datasets and architectures that have."""
     frame = scores_by_setting(collection, every_setting=True).frame
     if not {"bl", "lw"} <= set(frame.columns) or frame.dropna(subset=["bl", "lw"]).empty:
         raise NothingToDraw(

@@ -19,7 +19,6 @@ from reinit_bench.analysis.figures.style import (
     add_legend,
     legend_height,
     method_style,
-    styled,
     text_on,
 )
 from reinit_bench.analysis.frame.collect import Collection
@@ -51,13 +50,8 @@ class _Place:
     parent: _Place | None
 
 
-@styled
 def draw(collection: Collection) -> Figure:
-    """Questions from left to right, yes above no; each leaf with the shares of the methods that are the best there.
-
-    Raises:
-        NothingToDraw: too few settings in which all methods have finished.
-    """
+    """Questions from left to right, yes above no; each leaf with the shares of the methods that are the best there."""
     scores = scores_by_setting(collection).common()
     tree = fit(scores)
     if tree is None:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
-
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reinit_bench.analysis.figures import NothingToDraw
-from reinit_bench.analysis.figures.panels import BUDGET, Panel, PanelGrid, draw_curves, panels, together
+from reinit_bench.analysis.figures.panels import BUDGET, PanelGrid, draw_curves, one_setting
 from reinit_bench.analysis.frame.collect import Collection
 
 ACCURACY = "accuracy [%]"
@@ -29,14 +26,10 @@ def every_dataset(collection: Collection) -> Figure:
 VARIANTS = {"figure9": every_dataset}
 
 
-def budgeted(collection: Collection, figure: str) -> list[Panel]:
-    """The panels in which some method was run at several budgets.
-
-    Raises:
-        NothingToDraw: there is none.
-    """
-    found = _budgeted(collection)
-    if not found:
+def budgeted(collection: Collection, figure: str) -> pd.DataFrame:
+    """The runs of panels in which some method was run at several budgets."""
+    found = one_setting(collection, collection.default_images, free=(BUDGET,), usable=_has_several)
+    if found.empty:
         raise NothingToDraw(
             f"{figure}: no method with finished runs at two step budgets or more in {collection.path}; "
             f"reinit-bench -m study={figure}, or study=digits_budgets"
@@ -44,18 +37,12 @@ def budgeted(collection: Collection, figure: str) -> list[Panel]:
     return found
 
 
-@lru_cache(maxsize=4)  # two figures show them
-def _budgeted(collection: Collection) -> list[Panel]:
-    return panels(collection, collection.default_images, free=(BUDGET,), usable=_has_several)
-
-
 def _has_several(runs: pd.DataFrame) -> bool:
     return bool((runs.groupby("method")[BUDGET].nunique() > 1).any())
 
 
-def accuracy_by_budget(collection: Collection, found: Sequence[Panel]) -> pd.DataFrame:
+def accuracy_by_budget(collection: Collection, runs: pd.DataFrame) -> pd.DataFrame:
     """A row for each dataset, model, method and budget: n seeds, and their mean test accuracy in percent."""
-    runs = together(found)
     runs = runs.assign(dataset=runs["dataset_shown"])
     groups = runs.groupby(["dataset", "model", "method", "method_label", BUDGET], sort=False)["test_accuracy"]
     data = groups.agg(n="size", mean="mean").reset_index()
@@ -68,17 +55,13 @@ def _cell(axes: Axes, rows: pd.DataFrame) -> None:
     draw_curves(axes, rows, BUDGET, "mean")
     budgets = sorted(rows[BUDGET].unique())
     named = budgets[:: 1 + len(budgets) // 5]
-    axes.set_xticks(named, labels=[_short(budget) for budget in named])
+    labels = [f"{budget:g}" if budget < 1000 else f"{budget / 1000:g}k" for budget in named]
+    axes.set_xticks(named, labels=labels)
     axes.minorticks_off()
 
 
-def _short(budget: float) -> str:
-    """200, 1k, 2.5k, 100k."""
-    return f"{budget:g}" if budget < 1000 else f"{budget / 1000:g}k"
-
-
 GRID = PanelGrid(
-    panels=budgeted,
+    runs=budgeted,
     data=accuracy_by_budget,
     rows={ACCURACY: _cell},
     heading="Test accuracy by step budget",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reinit_bench.analysis.figures.panels import Panel, PanelGrid, averages, draw_curves, measured_panels
+from reinit_bench.analysis.figures.panels import PanelGrid, averages, draw_curves, measured_runs
 from reinit_bench.analysis.figures.style import plain_ticks
 from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.frame.measurements import diagnostics_of
@@ -30,7 +29,7 @@ def every_dataset(collection: Collection) -> Figure:
 VARIANTS = {"figure12": every_dataset}
 
 
-def sharpness(collection: Collection, found: Sequence[Panel]) -> pd.DataFrame:
+def sharpness(collection: Collection, runs: pd.DataFrame) -> pd.DataFrame:
     """A row for each dataset, model, method and sigma: n seeds, and means over seeds and draws of the noise.
 
     `accuracy_lost` in percentage points and `loss_gained` say what the noise does to training accuracy and loss; a
@@ -43,7 +42,7 @@ def sharpness(collection: Collection, found: Sequence[Panel]) -> pd.DataFrame:
         lost = 100 * (accuracy_without - accuracy.mean(axis=0))
         return pd.DataFrame({"sigma": sigma, "accuracy_lost": lost, "loss_gained": loss.mean(axis=0) - loss_without})
 
-    return averages(found, points_of, ["sigma"])
+    return averages(runs, points_of, ["sigma"])
 
 
 def _accuracy_cell(axes: Axes, rows: pd.DataFrame) -> None:
@@ -63,7 +62,7 @@ def _loss_cell(axes: Axes, rows: pd.DataFrame) -> None:
 
 
 GRID = PanelGrid(
-    panels=partial(measured_panels, what="sharpness", needed=NEEDED),
+    runs=partial(measured_runs, what="sharpness", needed=NEEDED),
     data=sharpness,
     rows={"accuracy lost [points]": _accuracy_cell, "loss gained": _loss_cell},
     heading="Sharpness",

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import partial
 
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from reinit_bench.analysis.figures.panels import Panel, PanelGrid, averages, draw_curves, measured_panels
+from reinit_bench.analysis.figures.panels import PanelGrid, averages, draw_curves, measured_runs
 from reinit_bench.analysis.figures.style import plain_ticks
 from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.frame.measurements import diagnostics_of
@@ -35,14 +34,14 @@ def every_dataset_lw_and_bl(collection: Collection) -> Figure:
 VARIANTS = {"figure10": every_dataset_every_method, "figure11": every_dataset_lw_and_bl}
 
 
-def margins(collection: Collection, found: Sequence[Panel]) -> pd.DataFrame:
+def margins(collection: Collection, runs: pd.DataFrame) -> pd.DataFrame:
     """A row for each dataset, model, method and rank (1 is the smallest margin): n seeds, the median margin of them."""
 
     def points_of(run_id: str) -> pd.DataFrame:
         smallest = diagnostics_of(collection, run_id)[NEEDED[0]]
         return pd.DataFrame({"rank": range(1, len(smallest) + 1), "margin": smallest})
 
-    return averages(found, points_of, ["rank"], "median")
+    return averages(runs, points_of, ["rank"], "median")
 
 
 def _every_method(axes: Axes, rows: pd.DataFrame) -> None:
@@ -64,7 +63,7 @@ def _curves(axes: Axes, rows: pd.DataFrame, shown: pd.Series) -> None:
 
 
 GRID = PanelGrid(
-    panels=partial(measured_panels, what="margins", needed=NEEDED),
+    runs=partial(measured_runs, what="margins", needed=NEEDED),
     data=margins,
     rows={"margin (log)": _every_method, "margin": _lw_and_bl},
     heading="Smallest margins on the training set",

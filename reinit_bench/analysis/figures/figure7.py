@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from scipy.stats import norm
 
 from reinit_bench.analysis.figures import NothingToDraw
-from reinit_bench.analysis.figures.style import COLUMN_WIDTH, GRAY, method_style, short, styled
+from reinit_bench.analysis.figures.style import COLUMN_WIDTH, GRAY, method_style, short
 from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.frame.measurements import diagnostics_of, with_diagnostics
 from reinit_bench.analysis.frame.methods import ordered_methods
@@ -16,13 +16,8 @@ from reinit_bench.analysis.frame.methods import ordered_methods
 NEEDED = "weights.size"
 
 
-@styled
 def draw(collection: Collection) -> Figure:
-    """One density per method, over all datasets, architectures, conditions and seeds that it shares with BL.
-
-    Raises:
-        NothingToDraw: no method shares two such pairs or more with BL.
-    """
+    """One density per method, over all datasets, architectures, conditions and seeds that it shares with BL."""
     pairs = ratios(collection)
     densities = gaussians(pairs)
     if densities.empty:
@@ -33,10 +28,10 @@ def draw(collection: Collection) -> Figure:
     legend_lines = (len(densities) + 1) // 2
     figure = Figure(figsize=(COLUMN_WIDTH * 1.4, 3.1 + 0.17 * legend_lines), layout="constrained")
     axes = figure.subplots()
-    for row in densities.to_dict("records"):
-        style, mean, std = method_style(row["method"], row["method_label"]), row["mean"], row["std"]
+    for method, label, n, mean, std in densities.itertuples(name=None):
+        style = method_style(method, label)
         ratio = np.linspace(mean - 3.5 * std, mean + 3.5 * std, 141)
-        words = f"{style.label}: {mean:.2f} ± {std:.2f} (n={row['n']})"
+        words = f"{style.label}: {mean:.2f} ± {std:.2f} (n={n})"
         axes.plot(ratio, norm.pdf(ratio, mean, std), **style.line(label=words, markevery=(10, 20)))
     axes.axvline(1.0, color=GRAY, linewidth=0.8)
     axes.set_ylabel("density (Gaussian approximation)")
@@ -49,26 +44,22 @@ def draw(collection: Collection) -> Figure:
 
 
 def ratios(collection: Collection) -> pd.DataFrame:
-    """A row for each run that has a baseline of the same setting and seed: `ratio` of its weights' size to that one's.
+    """The runs that have a baseline of the same setting and seed, with the `ratio` of their weights' size to its.
 
     A setting is everything but the method and its own settings, its number of rounds (`method.repeats`) excepted.
     """
     runs = with_diagnostics(collection, collection.default_images, NEEDED)
-    keys = [*collection.shared_settings, "seed", *(["method.repeats"] if "method.repeats" in runs else [])]
-    keys = [name for name in keys if runs[name].nunique(dropna=False) > 1]
-    sized = runs.assign(size=[float(diagnostics_of(collection, run_id)[NEEDED]) for run_id in runs["run_id"]], one=1)
-    by = ["one", *keys]
-    baseline = sized[sized["method"] == "bl"].set_index(by)["size"].rename("baseline") if len(sized) else None
-    columns = ["dataset_label", "model", "method", "method_label", "seed", "ratio"]
-    if baseline is None or baseline.empty:
-        return pd.DataFrame(columns=columns)
-    paired = sized[sized["method"] != "bl"].merge(baseline.reset_index(), on=by)
-    return paired.assign(ratio=paired["size"] / paired["baseline"])[columns].reset_index(drop=True)
+    sized = runs.assign(size=[float(diagnostics_of(collection, run_id)[NEEDED]) for run_id in runs["run_id"]])
+    settings = [*collection.shared_settings, *(name for name in ("method.repeats",) if name in runs)]
+    keys = ["seed", *(name for name in settings if runs[name].nunique(dropna=False) > 1)]
+    is_baseline = sized["method"] == "bl"
+    baseline = sized.loc[is_baseline, [*keys, "size"]]
+    paired = sized[~is_baseline].merge(baseline, on=keys, suffixes=("", " of baseline"))
+    return paired.assign(ratio=(paired["size"] / paired["size of baseline"]).astype(float))
 
 
 def gaussians(pairs: pd.DataFrame) -> pd.DataFrame:
-    """For each method with two pairs or more: `n`, `mean` and sample standard deviation `std` of the ratio."""
-    found = pairs.groupby(["method", "method_label"])["ratio"].agg(["size", "mean", "std"]).reset_index()
-    found = found.rename(columns={"size": "n"})
-    found = found[(found["n"] > 1) & (found["std"] > 0)]
-    return found.set_index("method").reindex(ordered_methods(found["method"])).reset_index()
+    """For each method with two pairs or more, by name: `method_label`, and `size`, `mean` and `std` of the ratio."""
+    found = pairs.groupby(["method", "method_label"])["ratio"].agg(["size", "mean", "std"]).reset_index("method_label")
+    found = found[(found["size"] > 1) & (found["std"] > 0)]
+    return found.loc[ordered_methods(found.index)]

@@ -2,70 +2,59 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
-
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reinit_bench.analysis.figures import NothingToDraw
-from reinit_bench.analysis.figures.panels import Panel, averages, footnote, head, of_one_dataset, panels, together
-from reinit_bench.analysis.figures.style import BLUE, GREEN, ORANGE, TEXT_WIDTH, short, styled
-from reinit_bench.analysis.frame import paper
+from reinit_bench.analysis.figures.panels import APPENDIX_E, PANEL, averages, head, of_one_dataset, one_setting
+from reinit_bench.analysis.figures.style import BLUE, GREEN, ORANGE, TEXT_WIDTH, short
 from reinit_bench.analysis.frame.collect import Collection
-from reinit_bench.analysis.frame.labels import condition_title
 from reinit_bench.analysis.frame.measurements import history_of
 
 MODEL, DATASETS = "vgg16", ("CIFAR10", "CIFAR100", "FMNIST")
 """The paper's panels."""
 
-WANTED = {"trainer.momentum": 0.0, **paper.CONDITIONS[6].settings}
-"""Appendix E's settings."""
-
 _LOOKS = {"first": (BLUE, (0, (4, 1.5)), "o"), "middle": (GREEN, (0, (1, 1)), "^"), "last": (ORANGE, "-", "*")}
 _MOST_PANELS = 4
 
 
-@styled
 def draw(collection: Collection) -> Figure:
-    """vgg16 on the paper's three datasets; where there is none of them, the architectures of what there is.
-
-    Raises:
-        NothingToDraw: no finished run of LW has a curve.
-    """
+    """vgg16 on the paper's three datasets; where there is none of them, the architectures of what there is."""
     runs = collection.default_images
-    found = shown(panels(collection, runs[runs["method"] == "lw"], wanted=WANTED))
-    data = accuracy_by_epoch(collection, found)
+    runs = one_setting(collection, runs[runs["method"] == "lw"], wanted=APPENDIX_E)
+    names = shown(runs)
+    runs = runs[pd.MultiIndex.from_frame(runs[PANEL]).isin(names)]
+    data = accuracy_by_epoch(collection, runs)
     if data.empty:
         raise NothingToDraw(
             f"figure8: no finished run of LW with a curve in {collection.path}; reinit-bench -m study=figure8"
         )
-    lw = together(found)
-    note = footnote(lw)
-    figure = Figure(figsize=(TEXT_WIDTH, 2.7 + 0.15 * len(note.splitlines())), layout="constrained")
-    cells = figure.subplots(1, len(found), squeeze=False, sharey=True)[0]
-    one_model = len({panel.model for panel in found}) == 1
-    for panel, axes in zip(found, cells, strict=True):
-        _cell(axes, data[(data["dataset"] == panel.dataset) & (data["model"] == panel.model)])
-        axes.set_title(short(panel.dataset if one_model else panel.model))
+    figure = Figure(figsize=(TEXT_WIDTH, 2.7), layout="constrained")
+    cells = figure.subplots(1, len(names), squeeze=False, sharey=True)[0]
+    one_model = runs["model"].nunique() == 1
+    for (dataset, model), axes in zip(names, cells, strict=True):
+        _cell(axes, data[(data["dataset"] == dataset) & (data["model"] == model)])
+        axes.set_title(short(dataset if one_model else model))
     cells[0].set_ylabel("training accuracy [%]")
-    what = found[0].model if one_model else found[0].dataset
-    instead = "" if found[0].model == MODEL and found[0].dataset in DATASETS else " (the paper shows vgg16 on CIFAR)"
-    head(figure, f"Rounds of LW: {short(what)}{instead}\n{condition_title(lw)}", "epoch of the round", note, cells[:1])
+    dataset, model = names[0]
+    instead = "" if model == MODEL and dataset in DATASETS else " (the paper shows vgg16 on CIFAR)"
+    title = f"Rounds of LW: {short(model if one_model else dataset)}{instead}"
+    head(figure, title, "epoch of the round", runs, cells[:1])
     return figure
 
 
-def shown(found: Sequence[Panel]) -> list[Panel]:
+def shown(runs: pd.DataFrame) -> list[tuple[str, str]]:
     """The paper's panels of those there are; else vgg16 on other datasets; else the architectures of one dataset."""
-    vgg16 = [panel for panel in found if panel.model == MODEL]
-    own = sorted((panel for panel in vgg16 if panel.dataset in DATASETS), key=lambda one: DATASETS.index(one.dataset))
-    if own:
-        return own
-    return (vgg16 if len(vgg16) > 1 else of_one_dataset(found))[:_MOST_PANELS]
+    there, of_one = (
+        list(dict.fromkeys(some[PANEL].itertuples(index=False, name=None))) for some in (runs, of_one_dataset(runs))
+    )
+    own = [(dataset, MODEL) for dataset in DATASETS if (dataset, MODEL) in there]
+    vgg16 = [name for name in there if name[1] == MODEL]
+    return own or (vgg16 if len(vgg16) > 1 else of_one)[:_MOST_PANELS]
 
 
-def accuracy_by_epoch(collection: Collection, found: Sequence[Panel]) -> pd.DataFrame:
+def accuracy_by_epoch(collection: Collection, runs: pd.DataFrame) -> pd.DataFrame:
     """A row for each dataset, model, round and epoch: n seeds, their mean training accuracy in percent.
 
     `round` is first, middle or last. Rounds end when they have converged: the mean at an epoch is of the seeds whose
@@ -79,7 +68,7 @@ def accuracy_by_epoch(collection: Collection, found: Sequence[Panel]) -> pd.Data
         points = history[["epoch", "train_accuracy"]].assign(round=named_rounds(history["round"]))
         return points.dropna(subset="round")
 
-    data = averages(found, points_of, ["round", "epoch"])
+    data = averages(runs, points_of, ["round", "epoch"])
     return data.assign(accuracy=100 * data.get("train_accuracy", 0.0))
 
 
@@ -92,6 +81,6 @@ def named_rounds(rounds: pd.Series) -> pd.Series:
 def _cell(axes: Axes, rows: pd.DataFrame) -> None:
     for name, (color, linestyle, marker) in _LOOKS.items():
         own = rows[rows["round"] == name].sort_values("epoch")
-        looks: dict[str, Any] = {"color": color, "linestyle": linestyle, "marker": marker, "markersize": 5.5}
-        axes.plot(own["epoch"], own["accuracy"], label=f"{name} round", markevery=max(1, len(own) // 6), **looks)
+        line = axes.plot(own["epoch"], own["accuracy"], color=color, linestyle=linestyle, label=f"{name} round")
+        line[0].set(marker=marker, markersize=5.5, markevery=max(1, len(own) // 6))
     axes.set_ylim(0, 104)

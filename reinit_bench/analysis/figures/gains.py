@@ -16,7 +16,6 @@ from reinit_bench.analysis.figures.style import (
     method_style,
     panels_in_columns,
     short,
-    styled,
 )
 from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.stats.mean_gains import GainGroup, mean_gains
@@ -25,13 +24,8 @@ from reinit_bench.analysis.stats.scores import ALL, scores_by_setting
 FROM_PAPER = True
 
 
-@styled
 def draw(collection: Collection) -> Figure:
-    """One panel for all architectures and one for each.
-
-    Raises:
-        NothingToDraw: in no setting have BL and another method finished.
-    """
+    """One panel for all architectures and one for each."""
     scores = scores_by_setting(collection)
     groups = mean_gains(scores)
     if not groups:

@@ -26,7 +26,6 @@ from reinit_bench.analysis.figures.style import (
     method_style,
     say_no_runs,
     short,
-    styled,
 )
 from reinit_bench.analysis.frame import paper
 from reinit_bench.analysis.frame.collect import Collection
@@ -45,35 +44,25 @@ OF_ONE_DATASET = ("figure5", "figure6")
 MAIN = paper.CONDITIONS[2].settings
 """Table 2's condition, preferred where the paper does not say what a figure shows."""
 
+APPENDIX_E: Mapping[str, Any] = {"trainer.momentum": 0.0, **paper.CONDITIONS[6].settings}
+"""The settings of Appendix E, which are Appendix F's."""
+
 BUDGET = "trainer.max_steps"
+PANEL = ["dataset_shown", "model"]
+"""The columns of the frame that tell panels apart."""
 
 _NOTE_LINE = 110  # characters of a note on a line of the page's width
 
 
-@dataclass(frozen=True)
-class Panel:
-    """The runs of one dataset and architecture that differ in nothing but method and seed.
-
-    Attributes:
-        dataset: its label, with the number of training examples where that was cut: `DIGITS (200)`.
-        model: its name.
-        runs: rows of a collection's frame.
-    """
-
-    dataset: str
-    model: str
-    runs: pd.DataFrame
-
-
-def panels(
+def one_setting(
     collection: Collection,
     runs: pd.DataFrame,
     *,
     free: Sequence[str] = (),
     wanted: Mapping[str, Any] = MAIN,
     usable: Callable[[pd.DataFrame], bool] = lambda runs: True,
-) -> list[Panel]:
-    """One panel per dataset and architecture, in the paper's order, others after.
+) -> pd.DataFrame:
+    """Of each dataset and architecture the runs of one setting, in the paper's order, others after.
 
     Args:
         runs: rows of the collection's frame.
@@ -81,40 +70,22 @@ def panels(
         wanted: settings that are preferred; then the paper's are, then the setting with the most runs.
         usable: whether runs of one setting can make a panel at all.
     """
-    settings = [name for name in collection.shared_settings if name in runs and name not in free]
-    varying = [name for name in settings if runs[name].nunique(dropna=False) > 1]
-    numbers = runs.groupby(["dataset_shown", "model", *varying], dropna=False).ngroup()
-    known = runs.reindex(columns=["dataset_shown", "model", BUDGET])
-    known = known.assign(number=numbers, unwanted=_different(runs, wanted), off=distance_from_paper(runs, but=free))
-    groups = known.groupby("number").first()
-    groups = groups.assign(fewer=-numbers.value_counts(), shorter=-groups[BUDGET].fillna(0).astype(float))
-    found: dict[tuple[str, str], Panel] = {}
-    for number, group in groups.sort_values(["unwanted", "off", "fewer", "shorter"], kind="stable").iterrows():
-        place = str(group["dataset_shown"]), str(group["model"])
-        if place not in found:
-            own = runs[numbers == number]
-            if usable(own):
-                found[place] = Panel(*place, own)
-    return sorted(found.values(), key=_order)
-
-
-def _different(runs: pd.DataFrame, wanted: Mapping[str, Any]) -> pd.Series:
-    """In how many of these settings each run is different; one that has no such setting is not."""
-    return sum(
-        (runs[name].notna() & (runs[name] != wanted[name]) for name in wanted if name in runs), 0 * runs["order"]
+    shared = [name for name in collection.shared_settings if name in runs and name not in free]
+    varying = [name for name in shared if runs[name].nunique(dropna=False) > 1]
+    number = runs.groupby([*PANEL, *varying], dropna=False).ngroup()
+    unlike = [runs[name].notna() & (runs[name] != value) for name, value in wanted.items() if name in runs]
+    known = runs.reindex(columns=[*PANEL, BUDGET]).assign(
+        number=number, unwanted=sum(unlike, 0 * runs["order"]), off=distance_from_paper(runs, but=free)
     )
+    settings = known.groupby("number").first()
+    settings = settings.assign(fewer=-number.value_counts(), shorter=-settings[BUDGET].fillna(0).astype(float))
+    nearest = settings.sort_values(["unwanted", "off", "fewer", "shorter"], kind="stable")
+    nearest = nearest.loc[[one for one in nearest.index if usable(runs[number == one])]]
+    return runs[number.isin(nearest.drop_duplicates(PANEL).index)].sort_values("order", kind="stable")
 
 
-def _order(panel: Panel) -> int:
-    return int(panel.runs["order"].iloc[0])
-
-
-def measured_panels(collection: Collection, figure: str, what: str, needed: Sequence[str]) -> list[Panel]:
-    """The panels of runs whose diagnostics hold all names in `needed`.
-
-    Raises:
-        NothingToDraw: there is none; the line says whether finished runs were left without `what`.
-    """
+def measured_runs(collection: Collection, figure: str, what: str, needed: Sequence[str]) -> pd.DataFrame:
+    """The runs of one setting whose diagnostics hold all names in `needed`; the error says if runs lack `what`."""
     runs = collection.default_images
     known = with_diagnostics(collection, runs, *needed)
     if known.empty:
@@ -124,25 +95,17 @@ def measured_panels(collection: Collection, figure: str, what: str, needed: Sequ
             f"{figure}: no finished run in {collection.path} has its {what} measured{unmeasured}; "
             f"reinit-bench -m study=table2{shown}, or study=digits"
         )
-    return panels(collection, known)
+    return one_setting(collection, known)
 
 
-def of_one_dataset(found: Sequence[Panel], shown: str = SHOWN) -> list[Panel]:
-    """The panels of the dataset that the paper shows; where it has none, of the dataset with the most runs."""
-    counts = {panel.dataset: 0 for panel in found}
-    for panel in found:
-        counts[panel.dataset] += len(panel.runs)
-    chosen = shown if shown in counts else max(counts, key=lambda name: counts[name], default=None)
-    return [panel for panel in found if panel.dataset == chosen]
-
-
-def together(found: Sequence[Panel]) -> pd.DataFrame:
-    """All runs of these panels."""
-    return pd.concat([panel.runs for panel in found])
+def of_one_dataset(runs: pd.DataFrame, shown: str = SHOWN) -> pd.DataFrame:
+    """The runs of the dataset that the paper shows; where it has none, of the dataset with the most runs."""
+    counts = runs.groupby("dataset_shown", sort=False).size()
+    return runs[runs["dataset_shown"] == (shown if shown in counts else counts.idxmax())] if len(runs) else runs
 
 
 def averages(
-    found: Sequence[Panel],
+    runs: pd.DataFrame,
     points_of: Callable[[str], pd.DataFrame],
     by: Sequence[str],
     how: Literal["mean", "median"] = "mean",
@@ -152,18 +115,12 @@ def averages(
     Args:
         points_of: from a run's id to its points, a row for each value of `by`; empty where it has none.
     """
-    parts = []
-    for panel in found:
-        for run_id, method, label in zip(
-            *(panel.runs[name] for name in ("run_id", "method", "method_label")), strict=True
-        ):
-            names = {"dataset": panel.dataset, "model": panel.model, "method": method, "method_label": label}
-            points = points_of(run_id)
-            parts += [] if points.empty else [points.assign(**names)]
-    keys = ["dataset", "model", "method", "method_label", *by]
-    if not parts:
-        return pd.DataFrame(columns=[*keys, "n"])
-    groups = pd.concat(parts).groupby(keys, sort=False)
+    keys = ["dataset", "model", "method", "method_label"]
+    names = runs[["run_id", *PANEL, *keys[2:]]].itertuples(index=False, name=None)
+    points = {name: found for name in names if not (found := points_of(name[0])).empty}
+    if not points:
+        return pd.DataFrame(columns=[*keys, *by, "n"])
+    groups = pd.concat(points, names=["run_id", *keys]).groupby([*keys, *by], sort=False)
     return groups.agg(how).assign(n=groups.size()).reset_index()
 
 
@@ -176,8 +133,8 @@ class PanelGrid:
     """A figure with a column of panels for each architecture.
 
     Attributes:
-        panels: the panels of a collection; the second argument is the figure's name. Raises NothingToDraw.
-        data: from panels to a frame with columns `dataset`, `model`, `method` and whatever the cells draw.
+        runs: which runs of a collection it shows; the second argument is the figure's name. Raises NothingToDraw.
+        data: from these to a frame with columns `dataset`, `model`, `method` and whatever the cells draw.
         rows: what is drawn from top to bottom, by the labels of the y axes.
         heading: begins the title.
         xlabel: under all panels.
@@ -185,49 +142,38 @@ class PanelGrid:
         shown: the dataset that the paper shows, or tells of; empty where it has no such figure.
     """
 
-    panels: Callable[[Collection, str], list[Panel]]
-    data: Callable[[Collection, Sequence[Panel]], pd.DataFrame]
+    runs: Callable[[Collection, str], pd.DataFrame]
+    data: Callable[[Collection, pd.DataFrame], pd.DataFrame]
     rows: Mapping[str, Cell]
     heading: str
     xlabel: str
     free: Sequence[str] = ()
     shown: str = SHOWN
 
-    @styled
     def one_dataset(self, collection: Collection, name: str) -> Figure:
-        """Its rows for one dataset; the title says so where that is not the one that the paper shows.
-
-        Raises:
-            NothingToDraw: from `panels`.
-        """
-        found = of_one_dataset(self.panels(collection, name), self.shown)
-        data, dataset = self.data(collection, found), found[0].dataset
+        """Its rows for one dataset; the title says so where that is not the one that the paper shows."""
+        runs = of_one_dataset(self.runs(collection, name), self.shown)
+        data, dataset = self.data(collection, runs), str(runs["dataset_shown"].iloc[0])
         rows = [(label, cell, data) for label, cell in self.rows.items()]
-        heading = f"{self.heading}: {short(dataset)}{instead_of(self.shown, dataset)}"
-        return self._figure(rows, found, heading, row_height=1.9)
+        instead = "" if dataset == self.shown or not self.shown else f" (the paper shows {self.shown})"
+        return self._figure(rows, runs, f"{self.heading}: {short(dataset)}{instead}", row_height=1.9)
 
-    @styled
     def every_dataset(self, collection: Collection, name: str, label: str, cell: Cell | None = None) -> Figure:
-        """A row of panels for each dataset, all of them drawn by the row with this label, or by `cell`.
-
-        Raises:
-            NothingToDraw: from `panels`.
-        """
-        found = self.panels(collection, name)
-        data, cell = self.data(collection, found), cell or self.rows[label]
-        datasets = dict.fromkeys(panel.dataset for panel in found)
+        """A row of panels for each dataset, all of them drawn by the row with this label, or by `cell`."""
+        runs = self.runs(collection, name)
+        data, cell = self.data(collection, runs), cell or self.rows[label]
+        datasets = dict.fromkeys(runs["dataset_shown"])
         rows = [(f"{short(dataset)}\n{label}", cell, data[data["dataset"] == dataset]) for dataset in datasets]
-        return self._figure(rows, found, f"{self.heading}, every dataset", row_height=1.05)
+        return self._figure(rows, runs, f"{self.heading}, every dataset", row_height=1.05)
 
     def _figure(
-        self, rows: Sequence[tuple[str, Cell, pd.DataFrame]], found: Sequence[Panel], title: str, row_height: float
+        self, rows: Sequence[tuple[str, Cell, pd.DataFrame]], runs: pd.DataFrame, title: str, row_height: float
     ) -> Figure:
-        runs = together(found).drop(columns=list(self.free))
+        runs = runs.drop(columns=list(self.free))
         columns = paper.ordered_models(model for _, _, data in rows for model in data["model"])
-        note = footnote(runs)
         labels = set().union(*(data["method_label"] for _, _, data in rows))
-        height = row_height * (1.5 if len(labels) > MANY else 1) * len(rows) + 0.9 + 0.15 * len(note.splitlines())
-        figure = Figure(figsize=(TEXT_WIDTH, height + legend_height(labels)), layout="constrained")
+        height = row_height * (1.5 if len(labels) > MANY else 1) * len(rows) + 0.9 + legend_height(labels)
+        figure = Figure(figsize=(TEXT_WIDTH, height), layout="constrained")
         cells = figure.subplots(len(rows), len(columns), squeeze=False, sharex="col")
         for (label, draw, data), line in zip(rows, cells, strict=True):
             line[0].set_ylabel(label)
@@ -238,7 +184,7 @@ class PanelGrid:
                     axes.minorticks_off()  # in small panels they are clutter, and half of the time that drawing takes
         for model, axes in zip(columns, cells[0], strict=True):
             axes.set_title(short(model))
-        head(figure, f"{title}\n{condition_title(runs)}", self.xlabel, note, cells.flat)
+        head(figure, title, self.xlabel, runs, cells.flat)
         return figure
 
 
@@ -249,19 +195,15 @@ def draw_curves(axes: Axes, rows: pd.DataFrame, x: str, y: str, **looks: Any) ->
         axes.plot(own[x], own[y], **method_style(method, str(own["method_label"].iloc[0])).line(**looks))
 
 
-def instead_of(shown: str, dataset: str) -> str:
-    """What a title says where another dataset is drawn than the paper's."""
-    return "" if dataset == shown or not shown else f" (the paper shows {shown})"
+def head(figure: Figure, title: str, xlabel: str, runs: pd.DataFrame, cells: Any) -> None:
+    """One legend above all panels, under the title and the runs' condition; a note under what is on the x axis.
 
-
-def footnote(runs: pd.DataFrame) -> str:
-    """What a reader must know of these runs' settings, in lines; empty where they are the paper's."""
-    return textwrap.fill("; ".join(settings_unlike_paper(runs)), _NOTE_LINE)
-
-
-def head(figure: Figure, heading: str, xlabel: str, note: str, cells: Any) -> None:
-    """One legend above all panels, under the figure's heading, and the note under what is on the x axis."""
-    figure.supxlabel("\n".join(filter(None, [xlabel, note])), fontsize=8)
+    The note says what a reader must know of the runs' settings, and makes the figure higher.
+    """
+    note = textwrap.wrap("; ".join(settings_unlike_paper(runs)), _NOTE_LINE)
+    figure.set_figheight(figure.get_figheight() + 0.15 * len(note))
+    figure.supxlabel("\n".join([xlabel, *note]), fontsize=8)
     # In one: two separate ones would be drawn into each other.
+    heading = f"{title}\n{condition_title(runs)}"
     legend = add_legend(figure, legend_handles(cells), title=heading, title_fontproperties={"size": 9.5})
     legend.get_title().set_multialignment("center")

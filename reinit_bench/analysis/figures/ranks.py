@@ -16,7 +16,6 @@ from reinit_bench.analysis.figures.style import (
     method_style,
     panels_in_columns,
     short,
-    styled,
 )
 from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.stats.mean_ranks import Ranking, rankings, to_show
@@ -28,13 +27,8 @@ _STEP = 0.32
 """Height between two methods' labels, in inches; the axis has none above it but its numbers and the bar."""
 
 
-@styled
 def draw(collection: Collection) -> Figure:
-    """One panel for all architectures and one for each: the best is on the right; a bar joins what does not differ.
-
-    Raises:
-        NothingToDraw: in no setting have all methods finished.
-    """
+    """One panel for all architectures and one for each: the best is on the right; a bar joins what does not differ."""
     scores = scores_by_setting(collection).common()
     shown = to_show(rankings(scores))
     if not shown:

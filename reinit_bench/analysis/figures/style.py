@@ -49,11 +49,11 @@ RC: Any = {
     "lines.markersize": 4.5,
     "legend.frameon": False,
     "text.parse_math": False,  # a name with a dollar is a name
+    "pdf.fonttype": 42,  # text stays text: searchable, and editable by a journal
 }
 
 styled = matplotlib.rc_context(RC)
-"""Decorates a figure's `draw`: what it makes has this style; `figures.image` uses it too, for ticks come late."""
-
+"""Decorates what makes or writes a figure: ticks come late."""
 
 Fill = Literal["full", "none", "bottom"]
 

@@ -9,19 +9,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from reinit_bench.analysis.figures import NothingToDraw
-from reinit_bench.analysis.figures.style import BLUE, VERMILION, method_style, styled
+from reinit_bench.analysis.figures.style import BLUE, VERMILION, method_style
 from reinit_bench.analysis.frame import paper
 from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.tables import build_tables
 
 
-@styled
 def draw(collection: Collection) -> Figure:
-    """One panel for each strength of the signal: mean and one standard deviation over seeds.
-
-    Raises:
-        NothingToDraw: there is no finished run of the synthetic study.
-    """
+    """One panel for each strength of the signal: mean and one standard deviation over seeds."""
     data = build_tables(collection, [1])["1"].data
     done = data[data["n"] > 0]
     if done.empty:
