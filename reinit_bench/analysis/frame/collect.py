@@ -45,6 +45,9 @@ _NAMES = ("dataset", "model", "method", "augmentation", "dropout", "initializer"
 _NUMBERS = ("train_examples", "dataset.num_classes", "dataset.label_noise", "dataset.alpha")
 """Settings by which analyses count; an own dataset may have given them anything."""
 
+_SPLIT = "dataset.split_seed"
+_NO_SETTINGS = {*_FROM_RESULT, *_DESCRIPTIONS, "seed", _SPLIT}
+
 _FIRST = (*_FROM_RESULT, *_DESCRIPTIONS, *SHORT_NAMES.values(), "seed", "image_size", "precision")
 """Columns that every frame has, in this order; all further settings follow alphabetically."""
 
@@ -116,6 +119,7 @@ def collect(results_dir: Path | str) -> Collection:
             path = store.run(run.run_id).path / "result.json"
             left_out.append(f"{path} cannot be used: {plain(str(error))}; delete it and run the experiment again")
     _tell_contents(rows)
+    _join_drawing_seeds(rows)
     columns = [*_FIRST, *sorted({name for row in rows for name in row}.difference(_FIRST))]
     frame = described(pd.DataFrame(rows, columns=columns))
     tried = are_trials(frame)
@@ -138,6 +142,31 @@ def _tell_contents(rows: Sequence[dict[str, Any]]) -> None:
     for row, content in found:
         if len(known[row["dataset"]]) > 1:
             row.setdefault("dataset.content", (content or "unknown")[:12])
+
+
+def _join_drawing_seeds(rows: Sequence[dict[str, Any]]) -> None:
+    """Take the split seed from the settings of the arms whose every seed draws its own images: they are seeds of one.
+
+    An arm is the runs that differ in nothing but seed and split seed. One that has seed and split 0 alone may be
+    either: it goes with the others of its dataset, if some of them draw and none does otherwise.
+    """
+    if not any(row.get(_SPLIT) for row in rows):
+        return
+    arms: dict[frozenset[Any], list[dict[str, Any]]] = defaultdict(list)
+    for row in rows:
+        arms[frozenset(item for item in row.items() if item[0] not in _NO_SETTINGS)].append(row)
+    of_data: dict[frozenset[Any], set[bool]] = defaultdict(set)
+    told = []
+    for settings, runs in arms.items():
+        data = frozenset(item for item in settings if item[0].startswith("dataset") or item[0] == "train_examples")
+        draws = all(run.get(_SPLIT) == run["seed"] for run in runs)
+        if not draws or any(run["seed"] for run in runs):
+            of_data[data].add(draws)
+        told.append((runs, data, draws))
+    for runs, data, draws in told:
+        if draws and (any(run["seed"] for run in runs) or of_data[data] == {True}):
+            for run in runs:
+                del run[_SPLIT]
 
 
 def described(frame: pd.DataFrame) -> pd.DataFrame:
