@@ -70,7 +70,7 @@ def command(
 
 def _conclude_themselves(names: Sequence[str]) -> bool:
     """Whether only tables were named that end with conclusions of their own."""
-    return bool(names) and all(name.partition("-")[0] == "verdict" for name in names)
+    return bool(names) and all(name.partition("-")[0] in ("verdict", "rows") for name in names)
 
 
 def _compared(first: str, second: str, *, reconstructed: bool) -> Table:
