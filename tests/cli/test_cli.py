@@ -254,11 +254,11 @@ def test_plan_tells_a_machine_without_gpus_its_own_time(
     monkeypatch.setattr(local, "cores", lambda: 2)
     assert main(["plan", "study=table1"]) == 0
     assert last_lines(capfd) == [
-        "about 52 minutes left with 2 processes here (1.7 CPU-hours); step times measured for 0 of 1,800 runs, "
+        "about 42 minutes left with 2 processes here (1.4 CPU-hours); step times measured for 0 of 1,800 runs, "
         f"{MODELLED}"
     ]
     assert main(["plan", "study=table1", "hydra.launcher.workers=1"]) == 0
-    assert last_lines(capfd)[0].startswith("about 103 minutes left with 1 process here (1.7 CPU-hours); ")
+    assert last_lines(capfd)[0].startswith("about 84 minutes left with 1 process here (1.4 CPU-hours); ")
     assert main(["plan", "study=table2", "dataset=cifar10", "--json"]) == 0
     told = json.loads(capfd.readouterr().out)
     assert list(told["hours_left"]) == ["cpu"]
@@ -279,7 +279,7 @@ def test_plan_counts_gpu_hours_where_gpus_will_run_it(
     monkeypatch.setattr(local, "visible_gpus", lambda: ["0", "1"])
     monkeypatch.setattr(local, "cores", lambda: 8)
     assert main(["plan", "study=table2", "dataset=cifar10"]) == 0
-    assert last_lines(capfd)[0].startswith("about 3.7 days left with 2 processes here (175 GPU-hours); ")
+    assert last_lines(capfd)[0].startswith("about 3.6 days left with 2 processes here (175 GPU-hours); ")
     assert main(["plan", "study=table2", "dataset=cifar10", "hydra/launcher=slurm"]) == 0
     assert last_lines(capfd) == [f"about 175 GPU-hours left; step times measured for 0 of 24 runs, {MODELLED}"]
     assert main(["plan", "study=digits", "seed=0", "hydra/launcher=slurm_cpu"]) == 0

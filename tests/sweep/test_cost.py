@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
-from factories import tiny_experiment, write_result
+from factories import make_config, tiny_experiment, write_result
 
-from reinit_bench.core.config import Execution, Experiment
+from reinit_bench.core.config import Execution, Experiment, Trainer
 from reinit_bench.store.store import Store
 from reinit_bench.sweep.cost import (
     BLOCKS,
@@ -41,6 +43,7 @@ NOTHING_HELD_OUT = "trainer.validation_fraction=0", "trainer.round_weights=last"
         (("method=lw", "trainer.max_steps=5000", *NOTHING_HELD_OUT), 4 * 5000),
         (("method=bl", "trainer.max_steps=5000", *NOTHING_HELD_OUT), 4 * 5000),
         (("method=bl", "trainer.max_steps=100000"), 337.5),
+        (("method=bl", "trainer.max_steps=100000", "trainer.patience_epochs=240"), 2.8 * 337.5),
         (("dataset.train_examples=10", "trainer.max_steps=100000"), 4 * 100),
         (("model=resnet18", "trainer.max_steps=8"), 8 * 8),
         (("model=torchvision", "trainer.max_steps=8"), BLOCKS * 8),
@@ -55,28 +58,39 @@ def planned(experiment: Experiment, device: str = "cpu", state: str = "missing")
     return PlannedRun(experiment=experiment, execution=Execution(device=device), state=state)
 
 
-@pytest.mark.parametrize(("on", "overhead"), [(CPU, 0.001 * 4), (GPU, 0.003)])
-def test_a_steps_arithmetic_grows_with_the_batch_and_the_squares_of_size_and_width(on: str, overhead: float) -> None:
+@pytest.mark.parametrize(("on", "overhead"), [(CPU, 0.0004 * 4), (GPU, 0.003)])
+def test_a_steps_arithmetic_grows_with_the_batch_the_pixels_and_the_width(on: str, overhead: float) -> None:
     def arithmetic(*overrides: str) -> float:
         experiment = tiny_experiment("image_size=32", "model.width=0.5", "trainer.batch_size=16", *overrides)
         return modelled_step(experiment, on) - overhead
 
     one = arithmetic()
-    macs = float(tiny_experiment().model["_giga_macs_"]) * 1e9 * (32 / 224) ** 2 * 0.5**2
+    macs = float(tiny_experiment().model["_giga_macs_"]) * 1e9 * (32 / 224) ** 2 * 0.5
     assert one == pytest.approx(16 * 3 * 2 * macs / FLOPS_PER_SECOND[on])
     assert arithmetic("trainer.batch_size=32") == pytest.approx(2 * one)
     assert arithmetic("image_size=96") == pytest.approx(9 * one)
-    assert arithmetic("model.width=1") == pytest.approx(4 * one)
+    assert arithmetic("model.width=1") == pytest.approx(2 * one)
 
 
-def test_runs_that_share_a_gpu_take_turns_at_its_arithmetic() -> None:
-    small = tiny_experiment("image_size=28", "model.width=0.5", "trainer.batch_size=32")
-    large = tiny_experiment("image_size=224", "model=resnet50", "model.width=1", "trainer.batch_size=256")
-    assert NOTHING_KNOWN.step(small, GPU, 8) == NOTHING_KNOWN.step(small, GPU)  # their launches overlap
-    assert NOTHING_KNOWN.step(large, GPU, 4) == pytest.approx(4 * (NOTHING_KNOWN.step(large, GPU) - 0.003))
-    one, eight = (Estimate(NOTHING_KNOWN, GPU, n, n).cost([planned(small, "cuda")] * 8) for n in (1, 8))
-    assert eight.hours[GPU] == pytest.approx(one.hours[GPU] / 8)
-    assert eight.wall_hours == pytest.approx(one.wall_hours / 8)
+def modelled(seconds: float) -> Any:
+    """Within a third of what was measured, in seconds of one process on a CPU core."""
+    return pytest.approx(seconds, rel=1 / 3)
+
+
+def test_the_model_is_near_what_was_measured_on_two_cores() -> None:
+    """Table 1: 1,800 runs in 40 minutes; `study=rows`: a step of 0.083 s, and LW's four rounds of 100 epochs."""
+    synthetic = tiny_experiment("dataset=synthetic", "model=mlp", "image_size=null", "method.repeats=3")
+    table_1 = replace(synthetic, model=make_config("model=mlp")["model"], trainer=trainer("synthetic"))
+    assert NOTHING_KNOWN.seconds(table_1, CPU) == modelled(2 * 40 * 60 / 1800)
+    row = tiny_experiment("dataset.train_examples=5000", "image_size=32", "trainer=paper", "trainer.batch_size=256")
+    row = replace(row, trainer=trainer("paper"))
+    assert modelled_step(row, CPU) == modelled(0.083)
+    assert modelled_steps(row) == modelled(7434)
+    assert modelled_steps(replace(row, method=make_config("method=bl")["method"])) == modelled(1764)
+
+
+def trainer(option: str) -> Trainer:
+    return Experiment.from_dict(make_config(f"trainer={option}")).trainer
 
 
 def measured(tmp_path: Path, *runs: tuple[Experiment, str, int, float]) -> Rates:
@@ -87,15 +101,15 @@ def measured(tmp_path: Path, *runs: tuple[Experiment, str, int, float]) -> Rates
 
 
 def test_measured_steps_and_step_times_replace_the_model(tmp_path: Path) -> None:
-    """The step times of two runs are weighted by their steps; the seed does not matter."""
+    """The seed does not matter."""
     seeds = [tiny_experiment(f"seed={seed}") for seed in range(3)]
-    rates = measured(tmp_path, (seeds[0], "cuda", 10, 1.0), (seeds[1], "cuda", 30, 7.0))
-    assert rates.seconds(seeds[2], GPU) == pytest.approx(20 * (8.0 / 40))  # their start is in their time
+    rates = measured(tmp_path, (seeds[0], "cuda", 10, 1.0), (seeds[1], "cuda", 30, 9.0))
+    assert rates.seconds(seeds[2], GPU) == pytest.approx(20 * 0.2)  # their start is in their time
     assert rates.is_measured(seeds[2], GPU)
     assert not rates.is_measured(seeds[2], CPU)
     # Another method takes other steps of the same cost; another width, other steps altogether.
     other = tiny_experiment("method=fc")
-    assert rates.seconds(other, GPU) == pytest.approx(modelled_steps(other) * (8.0 / 40))
+    assert rates.seconds(other, GPU) == pytest.approx(modelled_steps(other) * 0.2)
     assert not rates.is_measured(tiny_experiment("model.width=0.5"), GPU)
 
 
@@ -107,11 +121,10 @@ def test_one_architecture_of_torchvisions_tells_nothing_of_another(tmp_path: Pat
     assert not rates.is_measured(small, GPU)
 
 
-def test_results_that_cannot_be_read_or_were_trained_together_tell_nothing(tmp_path: Path) -> None:
+def test_results_that_cannot_be_read_tell_nothing(tmp_path: Path) -> None:
     broken = tmp_path / "runs" / "0123456789abcdef"
     broken.mkdir(parents=True)
     (broken / "result.json").write_text("{")
-    write_result(tmp_path, tiny_experiment("seed=1"), device="cpu", steps=10, wall_seconds=1.0, side_by_side=25)
     assert not Rates.of(Store(tmp_path)).is_measured(tiny_experiment(), CPU)
     assert measured(tmp_path, (tiny_experiment(), "cpu", 10, 1.0)).is_measured(tiny_experiment(), CPU)
 
@@ -129,7 +142,7 @@ def test_the_cost_in_one_line(tmp_path: Path) -> None:
     assert cost_line(here.cost([planned(experiment, state="done")])) == "nothing left to run"
     assert cost_line(here.cost(runs)) == "about 1,080 CPU-hours left; all step times measured"
     assert cost_line(Estimate(rates, processes=4).cost(runs), 4) == (
-        "about 12 days left with 4 processes here (1,080 CPU-hours); all step times measured"
+        "about 11 days left with 4 processes here (1,080 CPU-hours); all step times measured"
     )
     other = tiny_experiment("image_size=16", "trainer.max_steps=2")
     assert cost_line(here.cost([planned(experiment), planned(other, "cuda")]), 1) == (
@@ -154,7 +167,7 @@ def test_a_duration_is_said_in_the_unit_that_suits_it(hours: float, text: str) -
     assert duration(hours) == text
 
 
-def test_processes_take_the_next_job_as_they_are_free(tmp_path: Path) -> None:
+def test_processes_share_the_runs_and_none_ends_before_the_longest(tmp_path: Path) -> None:
     long, short = tiny_experiment("image_size=16"), tiny_experiment()
     rates = measured(tmp_path, (long, "cpu", 10, 5 * 3600.0), (short, "cpu", 10, 3600.0))
     runs = [planned(one) for one in (long, short, short, short)]
@@ -162,10 +175,11 @@ def test_processes_take_the_next_job_as_they_are_free(tmp_path: Path) -> None:
     assert hours == pytest.approx([8.0, 5.0, 5.0])
 
 
-def test_runs_on_auto_are_counted_for_the_machine_that_will_run_them() -> None:
+def test_runs_are_counted_for_the_machine_that_will_run_them_and_share_its_gpu() -> None:
     runs = [planned(tiny_experiment(), device) for device in ("auto", "cpu", "cuda")]
     there, here = (Estimate(NOTHING_KNOWN, auto).cost(runs) for auto in (GPU, CPU))
     on = {kind: NOTHING_KNOWN.seconds(tiny_experiment(), kind) / 3600 for kind in (CPU, GPU)}
     assert on[CPU] > START_SECONDS[CPU] / 3600
     assert there.hours == pytest.approx({GPU: 2 * on[GPU], CPU: on[CPU]})
     assert here.hours == pytest.approx({GPU: on[GPU], CPU: 2 * on[CPU]})
+    assert Estimate(NOTHING_KNOWN, GPU, 4, 4).cost(runs).hours == pytest.approx({GPU: on[GPU] / 2, CPU: on[CPU]})

@@ -330,15 +330,6 @@ def test_the_signal_comes_in_the_last_quarter_of_the_limit_at_the_earliest(
     assert {re.search(r"--signal=USR2@(\d+)", script).group(1) for script in cluster.scripts} == {"30"}  # type: ignore[union-attr]
 
 
-def test_a_limit_that_no_step_fits_into_is_refused(cluster: StubCluster, hydra_composer: Composer) -> None:
-    words = ["dataset=cifar10", "model=vgg16", "trainer.batch_size=4096", f"results_dir={cluster.results_dir}"]
-    run = PlannedRun.from_dict(hydra_composer.compose(words))
-    options = Options(gpus=0, minutes=10, target_minutes=10)
-    with pytest.raises(ConfigError, match=r"minutes=10 is too short for cifar10 vgg16 .* after 480 s"):
-        run_on_slurm([run], options)
-    assert not list(batches(cluster.results_dir))
-
-
 def test_a_held_job_is_shown_with_slurms_reason(cluster: StubCluster, configs: list[dict[str, Any]]) -> None:
     submit(configs)
     cluster.show_all("PENDING", reason="JobHeldUser")

@@ -124,14 +124,6 @@ def test_a_condition_that_all_share_is_not_said() -> None:
     assert [key[2] for key in groups] == ["", "augmentation=mild", "dropout=p25"]
 
 
-def test_a_builder_is_said_only_where_the_datasets_name_does_not() -> None:
-    fields = ("image_size=32", "dataset.train_examples=60")
-    datasets = [some(f"dataset={name}", *fields) for name in ("cifar10", "cmaterdb")]
-    assert grouped(datasets)[0] == ("dataset", "model")
-    mine = some("dataset=cifar10", "dataset.name=mine", *fields)
-    assert [key[2] for key in grouped([datasets[1], mine])[1]] == ["", "dataset.builder=cifar10"]
-
-
 def test_methods_and_their_settings_and_seeds_are_no_conditions() -> None:
     names, groups = grouped([some("method=bl"), some("method=llf", "method.first_block=1"), some("seed=3")])
     assert names == ("dataset", "model")

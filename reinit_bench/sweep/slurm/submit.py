@@ -17,7 +17,7 @@ from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.files import StoreError, make_folder
 from reinit_bench.store.lock import locked
 from reinit_bench.store.store import Store
-from reinit_bench.sweep.cost import CPU, GPU, START_SECONDS, Rates, device_kind
+from reinit_bench.sweep.cost import CPU, GPU, Rates, device_kind
 from reinit_bench.sweep.plan import Plan, PlannedRun, SweepFailed, make_plan, summary_line
 from reinit_bench.sweep.slurm import commands
 from reinit_bench.sweep.slurm.batch import Batch, batches_dir, new_folder, tidy
@@ -61,11 +61,9 @@ def submit(todo: Sequence[PlannedRun], options: Options, results_dir: Path, cons
 
     def seconds_of(run: PlannedRun, resources: Resources) -> float:
         on = device_kind(run.execution.device, GPU if resources.gpu_count else CPU)
-        return rates.seconds(run.experiment, on, options.sharing(resources))
+        return rates.seconds(run.experiment, on)
 
     classes = plan_tasks(todo, options, seconds_of)
-    for resources, tasks in classes:
-        _check_limit(resources, tasks, options, rates)
     total = sum(task.seconds for _, tasks in classes for task in tasks)
     submitted = []
     for resources, tasks in classes:
@@ -122,19 +120,6 @@ def _filled(timed: Sequence[tuple[PlannedRun, float]], target_seconds: float) ->
         runs.append(run)
         total += seconds
     yield TaskPlan(tuple(runs), total)
-
-
-def _check_limit(resources: Resources, tasks: Sequence[TaskPlan], options: Options, rates: Rates) -> None:
-    """Raise ConfigError if a task's time limit ends it before it can have taken a step and saved it."""
-    on = GPU if resources.gpu_count else CPU
-    usable = 60 * resources.minutes - options.lead_seconds(resources)
-    for run in (run for task in tasks for run in task.runs):
-        needed = START_SECONDS[on] + rates.step(run.experiment, on)
-        if needed > usable:
-            raise ConfigError(
-                f"hydra.launcher.minutes={resources.minutes} is too short for {run.experiment.title}: to start and "
-                f"take one step takes about {needed:.0f} s, and the signal to stop comes after {usable:.0f} s"
-            )
 
 
 def _submit_array(
