@@ -230,6 +230,7 @@ def run_result(record: Record, net: BlockNet, task: Task, device: torch.device) 
         "weights_sha256": _weights_sha256(net),
         "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "cpu",
         "compiled_layers": library.used(),
+        "threads": torch.get_num_threads(),
         "study": record.execution.study,
         "trial": record.execution.trial,
         **({} if task.content is None else {"content": task.content}),
