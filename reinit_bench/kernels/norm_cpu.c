@@ -1,4 +1,4 @@
-/* GroupNorm with one group and the ReLU that may follow it, in fp32, images channels last: what norm_cpu.py calls.
+/* GroupNorm with one group and the ReLU that may follow it, in fp32, images channels last: what norm.py calls.
  *
  * All passes over an image follow one another, so that all but the first find it in the processor's own cache. Channels
  * are a multiple of 16. Each image is computed alone: results do not depend on how images are split among threads.

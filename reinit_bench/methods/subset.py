@@ -15,8 +15,8 @@ from reinit_bench.methods.base import Mask, Redraw
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.models.parameters import kernel_names
 
-Choose = Callable[[Tensor, int, str], Tensor]
-"""Takes values (n,), how many to choose, and the group's name; returns a bool tensor (n,) on the values' device."""
+Choose = Callable[[Tensor, str], Tensor]
+"""Takes a group's values (n,) and its name; returns the positions of all, those that are chosen first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,13 +44,14 @@ def mask_by_group(values: Mapping[str, Tensor], fraction: float, selection: str,
     Args:
         values: what the choice looks at: by parameter, of its shape.
         selection: `tensor` makes a group of each parameter, `network` one group of all.
-        choose: picks the elements of a group, given its values.
+        choose: gives the positions of a group's elements, given its values.
     """
     groups = [(name, (name,)) for name in values] if selection == "tensor" else [("network", tuple(values))]
     mask: dict[str, Tensor] = {}
     for label, members in groups:
         together = torch.cat([values[name].detach().reshape(-1) for name in members])
-        chosen = choose(together, share(fraction, together.numel()), label)
+        chosen = torch.zeros_like(together, dtype=torch.bool)
+        chosen[choose(together, label)[: share(fraction, together.numel())].to(chosen.device)] = True
         for name, part in zip(members, chosen.split([values[name].numel() for name in members]), strict=True):
             mask[name] = part.reshape(values[name].shape)
     return mask
@@ -68,31 +69,17 @@ def random_mask(
     `selection` is `tensor` or `network` (see `mask_by_group`) or `bernoulli`, where each element is chosen
     independently with probability `fraction`.
     """
+    values = {name: value for name, value in net.named_parameters() if name in names}
     if selection == "bernoulli":
-        parameters = dict(net.named_parameters())
         return {
-            name: (torch.rand(parameters[name].shape, generator=stream(name)) < fraction).to(parameters[name].device)
-            for name in names
+            name: (torch.rand(value.shape, generator=stream(name)) < fraction).to(value.device)
+            for name, value in values.items()
         }
-
-    def choose(values: Tensor, count: int, label: str) -> Tensor:
-        return marked(values, torch.randperm(values.numel(), generator=stream(label))[:count])
-
-    parameters = dict(net.named_parameters())
-    return mask_by_group({name: parameters[name] for name in names}, fraction, selection, choose)
+    return mask_by_group(
+        values, fraction, selection, lambda group, label: torch.randperm(len(group), generator=stream(label))
+    )
 
 
 def smallest_mask(values: Mapping[str, Tensor], fraction: float, selection: str) -> Mask:
     """A mask of the smallest absolute values; ties go to the earlier position."""
-
-    def choose(values: Tensor, count: int, label: str) -> Tensor:
-        return marked(values, values.abs().sort(stable=True).indices[:count])
-
-    return mask_by_group(values, fraction, selection, choose)
-
-
-def marked(values: Tensor, positions: Tensor) -> Tensor:
-    """A bool tensor like `values` (n,), true at `positions`."""
-    mask = torch.zeros(values.shape, dtype=torch.bool, device=values.device)
-    mask[positions.to(values.device)] = True
-    return mask
+    return mask_by_group(values, fraction, selection, lambda group, _: group.abs().sort(stable=True).indices)

@@ -48,11 +48,6 @@ class Lambda(nn.Module):
         self.std.fill_(1.0)
         self._look()
 
-    @property
-    def is_identity(self) -> bool:
-        """Whether it puts out what comes in."""
-        return self._is_identity
-
     def _look(self) -> None:
         self._is_identity = bool(self.mean == 0) and bool(self.std == 1)
 

@@ -24,49 +24,29 @@ _STAGES = ((64, 3, 1), (128, 4, 2), (256, 6, 2), (512, 3, 2))
 _EXPANSION = 4
 
 
-@dataclass(frozen=True, kw_only=True)
-class Shape:
-    """The sizes of one bottleneck block."""
-
-    inputs: int
-    inner: int
-    outputs: int
-    stride: int
-    """Of the first 1x1 convolution, and of the projection."""
-    projects: bool
-    """Whether the shortcut is a 1x1 convolution ("convolutional block") instead of the identity ("identity block")."""
-
-
-def _branch(shape: Shape, norms: Norms) -> nn.Sequential:
-    """1x1, 3x3 and 1x1 convolutions with norm and ReLU between them; nothing after the last."""
+def _branch(inputs: int, inner: int, outputs: int, stride: int, norms: Norms) -> nn.Sequential:
+    """1x1 (with the stride), 3x3 and 1x1 convolutions with norm and ReLU between them; nothing after the last."""
     bias = norms.bias_before(usual=False)
     return sequence(
-        conv1=conv(shape.inputs, shape.inner, 1, stride=shape.stride, bias=bias),
-        norm1=norms(shape.inner, relu=True),
-        conv2=conv(shape.inner, shape.inner, 3, bias=bias),
-        norm2=norms(shape.inner, relu=True),
-        conv3=conv(shape.inner, shape.outputs, 1, bias=bias),
+        conv1=conv(inputs, inner, 1, stride=stride, bias=bias),
+        norm1=norms(inner, relu=True),
+        conv2=conv(inner, inner, 3, bias=bias),
+        norm2=norms(inner, relu=True),
+        conv3=conv(inner, outputs, 1, bias=bias),
     )
 
 
-def _projection(shape: Shape, norms: Norms) -> nn.Module:
-    """The 1x1 convolution of a shortcut."""
-    return conv(shape.inputs, shape.outputs, 1, stride=shape.stride, bias=norms.bias_before(usual=False))
-
-
 class Bottleneck(nn.Module):
-    """Version 1: relu(shortcut(x) + branch(x)), with a norm at the end of the branch and of a projection."""
+    """Version 1: relu(shortcut(x) + branch(x)), with a norm at the end of the branch and of a projection.
 
-    def __init__(self, shape: Shape, norms: Norms) -> None:
+    `projection`: the 1x1 convolution of a shortcut ("convolutional block"); None: the identity ("identity block").
+    """
+
+    def __init__(self, branch: nn.Sequential, projection: nn.Module | None, norms: Norms, outputs: int) -> None:
         super().__init__()
-        self.branch = _branch(shape, norms)
-        self.branch.add_module("norm3", norms(shape.outputs))
-        self.shortcut: nn.Module = nn.Identity()
-        if shape.projects:
-            self.shortcut = sequence(
-                conv=_projection(shape, norms),
-                norm=norms(shape.outputs),
-            )
+        self.branch = branch
+        self.branch.add_module("norm3", norms(outputs))
+        self.shortcut = nn.Identity() if projection is None else sequence(conv=projection, norm=norms(outputs))
         self.relu = nn.ReLU()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -74,20 +54,11 @@ class Bottleneck(nn.Module):
 
 
 class PreactivationBottleneck(nn.Module):
-    """Version 2: x + branch(relu(norm(x))); a projection replaces x and sees what the branch sees.
+    """Version 2: x + branch(activation(x)); a projection replaces x and sees what the branch sees."""
 
-    `preactivated`: the input has already passed a norm and ReLU (the stem's), so the block has none.
-    """
-
-    def __init__(self, shape: Shape, norms: Norms, *, preactivated: bool) -> None:
+    def __init__(self, branch: nn.Module, projection: nn.Module | None, activation: nn.Module) -> None:
         super().__init__()
-        self.activation: nn.Module = nn.Identity()
-        if not preactivated:
-            self.activation = sequence(norm=norms(shape.inputs, relu=True))
-        self.branch = _branch(shape, norms)
-        self.projection: nn.Module | None = None
-        if shape.projects:
-            self.projection = _projection(shape, norms)
+        self.activation, self.branch, self.projection = activation, branch, projection
 
     def forward(self, x: Tensor) -> Tensor:
         active = self.activation(x)
@@ -106,30 +77,26 @@ class ResNet50(StridedArchitecture):
         channels, _, _ = self.image_shape(input_shape)
         stem = conv_norm_relu(channels, self.channels(_STEM), 7, self.norms, stride=2, padding=self.padding)
         stem.add_module("pool", SamePool(3, 2) if self.padding == "same" else nn.MaxPool2d(3, stride=2, padding=1))
-        shapes = self._shapes()
-        blocks = self._units(shapes)
-        blocks[0] = sequence(stem=stem, residual=blocks[0])
-        features = shapes[-1].outputs
-        if self.version == 2:
-            # Each block activates its input; the last block's sum would otherwise never be activated.
-            blocks[-1] = sequence(residual=blocks[-1], norm=self.norms(features, relu=True))
-        return BlockNet(blocks, pooled_head(features, num_classes, dropout_rate))
-
-    def _shapes(self) -> list[Shape]:
-        """The sizes of the 16 blocks, bottom first."""
-        shapes: list[Shape] = []
-        inputs = self.channels(_STEM)
+        inputs, blocks = self.channels(_STEM), []
         for filters, count, stride in _STAGES:
             inner, outputs = self.channels(filters), self.channels(_EXPANSION * filters)
-            shapes.append(Shape(inputs=inputs, inner=inner, outputs=outputs, stride=stride, projects=True))
-            shapes += [Shape(inputs=outputs, inner=inner, outputs=outputs, stride=1, projects=False)] * (count - 1)
-            inputs = outputs
-        return shapes
+            for index in range(count):
+                sizes = inputs, inner, outputs, stride if index == 0 else 1
+                blocks.append(self._unit(*sizes, projects=index == 0, first=not blocks))
+                inputs = outputs
+        blocks[0] = sequence(stem=stem, residual=blocks[0])
+        if self.version == 2:
+            # Each block activates its input; the last block's sum would otherwise never be activated.
+            blocks[-1] = sequence(residual=blocks[-1], norm=self.norms(inputs, relu=True))
+        return BlockNet(blocks, pooled_head(inputs, num_classes, dropout_rate))
 
-    def _units(self, shapes: list[Shape]) -> list[nn.Module]:
-        """The residual blocks, without the stem."""
+    def _unit(self, inputs: int, inner: int, outputs: int, stride: int, *, projects: bool, first: bool) -> nn.Module:
+        """A residual block. The input of the `first` one has already passed a norm and ReLU, the stem's."""
+        norms, projection = self.norms, None
+        branch = _branch(inputs, inner, outputs, stride, norms)
+        if projects:
+            projection = conv(inputs, outputs, 1, stride=stride, bias=norms.bias_before(usual=False))
         if self.version == 1:
-            return [Bottleneck(shape, self.norms) for shape in shapes]
-        return [
-            PreactivationBottleneck(shape, self.norms, preactivated=index == 0) for index, shape in enumerate(shapes)
-        ]
+            return Bottleneck(branch, projection, norms, outputs)
+        activation = nn.Identity() if first else sequence(norm=norms(inputs, relu=True))
+        return PreactivationBottleneck(branch, projection, activation)
