@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -170,14 +170,18 @@ class BlockNet(nn.Module):
         assert isinstance(slot, Lambda)
         return slot
 
+    def blocks_by_name(self) -> Mapping[str, int]:
+        """For each parameter the number of its block, from 1; K + 1 for the top."""
+        inside = [(name, name.split(".")) for name, _ in self.named_parameters()]
+        return {name: int(path[1]) + 1 if path[0] == "blocks" else self.num_blocks + 1 for name, path in inside}
+
     def names_in_blocks(self, first: int, last: int) -> tuple[str, ...]:
         """Names of all parameters in blocks `first` to `last`, both counted from 1 and included."""
-        prefixes = tuple(f"blocks.{k - 1}." for k in range(first, last + 1))
-        return tuple(name for name, _ in self.named_parameters() if name.startswith(prefixes))
+        return tuple(name for name, k in self.blocks_by_name().items() if first <= k <= last)
 
     def names_in_top(self) -> tuple[str, ...]:
         """Names of all parameters after block K."""
-        return tuple(name for name, _ in self.named_parameters() if name.startswith("top."))
+        return self.names_in_blocks(self.num_blocks + 1, self.num_blocks + 1)
 
     def names_above(self, k: int) -> tuple[str, ...]:
         """Names of all parameters above block `k`: later blocks and the top (Algorithm 1, line 12)."""
@@ -189,21 +193,20 @@ class BlockNet(nn.Module):
         Raises:
             ConfigError: another layer has them too.
         """
-        if self.tied_to_head():
+        tied = self.tied_to_head()
+        if tied:
             raise ConfigError(
-                f"the classifier head shares {', '.join(self.tied_to_head())} with other layers: what redraws the head "
-                "alone does not apply to tied weights"
+                f"the classifier head shares {', '.join(tied)} with other layers: what redraws the head alone does not "
+                "apply to tied weights"
             )
         return tuple(name for name, _ in self.named_parameters() if name.startswith(f"{self.head_name()}."))
 
     def tied_to_head(self) -> tuple[str, ...]:
         """Under which names other layers have the head's parameters."""
-        own = {id(value) for value in self.get_submodule(self.head_name()).parameters()} if self.head_name() else ()
-        return tuple(
-            name
-            for name, value in self.named_parameters(remove_duplicate=False)
-            if id(value) in own and not name.startswith(f"{self.head_name()}.")
-        )
+        head = self.head_name()
+        own = {id(value) for value in self.get_submodule(head).parameters()} if head else ()
+        others = self.named_parameters(remove_duplicate=False)
+        return tuple(name for name, value in others if id(value) in own and not name.startswith(f"{head}."))
 
     def head_name(self) -> str:
         """Name of the classifier head; empty: there is none."""
@@ -280,18 +283,12 @@ class WrappedNet(BlockNet):
             handle.remove()
         raise ConfigError(f"block {self.block_names[k - 1]!r} was not called in this forward pass")
 
-    def names_in_blocks(self, first: int, last: int) -> tuple[str, ...]:
-        return tuple(name for name, k in self._blocks_by_name().items() if first <= k <= last)
-
-    def names_in_top(self) -> tuple[str, ...]:
-        return tuple(name for name, k in self._blocks_by_name().items() if k > self.num_blocks)
-
     def head_name(self) -> str:
         """Name of the dense layer that is called last; without any, of the convolution."""
-        self._blocks_by_name()
+        self.blocks_by_name()
         return self._head
 
-    def _blocks_by_name(self) -> dict[str, int]:
+    def blocks_by_name(self) -> Mapping[str, int]:
         if self._block_of is None:
             raise ConfigError(
                 "it is not known yet which parameters belong to which block: give BlockNet.wrap sample=INPUTS, or call "

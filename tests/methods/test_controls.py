@@ -65,18 +65,6 @@ def test_ban_has_no_teacher_in_the_first_round() -> None:
     assert Ban().hooks(run.net, run.context(1)) is None
 
 
-def test_ban_learns_from_the_last_rounds_network_and_the_labels() -> None:
-    run = FakeRun(dropout_rate=0.5)
-    run.train()
-    logits = run.net.eval()(run.inputs).detach().double().numpy()
-    run.net.train()
-    hooks = begin_round(Ban(weight=0.25), run.net, run.context(2))
-    assert hooks is not None
-    found = hooks.targets(run.inputs, run.labels)
-    softmax = np.exp(logits) / np.exp(logits).sum(1, keepdims=True)
-    np.testing.assert_allclose(found.numpy(), 0.75 * np.eye(3)[run.labels.numpy()] + 0.25 * softmax, rtol=1e-4)
-
-
 def test_the_loss_of_ban_by_hand() -> None:
     """One step's loss is 0.5 * cross-entropy to the labels + 0.5 * cross-entropy to the teacher."""
     teacher, student, task = mlp(), mlp(), vector_task()

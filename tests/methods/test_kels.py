@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from bits import bit_equal, changed_names
+from bits import bit_equal
 from fake_training import Concatenating, FakeRun
 from torch import Tensor, nn
 
@@ -15,36 +15,8 @@ from reinit_bench.models.channel_tracing import channels_of
 from reinit_bench.models.initializers import HeNormal, initialize
 from reinit_bench.models.layers import Architecture, Norm
 from reinit_bench.models.mobilenet import MobileNet
-from reinit_bench.models.parameters import kernel_names
 from reinit_bench.models.resnet50 import ResNet50
 from reinit_bench.models.scnn import Scnn
-
-KEPT = {
-    "blocks.0.conv.weight": (1, 1),
-    "blocks.1.conv.weight": (1, 1),
-    "blocks.2.conv.weight": (2, 1),
-    "blocks.3.conv.weight": (2, 2),
-    "top.hidden.dense.weight": (16, 8),
-    "top.head.weight": (3, 16),
-}
-"""scnn at 1/16: filters 2, 2, 4, 4, then 32 units of 4 * 2 * 2 features, 3 classes; the input has one channel."""
-
-
-def all_but(shape: torch.Size, out: int, in_: int) -> Tensor:
-    mask = torch.ones(shape, dtype=torch.bool)
-    mask[:out, :in_] = False
-    return mask
-
-
-def test_all_but_the_first_half_of_the_channels_is_redrawn() -> None:
-    run = FakeRun()
-    run.train()
-    before, mask = run.begin(Kels(), 2)
-    assert tuple(mask) == kernel_names(run.net)
-    for name, (out, in_) in KEPT.items():
-        assert torch.equal(mask[name], all_but(before[name].shape, out, in_)), name
-        assert torch.equal(run.parameters[name], torch.where(mask[name], run.eta(name, 2), before[name])), name
-    assert changed_names(before, run.net) == set(KEPT)
 
 
 def test_a_depthwise_kernel_is_split_by_channel() -> None:

@@ -1,4 +1,4 @@
-"""The contract of every method; a new yaml in conf/method is tested without being named here."""
+"""The contract of every method; a new yaml in conf/method is tested without being named here. And equation (1)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,12 @@ import torch
 import yaml
 from bits import bit_equal, changed_names, copy_state
 from fake_training import FakeRun
-from torch import Tensor
+from torch import Tensor, nn
 
 from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.settings import ConfigError, instantiate
-from reinit_bench.methods.base import Mask, Redraw, Reinitializer
+from reinit_bench.methods.base import Mask, Redraw, Reinitializer, apply_mask
+from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.models.parameters import kernel_names
 
 MAX_STEPS = 7
@@ -129,3 +130,35 @@ def test_nothing_outside_the_mask_is_drawn(method: Reinitializer) -> None:
 def test_an_unknown_field_is_named(section: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=rf"^method {section['name']} has no field 'nope'; its fields are repeats"):
         instantiate({**section, "nope": 1}, "method")
+
+
+def three_values() -> BlockNet:
+    net = BlockNet([nn.Linear(3, 1)], nn.Identity())
+    with torch.no_grad():
+        dict(net.named_parameters())["blocks.0.weight"].copy_(torch.tensor([[1.0, -0.0, 3.0]]))
+    return net
+
+
+def test_chosen_elements_become_eta_and_the_others_keep_every_bit() -> None:
+    net = three_values()
+    before = copy_state(net)
+    # (1 - s) * w + s * eta with s * eta = 0 * inf would be NaN, and would turn -0 into 0.
+    eta = torch.tensor([[7.0, float("inf"), float("nan")]])
+    apply_mask(net, {"blocks.0.weight": torch.tensor([[True, False, False]])}, {"blocks.0.weight": eta})
+    assert bit_equal(net.state_dict()["blocks.0.weight"], torch.tensor([[7.0, -0.0, 3.0]]))
+    assert changed_names(before, net) == {"blocks.0.weight"}
+
+
+def test_apply_mask_writes_in_place_and_records_no_gradient() -> None:
+    net = three_values()
+    kernel = dict(net.named_parameters())["blocks.0.weight"]
+    place = kernel.data_ptr()
+    apply_mask(
+        net, {"blocks.0.weight": torch.ones(1, 3, dtype=torch.bool)}, {"blocks.0.weight": torch.full((1, 3), 5.0)}
+    )
+    assert (kernel.data_ptr(), kernel.requires_grad, kernel.grad_fn, kernel.tolist()) == (
+        place,
+        True,
+        None,
+        [[5.0] * 3],
+    )

@@ -9,15 +9,12 @@ import pytest
 
 from reinit_bench.core.rounds import Round
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.methods.base import Reinitializer
 from reinit_bench.methods.bl import Baseline
 from reinit_bench.methods.dsd import Dsd
-from reinit_bench.methods.fc import Fc
 from reinit_bench.methods.kels import Kels
 from reinit_bench.methods.lw import Lw
 from reinit_bench.methods.redo import Redo
 from reinit_bench.methods.wels import Wels
-from reinit_bench.methods.welsr import Welsr
 
 MAX_STEPS = 100
 
@@ -32,12 +29,6 @@ def sequence(rounds: tuple[Round, ...]) -> list[tuple[int, int, int]]:
 def test_the_baseline_has_one_round_with_everyones_steps(blocks: int, repeats: int, steps: int) -> None:
     rounds = Baseline().rounds(blocks, repeats, MAX_STEPS)
     assert rounds == (Round(index=1, block=0, repeat=1, max_steps=steps),)
-
-
-@pytest.mark.parametrize("method", [Wels(), Welsr(), Dsd(), Fc()], ids=lambda method: type(method).__name__)
-def test_the_others_have_k_times_n_rounds_on_no_block(method: Reinitializer) -> None:
-    assert sequence(method.rounds(4, 1, MAX_STEPS)) == [(1, 0, 1), (2, 0, 2), (3, 0, 3), (4, 0, 4)]
-    assert [round_.index for round_ in method.rounds(3, 3, MAX_STEPS)] == list(range(1, 10))
 
 
 def test_lw_repeats_each_block_before_the_next() -> None:
@@ -92,8 +83,3 @@ BLOCKS = "method.schedule must hold block numbers from 1; got "
 def test_a_bad_value_is_named_with_what_is_allowed(kind: type, setting: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=f"^{re.escape(message)}$"):
         kind(**setting)
-
-
-def test_whole_numbers_written_as_floats_are_accepted() -> None:
-    assert (Lw(repeats=3.0).repeats, Wels(fraction=1).fraction) == (3, 1.0)
-    assert Lw(schedule=[1, 2]).schedule == (1, 2)

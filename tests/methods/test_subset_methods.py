@@ -1,4 +1,4 @@
-"""WELSR, WELS and DSD: which elements are redrawn, to the element, and from which stream."""
+"""WELSR, WELS, DSD and SNIP: which elements are redrawn, to the element, and from which stream."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from torch import Tensor
 
 from reinit_bench.core.randomness import stream
 from reinit_bench.methods.dsd import Dsd
+from reinit_bench.methods.snip import Snip
 from reinit_bench.methods.subset import SubsetMethod, share
 from reinit_bench.methods.wels import Wels
 from reinit_bench.methods.welsr import Welsr
@@ -122,3 +123,67 @@ def test_wels_keeps_its_mask_and_welsr_draws_a_new_one_each_round(selection: str
 )
 def test_a_share_is_exact_in_decimal(fraction: float, size: int, count: int) -> None:
     assert share(fraction, size) == count
+
+
+def smallest(values: list[float], count: int) -> list[bool]:
+    """The `count` smallest magnitudes by sorting in Python; ties go to the earlier position."""
+    order = sorted(range(len(values)), key=lambda position: (abs(values[position]), position))
+    return [position in set(order[:count]) for position in range(len(values))]
+
+
+@pytest.mark.parametrize("model", ["scnn", "mlp"])
+def test_the_mask_is_the_smallest_fifth_of_each_kernel_found_anew_each_round(model: str) -> None:
+    run, found = FakeRun(model), []
+    for index in (2, 3):
+        run.train()
+        before, mask = run.begin(Dsd(), index)
+        for name, chosen in mask.items():
+            values = before[name].flatten().tolist()
+            assert chosen.flatten().tolist() == smallest(values, len(values) * 2 // 10), name
+        found.append(torch.cat([chosen.flatten() for chosen in mask.values()]).tolist())
+    assert found[0] != found[1]
+
+
+def test_of_equal_magnitudes_the_earlier_position_goes_first() -> None:
+    run, name = FakeRun(), "top.hidden.dense.weight"
+    with torch.no_grad():
+        kernel = run.parameters[name]
+        # Three magnitudes with both signs, the smallest on a tenth of the positions: the rest of the fifth are ties.
+        kernel.copy_(torch.where(kernel < 0, -1.0, 1.0) * (1 + torch.arange(kernel.numel()) % 2).reshape(kernel.shape))
+        kernel.view(-1)[::10] = -0.5
+    before, mask = run.begin(Dsd(), 2)
+    values = before[name].flatten().tolist()
+    assert mask[name].flatten().tolist() == smallest(values, len(values) // 5)
+    with torch.no_grad():
+        run.parameters[name].fill_(0.25)
+    _, mask = run.begin(Dsd(), 3)
+    assert mask[name].flatten().nonzero().flatten().tolist() == list(range(len(values) // 5))
+
+
+def test_fill_zeros_leaves_zeros_where_the_smallest_were() -> None:
+    run = FakeRun()
+    run.train()
+    before, mask = run.begin(Dsd(fill="zeros", scope="all"), 2)
+    assert set(mask) == set(run.parameters)
+    for name, chosen in mask.items():
+        assert bit_equal(run.parameters[name].detach(), torch.where(chosen, 0.0, before[name])), name
+        assert int((run.parameters[name] == 0).sum()) == chosen.numel() // 5, name
+
+
+def test_each_tensor_gives_its_share_if_asked() -> None:
+    run = FakeRun()
+    run.train()
+    _, mask = run.begin(Snip(selection="tensor", scope="all"), 2)
+    assert {name: int(chosen.sum()) for name, chosen in mask.items()} == {
+        name: value.numel() * 2 // 10 for name, value in run.parameters.items()
+    }
+
+
+def test_elements_without_gradient_come_first_and_ties_by_position() -> None:
+    """A dead input: its column of the first kernel has saliency 0, and is redrawn from the start."""
+    run = FakeRun("mlp")
+    run.inputs[:, 3] = 0.0
+    size = sum(run.parameters[name].numel() for name in kernel_names(run.net))
+    _, mask = run.begin(Snip(fraction=5.5 / size), 2)
+    assert sum(int(chosen.sum()) for chosen in mask.values()) == 5
+    assert mask["blocks.0.dense.weight"].nonzero().tolist() == [[row, 3] for row in range(5)]

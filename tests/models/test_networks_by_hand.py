@@ -145,20 +145,6 @@ def test_every_layer_of_an_mlp_is_a_block_and_nothing_is_above(meta, block_shape
     }
 
 
-@torch.no_grad()
-def test_an_mlp() -> None:
-    net = Mlp(hidden=[2]).build((2,), 1, 0.0)
-    for name, values in {
-        "blocks.0.dense.weight": [[1.0, 2.0], [3.0, -4.0]],
-        "blocks.0.dense.bias": [0.5, 1.0],
-        "blocks.1.head.weight": [[-2.0, 5.0]],
-        "blocks.1.head.bias": [0.25],
-    }.items():
-        net.get_parameter(name).copy_(torch.tensor(values))
-    # Hidden units: 1 + 2 + 0.5 = 3.5 and relu(3 - 4 + 1) = 0; 2 - 2 + 0.5 = 0.5 and 6 + 4 + 1 = 11.
-    assert net(torch.tensor([[1.0, 1.0], [2.0, -1.0]])).tolist() == [[-6.75], [54.25]]
-
-
 def test_hidden_comes_from_yaml_as_a_list_and_is_kept_as_a_tuple() -> None:
     assert Mlp(hidden=[8, 4.0]).hidden == (8, 4)
     assert Mlp(hidden=[8, 4]) == Mlp(hidden=(8, 4))

@@ -108,16 +108,6 @@ def test_images_need_not_be_square_nor_coloured(meta, block_shapes, name: str) -
     assert block_shapes(meta(NETWORKS[name](), (1, 32, 70), 5), (1, 32, 70))[-1] == (5,)
 
 
-@pytest.mark.parametrize("name", NETWORKS)
-def test_width_multiplies_all_but_inputs_and_classes(meta, block_shapes, name: str) -> None:
-    whole, half = (meta(NETWORKS[name](width=width), (3, 64, 64), 5) for width in (1.0, 0.5))
-    shapes = [[shape[0] for shape in block_shapes(net, (3, 64, 64))] for net in (whole, half)]
-    assert shapes[1] == [*(channels // 2 for channels in shapes[0][:-1]), 5]
-    for parameter, value in whole.named_parameters():
-        expected = len(value) if parameter.startswith("top.head") else len(value) // 2
-        assert len(half.get_parameter(parameter)) == expected, parameter
-
-
 @pytest.mark.parametrize("name", ["scnn", "vgg16", "mobilenet", "resnet50", "resnet50 v2"])
 def test_the_order_above_the_last_block(meta, name: str) -> None:
     net = meta(NETWORKS[name](), (3, 32, 32), 10, 0.25)

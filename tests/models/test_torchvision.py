@@ -84,20 +84,6 @@ def test_every_architecture_has_blocks_by_default() -> None:
     assert families == {re.match(r"[a-z]+", name)[0] for name in (*BLOCKS, "regnet_x_400mf", "wide_resnet50_2")}
 
 
-def test_what_belongs_to_which_block() -> None:
-    resnet, mobilenet, vgg = on_meta("resnet18"), on_meta("mobilenet_v2"), on_meta("vgg11")
-    assert own(resnet.names_in_blocks(1, 1)) == {
-        *(f"bn1.{kind}" for kind in ("weight", "bias")),
-        *(f"layer1.0.bn{n}.{kind}" for n in (1, 2) for kind in ("weight", "bias")),
-        *("conv1.weight", "layer1.0.conv1.weight", "layer1.0.conv2.weight"),
-    }
-    assert own(resnet.names_in_top()) == {"fc.weight", "fc.bias"}
-    assert {"features.17.conv.0.0.weight", "features.18.0.weight"} <= own(mobilenet.names_in_blocks(17, 17))
-    assert own(mobilenet.names_in_top()) == {"classifier.1.weight", "classifier.1.bias"}
-    for k, place in enumerate((0, 3, 6, 8, 11, 13, 16, 18), start=1):
-        assert own(vgg.names_in_blocks(k, k)) == {f"features.{place}.weight", f"features.{place}.bias"}
-
-
 @pytest.mark.parametrize("norm", ["group", "batch", "none"])
 def test_norms(norm: str) -> None:
     net = on_meta("mobilenet_v3_small", norm=norm)
