@@ -77,7 +77,8 @@ class ResNet50(StridedArchitecture):
         channels, _, _ = self.image_shape(input_shape)
         stem = conv_norm_relu(channels, self.channels(_STEM), 7, self.norms, stride=2, padding=self.padding)
         stem.add_module("pool", SamePool(3, 2) if self.padding == "same" else nn.MaxPool2d(3, stride=2, padding=1))
-        inputs, blocks = self.channels(_STEM), []
+        inputs = self.channels(_STEM)
+        blocks: list[nn.Module] = []
         for filters, count, stride in _STAGES:
             inner, outputs = self.channels(filters), self.channels(_EXPANSION * filters)
             for index in range(count):
