@@ -104,6 +104,7 @@ class Experiment:
     since importing it takes seconds (torch) and may run a user's code:
 
     - `_label_`, `_letter_`: its name in tables, and one letter for narrow ones;
+    - `_note_`: of a dataset that is a part or a resized copy, the sentence that stands under every table with it;
     - `_blocks_`, `_rounds_`: a model's K, and how many rounds a method has if it is not K x N;
     - `_giga_macs_`: a model's multiply-adds of one forward pass at 224 pixels, in billions;
     - `_min_image_size_`: the least pixels a side that a model takes;

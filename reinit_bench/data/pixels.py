@@ -41,14 +41,17 @@ class Decoding:
     """The value that is white in images of more than 8 bits; None: such images are refused."""
 
 
-def decode(content: bytes | Path, decoding: Decoding = Decoding()) -> np.ndarray:
+def decode(content: bytes | Path | np.ndarray, decoding: Decoding = Decoding()) -> np.ndarray:
     """Decode any format that Pillow reads into uint8 pixels of shape (height, width, channels).
 
-    Transparency is dropped (the colours below it stay), and animations give their first frame.
+    Pixels are returned as they are. Transparency is dropped (the colours below it stay), and animations give their
+    first frame.
 
     Raises:
         Unreadable: the content is no image, is cut off, is too large, or has values that do not fit.
     """
+    if isinstance(content, np.ndarray):
+        return content
     try:
         with Image.open(io.BytesIO(content) if isinstance(content, bytes) else content) as image:
             if image.width * image.height > MAX_PIXELS:
@@ -95,19 +98,21 @@ def _eight_bits(image: Image.Image, white: int | None) -> Image.Image:
     return image
 
 
-def fill(arrays: Mapping[int | None, np.ndarray], images: Iterable[bytes | Path], decoding: Decoding) -> dict[int, str]:
+def fill(
+    arrays: Mapping[int | None, np.ndarray], images: Iterable[bytes | Path | np.ndarray], decoding: Decoding
+) -> dict[int, str]:
     """Decode each image and write it, resized, as the next row of every array.
 
     Args:
         arrays: side in pixels (None: as the image is) -> uint8 array (n, side, side, channels).
-        images: n encoded images, or their files.
+        images: n encoded images, their files, or their pixels.
 
     Returns:
         Why images could not be read, by row; their rows are left as they were.
     """
     unreadable: dict[int, str] = {}
 
-    def work(block: list[tuple[int, bytes | Path]]) -> None:
+    def work(block: list[tuple[int, bytes | Path | np.ndarray]]) -> None:
         for row, content in block:
             try:
                 image = decode(content, decoding)

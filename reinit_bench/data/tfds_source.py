@@ -70,12 +70,18 @@ class Tfds(Source):
     """Pixels at which images are cached, resized from the original; null: as they are (all have one size)."""
     stored_enlarged: int | None = setting(248, least=1)
     """Pixels at which training images are cached a second time, for the augmentation's crops."""
-    files: dict[str, str] | None = None
+    files: str | None = setting(None)
+    """A folder or an archive with the dataset's files, in any of the forms that are known; null: see `folders`."""
+    file_names: dict[str, str] | None = None
     """File names of downloads whose URL contains none: a part of the URL -> file name."""
     where: str | None = setting(None)
     """Where to find files whose download fails."""
     known_content: dict[str, str] | None = None
     """Fingerprint of what is prepared from the original files: builder and version -> content; null: not checked."""
+    known_splits: dict[str, dict[str, str]] | None = None
+    """Four hashes of each split of the original, by which it is said in what a copy differs; null: not compared."""
+    reduced: bool = setting(False)
+    """Whether it is a part or a resized copy of another dataset, which no builder of TFDS makes."""
     folders: Sequence[str] | None = None
     """Folders of this machine that may hold the files, as a system's package installs them."""
     prepare: str = setting("never", choices=("never", "auto"))
@@ -162,9 +168,9 @@ class Tfds(Source):
     def _prepare(self) -> None:
         from rich.console import Console
 
-        from reinit_bench.data.preparing.environment import run_jobs
+        from reinit_bench.data.preparing.environment import prepare_all
 
-        problems = [error for error in run_jobs(self.distinct_jobs, Console(stderr=True)).values() if error]
+        problems = [error for error in prepare_all(self.distinct_jobs, Console(stderr=True)).values() if error]
         if problems:
             raise ConfigError("; ".join(line.strip() for problem in problems for line in problem.splitlines()))
 

@@ -151,7 +151,7 @@ def test_the_command_checks_hashes_if_asked_and_says_what_fails(
     assert readiness("photos") == "ready"  # which looks at sizes only
     image.write_bytes(b"")
     assert readiness("photos") == "corrupt"
-    monkeypatch.setattr(prepare_module, "run_jobs", lambda jobs, console: {"photos 1.0.0": "HTTP 404"})
+    monkeypatch.setattr(prepare_module, "prepare_all", lambda jobs, console: {"photos 1.0.0": "HTTP 404"})
     assert command(["dataset=photos"]) == 1
     assert "photos: HTTP 404" in capsys.readouterr().err
 

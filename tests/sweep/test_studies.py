@@ -37,7 +37,7 @@ COUNTS = {
     "verdict": 8424,  # trials; the rest waits for them
     "verdict_fraction": 444,
     "verdict_rounds": 57,
-    "rows": 96,
+    "rows": 144,
     "ablation_synthetic": 600,
     "digits": 216,
     "digits_budgets": 90,

@@ -70,6 +70,7 @@ class Collection:
         corrupt: one line for each result that cannot be used: the file, what is wrong, what to do.
         source: where the rows are from, if they are the paper's published numbers rather than runs.
         bundle: the file that the runs are from, if not from a results folder; `results_dir` is then a temporary one.
+        dataset_notes: what must be said of the runs' datasets wherever numbers on them stand (`_note_` in the yaml).
         trials: rows like those of `frame` for the runs with which tuned studies chose settings: they are no results.
     """
 
@@ -80,6 +81,7 @@ class Collection:
     corrupt: tuple[str, ...] = ()
     source: str | None = None
     bundle: Path | None = None
+    dataset_notes: tuple[str, ...] = ()
     trials: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     @property
@@ -122,6 +124,7 @@ def collect(results_dir: Path | str) -> Collection:
     _join_drawing_seeds(rows)
     columns = [*_FIRST, *sorted({name for row in rows for name in row}.difference(_FIRST))]
     frame = described(pd.DataFrame(rows, columns=columns))
+    datasets = [run.experiment.dataset for run in reading.done]
     tried = are_trials(frame)
     return Collection(
         store.results_dir,
@@ -129,6 +132,7 @@ def collect(results_dir: Path | str) -> Collection:
         tuple(name for name in columns if name not in {*_FROM_RESULT, *_DESCRIPTIONS, "seed"}),
         reading.unfinished,
         tuple(left_out),
+        dataset_notes=tuple(sorted({str(each["_note_"]) for each in datasets if each.get("_note_")})),
         trials=frame[tried].reset_index(drop=True),
     )
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import pkgutil
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
 
@@ -21,7 +21,8 @@ from reinit_bench.analysis.tables.table import Table
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.files import make_folder, write_text
 
-PACKAGES = ("reinit_bench.analysis.tables", "reinit_bench.analysis.synthetic")
+SYNTHETIC = "reinit_bench.analysis.synthetic"
+PACKAGES = ("reinit_bench.analysis.tables", SYNTHETIC)
 PREFIX = "table_"
 
 
@@ -33,11 +34,13 @@ class KnownTable:
         build: makes it from a collection.
         usual: whether it is built where no table is named.
         from_paper: whether it is built from the published numbers where no table is named.
+        of_images: whether it is about runs on images, of whose datasets something may have to be said.
     """
 
     build: Callable[[Collection], Table]
     usual: bool
     from_paper: bool
+    of_images: bool
 
 
 def known_tables(names: Sequence[int | str] | None = None) -> dict[str, KnownTable]:
@@ -70,7 +73,11 @@ def build_tables(collection: Collection, names: Sequence[int | str] | None = Non
     known = known_tables(names)
     if names is None:
         known = {name: one for name, one in known.items() if (one.from_paper if collection.source else one.usual)}
-    return {name: one.build(collection) for name, one in known.items()}
+    built = {name: one.build(collection) for name, one in known.items()}
+    return {
+        name: replace(table, notes=(*table.notes, *collection.dataset_notes)) if known[name].of_images else table
+        for name, table in built.items()
+    }
 
 
 def write_table(table: Table, folder: Path) -> tuple[Path, ...]:
@@ -101,10 +108,12 @@ def _modules() -> dict[str, str]:
 
 def _offered(module: str) -> Iterator[tuple[str, KnownTable]]:
     made = import_module(module)
+    of_images = not module.startswith(SYNTHETIC)
     for name, build in getattr(made, "TABLES", {}).items():
-        yield str(name), KnownTable(build, usual=True, from_paper=getattr(made, "FROM_PAPER", False))
+        from_paper = getattr(made, "FROM_PAPER", False)
+        yield str(name), KnownTable(build, usual=True, from_paper=from_paper, of_images=of_images)
     for name, build in getattr(made, "BY_NAME", {}).items():
-        yield name, KnownTable(build, usual=False, from_paper=False)
+        yield name, KnownTable(build, usual=False, from_paper=False, of_images=of_images)
 
 
 def _place(name: str) -> tuple[bool, int, str]:

@@ -11,10 +11,11 @@ Datasets = Annotated[
     typer.Argument(metavar="dataset=NAME[,NAME...]|all", help="Which datasets; dataset.FIELD=VALUE sets their fields"),
 ]
 Check = Annotated[bool, typer.Option("--check", help="Only verify the hashes of what is there.")]
+From = Annotated[str | None, typer.Option("--from", help="The dataset's files: a folder or an archive.")]
 
 
-def command(words: Datasets = None, check: Check = False) -> int:
+def command(words: Datasets = None, files: From = None, check: Check = False) -> int:
     """Download datasets, cache them for training, and check the caches."""
     from reinit_bench.data.preparing import command as prepare
 
-    return prepare.command(words or [], check=check)
+    return prepare.command(words or [], files=files, check=check)

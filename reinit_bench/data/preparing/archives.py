@@ -141,7 +141,7 @@ class Archives:
 
     def _name(self, url: str) -> str:
         """The name of the file at `url`, by the dataset's yaml, by TFDS, or as the address ends."""
-        named = next((name for part, name in (self.job.source.files or {}).items() if part in url), None)
+        named = next((name for part, name in (self.job.source.file_names or {}).items() if part in url), None)
         info = self.url_infos.get(url)
         address = urllib.parse.unquote(Path(urllib.parse.urlparse(url).path).name)
         return named or (info.filename if info else None) or address

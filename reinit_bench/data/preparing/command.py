@@ -12,17 +12,20 @@ from reinit_bench.core.conf_dir import option_section, options
 from reinit_bench.core.errors import choose_from
 from reinit_bench.core.settings import ConfigError, instantiate
 from reinit_bench.data.cache import disk_bytes
-from reinit_bench.data.preparing.environment import run_jobs
+from reinit_bench.data.preparing.environment import prepare_all
 from reinit_bench.data.tfds_source import NotPrepared, Tfds, TfdsByName
 
 PINNED, BY_NAME = (f"{kind.__module__}.{kind.__qualname__}" for kind in (Tfds, TfdsByName))
 
 
-def command(arguments: Sequence[str], *, check: bool = False, console: Console | None = None) -> int:
+def command(
+    arguments: Sequence[str], *, files: str | None = None, check: bool = False, console: Console | None = None
+) -> int:
     """The sub-command: `dataset=cifar10`, `dataset=cifar10,cassava`, `dataset=all`, and overrides of their fields
     such as `dataset.corruption=fog`. A failure of one dataset does not stop the others.
 
     Args:
+        files: a folder or an archive with the dataset's files.
         check: only verify the hashes of what is there.
 
     Returns:
@@ -45,6 +48,10 @@ def command(arguments: Sequence[str], *, check: bool = False, console: Console |
             )
     if not names:
         raise ConfigError(f"which dataset? dataset=all, or dataset= one of {', '.join(preparable())}")
+    if files is not None:
+        if len(names) > 1 or names == ["all"]:
+            raise ConfigError(f"--from names the files of one dataset; got dataset={','.join(names)}")
+        overrides["files"] = files
     chosen = preparable() if names == ["all"] else list(dict.fromkeys(names))
     sources = {name: source(name, overrides) for name in chosen}
     return _prepare(sources, check, console or Console(stderr=True))
@@ -52,7 +59,7 @@ def command(arguments: Sequence[str], *, check: bool = False, console: Console |
 
 def _prepare(sources: Mapping[str, Tfds | None], check: bool, console: Console) -> int:
     jobs = {} if check else {job.title: job for each in sources.values() if each for job in each.distinct_jobs}
-    outcomes = run_jobs(list(jobs.values()), console)
+    outcomes = prepare_all(list(jobs.values()), console)
     failed = 0
     for name, dataset in sources.items():
         if dataset is None:
@@ -86,7 +93,8 @@ def _ready(dataset: Tfds) -> str:
 def readiness(name: str) -> str:
     """`ready`, `missing` or `corrupt`, judged by the manifest and the files' sizes; quick."""
     try:
-        if name in preparable() and (dataset := source(name)) is not None:
+        dataset = source(name)
+        if dataset is not None and not dataset.option:
             dataset.check(hashes=False)
     except NotPrepared as error:
         return error.state
@@ -96,8 +104,9 @@ def readiness(name: str) -> str:
 
 
 def preparable() -> list[str]:
-    """The options of conf/dataset that this command prepares without being told a builder, sorted."""
-    return [name for name in options("dataset") if section(name).get("_target_") == PINNED]
+    """The options of conf/dataset that this command prepares without being told a builder or files, sorted."""
+    sections = {name: section(name) for name in options("dataset")}
+    return [name for name, each in sections.items() if each.get("_target_") == PINNED and not each.get("reduced")]
 
 
 def section(name: str) -> dict[str, Any]:

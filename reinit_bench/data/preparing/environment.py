@@ -15,8 +15,12 @@ from pathlib import Path
 from rich.console import Console
 
 from reinit_bench.core.settings import ConfigError
+from reinit_bench.data.cache import Cache
 from reinit_bench.data.locations import one_at_a_time
+from reinit_bench.data.preparing.convert import write
 from reinit_bench.data.preparing.job import Job
+from reinit_bench.data.preparing.program import prepare
+from reinit_bench.data.preparing.readers import read
 
 VARIABLE = "REINIT_BENCH_PREPARE_PYTHON"
 
@@ -32,6 +36,44 @@ REQUIREMENTS = (
 """What preparing needs; the extra `reinit-bench[prepare]` is the same list."""
 
 LAUNCH = Path(__file__).with_name("bootstrap.py")
+
+
+def prepare_all(jobs: Sequence[Job], console: Console) -> dict[str, str | None]:
+    """Build caches: from files that are there in this process, else by TFDS in an environment that has TensorFlow.
+
+    Returns:
+        What went wrong (None: nothing) with each job, by its title; a failure does not stop the others.
+    """
+    outcomes: dict[str, str | None] = {}
+    left = []
+    for job in jobs:
+        try:
+            if prepare(job, console, from_files) is None:
+                left.append(job)
+            else:
+                outcomes[job.title] = None
+        except ConfigError as error:
+            outcomes[job.title] = str(error)
+        except OSError as error:
+            outcomes[job.title] = f"{job.title}: {error}"
+    return outcomes | run_jobs(left, console)
+
+
+def from_files(job: Job, work: Path, console: Console) -> Cache | None:
+    """Build a cache from the files that the user named, or that lie where files are looked for; None without any.
+
+    Raises:
+        ConfigError: the files are damaged, or not of this dataset.
+    """
+    for folder, asked in job.folders:
+        if asked or folder.is_dir():
+            found = read(job, folder, work, asked=asked)
+            if found is not None:
+                console.out(f"{job.title}: read from {folder}", highlight=False)
+                return write(job, found, console)
+    if job.source.reduced:
+        raise ConfigError(f"{job.title} can only be made from files: {job.source.where}")
+    return None
 
 
 def run_jobs(jobs: Sequence[Job], console: Console) -> dict[str, str | None]:

@@ -10,6 +10,17 @@ from typing import Any
 from reinit_bench.core.settings import ConfigError, instantiate
 from reinit_bench.data.cache import NATIVE, Cache
 from reinit_bench.data.locations import data_dir, manual_dir
+from reinit_bench.data.preparing.content import Seen
+
+SHAPES: Mapping[str, tuple[int, int, int]] = {
+    **dict.fromkeys(("cifar10", "cifar100", "cifar10_corrupted", "cmaterdb", "cifar100_part"), (32, 32, 3)),
+    **dict.fromkeys(("fashion_mnist", "mnist_corrupted"), (28, 28, 1)),
+    "caltech101_96": (96, 96, 3),
+}
+"""Height, width and channels of datasets whose images have one size."""
+
+LOSSLESS = SHAPES.keys() - {"caltech101_96"}
+"""Datasets that are pixels: they are known by them, whatever files hold them."""
 
 
 @dataclass(frozen=True)
@@ -48,6 +59,20 @@ class Job:
         return data_dir(self.source.data_dir)
 
     @property
+    def folders(self) -> list[tuple[Path, bool]]:
+        """Where the job's files may lie, and whether the user said so."""
+        source, manual = self.source, manual_dir(self.root, self.builder)
+        if source.option is not None:
+            return []
+        named = [Path(source.files).expanduser()] if source.files else []
+        own = [manual / self.config] if self.config else []
+        # Of two jobs, the one that is tested on is what the user means; the other's files may lie there too.
+        return [
+            *((path, self.builder == source.builder) for path in named),
+            *((path, False) for path in (*own, manual, *map(Path, source.folders or ()))),
+        ]
+
+    @property
     def title(self) -> str:
         """E.g. `cifar10_corrupted/brightness_1 1.0.0`; without a version, the name alone."""
         return f"{self.name} {self.version or ''}".strip()
@@ -62,14 +87,39 @@ class Job:
         """The fingerprint of what is prepared from the original files; None if nobody has written it down."""
         return (self.source.known_content or {}).get(self.title)
 
+    @property
+    def is_lossless(self) -> bool:
+        """Whether it is known by its pixels, not by its files."""
+        return self.source.option is None and self.builder in LOSSLESS
+
+    def content(self, seen: Seen) -> str:
+        """The content of what was read: the original's, or a hash of its own.
+
+        Raises:
+            ConfigError: the original is known, and this is another; the message says in what it differs.
+        """
+        originals = (self.source.known_splits or {}).get(self.title)
+        try:
+            found = seen.content(self.known_content, originals)
+        except ConfigError as error:
+            raise ConfigError(f"{self.title}: these are not the original files: {error}{self._as_they_are}") from error
+        self.check_content(found)
+        return found
+
     def check_content(self, found: str | None) -> None:
-        """Raise ConfigError unless this is the fingerprint of what the original files give, as far as that is known."""
+        """Raise ConfigError unless this is the content of the original files, as far as that is known."""
         if self.known_content not in (None, found):
             raise ConfigError(
                 f"{self.title} was prepared from other files than the original's: its content is {found}, not "
-                f"{self.known_content}; remove them from {manual_dir(self.root, self.builder)} and prepare it anew, or "
-                "take the data as they are with dataset.known_content=null, here and in reinit-bench prepare"
+                f"{self.known_content}{self._as_they_are}"
             )
+
+    @property
+    def _as_they_are(self) -> str:
+        return (
+            "; prepare it from others, or take the data as they are with dataset.known_content=null, here and in "
+            "reinit-bench prepare"
+        )
 
     @property
     def cache(self) -> Cache:

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from rich.console import Console
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.cache import Cache, CorruptCache
 from reinit_bench.data.locations import one_at_a_time
+from reinit_bench.data.preparing.convert import write
 from reinit_bench.data.preparing.job import Job
 
 
@@ -27,7 +29,7 @@ def main(text: str) -> int:
         # Libraries may print what they like; standard output is ours.
         with contextlib.redirect_stdout(sys.stderr):
             try:
-                prepare(job, Console(stderr=True))
+                prepare(job, Console(stderr=True), by_tfds)
             except ConfigError as problem:
                 error = str(problem)
             except OSError as problem:
@@ -37,8 +39,11 @@ def main(text: str) -> int:
     return 1 if failed else 0
 
 
-def prepare(job: Job, console: Console) -> Cache:
+def prepare(job: Job, console: Console, build: Callable[[Job, Path, Console], Cache | None]) -> Cache | None:
     """Build the job's cache, unless it exists and is intact; one process at a time.
+
+    Args:
+        build: makes the cache in a folder that is deleted afterwards, or returns None if it has nothing to make it of.
 
     Raises:
         ConfigError: a file cannot be obtained, or the data are not as expected; nothing half-made remains.
@@ -49,7 +54,7 @@ def prepare(job: Job, console: Console) -> Cache:
         work = job.root / "work" / job.cache.path.name
         try:
             shutil.rmtree(work, ignore_errors=True)  # what a killed process left
-            return _build(job, work, console)
+            return build(job, work, console)
         finally:
             shutil.rmtree(work, ignore_errors=True)  # the downloads stay
 
@@ -65,10 +70,11 @@ def _is_whole(cache: Cache, console: Console) -> bool:
     return True
 
 
-def _build(job: Job, work: Path, console: Console) -> Cache:
+def by_tfds(job: Job, work: Path, console: Console) -> Cache:
+    """Let TFDS download and read the files; only where TensorFlow is."""
     from reinit_bench.data.preparing.builder import open_builder, prepared
-    from reinit_bench.data.preparing.convert import convert
+    from reinit_bench.data.preparing.tfds_examples import examples_of
 
     builder: Any = open_builder(job, work)
     prepared(job, builder, work, console)
-    return convert(job, builder, console)
+    return write(job, examples_of(job, builder), console)

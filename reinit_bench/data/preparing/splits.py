@@ -37,6 +37,18 @@ def roles(wanted: Mapping[str, str | None], present: Iterable[str]) -> dict[str,
     return {part: named[part] for part in ("train", "validation", "test") if named.get(part, NONE) != NONE}
 
 
+def as_tfds_orders(split: str, keys: Sequence[str]) -> list[int]:
+    """The positions of these keys in the order in which TFDS keeps the examples of a split: that of their hashes."""
+    salt = hashlib.md5(split.encode(), usedforsecurity=False)
+
+    def hashed(row: int) -> bytes:
+        digest = salt.copy()
+        digest.update(keys[row].encode())
+        return digest.digest()
+
+    return sorted(range(len(keys)), key=hashed)
+
+
 Key = tuple[int, str]
 """Class number and file name of an image: unique in its dataset."""
 
