@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Mapping, Sequence
 from itertools import permutations
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +18,8 @@ from reinit_bench.analysis.frame import paper
 from reinit_bench.analysis.frame.collect import collect
 from reinit_bench.analysis.stats.paper_rows import PaperRow, agreement, correlation_by_seed, paper_rows
 from reinit_bench.analysis.tables.table_rows import rows_table
+from reinit_bench.store.bundle import pack
+from reinit_bench.store.store import Store
 
 SMALL = {"dataset__train_examples": 5000, "image_size": 32, "model__width": 0.25, "augmentation__name": "none"}
 LONG = {"trainer__patience_epochs": 240, "trainer__plateau_epochs": 80}
@@ -131,6 +136,28 @@ def test_rows_stand_in_the_studys_order_and_tables_apart(fake_store: FakeStore) 
     labels = [row.label for row in paper_rows(collection)]
     assert labels == ["CIFAR10 (5000), scnn", "CIFAR100 (5000), scnn", "CIFAR10 (5000), scnn, Table 2"]
     assert any(note.startswith("over these 2 rows: 2 of 2") for note in rows_table(collection).notes)
+
+
+def test_the_script_beside_the_results_finds_the_same_numbers(fake_store: FakeStore, tmp_path: Path) -> None:
+    fill(fake_store, WHOLE)
+    fill(fake_store, {"bl": [0.54, 0.53]}, **LONG)
+    fill(fake_store, {"bl": [0.7, 0.7], "dsd": [0.6, 0.7]}, "cifar100")
+    store = Store(fake_store.results_dir)
+    (tmp_path / "runs.tar.gz").write_bytes(pack(store, store.run_ids()).content)
+    script = Path(__file__).parents[2] / "results" / "rows" / "recompute.py"
+    done = subprocess.run(
+        [sys.executable, script, tmp_path / "runs.tar.gz"], capture_output=True, text=True, check=True
+    )
+    table = rows_table(collect(fake_store.results_dir))
+    expected = {
+        f"{row['row'].partition(' ')[0]} {row['arm']} over {base}: {row[f'over_{base}']:+.4f} (n = {row[f'n_{base}']})"
+        for row in table.data.to_dict("records")
+        for base in ("bl", "restart", "bl_long")
+        if row[f"n_{base}"]
+    }
+    *lines, last = done.stdout.splitlines()
+    assert (set(lines), last) == (expected, "5 of 6 of the paper's signs met")
+    assert any(note.startswith("over these 2 rows: 5 of 6 of the paper's signs met") for note in table.notes)
 
 
 def test_the_figure_has_ours_and_the_papers(fake_store: FakeStore) -> None:

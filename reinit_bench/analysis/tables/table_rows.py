@@ -100,8 +100,10 @@ def _agreements(found: Sequence[PaperRow]) -> Iterator[str]:
 
 
 def _words(one: rows.Agreement) -> str:
-    chance = f" (chance {one.chance:.1f}, in 95% up to {one.high}; p = {one.p:.2g})" if one.signs else ""
-    signs = f"{one.met} of {one.signs} of the paper's signs met{chance}"
+    signs = "none of the paper's signs to meet"
+    if one.signs:
+        chance = f"chance {one.chance:.1f}, in 95% up to {one.high}; p = {one.p:.2g}"
+        signs = f"{one.met} of {one.signs} of the paper's signs met ({chance})"
     if one.correlation is None:
         return signs
     mean = f", mean of {one.rows} rows" if one.rows > 1 else ""
