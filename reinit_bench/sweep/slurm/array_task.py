@@ -17,14 +17,11 @@ from typing import Any
 from reinit_bench.core.machine import visible_gpus
 from reinit_bench.core.provenance import slurm_job
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.sweep.plan import Plan, PlannedRun, Queued, make_plan
+from reinit_bench.sweep.plan import PlannedRun, make_plan
 from reinit_bench.sweep.pool import Pool
 from reinit_bench.sweep.slurm import commands
 from reinit_bench.sweep.slurm.batch import Batch, read_batch
 from reinit_bench.training.interrupt import EXIT_INTERRUPTED, Interrupt, interrupt_on_signals
-
-MOST_IDLE_STARTS = 3
-"""A task that is stopped this often in a row before any of its runs has taken a step is not queued again."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -55,15 +52,16 @@ class TaskRunner:
         if self.index in self.batch.cancelled():
             say("cancelled")
             return 0
-        plan = make_plan(map(PlannedRun.from_dict, self.batch.configs(self.index)), _unqueued)
-        failed_before = [run for run in plan.in_state("failed") if self._is_ours(run)]
-        todo = [run for run in plan.runs if run.state != "done" and run not in failed_before]
-        before = _progress(plan)
+        # No run counts as queued: the job in the queue is this task itself, so only what is on disk counts.
+        plan = make_plan(map(PlannedRun.from_dict, self.batch.configs(self.index)), lambda results_dir: {})
+        # A run that failed in this task, in this start or an earlier one, is not tried again by it.
+        failed = [run for run in plan.in_state("failed") if self.job and run.status.get("slurm_job") == self.job]
+        todo = [run for run in plan.runs if run.state != "done" and run not in failed]
         # A run whose last holder was this task on a node that was lost is taken over once its heartbeat stands still.
         outcome = self._pool().run(todo, log_event, self.interrupt)
         if self.interrupt.requested or outcome.was_stopped:
-            return self._stopped(_progress(make_plan(plan.runs, _unqueued)) != before)
-        failed = [*failed_before, *outcome.ended["failed"]]
+            return self._stopped()
+        failed += outcome.ended["failed"]
         for run in outcome.ended["held"]:
             say(f"{run.run_id} left to another process: {outcome.causes[run.run_id]}")
         say(f"{outcome.count('done')} done, {plan.counts['done']} already done, {len(failed)} failed")
@@ -74,47 +72,29 @@ class TaskRunner:
         workers = self.batch.workers or len(gpus) * (self.batch.workers_per_gpu or 1) or 1
         return Pool(workers, self.batch.threads or max(1, self.batch.cpus // workers), gpus)
 
-    def _is_ours(self, run: PlannedRun) -> bool:
-        """Whether the last process to work on a run belonged to this task, in this start or an earlier one."""
-        return self.job is not None and run.status.get("slurm_job") == self.job
-
-    def _stopped(self, has_progressed: bool) -> int:
+    def _stopped(self) -> int:
         """Requeue the task, now that all checkpoints are written, unless that is unwanted or impossible."""
-        idle_starts = self.batch.count_idle_start(self.index, reset=has_progressed)
-        why_not = self._why_not_again(idle_starts)
+        try:
+            why_not = self._why_not_again()
+            if not why_not:
+                say("stopped, checkpoints written; queued again")
+                commands.requeue(str(self.job))  # SLURM ends this process to do so
+        except ConfigError as error:
+            why_not = str(error)
         if why_not:
             say(f"stopped, and not queued again: {why_not}; the same command resumes from the checkpoints")
-        else:
-            say("stopped, checkpoints written; queued again")
-            try:
-                commands.requeue(str(self.job))  # SLURM ends this process to do so
-            except ConfigError as error:
-                say(f"cannot be queued again: {error}; the same command resumes from the checkpoints")
         return EXIT_INTERRUPTED
 
-    def _why_not_again(self, idle_starts: int) -> str:
+    def _why_not_again(self) -> str:
         if self.job is None:
             return "this is not a SLURM job"
         if self.index in self.batch.cancelled():
             return "cancelled"
-        if idle_starts >= MOST_IDLE_STARTS:
-            return f"no run has taken a step in {idle_starts} starts; raise hydra.launcher.minutes"
         if restarts() >= self.batch.max_requeues:
             return f"it has been {restarts()} times already (hydra.launcher.max_requeues)"
-        try:
-            state = commands.job_state(self.job)
-        except ConfigError as error:
-            return str(error)
+        state = commands.job_state(self.job)
         # Cancelled by hand, or preempted by SLURM, which then requeues it itself.
         return "" if state == "RUNNING" else f"SLURM ends it or queues it again itself ({state or 'unknown to squeue'})"
-
-
-def _progress(plan: Plan) -> list[tuple[str, Any, Any]]:
-    """How far each run has come: its state if it is over, and the round and step of its last checkpoint."""
-    return [
-        (run.state if run.state in ("done", "failed") else "", run.status.get("round"), run.status.get("step"))
-        for run in plan.runs
-    ]
 
 
 def restarts() -> int:
@@ -137,11 +117,6 @@ def log_event(run: PlannedRun, kind: str, values: Mapping[str, Any]) -> None:
 def say(line: str) -> None:
     """Write a line to the task's log."""
     print(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}", flush=True)
-
-
-def _unqueued(results_dir: Path) -> Queued:
-    """No run counts as queued: the job in the queue is this task itself, so only what is on disk counts."""
-    return {}
 
 
 if __name__ == "__main__":

@@ -104,19 +104,6 @@ class Batch:
         """Record that these tasks are cancelled."""
         write_json(self.folder / CANCELLED, sorted(self.cancelled() | set(indices)))
 
-    def count_idle_start(self, index: int, *, reset: bool) -> int:
-        """How often in a row this task was stopped without progress, including this time; `reset`: now it had some."""
-        path = self.folder / f"idle_{index}.json"
-        if reset:
-            path.unlink(missing_ok=True)
-            return 0
-        try:
-            count = int(json.loads(path.read_bytes())) + 1
-        except (OSError, ValueError, TypeError):
-            count = 1
-        write_json(path, count)
-        return count
-
     def _write(self) -> None:
         values = {key: value for key, value in asdict(self).items() if key != "folder"}
         write_json(self.folder / "batch.json", {**values, "written": time.time()})

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from typing import Any, ClassVar
 
@@ -36,14 +37,9 @@ class Resources(Settings):
         """GPUs that a task sees: those that `gres` names (`gpu:a100:2,nvme:1` are two; a share of one is one)."""
         if not self.gres:
             return self.gpus
-        count = 0
-        for part in self.gres.split(","):
-            words = part.strip().removeprefix("gres:").removeprefix("gres/").split(":")
-            if words[0] == "gpu":
-                count += int(words[-1]) if words[-1].isdecimal() else 1
-            elif words[0] in ("mps", "shard"):
-                count += 1
-        return count
+        whole = re.findall(r"(?:^|,)\s*(?:gres[:/])?gpu(?::[^,:]*?)??(?::(\d+))?(?=,|$)", self.gres)
+        shared = re.findall(r"(?:^|,)\s*(?:gres[:/])?(?:mps|shard)\b", self.gres)
+        return sum(int(count or 1) for count in whole) + len(shared)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,10 +101,7 @@ class Options(Resources):
         Raises:
             ConfigError: there is no such field, or a value is wrong.
         """
-        known = [spec.name for spec in fields(cls)]
-        unknown = sorted(set(given) - set(known))
-        if unknown:
-            raise ConfigError(f"hydra.launcher has no field {unknown[0]!r}; its fields are {', '.join(known)}")
+        check_known("hydra.launcher", given, [spec.name for spec in fields(cls)])
         return cls(**given)
 
     def sharing(self, resources: Resources) -> int:
@@ -140,22 +133,21 @@ def check_one_of(workers: int | None, workers_per_gpu: int | None) -> None:
         )
 
 
+def check_known(where: str, given: Iterable[str], known: Sequence[str]) -> None:
+    """Raise ConfigError if one of these fields is not known."""
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise ConfigError(f"{where} has no field {unknown[0]!r}; its fields are {', '.join(known)}")
+
+
 def _check_class(item: Any) -> None:
-    known = [spec.name for spec in fields(Resources)]
     if not isinstance(item, Mapping) or not isinstance(item.get("when"), Mapping):
         raise ConfigError(
             f"hydra.launcher.classes must be a list like [{{when: {{model: resnet50}}, mem_gb: 64}}]; got {item!r}"
         )
-    unknown = sorted(set(item) - {"when", *known})
-    if unknown:
-        raise ConfigError(f"hydra.launcher.classes: unknown field {unknown[0]!r}; allowed are when, {', '.join(known)}")
-    strange = sorted(set(item["when"]) - set(_AXES))
-    if strange:
-        raise ConfigError(f"hydra.launcher.classes: when accepts {', '.join(_AXES)}; got {strange[0]!r}")
+    check_known("hydra.launcher.classes", item, ["when", *(spec.name for spec in fields(Resources))])
+    check_known("when of hydra.launcher.classes", item["when"], ("dataset", "model", "method", "image_size"))
     Resources(**{key: value for key, value in item.items() if key != "when"})
-
-
-_AXES = ("dataset", "model", "method", "image_size")
 
 
 def _name_of(experiment: Experiment, axis: str) -> Any:

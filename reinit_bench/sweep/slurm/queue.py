@@ -105,12 +105,9 @@ def cancel(results_dir: Path, run_ids: Collection[str] | None = None) -> list[Ar
         for task in known_tasks(list(batches(results_dir)))
         if not task.entry.ended and (wanted is None or not wanted.isdisjoint(task.run_ids))
     ]
-    by_folder: defaultdict[Path, list[ArrayTask]] = defaultdict(list)
-    for task in tasks:
-        by_folder[task.batch.folder].append(task)
     # Recorded first: when the signal arrives, a task must already know that it is not to requeue itself.
-    for together in by_folder.values():
-        together[0].batch.call_off([task.index for task in together])
+    for batch in {task.batch.folder: task.batch for task in tasks}.values():
+        batch.call_off([task.index for task in tasks if task.batch.folder == batch.folder])
     commands.cancel([task.entry.job for task in tasks])
     return tasks
 

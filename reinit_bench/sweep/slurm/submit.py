@@ -21,9 +21,9 @@ from reinit_bench.sweep.cost import CPU, GPU, Rates, device_kind
 from reinit_bench.sweep.plan import Plan, PlannedRun, SweepFailed, make_plan, summary_line
 from reinit_bench.sweep.slurm import commands
 from reinit_bench.sweep.slurm.batch import Batch, batches_dir, new_folder, tidy
-from reinit_bench.sweep.slurm.executor import ArrayExecutor
 from reinit_bench.sweep.slurm.options import Options, Resources
 from reinit_bench.sweep.slurm.queue import active_tasks, queued_runs
+from reinit_bench.sweep.slurm.sbatch import submit_array
 
 LOCK_SECONDS = 60.0
 
@@ -138,7 +138,7 @@ def _submit_array(
     # Written before it is submitted: wherever this process dies, squeue and the folder tell what is under way.
     batch.create([[run.to_dict() for run in task.runs] for task in tasks])
     try:
-        job = ArrayExecutor(batch, options.python).submit_tasks(resources, options, max_parallel)
+        job = submit_array(batch, resources, options, max_parallel)
     except Exception:
         shutil.rmtree(batch.folder)  # SLURM did not accept it
         raise

@@ -1,4 +1,10 @@
-"""One array, submitted through submitit: the script that SLURM runs for each task, and its submission."""
+"""One array, submitted through submitit: the script that SLURM runs for each task, and its submission.
+
+Submitit writes the script, checks its options, submits it and reads the job's id. Each task runs our own command
+instead of submitit's pickles: those are put in place only after sbatch has answered (a submitter that dies in between
+orphans the whole array), are two or three files for every task, and run under submitit's signal handlers, which ignore
+SIGTERM.
+"""
 
 from __future__ import annotations
 
@@ -14,52 +20,29 @@ from reinit_bench.sweep.slurm.commands import SlurmError
 from reinit_bench.sweep.slurm.options import Options, Resources
 
 
-class ArrayExecutor(submitit.SlurmExecutor):
-    """Submits one array: the tasks of a batch.
+def submit_array(batch: Batch, resources: Resources, options: Options, max_parallel: int) -> str:
+    """Submit a batch as one array; returns its SLURM job id.
 
-    Submitit writes the script, checks its options, submits it and reads the job's id. Each task runs our own command
-    instead of submitit's pickles: those are put in place only after sbatch has answered (a submitter that dies in
-    between orphans the whole array), are two or three files for every task, and run under submitit's signal handlers,
-    which ignore SIGTERM.
+    Raises:
+        SlurmError: sbatch refuses; the message gives its reason.
     """
-
-    def __init__(self, batch: Batch, python: str | None = None) -> None:
-        super().__init__(batch.folder, python=python)
-        self.array = batch
-
-    @property
-    def _submitit_command_str(self) -> str:
-        # -P: a file of the user's called random.py must not take the place of Python's own.
-        task = [
-            self.python,
-            "-P",
-            "-u",
-            "-m",
-            "reinit_bench.sweep.slurm.array_task",
-            shlex.quote(str(self.array.folder)),
-        ]
-        return " ".join(["srun", f"--cpus-per-task={self.array.cpus}", "--unbuffered", *task])
-
-    def submit_tasks(self, resources: Resources, options: Options, max_parallel: int) -> str:
-        """Submit the array; returns its SLURM job id.
-
-        Raises:
-            SlurmError: sbatch refuses; the message gives its reason.
-        """
-        self.update_parameters(**parameters(self.array, resources, options, max_parallel))
-        self.parameters["map_count"] = len(self.array.tasks)
-        try:
-            job = self._submit_command(self._submitit_command_str)
-        except (FailedJobError, FailedSubmissionError) as error:
-            raise SlurmError(_why_refused(str(error))) from error
-        for link in self.array.folder.glob(".submission_file_*"):
-            link.unlink()  # submitit leaves a link under the script's first name
-        return str(job.job_id)
+    executor = submitit.SlurmExecutor(batch.folder, python=options.python)
+    executor.update_parameters(**parameters(batch, resources, options, max_parallel))
+    executor.parameters["map_count"] = len(batch.tasks)
+    # -P: a file of the user's called random.py must not take the place of Python's own.
+    task = f"{executor.python} -P -u -m reinit_bench.sweep.slurm.array_task {shlex.quote(str(batch.folder))}"
+    try:
+        job = executor._submit_command(f"srun --cpus-per-task={batch.cpus} --unbuffered {task}")
+    except (FailedJobError, FailedSubmissionError) as error:
+        raise SlurmError(_why_refused(str(error))) from error
+    for link in batch.folder.glob(".submission_file_*"):
+        link.unlink()  # submitit leaves a link under the script's first name
+    return str(job.job_id)
 
 
 def parameters(batch: Batch, resources: Resources, options: Options, max_parallel: int) -> dict[str, Any]:
-    """The array's options, by submitit's names."""
-    given = {
+    """The array's options, by submitit's names; those that are None are left to the cluster."""
+    return {
         "partition": resources.partition,
         "account": resources.account,
         "qos": resources.qos,
@@ -67,9 +50,6 @@ def parameters(batch: Batch, resources: Resources, options: Options, max_paralle
         "gres": resources.gres,
         "gpus_per_node": resources.gpus if resources.gpus and not resources.gres else None,
         "mem": None if resources.mem_gb is None else f"{round(resources.mem_gb * 1024)}MB",
-    }
-    return {
-        **{key: value for key, value in given.items() if value is not None},
         "job_name": batch.name,
         "time": resources.minutes,
         "ntasks_per_node": 1,
