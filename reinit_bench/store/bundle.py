@@ -35,8 +35,9 @@ MOST_FILES = 250_000
 MOST_BYTES_OF_A_FILE = 64 * 2**20
 """Of the manifest, too."""
 
-MOST_BYTES = 4 * 2**30
-"""Of all files together."""
+
+MOST_BYTES = 2**31
+"""Of all files together: they are read into memory."""
 
 LARGEST_RATIO = 200
 """How many times as large as the archive its content may be; runs are 6 to 25 times as large."""
@@ -61,15 +62,10 @@ class Member(NamedTuple):
     size: int
     sha256: str
 
-    @property
-    def run_id(self) -> str:
-        """The run that it belongs to."""
-        return self.name.split("/")[1]
-
-    @property
-    def file(self) -> str:
-        """Its name in the run's folder."""
-        return self.name.split("/")[2]
+    @classmethod
+    def of(cls, name: str, content: bytes) -> Member:
+        """The line for a member of this content."""
+        return cls(name, len(content), hashlib.sha256(content).hexdigest())
 
 
 @dataclass(frozen=True)
@@ -94,20 +90,20 @@ def pack(store: Store, run_ids: Iterable[str], track: Callable[[Sequence[str]], 
         track: goes through the runs, as a progress bar does.
 
     Raises:
-        BundleError: they are too large for a bundle, or one of them changes meanwhile.
+        BundleError: they are too large for a bundle.
     """
-    members: list[Member] = []
+    found: dict[str, bytes] = {}
     left_out: list[str] = []
     for run_id in track(sorted(set(run_ids))):
         try:
-            files = store.run(run_id).finished_files()
-            if files is not None:
+            files = store.run(run_id).finished_files() or {}
+            if files:
                 check_run(run_id, files)
-                members += [_member(run_id, name, files[name]) for name in sorted(files)]
-        except ConfigError as error:
-            left_out.append(str(error))
+            found |= {f"runs/{run_id}/{name}": files[name] for name in sorted(files)}
         except ValueError as error:
-            left_out.append(f"run {run_id} cannot be used: {error}")
+            prefix = "" if isinstance(error, ConfigError) else f"run {run_id} cannot be used: "
+            left_out.append(f"{prefix}{error}")
+    members = [Member.of(name, content) for name, content in found.items()]
     if why := _too_much(members):
         raise BundleError(f"{why}; export the studies one by one")
     stream = io.BytesIO()
@@ -115,21 +111,11 @@ def pack(store: Store, run_ids: Iterable[str], track: Callable[[Sequence[str]], 
         gzip.GzipFile(filename="", mode="wb", fileobj=stream, mtime=0) as zipped,
         tarfile.open(mode="w", fileobj=zipped, format=tarfile.USTAR_FORMAT) as archive,
     ):
-        _add(archive, MANIFEST, _manifest(members))
-        for run_id, group in groupby(members, key=lambda member: member.run_id):
-            files = store.run(run_id).finished_files() or {}
-            for member in group:
-                content = files.get(member.file, b"")
-                if _member(run_id, member.file, content) != member:
-                    raise BundleError(f"run {run_id} in {store.results_dir} changed while it was read; export again")
-                _add(archive, member.name, content)
-    return Packed(stream.getvalue(), len({member.run_id for member in members}), tuple(left_out))
-
-
-def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
-    entry = tarfile.TarInfo(name)  # readable by all, owned by nobody in particular, of 1970
-    entry.size = len(content)
-    archive.addfile(entry, io.BytesIO(content))
+        for name, content in {MANIFEST: _manifest(members), **found}.items():
+            entry = tarfile.TarInfo(name)  # readable by all, owned by nobody in particular, of 1970
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return Packed(stream.getvalue(), len({_run_of(member) for member in members}), tuple(left_out))
 
 
 @contextmanager
@@ -145,14 +131,13 @@ def unpacked(file: Path) -> Iterator[Store]:
     with TemporaryDirectory(prefix=f"{_FOLDER}{tag()}-") as folder:
         store = Store(Path(folder))
         try:
-            for run_id, files in _runs(file):
+            for run_id, files in _runs(_unzipped(file)):
                 run = store.run(run_id)
                 run.create()
                 for name, content in files.items():
                     (run.path / name).write_bytes(content)
         except (tarfile.TarError, gzip.BadGzipFile, EOFError, zlib.error) as error:
-            why = "empty or cut short" if isinstance(error, EOFError) else "no gzipped tar archive, or a damaged one"
-            raise BundleError(f"{file} cannot be used: it is {why}") from error
+            raise BundleError(f"{file} cannot be used: it is no gzipped tar archive, or a damaged one") from error
         except OSError as error:
             raise BundleError(f"{file} cannot be unpacked: {error.strerror or error}") from error
         except ValueError as error:
@@ -160,40 +145,26 @@ def unpacked(file: Path) -> Iterator[Store]:
         yield store
 
 
-class _Bounded(gzip.GzipFile):
-    """The unpacked content of a file: no more of it at once than a file may have, and no more in all than a bundle."""
-
-    def __init__(self, file: Path) -> None:
-        super().__init__(file, "rb")
-        self._most = min(MOST_BYTES, max(_FREE_OF_RATIO, LARGEST_RATIO * file.stat().st_size))
-
-    def read(self, size: int | None = -1) -> bytes:
-        size = -1 if size is None else size
-        if not 0 <= size <= MOST_BYTES_OF_A_FILE:
-            raise ValueError(f"a file is larger than {MOST_BYTES_OF_A_FILE:,} bytes")
-        self._check(self.tell() + size)
-        return super().read(size)
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        self._check(offset)
-        return super().seek(offset, whence)
-
-    def _check(self, place: int) -> None:
-        if place > self._most:
-            raise ValueError(f"it would unpack to more than {LARGEST_RATIO} times its size, or {MOST_BYTES:,} bytes")
+def _unzipped(file: Path) -> bytes:
+    most = min(MOST_BYTES, max(_FREE_OF_RATIO, LARGEST_RATIO * file.stat().st_size))
+    with gzip.open(file) as stream:
+        content = stream.read(most + 1)
+    if len(content) > most:
+        raise ValueError(f"it would unpack to more than {LARGEST_RATIO} times its size, or {MOST_BYTES:,} bytes")
+    return content
 
 
-def _runs(file: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
+def _runs(content: bytes) -> Iterator[tuple[str, dict[str, bytes]]]:
     """Each run's files, checked.
 
     Raises:
         ValueError: the archive is not what it should be.
-        tarfile.TarError, OSError, EOFError, zlib.error: it is no archive, or a damaged one.
+        tarfile.TarError: it is no archive, or a damaged one.
     """
-    with _Bounded(file) as stream, tarfile.open(mode="r:", fileobj=stream) as archive:
-        manifest = _next_file(archive, MANIFEST)
-        for run_id, group in groupby(_listed(manifest), key=lambda member: member.run_id):
-            files = {member.file: _content(archive, member) for member in group}
+    stream = io.BytesIO(content)
+    with tarfile.open(mode="r:", fileobj=stream) as archive:
+        for run_id, members in groupby(_listed(_next_file(archive, MANIFEST)), key=_run_of):
+            files = {member.name.split("/")[2]: _content(archive, member) for member in members}
             if RESULT not in files:
                 raise ValueError(f"run {run_id} has no {RESULT}")
             try:
@@ -201,26 +172,24 @@ def _runs(file: Path) -> Iterator[tuple[str, dict[str, bytes]]]:
             except ValueError as error:
                 raise ValueError(f"run {run_id}: {error}") from error
             yield run_id, files
-        if archive.next() is not None:
+        if archive.next() is not None or stream.read().strip(b"\0"):
             raise ValueError("it holds more than its manifest says")
-        while rest := stream.read(2**16):
-            if any(rest):
-                raise ValueError("it holds more than its manifest says")
 
 
 def _next_file(archive: tarfile.TarFile, name: str) -> bytes:
     entry = archive.next()
     if entry is None or entry.name != name or entry.type != tarfile.REGTYPE:
         raise ValueError(f"it holds something else than {name} where that belongs")
+    if entry.size > MOST_BYTES_OF_A_FILE:
+        raise ValueError(f"{name} is larger than {MOST_BYTES_OF_A_FILE:,} bytes")
     content = archive.extractfile(entry)
     assert content is not None
-    archive.members = []  # type: ignore[attr-defined]  # it would keep them all
-    return content.read(entry.size)
+    return content.read()
 
 
 def _content(archive: tarfile.TarFile, member: Member) -> bytes:
     content = _next_file(archive, member.name)
-    if len(content) != member.size or hashlib.sha256(content).hexdigest() != member.sha256:
+    if Member.of(member.name, content) != member:
         raise ValueError(f"{member.name} does not have the checksum in its manifest")
     return content
 
@@ -244,12 +213,11 @@ def _too_much(members: list[Member]) -> str | None:
     """Why these are too many or too large for a bundle; None if they are not."""
     if len(members) > MOST_FILES:
         return f"there are more than {MOST_FILES:,} files"
-    large = next((member.name for member in members if member.size > MOST_BYTES_OF_A_FILE), None)
-    if large is not None:
-        return f"{large} is larger than {MOST_BYTES_OF_A_FILE:,} bytes"
-    if sum(member.size for member in members) > MOST_BYTES:
-        return f"the files are larger than {MOST_BYTES:,} bytes"
-    return None
+    for member in members:
+        if member.size > MOST_BYTES_OF_A_FILE:
+            return f"{member.name} is larger than {MOST_BYTES_OF_A_FILE:,} bytes"
+    too_large = sum(member.size for member in members) > MOST_BYTES
+    return f"the files are larger than {MOST_BYTES:,} bytes" if too_large else None
 
 
 def _manifest(members: Iterable[Member]) -> bytes:
@@ -258,5 +226,5 @@ def _manifest(members: Iterable[Member]) -> bytes:
     return (_HEAD + ",\n".join(lines) + "\n" * bool(lines) + "]}\n").encode()
 
 
-def _member(run_id: str, name: str, content: bytes) -> Member:
-    return Member(f"runs/{run_id}/{name}", len(content), hashlib.sha256(content).hexdigest())
+def _run_of(member: Member) -> str:
+    return member.name.split("/")[1]

@@ -12,7 +12,7 @@ import json
 import zipfile
 from collections.abc import Mapping, Sequence
 from types import NoneType
-from typing import Any, NamedTuple
+from typing import Any
 
 import yaml
 
@@ -36,66 +36,29 @@ DEEPEST = 20
 _SEAL = ',\n "sha256": "'
 _YAML = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the C loader is ten times as fast, if available
 
-
-class Kind(NamedTuple):
-    """What a field may be; numbers are never negative in a run's files."""
-
-    kinds: tuple[type, ...]
-    most: float = 2.0**53
-
-
-_COUNT, _TEXT, _NAMES = Kind((int,)), Kind((str,)), Kind((dict,))
-_NUMBER, _FRACTION = Kind((int, float)), Kind((int, float), 1.0)
-
-
-def _or_null(kind: Kind) -> Kind:
-    return kind._replace(kinds=(*kind.kinds, NoneType))
-
-
-_OF_A_RESULT: Mapping[str, Kind] = {
-    "run_id": _TEXT,
-    "config": _NAMES,
-    "test_accuracy": _FRACTION,
-    "validation_accuracy": _or_null(_FRACTION),
-    "train_accuracy": _FRACTION,
-    "rounds": _COUNT,
-    "steps": _COUNT,
-    "wall_seconds": _NUMBER,
-    "versions": _NAMES,
-    "git_commit": _or_null(_TEXT),
-    "device": _TEXT,
+_NUMBER = (int, float)
+_PLAIN = (str, int, float, bool, NoneType)
+_KINDS: Mapping[str, tuple[type, ...]] = {
+    **dict.fromkeys(("config", "versions", "files"), (dict,)),
+    **dict.fromkeys(("run_id", "device", "weights_sha256", "state", "host", "token", "error_kind"), (str,)),
+    **dict.fromkeys(("boot_id", "pid_namespace", "time_namespace"), (str,)),
+    **dict.fromkeys(("git_commit", "study", "content", "error", "slurm_job"), (str, NoneType)),
+    **dict.fromkeys(("rounds", "round", "index", "block", "repeat", "epoch", "epochs"), (int,)),
+    **dict.fromkeys(("step", "steps", "total_step", "attempt", "pid", "began", "beats"), (int,)),
+    "attempts": (int, NoneType),
+    **dict.fromkeys(("test_accuracy", "train_accuracy"), _NUMBER),
+    **dict.fromkeys(("wall_seconds", "heartbeat", "heartbeat_seconds", "started"), _NUMBER),
+    **dict.fromkeys(("validation_accuracy", "clean_train_accuracy", "lr", "seconds"), (*_NUMBER, NoneType)),
+    **dict.fromkeys(("train_loss", "validation_loss", "test_loss"), (*_NUMBER, NoneType)),
+    "converged": (bool,),
+    "trial": (bool, NoneType),
 }
-_OF_SOME_RESULTS: Mapping[str, Kind] = {
-    "files": _NAMES,
-    "attempts": _or_null(_COUNT),
-    "study": _or_null(_TEXT),
-    "trial": _or_null(Kind((bool,))),
-    "content": _or_null(_TEXT),
-    "test_loss": _or_null(_NUMBER),
-    "clean_train_accuracy": _or_null(_FRACTION),
-    "weights_sha256": _TEXT,
-}
-_OF_A_STATUS: Mapping[str, Kind] = {
-    "state": _TEXT,
-    "attempt": _COUNT,
-    "host": _TEXT,
-    "pid": _COUNT,
-    "began": _COUNT,
-    "beats": _COUNT,
-    "heartbeat": _NUMBER,
-    "heartbeat_seconds": Kind((int, float), 600),
-    "started": _NUMBER,
-    "round": _COUNT,
-    "step": _COUNT,
-    **dict.fromkeys(("boot_id", "pid_namespace", "time_namespace", "token", "error_kind"), _TEXT),
-    **dict.fromkeys(("error", "slurm_job"), _or_null(_TEXT)),
-}
-_OF_A_ROW: Mapping[str, Kind] = {
-    **dict.fromkeys(("index", "block", "repeat", "round", "epoch", "epochs", "step", "steps", "total_step"), _COUNT),
-    **dict.fromkeys(("train_accuracy", "validation_accuracy", "test_accuracy"), _or_null(_FRACTION)),
-    **dict.fromkeys(("train_loss", "validation_loss", "test_loss", "lr", "seconds"), _or_null(_NUMBER)),
-    "converged": Kind((bool,)),
-}
+"""What the fields of results, statuses and rows may be. No number is negative, and an accuracy is a fraction."""
+
+_NEEDED = ("run_id", "config", "test_accuracy", "validation_accuracy", "train_accuracy", "rounds", "steps")
+_NEEDED += ("wall_seconds", "versions", "git_commit", "device")
+"""Fields of every result."""
+
 _DIMENSIONS: Mapping[str, int] = {
     **dict.fromkeys(("margins.smallest", "sharpness.sigma"), 1),
     **dict.fromkeys(("sharpness.accuracy", "sharpness.loss"), 2),
@@ -104,8 +67,6 @@ _DIMENSIONS: Mapping[str, int] = {
 """Of the arrays that figures use."""
 
 _OF_ONE_LENGTH = ("sharpness.sigma", "sharpness.accuracy", "sharpness.loss")
-
-_OTHER = Kind((str, int, float, bool, NoneType))
 
 
 def sealed(value: Mapping[str, Any]) -> str:
@@ -141,10 +102,10 @@ def parsed_result(content: bytes, run_id: str) -> dict[str, Any]:
     result = _object(content)
     if "files" in result and end < 0:
         raise ValueError("its checksum is gone")
-    missing = [key for key in _OF_A_RESULT if key not in result]
+    missing = [key for key in _NEEDED if key not in result]
     if missing:
         raise ValueError(f"no {missing[0]!r}")
-    _check_fields(result, {**_OF_A_RESULT, **_OF_SOME_RESULTS})
+    _check_fields({key: value for key, value in result.items() if key in _KINDS})
     if result["run_id"] != run_id:
         raise ValueError(f"it belongs to run {result['run_id']}")
     result["versions"] = {name: str(number) for name, number in result["versions"].items()}
@@ -157,12 +118,10 @@ def parsed_status(content: bytes) -> dict[str, Any]:
         status = _object(content)
     except ValueError:
         return {}
-    right = {key: value for key, value in status.items() if _is(value, _OF_A_STATUS.get(key, _OTHER))}
-    return {key: _plain_lines(value) if key == "error" else _printable(value) for key, value in right.items()}
-
-
-def _plain_lines(text: str | None) -> str | None:
-    return None if text is None else "\n".join(map(plain, text.splitlines()))
+    right = {key: _printable(value) for key, value in status.items() if _is_right(key, value)}
+    if right.get("error"):
+        right["error"] = "\n".join(map(plain, status["error"].splitlines()))
+    return right
 
 
 def parsed_rows(lines: Sequence[bytes]) -> list[dict[str, Any]]:
@@ -175,7 +134,7 @@ def parsed_rows(lines: Sequence[bytes]) -> list[dict[str, Any]]:
     for row in rows:
         if not isinstance(row, dict):
             raise ValueError("a line is no row of plain values")
-        _check_fields(row, _OF_A_ROW, _OTHER)
+        _check_fields(row)
     found: list[dict[str, Any]] = rows
     return found
 
@@ -259,17 +218,12 @@ def check_run(run_id: str, files: Mapping[str, bytes]) -> None:
     wrong = [name for name in sorted({*hashes, *known}) if hashes.get(name) != known.get(name)]
     if wrong:
         raise ValueError(f"{wrong[0]} is not the file whose checksum its result has")
-    if _printable(result["config"]) != result["config"]:
-        raise ValueError("its configuration holds text that cannot be printed")
     experiment_of(result["config"], run_id)
     if CONFIG in files and parsed_config(files[CONFIG]) != result["config"]:
         raise ValueError(f"{CONFIG} is not the configuration in {RESULT}")
-    for name in (ROUNDS, HISTORY, DIAGNOSTICS):
+    for name in sorted({ROUNDS, HISTORY, DIAGNOSTICS} & files.keys()):
         try:
-            if name == DIAGNOSTICS and name in files:
-                parsed_arrays(files[name])
-            elif name in files:
-                parsed_rows(files[name].splitlines())
+            parsed_arrays(files[name]) if name == DIAGNOSTICS else parsed_rows(files[name].splitlines())
         except ValueError as error:
             raise ValueError(f"{name} cannot be used: {error}") from error
 
@@ -297,14 +251,15 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _check_fields(row: Mapping[str, Any], fields: Mapping[str, Kind], other: Kind | None = None) -> None:
+def _check_fields(row: Mapping[str, Any]) -> None:
     for key, value in row.items():
-        kind = fields.get(key, other)
-        if kind is not None and not _is(value, kind):
-            what = "not a fraction" if kind.most == 1 else "of a wrong kind or out of range"
+        if not _is_right(key, value):
+            what = "not a fraction" if key.endswith("accuracy") else "of a wrong kind or out of range"
             raise ValueError(f"{plain(key)} is {value!r:.60}, {what}")
 
 
-def _is(value: Any, kind: Kind) -> bool:
-    found = type(value)  # exactly: True is no number
-    return found in kind.kinds and (found not in (int, float) or 0 <= value <= kind.most)
+def _is_right(key: str, value: Any) -> bool:
+    kind = type(value)  # exactly: True is no number
+    if kind not in _KINDS.get(key, _PLAIN):
+        return False
+    return kind not in _NUMBER or 0 <= value <= (1 if key.endswith("accuracy") else 2**53)
