@@ -156,8 +156,7 @@ class Record:
         """
         self._writer.wait()
         self.result = self.folder.write_result(result)
-        with self.folder.fence():
-            self.folder.tidy()
+        self.folder.tidy()
         self._end("done", self.result)
         return self.result
 

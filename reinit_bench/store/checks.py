@@ -55,8 +55,10 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
 }
 """What the fields of results, statuses and rows may be. No number is negative, and an accuracy is a fraction."""
 
-_NEEDED = ("run_id", "config", "test_accuracy", "validation_accuracy", "train_accuracy", "rounds", "steps")
-_NEEDED += ("wall_seconds", "versions", "git_commit", "device")
+_NEEDED = (
+    *("run_id", "config", "test_accuracy", "validation_accuracy", "train_accuracy", "rounds", "steps"),
+    *("wall_seconds", "versions", "git_commit", "device"),
+)
 """Fields of every result."""
 
 _DIMENSIONS: Mapping[str, int] = {

@@ -83,7 +83,7 @@ def _conflict(theirs: RunFolder, ours: RunFolder) -> str | None:
             f"to take the bundle's, delete {ours.path}"
         )
     status = ours.status()
-    if status.get("state") == "running" and looks_alive(ours, status):
+    if looks_alive(ours, status):
         where = f"process {status.get('pid')} on {status.get('host')}"
         return f"run {ours.run_id} is being trained here by {where}; wait for it or stop it"
     return None

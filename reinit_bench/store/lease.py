@@ -9,13 +9,13 @@ writes nothing more: each of its writes is fenced by the lock under which the le
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 import secrets
 import shutil
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,8 +25,8 @@ from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.checks import RESULT
 from reinit_bench.store.files import StoreError
 from reinit_bench.store.lock import locked
-from reinit_bench.store.process import Found, found, this_process
-from reinit_bench.store.store import STATUS, RunFolder
+from reinit_bench.store.process import State, found, this_process
+from reinit_bench.store.store import STATUS, CorruptResult, RunFolder
 
 VARIABLE = "REINIT_BENCH_HEARTBEAT_SECONDS"
 USUAL_SECONDS, LEAST_SECONDS, MOST_SECONDS = 10.0, 0.05, 600.0
@@ -46,20 +46,18 @@ def heartbeat_seconds() -> float:
         ConfigError: the variable of the environment is no such number.
     """
     text = os.environ.get(VARIABLE) or str(USUAL_SECONDS)
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not LEAST_SECONDS <= seconds <= MOST_SECONDS:
-        allowed = f"a number of seconds from {LEAST_SECONDS:g} to {MOST_SECONDS:g}"
-        raise ConfigError(f"the variable {VARIABLE} must be {allowed}; got {text!r}")
-    return seconds
+    with contextlib.suppress(ValueError):
+        if LEAST_SECONDS <= float(text) <= MOST_SECONDS:
+            return float(text)
+    allowed = f"a number of seconds from {LEAST_SECONDS:g} to {MOST_SECONDS:g}"
+    raise ConfigError(f"the variable {VARIABLE} must be {allowed}; got {text!r}")
 
 
 def stale_seconds(status: Mapping[str, Any]) -> float:
     """How long a holder's counter may stand still, by its own period; one of an older version has named none."""
-    own = status.get("heartbeat_seconds")
-    return STALE_BEATS * (own if own and own >= LEAST_SECONDS else max(USUAL_SECONDS, heartbeat_seconds()))
+    own = status.get("heartbeat_seconds") or 0
+    known = LEAST_SECONDS <= own <= MOST_SECONDS
+    return STALE_BEATS * (own if known else max(USUAL_SECONDS, heartbeat_seconds()))
 
 
 class RunHeld(ConfigError):
@@ -101,16 +99,16 @@ class Lease:
         watch = _Watch()
         while True:
             with _locked(self.folder.path):
-                result = self.folder.finished_result()
+                result = _finished(self.folder)
                 if result is not None:
                     self.folder.tidy()
                     return result
                 previous = self.folder.status()
                 holder = watch.look(previous)
-                if holder.state == "dead":
+                if holder == "dead":
                     self._begin(previous)
                     break
-                if holder.state == "alive" or is_stopped():
+                if holder == "alive" or is_stopped():
                     raise RunHeld(
                         f"run {self.folder.run_id} is held by process {previous.get('pid')} on {previous.get('host')} "
                         f"(attempt {previous.get('attempt')}); wait for it or stop it"
@@ -193,31 +191,29 @@ class _Watch:
         self._seen: tuple[Any, ...] | None = None
         self._since = 0.0
 
-    def look(self, status: Mapping[str, Any]) -> Found:
-        """Whether the holder lives, as far as can be told by now."""
-        if status.get("state") != "running":
-            return Found("dead", "nobody holds it")
-        holder, now = found(status), time.monotonic()
-        if holder.state != "unknown":
+    def look(self, status: Mapping[str, Any]) -> State:
+        """Whether the holder lives, as far as can be told by now: a heart that stands still is a dead holder's."""
+        holder: State = found(status) if status.get("state") == "running" else "dead"
+        if holder != "unknown":
             return holder
         beat = (status.get("token"), status.get("beats"), status.get("heartbeat"))
         if self._seen is None:
-            self._seen, self._since = beat, now
+            self._seen, self._since = beat, time.monotonic()
         if beat != self._seen:
-            return Found("alive", "its heart beats")
-        if now - self._since > stale_seconds(status):
-            return Found("dead", f"its heart has stood still for {now - self._since:.0f} s")
-        return holder
+            return "alive"
+        return "dead" if time.monotonic() - self._since > stale_seconds(status) else "unknown"
 
 
 def looks_alive(folder: RunFolder, status: Mapping[str, Any]) -> bool:
-    """Whether a running status is a living process's, told at once, for `plan` and `status`.
+    """Whether a status is a living process's, told at once, for `plan` and `status`.
 
     Of a process that cannot be seen from here, the age of the last heartbeat tells, by the file system's own clock.
     """
+    if status.get("state") != "running":
+        return False
     holder = found(status)
-    if holder.state != "unknown":
-        return holder.state == "alive"
+    if holder != "unknown":
+        return holder == "alive"
     try:
         beaten = (folder.path / STATUS).stat().st_mtime
     except OSError:
@@ -242,7 +238,7 @@ def record_death(folder: RunFolder, why: str) -> None:
         return
     with _locked(folder.path):
         status = folder.status()
-        if status.get("state") == "running" and found(status).state == "dead":
+        if status.get("state") == "running" and found(status) == "dead":
             folder.write_status({**status, "state": "failed", "error": why, "error_kind": DIED})
 
 
@@ -262,6 +258,17 @@ def forget_failed(folder: RunFolder) -> bool:
             return False
         shutil.rmtree(folder.path)
     return True
+
+
+def _finished(folder: RunFolder) -> dict[str, Any] | None:
+    """The result of a finished run; one that does not validate is set aside with a warning, and the run is not done."""
+    try:
+        return folder.result()
+    except CorruptResult as error:
+        aside = folder.path / f"result.corrupt-{int(time.time())}.json"
+        (folder.path / RESULT).rename(aside)
+        warnings.warn(f"{error}; kept as {aside.name}, running again", stacklevel=2)
+        return None
 
 
 @contextlib.contextmanager

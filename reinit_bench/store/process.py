@@ -8,23 +8,15 @@ import re
 import socket
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
-_TABLE = {
-    "boot_id": "on another machine, or from before a reboot",
-    "pid_namespace": "in another container",
-    "time_namespace": "in another time namespace",
-}
-"""What must be equal for a process number and its beginning to mean the same, and what it means if one is not."""
+_TABLE = ("boot_id", "pid_namespace", "time_namespace")
+"""What must be equal for a process number and its beginning to mean the same: the boot and two namespaces."""
 
 _MOST_PIDS = 2**22
 
-
-class Found(NamedTuple):
-    """Whether a holder lives, and how that is known. Dead is said only of what is proven."""
-
-    state: Literal["alive", "dead", "unknown"]
-    reason: str
+State = Literal["alive", "dead", "unknown"]
+"""Dead is said only of what is proven."""
 
 
 def this_process() -> dict[str, Any]:
@@ -37,29 +29,19 @@ def this_process() -> dict[str, Any]:
     return {"host": socket.gethostname(), "pid": pid, **(_table() or {}), "began": (_stat(pid) or ("", None))[1]}
 
 
-def found(holder: Mapping[str, Any]) -> Found:
+def found(holder: Mapping[str, Any]) -> State:
     """Whether the process lives that `this_process` described."""
-    here = _table()
-    if here is None:
-        return Found("unknown", "this process cannot see the table of processes")
-    for key, why in _TABLE.items():
-        if holder.get(key) != here[key]:
-            return Found("unknown", f"the holder is {why}")
-    pid, began = holder.get("pid"), holder.get("began")
+    here, pid, began = _table(), holder.get("pid"), holder.get("began")
+    if here is None or any(holder.get(key) != here[key] for key in _TABLE):
+        return "unknown"  # it is in another container, on another machine, or from before a reboot
     if type(pid) is not int or type(began) is not int or not 0 < pid <= _MOST_PIDS:
-        return Found("unknown", "the status names no process")
-    try:
-        os.kill(pid, 0)  # asks the kernel, whatever /proc hides from this user (hidepid)
-    except ProcessLookupError:
-        return Found("dead", f"there is no process {pid}")
-    except PermissionError:
-        pass  # it is another user's
+        return "unknown"  # the status names no process
+    if _is_gone(pid):
+        return "dead"
     stat = _stat(pid)
     if stat is None:
-        return Found("unknown", f"process {pid} is hidden from this user")
-    if stat[0] in "ZXx":
-        return Found("dead", f"process {pid} has ended")
-    return Found("alive", f"process {pid}") if stat[1] == began else Found("dead", f"process {pid} is a later one")
+        return "unknown"  # it is hidden from this user
+    return "alive" if stat[0] not in "ZXx" and stat[1] == began else "dead"
 
 
 def tag() -> str:
@@ -71,10 +53,12 @@ def tag() -> str:
 def has_ended(name: str) -> bool:
     """Whether the process whose tag a name holds is known to have ended."""
     match = re.search(r"([0-9a-f]{8})-([1-9]\d{0,6})-", name)
-    if match is None or match[1] != tag().partition("-")[0]:
-        return False
+    return match is not None and match[1] == tag().partition("-")[0] and _is_gone(int(match[2]))
+
+
+def _is_gone(pid: int) -> bool:
     try:
-        os.kill(int(match[2]), 0)
+        os.kill(pid, 0)  # asks the kernel, whatever /proc hides from this user (hidepid)
     except ProcessLookupError:
         return True
     except PermissionError:

@@ -66,18 +66,14 @@ def read(store: Store, *, only_done: bool = False, but: Container[str] = ()) -> 
     for run_id in store.run_ids():
         if run_id in but:
             continue
-        folder = store.run(run_id)
         try:
-            run = read_one(folder, only_done=only_done)
-            unfinished += run is None or run.result is None
-            runs += [run] if run is not None else []
-        except CorruptResult as error:
-            begun = None if only_done else _corrupt(folder, error)
-            runs += [begun] if begun is not None else []
-            left_out += [str(error)] if begun is None else []
+            run = read_one(store.run(run_id), only_done=only_done)
         except (ConfigError, OSError) as error:
-            left_out.append(str(error))
-    return Reading(tuple(runs), unfinished, tuple(map(plain, left_out)))
+            left_out.append(plain(str(error)))
+            continue
+        unfinished += run is None or run.result is None
+        runs += [run] if run is not None else []
+    return Reading(tuple(runs), unfinished, tuple(left_out))
 
 
 def read_one(folder: RunFolder, *, only_done: bool = False) -> StoredRun | None:
@@ -86,40 +82,39 @@ def read_one(folder: RunFolder, *, only_done: bool = False) -> StoredRun | None:
     Raises:
         CorruptResult, StoreError: it cannot be used.
     """
-    result = folder.result()
-    if result is not None:
-        return StoredRun(folder.run_id, _checked(result["config"], folder, RESULT), result, {})
-    return None if only_done else _unfinished(folder)
-
-
-def _unfinished(folder: RunFolder) -> StoredRun | None:
-    config = folder.config()
+    result, status = (folder.result(), {}) if only_done else result_and_status(folder)
+    if result is None and only_done:
+        return None
+    config = folder.config() if result is None else result["config"]
+    if config is None and status.get("state") == "failed":
+        raise StoreError(str(status.get("error")))
     if config is None:
         return None
-    return StoredRun(folder.run_id, _checked(config, folder, CONFIG), None, status_of(folder))
-
-
-def _corrupt(folder: RunFolder, error: CorruptResult) -> StoredRun | None:
-    """A run whose result cannot be used: not done, and not silently missing either; a worker runs it again."""
     try:
-        found = _unfinished(folder)
-    except (ConfigError, OSError):
-        return None
-    problem = {"state": "failed", "error": plain(str(error)), "error_kind": type(error).__name__}
-    return found and StoredRun(found.run_id, found.experiment, None, {**found.status, **problem})
+        return StoredRun(folder.run_id, experiment_of(config, folder.run_id), result, status)
+    except ValueError as error:
+        path = folder.path / (CONFIG if result is None else RESULT)
+        raise StoreError(f"{path} cannot be used: {error}; delete it and run the experiment again") from error
 
 
-def status_of(folder: RunFolder) -> dict[str, Any]:
-    """What `status.json` says; of one that cannot be read, that."""
+def result_and_status(folder: RunFolder) -> tuple[dict[str, Any] | None, dict[str, Any]]:
+    """A run's result, and if it has none what `status.json` says.
+
+    A result that cannot be used is none, and the run has failed: a worker sets it aside and runs it again.
+    """
+    try:
+        result = folder.result()
+        status = {} if result is not None else _status(folder)
+        if status.get("state") == "done":
+            result = folder.result()  # it ended between the two reads
+    except (CorruptResult, StoreError) as error:
+        problem = {"state": "failed", "error": plain(str(error)), "error_kind": type(error).__name__}
+        return None, {**_status(folder), **problem}
+    return result, ({} if result is not None else status)
+
+
+def _status(folder: RunFolder) -> dict[str, Any]:
     try:
         return folder.status()
     except OSError as error:
         return {"state": "failed", "error": f"status.json cannot be read: {error.strerror}", "error_kind": "OSError"}
-
-
-def _checked(config: Mapping[str, Any], folder: RunFolder, name: str) -> Experiment:
-    try:
-        return experiment_of(config, folder.run_id)
-    except ValueError as error:
-        why = f"cannot be used: {error}; delete it and run the experiment again"
-        raise StoreError(f"{folder.path / name} {why}") from error

@@ -9,8 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import time
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext, suppress
 from pathlib import Path
@@ -39,6 +37,7 @@ from reinit_bench.store.files import (
     Fence,
     StoreError,
     file_sha256,
+    make_folder,
     read_bytes,
     write_arrays,
     write_bytes,
@@ -55,10 +54,6 @@ CHECKPOINTS = ("checkpoint.pt.incoming", "checkpoint.pt", "checkpoint.previous.p
 
 class CorruptResult(ConfigError):
     """A `result.json` that exists but does not validate."""
-
-
-class UnreadableResult(CorruptResult):
-    """A `result.json` that exists but cannot be read: another user's, or the disk's fault."""
 
 
 class Store:
@@ -83,11 +78,7 @@ class Store:
             raise StoreError(f"{self.results_dir} is not a folder; give results_dir a folder") from error
 
     def read_result(self, run_id: str) -> dict[str, Any] | None:
-        """The validated result of a finished run; None if there is none yet.
-
-        Raises:
-            CorruptResult: result.json exists but does not validate.
-        """
+        """The validated result of a finished run; None if there is none yet. For errors see `RunFolder.result`."""
         return self.run(run_id).result()
 
 
@@ -108,12 +99,7 @@ class RunFolder:
         Raises:
             StoreError: the results folder is a file, read-only, or full.
         """
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except (FileExistsError, NotADirectoryError) as error:
-            raise StoreError(f"{self.path.parent.parent} is not a folder; give results_dir a folder") from error
-        except OSError as error:
-            raise StoreError(f"cannot create {self.path}: {error.strerror or error}; change results_dir") from error
+        make_folder(self.path)
 
     def write_config(self, experiment: Experiment) -> None:
         """Write the resolved configuration, for readers and for `status`."""
@@ -138,7 +124,12 @@ class RunFolder:
         return content
 
     def result(self) -> dict[str, Any] | None:
-        """Like `Store.read_result`."""
+        """The validated result; None if there is none yet.
+
+        Raises:
+            CorruptResult: `result.json` exists but does not validate.
+            StoreError: it cannot be read: it is another user's, or the disk's fault.
+        """
         path = f"{self.path}/{RESULT}"  # for thousands of runs at once, a Path takes as long as reading the file
         try:
             content = read_bytes(path, MOST_TEXT + 1)
@@ -146,7 +137,7 @@ class RunFolder:
             self._hashes = {}
             return None
         except OSError as error:
-            raise UnreadableResult(f"{path} cannot be read: {error.strerror or error}; make it readable") from error
+            raise StoreError(f"{path} cannot be read: {error.strerror or error}; make it readable") from error
         try:
             result = parsed_result(content, self.run_id)
         except ValueError as error:
@@ -256,31 +247,14 @@ class RunFolder:
         except (FileNotFoundError, NotADirectoryError):
             return {}
 
-    def remove_leftovers(self) -> None:
-        """Remove the half-written files of killed processes; only the lease's holder may do this."""
+    def remove_leftovers(self, *more: str) -> None:
+        """Remove the half-written files of killed processes, and those named; only the lease's holder may do this."""
         with self.fence():
-            for path in self.path.glob(".*.tmp"):
-                path.unlink(missing_ok=True)
+            for name in os.listdir(self.path):
+                if name in more or (name.startswith(".") and name.endswith(".tmp")):
+                    (self.path / name).unlink(missing_ok=True)
 
     def tidy(self) -> None:
         """Remove what a finished run no longer needs and a process that was killed at its very end has left."""
         with suppress(OSError):  # another user's
-            for entry in os.listdir(self.path):
-                if entry in CHECKPOINTS or (entry.startswith(".") and entry.endswith(".tmp")):
-                    (self.path / entry).unlink(missing_ok=True)
-
-    def finished_result(self) -> dict[str, Any] | None:
-        """Like `result`, but a file that does not validate is set aside with a warning, and the run is not done.
-
-        Raises:
-            UnreadableResult: the file exists but cannot be read.
-        """
-        try:
-            return self.result()
-        except UnreadableResult:
-            raise
-        except CorruptResult as error:
-            aside = self.path / f"result.corrupt-{int(time.time())}.json"
-            (self.path / RESULT).rename(aside)
-            warnings.warn(f"{error}; kept as {aside.name}, running again", stacklevel=2)
-            return None
+            self.remove_leftovers(*CHECKPOINTS)

@@ -11,8 +11,8 @@ from typing import Any
 from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.lease import looks_alive
-from reinit_bench.store.reader import status_of
-from reinit_bench.store.store import CorruptResult, RunFolder, Store
+from reinit_bench.store.reader import result_and_status
+from reinit_bench.store.store import RunFolder, Store
 from reinit_bench.sweep.identity import with_sources
 
 Queued = Mapping[str, Sequence[str]]
@@ -152,15 +152,7 @@ def state_of(run_id: str, store: Store, jobs: Sequence[str] = ()) -> tuple[str, 
         jobs: the SLURM jobs that contain the run, if any.
     """
     folder = store.run(run_id)
-    try:
-        result = folder.result()
-        status: Mapping[str, Any] = {} if result else status_of(folder)
-        if status.get("state") == "done":
-            result = folder.result()  # it ended between the two reads
-    except CorruptResult as error:
-        # Not done, and not silently missing either: a worker sets it aside and runs it again.
-        return "failed", {**status_of(folder), "error": str(error), "error_kind": type(error).__name__}
-    return stored_state(folder, result, status, jobs)
+    return stored_state(folder, *result_and_status(folder), jobs)
 
 
 def stored_state(
@@ -170,7 +162,7 @@ def stored_state(
     if result is not None:
         return "done", {}
     state = status.get("state")
-    if state == "running" and looks_alive(folder, status):
+    if looks_alive(folder, status):
         return "running", status
     ahead = [job for job in jobs if not (state == "failed" and _has_had_its_turn(job, status.get("slurm_job")))]
     if ahead:

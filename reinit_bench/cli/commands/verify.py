@@ -21,7 +21,6 @@ def command(words: Words = None, seal: Seal = False, data: Data = False) -> int:
         return _data()
     from reinit_bench.core.errors import plain
     from reinit_bench.store.checks import BELONGING
-    from reinit_bench.store.files import remove_left
     from reinit_bench.store.reader import read_one
     from reinit_bench.store.store import Store
 
@@ -34,7 +33,7 @@ def command(words: Words = None, seal: Seal = False, data: Data = False) -> int:
             run = read_one(folder, only_done=True)
             if run is None or run.result is None:
                 continue
-            remove_left(folder.path, ".*.tmp")
+            folder.tidy()
             for name in BELONGING:
                 folder.read(name)
             if "files" in run.result:
