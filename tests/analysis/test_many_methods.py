@@ -1,4 +1,4 @@
-"""Twenty methods: their order, headings and looks, tables broken into parts, and what stays the paper's."""
+"""Many methods: their order, headings and looks, tables broken into parts, and what stays the paper's."""
 
 from __future__ import annotations
 
@@ -24,6 +24,8 @@ from reinit_bench.analysis.tables.table import Table
 
 ORDER = ordered_methods(METHOD_FILES)
 LETTERS = list("BRDWFLCPGSTHINKEO2AV")
+"""Of the twenty methods that the tables here are made of."""
+TWENTY = [name for name in ORDER if METHOD_FILES[name]["_letter_"] in LETTERS]
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +34,7 @@ def all_methods() -> Collection:
         [
             fake_run(dataset, "scnn", method, 60.0 + number + seed, seed=seed, augmentation="mild")
             for dataset in ("CIFAR10", "DIGITS")
-            for number, method in enumerate(ORDER)
+            for number, method in enumerate(TWENTY)
             for seed in (0, 1)
         ]
     )

@@ -20,6 +20,7 @@ from torch.nn import functional
 from reinit_bench.core.rounds import Round
 from reinit_bench.methods.ban import Ban
 from reinit_bench.methods.base import Context, Reinitializer, apply_mask, begin_round
+from reinit_bench.methods.clip import Clip
 from reinit_bench.methods.dash import Dash
 from reinit_bench.methods.fire import Fire
 from reinit_bench.methods.hare import Hare
@@ -27,8 +28,11 @@ from reinit_bench.methods.kels import Kels
 from reinit_bench.methods.l2init import L2Init
 from reinit_bench.methods.llf import Llf
 from reinit_bench.methods.lw import Lw
+from reinit_bench.methods.nap import Nap
+from reinit_bench.methods.parseval import Parseval
 from reinit_bench.methods.redo import Redo, unit_scores
 from reinit_bench.methods.rifle import Rifle
+from reinit_bench.methods.selective import Selective
 from reinit_bench.methods.snip import Snip
 from reinit_bench.methods.sp import ShrinkPerturb
 from reinit_bench.methods.swr import Swr
@@ -41,8 +45,12 @@ Values = dict[str, Tensor]
 
 
 def read(name: str) -> Values:
-    with np.load(Path(__file__).parent / "authors" / f"{name}.npz") as file:
-        return {key: torch.from_numpy(np.array(file[key])) for key in file.files}
+    """The arrays of a file, with the inputs `x` and labels `y` of all, unless it has its own."""
+    values: Values = {}
+    for stem in ("inputs", name):
+        with np.load(Path(__file__).parent / "authors" / f"{stem}.npz") as file:
+            values |= {key: torch.from_numpy(np.array(file[key])) for key in file.files}
+    return values
 
 
 def part(values: Values, prefix: str) -> Values:
@@ -318,3 +326,88 @@ def test_ban_learns_mixed_targets(weight: float) -> None:
     functional.cross_entropy(logits, hooks.targets(teacher, labels)).backward()
     wanted = values[f"alpha{weight:g}_T1/gradient_of_mixed_targets"]
     torch.testing.assert_close(logits.grad, wanted, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("scale", [1, 2])
+def test_parseval(scale: int) -> None:
+    values = read("parseval")
+    net = small_net(part(values, "bn/before"))
+    penalty = Parseval(strength=1.0, scale=scale).hooks(net, context(net)).penalty(net)
+    assert penalty is not None
+    assert float(penalty.detach()) == pytest.approx(float(values[f"bn/scale{scale}/penalty"]), rel=1e-6)
+    penalty.backward()
+    for name, wanted in part(values, f"bn/scale{scale}/gradient").items():
+        found = net.get_parameter(f"model.{name}").grad
+        torch.testing.assert_close(torch.zeros_like(wanted) if found is None else found, wanted, rtol=1e-4, atol=1e-5)
+
+
+def descended(net: WrappedNet, gradients: Values, step: int, lr: float) -> None:
+    """One step of gradient descent, after which the parameters have these gradients."""
+    with torch.no_grad():
+        for name, gradient in gradients.items():
+            value = net.get_parameter(f"model.{name}")
+            value.grad = gradient[step].clone()
+            value.sub_(value.grad, alpha=lr)
+
+
+def test_nap() -> None:
+    values = read("nap")
+    state = {name.replace("norm", "layer_norm"): value for name, value in part(values, "initial").items()}
+    gradients, after = (
+        {name.replace("norm", "layer_norm"): value for name, value in part(values, kind).items()}
+        for kind in ("gradient", "after")
+    )
+    net = small_net(state)
+    hooks = Nap().hooks(net, context(net))
+    for step in range(2):
+        descended(net, gradients, step, 0.1)
+        hooks.after_step(net)
+        assert_equal(net, {name: value[step] for name, value in after.items()})
+
+
+@pytest.mark.parametrize(("variant", "zeta"), [("bn", 1), ("plain", 2)])
+def test_clip(variant: str, zeta: int) -> None:
+    """The code clips the norms too, from 1 to a fifth."""
+    values = read("clip")
+    net = small_net(part(values, f"{variant}/before"))
+    Clip(zeta=zeta, norms=True).hooks(net, context(net)).after_step(net)
+    assert_equal(net, part(values, f"{variant}/zeta{zeta}/after"), 0.0)
+
+
+THRESHOLD = {"every": 3, "factor": 0.02}
+LOWEST = {
+    "magnitude_proportional": {**THRESHOLD, "utility": "magnitude", "pruning": "proportional"},
+    "gradient_proportional_decay": {"every": 2, "factor": 0.015, "pruning": "proportional", "decay": 0.9},
+}
+
+
+def selecting(variant: str, **fields: Any) -> tuple[WrappedNet, Any, Values]:
+    """The network after so many steps, what acted, and what the code has redrawn then."""
+    values = read("swri")
+    net = small_net(part(values, "before"))
+    hooks = Selective(**fields).hooks(net, context(net, fresh=part(values, f"{variant}/after")))
+    for step in range(fields["every"]):
+        descended(net, part(values, f"{variant}/gradient"), step, 0.05)
+        if step < fields["every"] - 1:
+            hooks.after_step(net)
+    return net, hooks, part(values, f"{variant}/redrawn")
+
+
+def test_selective_weight_reinitialization() -> None:
+    net, hooks, _ = selecting("gradient_threshold", **THRESHOLD)
+    hooks.after_step(net)
+    assert_equal(net, part(read("swri"), "gradient_threshold/after"))
+
+
+@pytest.mark.parametrize("variant", LOWEST)
+def test_selective_weight_reinitialization_of_a_share(variant: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether a fraction of one element is one is a draw of the code's own; elements of equal utility are alike."""
+    net, hooks, redrawn = selecting(variant, **LOWEST[variant])
+    monkeypatch.setattr(hooks, "_redraw", lambda net: None)
+    hooks.after_step(net)
+    assert sum(int(chosen.sum()) for chosen in redrawn.values()) > 5
+    for name, chosen in redrawn.items():
+        utility, share = hooks.average[f"model.{name}"], LOWEST[variant]["factor"] * chosen.numel()
+        assert int(share) <= int(chosen.sum()) <= int(share) + 1
+        if chosen.any():
+            assert utility[chosen].max() <= utility[~chosen].min() * (1 + 1e-5), name
