@@ -26,6 +26,7 @@ ABSENT_VALUES: Mapping[str, Mapping[str, Any]] = {
     "method.Dsd": _KERNELS,
     "method.Fc": _KERNELS,
     "method.Lw": {**_KERNELS, "rescale_scope": "kernels"},
+    "method.Redo": {"score": "activity"},
     "method.Wels": _KERNELS,
     "method.Welsr": _KERNELS,
     "augmentation.Mild": {"enlarge_from": "original"},

@@ -11,14 +11,14 @@ from torch import Tensor, nn
 
 from reinit_bench.core.hooks import Hooks
 from reinit_bench.core.settings import setting
-from reinit_bench.methods.base import Context, Mask, Redraw, apply_mask
+from reinit_bench.methods.base import Context, Mask, Redraw
+from reinit_bench.methods.gradients import gradient
+from reinit_bench.methods.units import clear_moments, look, recyclable, recycle
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.models.channel_tracing import channels_of
 from reinit_bench.models.channels import Channels, Kernel, Space
-from reinit_bench.models.initializers import initial_values
-from reinit_bench.models.parameters import modes_kept
 
-_CHUNK = 32  # examples at a time: block 1 of vgg16 outputs 13 MB per image at 224x224
+_SMALL = 1e-9  # keeps a layer without any gradient from dividing by zero
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +45,10 @@ class Redo(Redraw):
     Periods there are 1,000 to 200,000 gradient steps, which mean little for another dataset; 10 epochs are the period
     of `hare`, and the trainer's patience holds several.
 
+    With `score=gradient` this is ReGraMa (Liu et al. 2025): the score is the mean |gradient| of the unit's incoming
+    kernel over the sample, divided by the layer's; outgoing weights stay, and so does the head, which its code
+    (rippl-svg/grad-based-plasticity-metrics, utils/ReDo.py) redraws too. Its tau is 0, its period 1,000 steps.
+
     Raises:
         NotFollowed: the network's channels cannot be followed (see `channel_tracing`); in the first round already.
     """
@@ -56,6 +60,8 @@ class Redo(Redraw):
     an optimizer that is carried over keeps what it has accumulated."""
     sample_examples: int = setting(256, least=1)
     """Number of training examples over which the scores are taken."""
+    score: str = setting("activity", choices=("activity", "gradient"))
+    """What makes a unit dormant: little activity, or little gradient of its incoming weights."""
 
     def transform(self, net: BlockNet, context: Context) -> None:
         if self.every == "round":
@@ -70,17 +76,13 @@ class Redo(Redraw):
 
     def recycle(self, net: BlockNet, channels: Channels, context: Context, epoch: int) -> Mask:
         """Recycle the dormant units, in place; returns which elements of which parameters it has set."""
-        scores = unit_scores(net, channels, context.sample(self.sample_examples))
-        incoming, outgoing = (
-            {name: chosen for name, chosen in mask.items() if name not in context.fixed}
-            for mask in _touched(net, channels, dormant_units(channels, scores, self.tau))
-        )
-        purpose = ("redo", context.round.index, epoch)
-        fresh = initial_values(net, context.initializer, incoming, context.seed, *purpose)
-        apply_mask(net, incoming, self.scaled(fresh))
-        parameters = dict(net.named_parameters())
-        apply_mask(net, outgoing, {name: torch.zeros_like(parameters[name]) for name in outgoing})
-        return {**incoming, **{name: mask | incoming.get(name, mask) for name, mask in outgoing.items()}}
+        if self.score == "gradient":
+            examples = context.examples(self.sample_examples)
+            scores = gradient_scores(channels, gradient(net, *examples, context.micro_batch))
+        else:
+            scores = unit_scores(net, channels, context.sample(self.sample_examples))
+        dormant, purpose = dormant_units(channels, scores, self.tau), ("redo", context.round.index, epoch)
+        return recycle(net, channels, dormant, self, context, *purpose, disconnect=self.score == "activity")
 
 
 class _Recycling(Hooks):
@@ -101,7 +103,6 @@ class _Recycling(Hooks):
         self.epochs = state["epochs"]
 
 
-@torch.no_grad()
 def unit_scores(net: BlockNet, channels: Channels, sample: Tensor) -> dict[str, Tensor]:
     """Each kernel's scores, float64 (outputs,), by the kernel's name; 0 throughout a layer without any activity."""
     sums: dict[str, Tensor] = {}
@@ -110,46 +111,23 @@ def unit_scores(net: BlockNet, channels: Channels, sample: Tensor) -> dict[str, 
         magnitude = active.abs().sum(dim=(0, 2), dtype=torch.float64)
         sums[kernel.name] = sums.get(kernel.name, 0) + magnitude
 
-    with modes_kept(net):
-        net.eval()
-        for part in torch.split(sample, _CHUNK):
-            channels.run(net, part, add)
+    look(net, channels, sample, add)
     # Sums do for means: the score is a ratio of two over the same examples and positions.
     return {name: torch.where(total > 0, total / total.mean(), 0.0) for name, total in sums.items()}
+
+
+def gradient_scores(channels: Channels, gradients: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same of the gradients' magnitudes: each unit's mean over its incoming kernel, over that of the layer."""
+    means = {kernel.name: gradients[kernel.name].flatten(1).abs().mean(1) for kernel in channels.kernels}
+    return {name: mean / (mean.mean() + _SMALL) for name, mean in means.items()}
 
 
 def dormant_units(channels: Channels, scores: Mapping[str, Tensor], tau: float) -> dict[Space, Tensor]:
     """Which units of each space are dormant, bool (channels,); spaces without any, or left alone, are missing."""
     found: dict[Space, Tensor] = {}
+    spaces = recyclable(channels)
     for kernel in channels.kernels:
-        space = kernel.writes
-        if not (space.is_input or space.is_output or space.is_joined):
+        if kernel.writes in spaces:
             units = scores[kernel.name] <= tau
-            found[space] = found.get(space, units) | units
+            found[kernel.writes] = found.get(kernel.writes, units) | units
     return {space: units for space, units in found.items() if bool(units.any())}
-
-
-def _touched(net: BlockNet, channels: Channels, dormant: Mapping[Space, Tensor]) -> tuple[Mask, Mask]:
-    """Masks of what is redrawn and of what is zeroed."""
-    parameters = dict(net.named_parameters())
-    vectors = [vector for vector in channels.vectors if vector.space in dormant]
-    incoming = {vector.name: vector.of(dormant[vector.space]) for vector in vectors}
-    outgoing = {}
-    for kernel in channels.kernels:
-        value = parameters[kernel.name]
-        if kernel.writes in dormant:
-            incoming[kernel.name] = kernel.writing(dormant[kernel.writes], value)
-        if kernel.reads in dormant and not kernel.is_depthwise:
-            outgoing[kernel.name] = kernel.reading(dormant[kernel.reads], value)
-    return incoming, outgoing
-
-
-def clear_moments(net: BlockNet, optimizer: torch.optim.Optimizer, mask: Mask) -> None:
-    """Set to zero what the optimizer has accumulated for these elements: momentum, first and second moments."""
-    parameters = dict(net.named_parameters())
-    for name, chosen in mask.items():
-        parameter = parameters[name]
-        for value in optimizer.state.get(parameter, {}).values():
-            # Not the count of steps, which is a scalar for the whole parameter.
-            if isinstance(value, Tensor) and value.shape == parameter.shape:
-                value.masked_fill_(chosen, 0.0)

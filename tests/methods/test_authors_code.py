@@ -30,12 +30,13 @@ from reinit_bench.methods.llf import Llf
 from reinit_bench.methods.lw import Lw
 from reinit_bench.methods.nap import Nap
 from reinit_bench.methods.parseval import Parseval
-from reinit_bench.methods.redo import Redo, unit_scores
+from reinit_bench.methods.redo import Redo, gradient_scores, unit_scores
 from reinit_bench.methods.rifle import Rifle
 from reinit_bench.methods.selective import Selective
 from reinit_bench.methods.snip import Snip
 from reinit_bench.methods.sp import ShrinkPerturb
 from reinit_bench.methods.swr import Swr
+from reinit_bench.methods.upgd import Upgd, _Protection
 from reinit_bench.models.blocknet import BlockNet, WrappedNet
 from reinit_bench.models.channel_tracing import channels_of
 from reinit_bench.models.initializers import Initializer
@@ -411,3 +412,41 @@ def test_selective_weight_reinitialization_of_a_share(variant: str, monkeypatch:
         assert int(share) <= int(chosen.sum()) <= int(share) + 1
         if chosen.any():
             assert utility[chosen].max() <= utility[~chosen].min() * (1 + 1e-5), name
+
+
+def test_upgd(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As in its experiments; the README's step is twice as long. The noise is the code's."""
+    values = read("upgd")
+    noise, gradients, after = (
+        part(values, kind) for kind in ("noise", "experiments_global/gradient", "experiments_global/after")
+    )
+    net = small_net(part(values, "before"))
+    hooks = Upgd(decay=0.9, sigma=0.01).hooks(net, context(net))
+    monkeypatch.setattr(
+        _Protection, "noise", lambda self, name, value: noise[name.removeprefix("model.")][self.steps - 1]
+    )
+    optimizer = torch.optim.SGD(net.parameters(), lr=0.01, weight_decay=0.01)
+    for step in range(2):
+        for name, value in net.named_parameters():
+            value.grad = gradients[name.removeprefix("model.")][step].clone()
+        hooks.before_step(net)
+        optimizer.step()
+        assert_equal(net, {name: value[step] for name, value in after.items()})
+
+
+def test_redo_by_gradients_is_regrama() -> None:
+    """It draws biases too, and would redraw logits; here a recycled unit's bias becomes 0."""
+    values = read("regrama")
+    before, after, drawn = part(values, "before"), part(values, "threshold/after"), part(values, "threshold/mask")
+    net = small_net(before)
+    gradients = {f"model.{name}": value for name, value in part(values, "gradient").items()}
+    scores = gradient_scores(channels_of(net, "redo"), gradients)
+    for name, wanted in part(values, "score").items():
+        torch.testing.assert_close(scores[f"model.{name}"], wanted, rtol=1e-5, atol=1e-6)
+    fresh = {name: value if value.dim() > 1 else torch.zeros_like(value) for name, value in after.items()}
+    method = Redo(every="round", tau=0.3, sample_examples=64, score="gradient")
+    net = transformed(method, before, fresh=fresh, x=values["x"], y=values["y"])
+    assert_equal(net, {name: value for name, value in after.items() if name.endswith("weight")}, 0.0)
+    for layer in ("conv1", "conv2", "fc1"):
+        bias = torch.where(drawn[f"{layer}.weight"], 0.0, before[f"{layer}.bias"])
+        assert torch.equal(net.get_parameter(f"model.{layer}.bias"), bias)

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from reinit_bench.core.randomness import stream
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.methods.base import Context, begin_round
-from reinit_bench.methods.redo import Redo, clear_moments, dormant_units, unit_scores
+from reinit_bench.methods.redo import Redo, dormant_units, unit_scores
+from reinit_bench.methods.units import clear_moments
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.models.channel_tracing import channels_of
 from reinit_bench.models.initializers import HeNormal, initialize
