@@ -206,7 +206,7 @@ def test_redo() -> None:
 
 @pytest.mark.parametrize("variant", ["plain", "bn"])
 def test_hare_as_its_paper_describes_it(variant: str) -> None:
-    """The code lets the two networks share memory at a reset, so that they are one from then on; and resets earlier."""
+    """The code lets both networks share memory at a reset: the average takes the next step whole. It resets earlier."""
     values = read("hare")
     net = small_net(part(values, f"{variant}/before"))
     hooks = Hare(decay=0.9, every=2).hooks(net, context(net))
