@@ -66,12 +66,6 @@ def option_file(group: str, option: str) -> Path | None:
     return next((place for place in places if place.is_file()), None)
 
 
-def stored_option_file(group: str, name: str) -> Path | None:
-    """The file of an option that a stored run names: looked for among the files, since the name may be any text."""
-    files = (path for folder in conf_dirs() for path in (folder / group).glob("*.yaml"))
-    return next((path for path in files if path.stem == name), None)
-
-
 def options(group: str) -> list[str]:
     """Names of a group's options, sorted."""
     return sorted({path.stem for folder in conf_dirs() for path in (folder / group).glob("*.yaml")})

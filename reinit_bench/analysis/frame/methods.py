@@ -10,7 +10,7 @@ from typing import Any
 import yaml
 
 from reinit_bench.analysis.frame import paper
-from reinit_bench.core.conf_dir import stored_option_file
+from reinit_bench.core.conf_dir import option_file
 
 PAPERS = tuple(paper.LETTERS)
 """The paper's six, in its order."""
@@ -22,7 +22,7 @@ is good for; methods that change the network at a round's start, as the paper's 
 
 def method_file(method: str) -> Mapping[str, Any]:
     """What the method's option file says; nothing where there is none."""
-    path = stored_option_file("method", method)
+    path = option_file("method", method)
     return _content(path) if path else {}
 
 

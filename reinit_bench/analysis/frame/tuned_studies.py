@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 import yaml
 
-from reinit_bench.core.conf_dir import stored_option_file
+from reinit_bench.core.conf_dir import option_file
 
 _TUNE = "tune"
 
@@ -24,7 +24,7 @@ class Tuning:
 
 def tuning_of(study: str) -> Tuning | None:
     """What the study's file says; None if there is no such file, or it tunes nothing."""
-    path = stored_option_file("study", study)
+    path = option_file("study", study)
     content = yaml.safe_load(path.read_text(encoding="utf-8")) if path else None
     if not isinstance(content, dict) or not isinstance(content.get("tuning_seeds"), list):
         return None
