@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -201,33 +201,27 @@ def published_runs(*, reconstructed: bool = False) -> Collection:
     Args:
         reconstructed: also the damaged numbers that follow from what is legible (`results/paper/README.md`).
     """
-    rows = [row for number in paper.CONDITIONS for row in _published_rows(number, reconstructed)]
+    cells = pd.concat([paper.published(number).assign(**one.settings) for number, one in paper.CONDITIONS.items()])
+    percents = cells["accuracy"].fillna(cells["reconstructed"]) if reconstructed else cells["accuracy"]
+    runs = cells.assign(
+        test_accuracy=percents / 100,
+        dataset=cells["dataset"].str.lower(),
+        dataset_label=cells["dataset"],
+        train_examples=None,
+        method_label=cells["method"].str.upper(),
+        method_letter=cells["method"].map(paper.LETTERS),
+        image_size=224,
+        seed=0,
+        version=None,
+        git_commit=None,
+    )
+    runs = runs[percents.notna()].drop(columns=["accuracy", "reconstructed"]).reset_index(drop=True)
     source = "the published Tables 2, 6 and 7"
     if reconstructed:
-        more = len(rows) - len(published_runs().frame)
+        more = int(percents.notna().sum() - cells["accuracy"].notna().sum())
         source = f"{source} with {more} damaged cells reconstructed"
     settings = ("dataset", "train_examples", "model", "method", *paper.CONDITIONS[2].settings, "image_size")
-    return Collection(paper.folder(), described(pd.DataFrame(rows)), settings, source=source)
-
-
-def _published_rows(number: int, reconstructed: bool) -> Iterable[dict[str, Any]]:
-    for (dataset, model, method), percent in paper.published_accuracy(number, reconstructed=reconstructed).items():
-        if percent is not None:
-            yield {
-                "test_accuracy": percent / 100,
-                "dataset": dataset.lower(),
-                "dataset_label": dataset,
-                "train_examples": None,
-                "model": model,
-                "method": method,
-                "method_label": method.upper(),
-                "method_letter": paper.LETTERS[method],
-                **paper.CONDITIONS[number].settings,
-                "image_size": 224,
-                "seed": 0,
-                "version": None,
-                "git_commit": None,
-            }
+    return Collection(paper.folder(), described(runs), settings, source=source)
 
 
 def _row(run: StoredRun) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,7 +12,6 @@ from reinit_bench.analysis.frame.settings import (
     PAPER,
     REPEATS,
     SWITCHES,
-    as_dicts,
     is_method_setting,
     method_defaults,
     setting_name,
@@ -120,58 +118,38 @@ def distinguishing_settings(runs: pd.DataFrame, settings: Sequence[str]) -> list
     `image_size=64, precision=bf16`; empty text where there is none. `settings` are the columns that tell experiments
     apart.
     """
-    # Most settings are the same in all runs; only the others can distinguish runs of one dataset and model.
-    named = ("train_examples", "model", "method")
-    candidates = [name for name in settings if name not in named and runs[name].nunique(dropna=False) > 1]
-    own = [name for name in settings if is_method_setting(name) and name != REPEATS and name in runs]
-    # Plain dicts: pandas would take a millisecond for each of some thousand small questions.
-    rows = as_dicts(runs[list(dict.fromkeys([*_GROUP, "method", "changed", *candidates, *own]))])
-    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = defaultdict(list)
-    for row in rows:
-        groups[tuple(row[name] for name in _GROUP)].append(row)
-    varying = {key: _varying(group, candidates) for key, group in groups.items()}
-    usual = {method: {**PAPER, **method_defaults(method)} for method in {row["method"] for row in rows}}
-    found = []
-    for row in rows:
-        told = _told_apart_by(row, varying[tuple(row[name] for name in _GROUP)], usual[row["method"]])
-        # A changed method is told also where it is not trained as it is.
-        told += [column for column in row["changed"] if column in own and column not in told]
-        found.append(", ".join(assignments(row, sorted(told, key=list(settings).index))))
-    return found
+    told: list[list[str]] = [[] for _ in range(len(runs))]
+    for column in settings:
+        if column not in (*_GROUP, "method") and column in runs:
+            values = runs[column].astype(object).where(runs[column].notna(), None)
+            for row in _is_told(runs, column, values).to_numpy().nonzero()[0]:
+                told[row].append(f"{setting_name(column)}={typed(values.iloc[row])}")
+    return [", ".join(words) for words in told]
 
 
-def _varying(group: Sequence[Mapping[str, Any]], candidates: Sequence[str]) -> dict[str, set[str]]:
-    """The settings that vary within the group, each with the methods within which it does.
+def _is_told(runs: pd.DataFrame, column: str, values: pd.Series) -> pd.Series:
+    """Which rows need this setting to be told from others of their dataset and model.
 
     A method's own setting varies only where one method has it at two values: that another method has no such setting
     is no difference between settings. Any other setting varies for all methods at once.
     """
-    found: dict[str, set[str]] = {}
-    for name in candidates:
-        values: dict[str, set[Any]] = defaultdict(set)
-        for run in group:
-            values[run["method"]].add(run[name])
-        if is_method_setting(name):
-            within = {method for method, given in values.items() if len(given) > 1}
-        else:
-            within = set(values) if len(set().union(*values.values())) > 1 else set()
-        if within:
-            found[name] = within
-    return found
-
-
-def _told_apart_by(run: Mapping[str, Any], varying: Mapping[str, set[str]], usual: Mapping[str, Any]) -> list[str]:
-    """Each varying setting that is not at its usual value; a method without this setting stays with those that are.
-
-    A run has no value where it is at that of a field's absence (see `core.config`), which is the paper's.
-    """
-    return [
-        column
-        for column, methods in varying.items()
-        if not (column in usual and run[column] == usual[column])
-        and not (column in PAPER and run[column] is None and not is_method_setting(column))
-        and (run[column] is not None or run["method"] in methods)
+    own = is_method_setting(column)
+    # A changed method is told also where it is not trained as it is.
+    changed = runs["changed"].map(lambda columns: own and column != REPEATS and column in columns).astype(bool)
+    if values.nunique(dropna=False) < 2:
+        return changed
+    groups = [runs[name] for name in _GROUP]
+    by_setting = values.groupby([*groups, runs["method"]] if own else groups, dropna=False)
+    varies = by_setting.transform("nunique", dropna=False) > 1
+    if not own:  # without a value a run has what the setting's absence means, which is the paper's
+        return varies & ~((values == PAPER[column]) | values.isna()) if column in PAPER else varies
+    usual = {name: {**PAPER, **method_defaults(name)} for name in runs["method"].unique()}
+    others = [
+        column not in usual[method] or value != usual[method][column]
+        for method, value in zip(runs["method"], values, strict=True)
     ]
+    somewhere = varies.groupby(groups, dropna=False).transform("any")
+    return changed | (somewhere & (values.notna() | varies) & pd.Series(others, runs.index, dtype=bool))
 
 
 def norms_of(runs: pd.DataFrame) -> pd.Series:

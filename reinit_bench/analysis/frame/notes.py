@@ -73,11 +73,6 @@ def mixed_code(runs: pd.DataFrame) -> list[str]:
     return [f"runs of different code are mixed ({counts})"]
 
 
-def missing_cells(missing: int, total: int) -> str:
-    """How much of the published grid has no run."""
-    return f"{missing} of {total} published cells have no run yet"
-
-
 def _code(version: object, commit: object) -> str:
     release = f"reinit-bench {version}" if isinstance(version, str) else "version unknown"
     return f"{release} commit {commit[:10]}" if isinstance(commit, str) else f"{release} commit unknown"

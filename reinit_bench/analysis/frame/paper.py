@@ -94,16 +94,6 @@ CONDITIONS: Mapping[int, Condition] = {
     7: Condition("mild", 0.25, "with augmentation and dropout 0.25"),
 }
 
-_FIELDS: Mapping[int, Mapping[str, type]] = {
-    1: {"alpha": float, "method": str, "mean": float, "std": float},
-    2: {"dataset": str, "model": str, "method": str, "accuracy": float, "reconstructed": float},
-    3: {"model": str, "row": str, "column": str, "mark": str},
-    4: {"l2": float, "method": str, "accuracy": float},
-    5: {"dataset": str, "train": int, "test": int, "classes": int},
-    6: {"dataset": str, "model": str, "method": str, "accuracy": float, "reconstructed": float},
-    7: {"dataset": str, "model": str, "method": str, "accuracy": float, "reconstructed": float},
-}
-
 
 def order_key(name: str, order: Sequence[str]) -> tuple[int, str]:
     """A key that sorts the names in `order` as they are there, and a user's own after them alphabetically."""
@@ -135,31 +125,18 @@ def folder() -> Path:
     raise ConfigError(f"the published numbers are in neither {places[0]} nor {places[1]}; install reinit-bench again")
 
 
+@cache
+def _read(number: int) -> pd.DataFrame:
+    return pd.read_csv(folder() / f"table{number}.csv", keep_default_na=number != 3)
+
+
 def published(number: int) -> pd.DataFrame:
     """One published table in long form, as `results/paper/README.md` describes it; a damaged number is NaN.
 
     Accuracies are in percent, but for Table 4, which is in fractions as printed. `reconstructed` is what a damaged cell
     of Table 2, 6 or 7 must have held. Table 3's `mark` is `star`, `circle` or empty text.
-
-    Raises:
-        ConfigError: the table is not among the transcribed ones.
     """
-    if number not in _FIELDS:
-        raise ConfigError(f"Table {number} is not transcribed; there are {', '.join(map(str, _FIELDS))}")
     return _read(number).copy()
-
-
-@cache
-def _read(number: int) -> pd.DataFrame:
-    types = _FIELDS[number]
-    # keep_default_na is off so that Table 3's empty mark stays text; numbers take an empty cell as NaN all the same.
-    numbers = [name for name, kind in types.items() if kind is float]
-    return pd.read_csv(
-        folder() / f"table{number}.csv",
-        dtype={name: kind for name, kind in types.items() if kind is str},
-        na_values={name: [""] for name in numbers},
-        keep_default_na=False,
-    )[list(types)]
 
 
 @cache
