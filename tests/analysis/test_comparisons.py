@@ -13,11 +13,10 @@ from fake_runs import collection_of, fake_grid, fake_run, grid_rows
 from fake_store import FakeStore
 
 from reinit_bench.analysis.frame.collect import Collection, collect, published_runs
-from reinit_bench.analysis.stats.reproduction import compare_sources, difference
-from reinit_bench.analysis.stats.significance import ExactTest, Pair, compare
+from reinit_bench.analysis.stats.significance import ExactTest, compare
 from reinit_bench.analysis.stats.summary import Summary
 from reinit_bench.analysis.tables import build_tables, known_tables
-from reinit_bench.analysis.tables.compare import compare_table
+from reinit_bench.analysis.tables.compare import compare_sources, compare_table, difference
 from reinit_bench.analysis.tables.render import text
 from reinit_bench.analysis.tables.render.text import latex, markdown
 from reinit_bench.analysis.tables.table_3 import significance_table
@@ -27,8 +26,8 @@ def frame(**columns: list[float | None]) -> pd.DataFrame:
     return pd.DataFrame(columns, dtype=float)
 
 
-def pair(pairs: list[Pair], row: str, column: str) -> Pair:
-    return next(one for one in pairs if (one.row, one.column) == (row, column))
+def pair(pairs: pd.DataFrame, row: str, column: str) -> Any:
+    return next(one for one in pairs.itertuples() if (one.row, one.column) == (row, column))
 
 
 def test_nine_of_ten_wins_by_hand() -> None:
@@ -169,7 +168,7 @@ def seeds(dataset: str, model: str, method: str, *percents: float, **changes: An
 
 
 def words(first: Collection, second: Collection) -> list[str]:
-    return list(compare_sources(first, second).cells["word"])
+    return [cell.word for cell in compare_sources(first, second).cells]
 
 
 def test_the_interval_of_a_single_number() -> None:
@@ -206,7 +205,7 @@ def test_runs_that_differ_in_a_setting_are_no_cell() -> None:
         seeds("CIFAR10", "scnn", "bl", 60, 61, trainer__lr=0.01) + seeds("CIFAR10", "vgg16", "bl", 80, 81)
     )
     found = compare_sources(first, second)
-    assert [(cell.label, cell.difference.value) for cell in found.cells.itertuples()] == [("vgg16", 0)]
+    assert [(cell.label, cell.difference.value) for cell in found.cells] == [("vgg16", 0)]
     assert (found.only_first, found.only_second) == (1, 1)
 
 
@@ -214,7 +213,7 @@ def test_cells_that_differ_in_a_setting_are_told_apart() -> None:
     runs = seeds("CIFAR10", "scnn", "bl", 70, 71) + seeds("CIFAR10", "scnn", "bl", 60, 61, trainer__lr=0.01)
     runs += seeds("CIFAR10", "scnn", "lw", 75, 76) + seeds("CIFAR10", "scnn", "lw", 65, 66, method__rescale=False)
     found = compare_sources(collection_of(runs), collection_of(runs))
-    assert [(cell.label, cell.method_label) for cell in found.cells.itertuples()] == [
+    assert [(cell.label, cell.method_label) for cell in found.cells] == [
         ("scnn", "BL"),
         ("scnn", "LW"),
         ("scnn [method.rescale=false]", "LW"),
@@ -226,7 +225,7 @@ def test_a_published_number_meets_the_method_at_its_defaults_on_all_examples() -
     runs = seeds("CIFAR10", "scnn", "lw", 80, 81) + seeds("CIFAR10", "scnn", "lw", 10, 11, method__rescale=False)
     runs += seeds("CIFAR10", "scnn", "lw", 20, 21, train_examples=500) + seeds("DIGITS", "scnn", "lw", 90, 91)
     found = compare_sources(collection_of(runs), published_runs())
-    (cell,) = found.cells.itertuples()
+    (cell,) = found.cells
     assert (cell.first.mean, cell.second.n, cell.condition) == (80.5, 1, "no augmentation")
     assert found.only_first == 1
 

@@ -9,11 +9,11 @@ import yaml
 from fake_store import FakeStore, printed
 
 from reinit_bench.analysis.frame.collect import collect
-from reinit_bench.analysis.stats.readings import OWN, READINGS, SHARED
 from reinit_bench.analysis.tables import build_tables
 from reinit_bench.analysis.tables.render.text import markdown
 from reinit_bench.analysis.tables.table import Table
 from reinit_bench.analysis.tables.table_ablation import ablation_table
+from reinit_bench.analysis.tables.table_readings import OWN, READINGS, SHARED
 from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.config import Trainer
 

@@ -14,7 +14,7 @@ from reinit_bench.analysis.frame.labels import plural
 from reinit_bench.analysis.frame.methods import PAPERS
 from reinit_bench.analysis.stats.mean_ranks import ENOUGH_DATASETS
 from reinit_bench.analysis.stats.scores import ALL, Scores, by_model, is_best, scores_by_setting
-from reinit_bench.analysis.stats.significance import LEVEL, ExactTest, Pair, binomial, compare
+from reinit_bench.analysis.stats.significance import LEVEL, ExactTest, binomial, compare
 from reinit_bench.analysis.stats.summary import Estimate, over_datasets
 from reinit_bench.analysis.tables.table import MISSING
 
@@ -42,13 +42,13 @@ class Contest:
 
     Attributes:
         where: the architecture, or `all`.
-        test: whether LW outperforms the baseline.
+        test: whether LW outperforms the baseline, as `compare` has it.
         gain: mean difference in percentage points.
         best: in how many of the settings with all methods LW is the best, as text.
     """
 
     where: str
-    test: Pair
+    test: pd.Series
     gain: Estimate
     best: str
 
@@ -101,7 +101,7 @@ def _contests(scores: Scores, common: Scores) -> Iterator[Contest]:
         both = rows.dropna(subset=["bl", "lw"])
         if len(both):
             whole = complete if where == ALL else complete[complete["model"] == where]
-            (test,) = (pair for pair in compare(both, ["bl", "lw"]) if pair.column == "lw")
+            test = compare(both, ["bl", "lw"]).iloc[0]
             gain = over_datasets(both["lw"] - both["bl"], both["dataset"])
             yield Contest(where=where, test=test, gain=gain, best=_best_words(whole, common))
 

@@ -41,43 +41,14 @@ class ExactTest:
         return binomial(wins + half, wins + losses + 2 * half, one_sided=self.one_sided)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Pair:
-    """Whether the method `column` outperforms the method `row`.
+def compare(frame: pd.DataFrame, methods: Sequence[str], test: ExactTest = ExactTest()) -> pd.DataFrame:
+    """A row for each ordered pair of methods over the settings of one architecture: does `column` outperform `row`?
 
-    Attributes:
-        wins, losses, ties: settings in which `column` is better, worse, equal.
-        missing: settings in which one of the two has no result.
-        p: of the exact binomial test; 1 where nothing was won or lost.
-        p_holm: the same after Holm's step-down correction over all pairs of the architecture.
-    """
+    `wins`, `losses` and `ties` are in how many settings it is better, worse and equal, `settings` all of these; in the
+    `missing` ones one of the two has no result. `p` is that of the test; `p_holm` after Holm's correction over all
+    pairs. `mark` is `circle`: significant after the correction too; `star`: before it only; or empty.
 
-    row: str
-    column: str
-    wins: int
-    losses: int
-    ties: int
-    missing: int
-    p: float
-    p_holm: float
-
-    @property
-    def settings(self) -> int:
-        """In how many settings both have a result."""
-        return self.wins + self.losses + self.ties
-
-    @property
-    def mark(self) -> str:
-        """`circle`: significant after Holm's correction too; `star`: before it only; empty: neither."""
-        if self.wins <= self.losses or self.p > LEVEL:
-            return ""
-        return "circle" if self.p_holm <= LEVEL else "star"
-
-
-def compare(frame: pd.DataFrame, methods: Sequence[str], test: ExactTest = ExactTest()) -> list[Pair]:
-    """Every ordered pair of methods over the settings of one architecture.
-
-    Two-sided, a pair counts once for Holm's correction (15 tests of 6 methods); one-sided, each direction is a test.
+    Two-sided, a pair counts once for the correction (15 tests of 6 methods); one-sided, each direction is a test.
     `frame` has one row per setting and one column per method, NaN where there is no result.
     """
     counts = {pair: _counts(frame, *pair) for pair in permutations(methods, 2)}
@@ -87,9 +58,11 @@ def compare(frame: pd.DataFrame, methods: Sequence[str], test: ExactTest = Exact
     found = []
     for (row, column), (wins, losses, ties, missing) in counts.items():
         raw_p, p_holm = p.get((row, column)) or p[column, row]
-        tally = {"wins": wins, "losses": losses, "ties": ties, "missing": missing}
-        found.append(Pair(row=row, column=column, **tally, p=raw_p, p_holm=p_holm))
-    return found
+        significant = wins > losses and raw_p <= LEVEL
+        mark = ("circle" if p_holm <= LEVEL else "star") if significant else ""
+        found.append((row, column, wins, losses, ties, missing, raw_p, p_holm, mark, wins + losses + ties))
+    columns = ["row", "column", "wins", "losses", "ties", "missing", "p", "p_holm", "mark", "settings"]
+    return pd.DataFrame(found, columns=columns)
 
 
 def _counts(frame: pd.DataFrame, row: str, column: str) -> tuple[int, int, int, int]:

@@ -60,6 +60,11 @@ class Estimate:
         return None if self.margin is None else self.value + self.margin
 
     @property
+    def for_csv(self) -> tuple[float, float | None]:
+        """The number and its margin as a CSV file has them."""
+        return round(self.value, 4) + 0.0, None if self.margin is None else round(self.margin, 4)
+
+    @property
     def over(self) -> str:
         """What the mean is over: `3 datasets`."""
         return plural(self.n, self.unit)

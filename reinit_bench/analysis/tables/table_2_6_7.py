@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
-from itertools import groupby, product
+from itertools import groupby
 
 import pandas as pd
 
@@ -12,9 +12,9 @@ from reinit_bench.analysis.frame import notes, paper
 from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.frame.labels import condition_label
 from reinit_bench.analysis.frame.methods import ordered_methods
-from reinit_bench.analysis.stats.accuracy_rows import AccuracyRow, accuracy_rows
 from reinit_bench.analysis.stats.summary import Summary, estimate, paired_differences
-from reinit_bench.analysis.tables.table import Cell, Row, Table, mark_best, most_runs, score_cells
+from reinit_bench.analysis.tables.accuracy_rows import AccuracyRow, accuracy_rows
+from reinit_bench.analysis.tables.table import Cell, Row, Table, mark_best
 
 Published = Mapping[tuple[str, str, str], float | None]
 
@@ -26,7 +26,7 @@ _FIELDS = ("dataset", "model", "method", "n", "mean", "std", "published")
 def accuracy_table(collection: Collection, number: int) -> Table:
     """Table 2, 6 or 7 from the runs of its condition; other runs of the collection are not looked at."""
     condition = paper.CONDITIONS[number]
-    runs = collection.frame[collection.frame["image_size"].notna()]  # vectors have tables of their own
+    runs = collection.images
     for column, value in condition.settings.items():
         runs = runs[runs[column] == value]
     shown = accuracy_rows(runs, collection.settings)
@@ -44,7 +44,7 @@ def accuracy_table(collection: Collection, number: int) -> Table:
             *(_paired(runs) if len(shown) == 1 else []),
             *notes.settings_unlike_paper(runs),
             *_paper_means(shown, published),
-            notes.missing_cells(_missing(shown, published), len(published)),
+            f"{_missing(shown, published)} of {len(published)} published cells have no run yet",
             *notes.left_out(collection),
             *notes.mixed_code(runs),
         ),
@@ -104,26 +104,24 @@ def _paper_means(shown: Sequence[AccuracyRow], published: Published) -> list[str
 
 def _rows(
     shown: Sequence[AccuracyRow], methods: Mapping[str, str], published: Published, *, of_paper: bool
-) -> Iterable[Row]:
+) -> Iterator[Row]:
     """Our rows; under those of one dataset and model the paper's, where it has one."""
     for (dataset, model), group in groupby(shown, key=lambda row: (row.dataset, row.model)):
         own = list(group)
         for row in own:
-            scores = [row.methods.get(name) for name in methods]
             # Of published rows too: with a value lost, nobody knows which was the best.
             has_best = len(row.methods) > 1 and (not of_paper or row.methods.keys() >= paper.LETTERS.keys())
-            cells = score_cells(scores, best=has_best)
-            yield Row((dataset, row.label, str(most_runs(scores))), cells)
+            yield row.printed(methods, row.label, best=has_best)
         known = own[0].in_paper
-        if known and (known, model, "bl") in published:
-            yield _paper_row(dataset, {name: published.get((known, model, name)) for name in methods})
+        if (known, model, "bl") in published:
+            yield _paper_row(dataset, [published[known, model, name] for name in paper.LETTERS], len(methods))
 
 
-def _paper_row(dataset: str, values: Mapping[str, float | None]) -> Row:
-    six = [Cell(None if value is None else f"{value:.1f}") for value in (values[name] for name in paper.LETTERS)]
+def _paper_row(dataset: str, values: Sequence[float | None], columns: int) -> Row:
+    six = [Cell(None if value is None else f"{value:.1f}") for value in values]
     # With a value lost, nobody knows which was the best.
     cells = six if Cell() in six else mark_best(six)
-    others = [Cell("")] * (len(values) - len(six))  # the paper has no value to miss
+    others = [Cell("")] * (columns - len(six))  # the paper has no value to miss
     return Row((dataset, "paper", ""), (*cells, *others), published=True)
 
 
@@ -134,18 +132,15 @@ def _missing(shown: Sequence[AccuracyRow], published: Published) -> int:
 
 def _data(shown: Sequence[AccuracyRow], methods: Mapping[str, str], published: Published) -> pd.DataFrame:
     """Every cell of our rows and of the published grid, in the paper's order, in percent."""
-    grid = [AccuracyRow(dataset, model, model, dataset) for dataset, model in product(paper.DATASETS, paper.MODELS)]
+    grid = list(dict.fromkeys((dataset, model) for dataset, model, _ in published))
     ours = {(row.in_paper, row.model) for row in shown}
-    rest = [row for row in grid if (row.in_paper, row.model) not in ours]
-    place = {(row.dataset, row.model): index for index, row in enumerate(grid)}
-    every = [*((row, methods) for row in shown), *((row, paper.LETTERS) for row in rest)]
+    every = [*shown, *(AccuracyRow(*place, place[1], place[0]) for place in grid if place not in ours)]
     # The sort is stable: rows that are not in the grid keep their own order, after it.
-    every.sort(key=lambda item: place.get((item[0].dataset, item[0].model), len(place)))
-    return pd.DataFrame([_record(row, name, published) for row, names in every for name in names], columns=_FIELDS)
-
-
-def _record(row: AccuracyRow, method: str, published: Published) -> tuple[object, ...]:
-    value = published.get((row.in_paper, row.model, method)) if row.in_paper else None
-    score = row.methods.get(method)
-    numbers = (0, None, None) if score is None else score.for_csv
-    return row.dataset, row.label, method, *numbers, value
+    every.sort(key=lambda row: grid.index(place) if (place := (row.dataset, row.model)) in grid else len(grid))
+    records = []
+    for row in every:
+        for name in methods if row.methods else paper.LETTERS:
+            numbers = row.methods[name].for_csv if name in row.methods else (0, None, None)
+            value = published.get((row.in_paper, row.model, name))
+            records.append((row.dataset, row.label, name, *numbers, value))
+    return pd.DataFrame(records, columns=_FIELDS)

@@ -15,8 +15,8 @@ from reinit_bench.analysis.frame.labels import NORMS, VARIANTS, natural, plural,
 from reinit_bench.analysis.frame.methods import ordered_methods
 from reinit_bench.analysis.frame.settings import REPEATS, is_method_setting
 from reinit_bench.analysis.stats.ablation import PUBLISHED, ablation_runs, row_settings
-from reinit_bench.analysis.stats.accuracy_rows import AccuracyRow, accuracy_rows
-from reinit_bench.analysis.tables.table import Cell, Row, Table, most_runs, score_cells
+from reinit_bench.analysis.tables.accuracy_rows import AccuracyRow, accuracy_rows
+from reinit_bench.analysis.tables.table import Cell, Row, Table
 
 _LEGEND = (
     "BL trains for as many steps in all as LW; −: LW without reinitialization, rescaling or its normalization layers; "
@@ -94,22 +94,17 @@ def _momentum(runs: pd.DataFrame) -> list[str]:
 def _shown(runs: pd.DataFrame, settings: Sequence[str]) -> list[tuple[str, AccuracyRow]]:
     """The rows, each with its norm; of one dataset and model first those with the paper's norm, then the others'."""
     found = [(norm, row) for norm in NORMS for row in accuracy_rows(runs[runs["norm"] == norm], settings)]
-    return sorted(found, key=lambda one: (paper.order_key(one[1].dataset, paper.DATASETS), _place(one[1].model)))
-
-
-def _place(model: str) -> tuple[int, str]:
-    return paper.order_key(model, paper.MODELS)
+    order = {"dataset": paper.DATASETS, "model": paper.MODELS}
+    return sorted(found, key=lambda one: [paper.order_key(getattr(one[1], name), order[name]) for name in order])
 
 
 def _rows(shown: Sequence[tuple[str, AccuracyRow]], names: Sequence[str]) -> Iterator[Row]:
     """Our rows, under those of a dataset, model and norm the paper's; then what only the paper has."""
     rest = dict.fromkeys((dataset, model, norm) for dataset, model, norm, _ in PUBLISHED)
-    last = {(row.in_paper or "", row.model, norm): row for norm, row in shown}
+    last = {(row.in_paper, row.model, norm): row for norm, row in shown}
     for norm, row in shown:
-        scores = [row.methods.get(name) for name in names]
-        label = row.label.replace(row.model, row.model + NORMS[norm], 1)
-        yield Row((row.dataset, label, str(most_runs(scores))), score_cells(scores))
-        key = row.in_paper or "", row.model, norm
+        yield row.printed(names, row.label.replace(row.model, row.model + NORMS[norm], 1))
+        key = row.in_paper, row.model, norm
         if key in rest and row is last[key]:
             del rest[key]
             yield _paper_row(*key, names)
@@ -127,5 +122,5 @@ def _data(shown: Sequence[tuple[str, AccuracyRow]], names: Sequence[str]) -> Ite
         for name in names:
             score = row.methods.get(name)
             ours = (0, None, None) if score is None else (score.n, round(score.mean, 4), score.std)
-            published = PUBLISHED.get((row.in_paper or "", row.model, norm, name))
+            published = PUBLISHED.get((row.in_paper, row.model, norm, name))
             yield row.dataset, row.label, norm, name, *ours, published

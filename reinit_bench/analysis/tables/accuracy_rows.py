@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 from reinit_bench.analysis.frame import paper
 from reinit_bench.analysis.frame.labels import distinguishing_settings, natural
 from reinit_bench.analysis.stats.summary import Summary, summaries
+from reinit_bench.analysis.tables.table import Row, most_runs, score_cells
 
 
 @dataclass(frozen=True)
@@ -21,15 +22,20 @@ class AccuracyRow:
         dataset: its label, with the number of training examples where that was cut: `DIGITS (200)`.
         model: its name.
         label: the model with the settings that tell this row from others of the same model: `scnn [image_size=64]`.
-        in_paper: the paper's label of the same dataset, None where the paper has no counterpart.
+        in_paper: the paper's label of the same dataset, empty where the paper has no counterpart.
         methods: by name.
     """
 
     dataset: str
     model: str
     label: str
-    in_paper: str | None
+    in_paper: str
     methods: dict[str, Summary] = field(default_factory=dict)
+
+    def printed(self, methods: Iterable[str], label: str, *, best: bool = True) -> Row:
+        """The row with a cell for each of these methods."""
+        scores = [self.methods.get(name) for name in methods]
+        return Row((self.dataset, label, str(most_runs(scores))), score_cells(scores, best=best))
 
 
 def accuracy_rows(runs: pd.DataFrame, settings: Sequence[str]) -> list[AccuracyRow]:
@@ -43,7 +49,7 @@ def accuracy_rows(runs: pd.DataFrame, settings: Sequence[str]) -> list[AccuracyR
     found: dict[tuple[Any, ...], AccuracyRow] = {}
     keys = ["order", "differing", "dataset_shown", "dataset_label", "train_examples", "model", "method"]
     for (order, differing, shown, dataset, cut, model, method), summary in summaries(told, keys).items():
-        known = dataset if dataset in paper.DATASETS and pd.isna(cut) else None
+        known = dataset if dataset in paper.DATASETS and pd.isna(cut) else ""
         label = f"{model} [{differing}]" if differing else model
         # The row nearest to the paper's settings comes first: it has the fewest settings to tell.
         place = order, differing.count("="), natural(differing), differing
