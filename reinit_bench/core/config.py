@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 from reinit_bench.core.absent import ABSENT_VALUES, absent_values
 from reinit_bench.core.errors import plain
@@ -22,8 +22,6 @@ SECTIONS = ("dataset", "model", "method", "augmentation", "dropout", "initialize
 
 _PLAIN = ("seed", "image_size", "precision")
 _EXECUTION = ("results_dir", "device", "compile", "compiled_layers", "logger", "study", "trial", "diagnostics")
-T = TypeVar("T")
-_MADE: dict[tuple[type, str], Any] = {}
 _DROPOUT_RATE = setting(0.0, least=0, below=1).metadata
 _KEYS = frozenset((*SECTIONS, "trainer", *_PLAIN, *_EXECUTION))
 
@@ -95,8 +93,11 @@ class Trainer(Settings):
             )
 
 
+_TRAINER_FIELDS = frozenset(spec.name for spec in fields(Trainer))
+
+
 @dataclass(frozen=True, kw_only=True)
-class Experiment:
+class Experiment(Settings):
     """dataset x model x method x augmentation x dropout x initializer x trainer x seed x image size x precision.
 
     The mappings are sections as written in conf/: `_target_`, `name`, hyperparameters, and descriptive keys that begin
@@ -132,11 +133,7 @@ class Experiment:
     """fp32, or bf16: forward and backward passes under autocast to bfloat16, weights and norms in fp32."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "seed", checked("seed", self.seed, int, _metadata("seed")))
-        object.__setattr__(
-            self, "image_size", checked("image_size", self.image_size, int | None, _metadata("image_size"))
-        )
-        checked("precision", self.precision, str, _metadata("precision"))
+        super().__post_init__()
         checked("dropout.rate", self.dropout.get("rate"), float, _DROPOUT_RATE)
         if self.model.get("norm") == "batch":
             self._check_batches()
@@ -166,13 +163,13 @@ class Experiment:
         for name in SECTIONS:
             if not isinstance(config[name].get("name"), str):
                 raise ConfigError(f"section {name!r} has no name")
-        known = _trainer_fields()
-        unknown = sorted(key for key in config["trainer"].keys() - known if not key.startswith("_"))
+        given = {key: value for key, value in config["trainer"].items() if not key.startswith("_")}
+        unknown = sorted(given.keys() - _TRAINER_FIELDS)
         if unknown:
-            raise ConfigError(f"trainer has no field {unknown[0]!r}; its fields are {', '.join(sorted(known))}")
-        trainer = _made(Trainer, {key: value for key, value in config["trainer"].items() if key in known})
-        rest = {key: config[key] for key in _PLAIN if key in config}
-        return cls(**{name: config[name] for name in SECTIONS}, trainer=trainer, **rest)
+            fields_text = ", ".join(sorted(_TRAINER_FIELDS))
+            raise ConfigError(f"trainer has no field {unknown[0]!r}; its fields are {fields_text}")
+        parts = {name: config[name] for name in (*SECTIONS, *_PLAIN) if name in config}
+        return cls(**parts, trainer=Trainer(**given))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain nested dicts, fit for YAML and JSON; `from_dict` gives the experiment back."""
@@ -205,7 +202,7 @@ class Experiment:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Execution:
+class Execution(Settings):
     """Where and how an experiment runs: never part of its identity."""
 
     results_dir: Path = Path("results")
@@ -227,11 +224,7 @@ class Execution:
             raise ConfigError(f"results_dir must be a folder's path; got {self.results_dir!r}")
         # Empty as the variable REINIT_BENCH_RESULTS may be: not set.
         object.__setattr__(self, "results_dir", Path(self.results_dir or "results").expanduser())
-        for spec in fields(self):
-            if spec.name in ("device", "compile"):
-                checked(spec.name, getattr(self, spec.name), str, spec.metadata)
-        for name in ("compiled_layers", "trial", "diagnostics"):
-            checked(name, getattr(self, name), bool, {})
+        super().__post_init__()
         checked("logger", self.logger.get("name"), str, {"choices": ("auto", "wandb", "none")})
 
     @classmethod
@@ -242,30 +235,11 @@ class Execution:
         if isinstance(study, Mapping):
             trial = config.get("seed") in (study.get("tuning_seeds") or ())
             given |= {"study": study.get("name"), "trial": trial}
-        return _made(cls, given)
+        return cls(**given)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, fit for JSON; `from_dict` gives the execution back."""
         return {**{name: getattr(self, name) for name in _EXECUTION}, "results_dir": str(self.results_dir)}
-
-
-def _made(kind: type[T], values: Mapping[str, Any]) -> T:
-    """`kind(**values)`, built and checked once: it is frozen, and a study's thousands of runs share a few of them."""
-    key = kind, repr(values)
-    if key not in _MADE:
-        _MADE[key] = kind(**values)
-    made: T = _MADE[key]
-    return made
-
-
-@cache
-def _trainer_fields() -> frozenset[str]:
-    return frozenset(spec.name for spec in fields(Trainer))
-
-
-@cache
-def _metadata(name: str) -> Mapping[str, Any]:
-    return next(spec.metadata for spec in fields(Experiment) if spec.name == name)
 
 
 def _section_identity(group: str, section: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import os
 import platform
 import subprocess
 from functools import cache
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
 
 from reinit_bench.core.version import __version__
@@ -35,20 +35,10 @@ def _git(root: Path, *words: str) -> str:
     return done.stdout.strip()
 
 
-@cache
-def _installed() -> tuple[tuple[str, str], ...]:
-    found = []
-    for name in PACKAGES:
-        try:
-            found.append((name, version(name)))
-        except PackageNotFoundError:
-            continue
-    return tuple(found)
-
-
 def versions() -> dict[str, str]:
     """Versions of the package, of Python and of the libraries that compute."""
-    return {"reinit_bench": __version__, "python": platform.python_version(), **dict(_installed())}
+    libraries = {name: version(name) for name in PACKAGES}
+    return {"reinit_bench": __version__, "python": platform.python_version(), **libraries}
 
 
 def slurm_job() -> str | None:

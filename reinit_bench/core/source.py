@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 from functools import cache
-from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -50,9 +49,5 @@ def _files_of(module: str) -> tuple[Path, list[Path]]:
                 return place, sorted(path for path in place.rglob("*.py") if path.is_file())
             if depth and place.with_suffix(".py").is_file():
                 return place.parent, [place.with_suffix(".py")]
-    raise ModuleNotFoundError(f"No module named {module!r}{_where(spec)}")
-
-
-def _where(spec: ModuleSpec) -> str:
     places = ", ".join(spec.submodule_search_locations or ())
-    return f" in {places}" if places else ""
+    raise ModuleNotFoundError(f"No module named {module!r}" + (f" in {places}" if places else ""))
