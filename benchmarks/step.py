@@ -63,7 +63,8 @@ def ours(experiment: Experiment, task: Task, net: Any, epochs: int) -> list[floa
     """When each epoch of `train_round` ended."""
     from reinit_bench.core.rounds import Round
     from reinit_bench.training.interrupt import Interrupt, Interrupted
-    from reinit_bench.training.loop import Callbacks, train_round
+    from reinit_bench.training.loop import train_round
+    from reinit_bench.training.round import Callbacks
 
     ends: list[float] = []
     interrupt = Interrupt()

@@ -21,8 +21,9 @@ from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.models.initializers import HeNormal, initialize
 from reinit_bench.models.mlp import Mlp
 from reinit_bench.training.interrupt import Interrupt
-from reinit_bench.training.loop import Callbacks, RoundResult, RoundState, train_round
+from reinit_bench.training.loop import train_round
 from reinit_bench.training.observer import EpochEnd, Observer
+from reinit_bench.training.round import Callbacks, RoundResult, RoundState
 
 SEED = 7
 FEATURES, CLASSES = 5, 3

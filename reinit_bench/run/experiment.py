@@ -24,8 +24,9 @@ from reinit_bench.models.parameters import frobenius
 from reinit_bench.run.record import recording, run_result, warn_at_chance
 from reinit_bench.training.device import choose_device, set_up_arithmetic
 from reinit_bench.training.interrupt import Interrupt
-from reinit_bench.training.loop import Callbacks, train_round
+from reinit_bench.training.loop import train_round
 from reinit_bench.training.observer import Observer
+from reinit_bench.training.round import Callbacks
 
 LoadTask = Callable[[Experiment, torch.device], Task]
 

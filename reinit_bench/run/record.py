@@ -26,8 +26,8 @@ from reinit_bench.store.lease import Lease, LeaseLost
 from reinit_bench.store.store import Store
 from reinit_bench.training.checkpoint import BackgroundWriter, latest_checkpoint, save_checkpoint, snapshot
 from reinit_bench.training.interrupt import Interrupt, Interrupted
-from reinit_bench.training.loop import RoundResult, RoundState
 from reinit_bench.training.observer import EpochEnd, Observer, RoundEnd, RunEnd, RunStart
+from reinit_bench.training.round import RoundResult, RoundState
 from reinit_bench.training.step import evaluate
 
 

@@ -21,8 +21,8 @@ from reinit_bench.core.version import __version__
 from reinit_bench.run.experiment import run_experiment
 from reinit_bench.training.checkpoint import read_checkpoint, save_checkpoint
 from reinit_bench.training.interrupt import Interrupted
-from reinit_bench.training.loop import Diverged
 from reinit_bench.training.observer import Observer, RunStart
+from reinit_bench.training.round import Diverged
 
 
 def test_a_finished_run_leaves_all_of_its_files(tmp_path: Path) -> None:

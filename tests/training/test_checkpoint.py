@@ -32,8 +32,8 @@ from reinit_bench.training.checkpoint import (
     snapshot,
 )
 from reinit_bench.training.interrupt import Interrupt, Interrupted
-from reinit_bench.training.loop import RoundState
 from reinit_bench.training.observer import Observer
+from reinit_bench.training.round import RoundState
 
 CPU = torch.device("cpu")
 RUN = "0123456789abcdef"

@@ -22,7 +22,7 @@ from reinit_bench.core.randomness import stream
 from reinit_bench.data.task import Task
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.training.interrupt import Interrupted
-from reinit_bench.training.loop import Diverged
+from reinit_bench.training.round import Diverged
 from reinit_bench.training.step import evaluate
 
 BEST_IS_SECOND = [(0.5, 1.0), (0.7, 0.9), (0.7, 0.95), (0.6, 0.1)]

@@ -13,8 +13,9 @@ from reinit_bench.core.rounds import Round
 from reinit_bench.data.task import Task, load_task
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.run.experiment import Components, build_network
-from reinit_bench.training.loop import Callbacks, train_round
+from reinit_bench.training.loop import train_round
 from reinit_bench.training.observer import EpochEnd
+from reinit_bench.training.round import Callbacks
 
 LR, MOMENTUM, PENALTY, BATCH, STEPS = 0.01, 0.9, 0.01, 16, 10
 EXPERIMENT = tiny_experiment(

@@ -14,7 +14,7 @@ from bits import bit_equal, copy_state
 from training_helpers import TRAINER, RecordingObserver, mlp, train, vector_task
 
 from reinit_bench.training.checkpoint import read_checkpoint, save_checkpoint
-from reinit_bench.training.loop import RoundState
+from reinit_bench.training.round import RoundState
 
 EVERY_STEP = replace(TRAINER, checkpoint_every=1, plateau_epochs=1, patience_epochs=3, lr=0.2)
 STEPS = 27
