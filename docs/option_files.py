@@ -14,10 +14,15 @@ from yaml_comments import about, field_comments
 from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.config import Trainer
 from reinit_bench.reporting.loggers import LoggerSettings
-from reinit_bench.sweep.slurm.options import Options
+from reinit_bench.sweep.slurm.options import Options, Workers
 
-WITHOUT_TARGET = {"trainer": Trainer, "logger": LoggerSettings, "hydra/launcher": Options}
-"""The classes of fields of groups whose files do not name them."""
+WITHOUT_TARGET = {
+    "trainer": Trainer,
+    "logger": LoggerSettings,
+    "hydra/launcher": Options,
+    "hydra/launcher/local": Workers,
+}
+"""The classes of fields of groups, or single options, whose files do not name them."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +48,7 @@ class Option:
         """The class whose fields the section sets; None where the section is all there is."""
         target = self.section.get("_target_")
         if self.group in WITHOUT_TARGET or target is None:
-            return WITHOUT_TARGET.get(self.group)
+            return WITHOUT_TARGET.get(f"{self.group}/{self.name}", WITHOUT_TARGET.get(self.group))
         module, _, name = str(target).rpartition(".")
         found: type = getattr(import_module(module), name)
         return found

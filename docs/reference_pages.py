@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import dataclasses
-import inspect
 import re
 from collections.abc import Sequence
 from importlib import import_module
@@ -15,7 +14,6 @@ from typing import Any
 
 import yaml
 from field_tables import (
-    Field,
     differing,
     field_docs,
     field_of,
@@ -24,7 +22,6 @@ from field_tables import (
     opening,
     prose,
     sentence,
-    type_words,
     yaml_text,
 )
 from option_files import Option, by_kind, default_of, options_of
@@ -74,8 +71,6 @@ def group_page(group: str) -> str:
     lines += ["", f"Files: `conf/{group}/*.yaml`. {_LEGEND}", ""]
     for options in by_kind(options_of(group)):
         lines += _options_section(options)
-    if group == "hydra/launcher":
-        lines += _local_launcher()
     return "\n".join(lines) + "\n"
 
 
@@ -124,20 +119,6 @@ def _comparison(options: Sequence[Option]) -> list[str]:
         values = (f"`{yaml_text(option.section.get(name))}`" for option in options)
         lines += [f"| `{name}` | " + " | ".join(values) + " |"]
     return [*lines, ""]
-
-
-def _local_launcher() -> list[str]:
-    """The launcher that has no file: its arguments, as its docstring says them."""
-    from hydra_plugins.reinit_bench_launchers.local_launcher import LocalLauncher
-
-    says = dict(re.findall(r"^\s+(\w+): (.+)$", inspect.getdoc(LocalLauncher) or "", re.MULTILINE))
-    fields = []
-    for name, parameter in inspect.signature(LocalLauncher.__init__).parameters.items():
-        if name != "self":
-            default, meaning = f"`{yaml_text(parameter.default)}`", prose(sentence(says[name]))
-            kind = type_words(str(parameter.annotation))
-            fields.append(Field(f"hydra.launcher.{name}", kind, default, "", meaning, in_run_id=False))
-    return ["## local", "", *_class_lines(LocalLauncher), *field_table(fields)]
 
 
 def run_page() -> str:

@@ -36,9 +36,8 @@ def groups() -> dict[str, list[str]]:
     """Each group with its options, sorted; the user's own among them."""
     names = {path.name for folder in conf_dirs() for path in folder.iterdir() if path.is_dir()}
     found = {name: options(name) for name in sorted(names - {"hydra", BASE})}
-    # The plugins bring one launcher in code.
-    launchers = sorted({"local", *options("hydra/launcher")})
-    return {**{name: members for name, members in found.items() if members}, "hydra/launcher": launchers}
+    found = {name: members for name, members in found.items() if members}
+    return {**found, "hydra/launcher": options("hydra/launcher")}
 
 
 def help_text() -> str:

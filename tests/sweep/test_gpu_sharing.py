@@ -21,7 +21,7 @@ from reinit_bench.sweep.pool import Pool
 from reinit_bench.sweep.slurm import array_task
 from reinit_bench.sweep.slurm.array_task import TaskRunner
 from reinit_bench.sweep.slurm.batch import Batch
-from reinit_bench.sweep.slurm.options import Options
+from reinit_bench.sweep.slurm.options import Options, Workers
 from reinit_bench.sweep.slurm.submit import plan_tasks
 from reinit_bench.training.interrupt import Interrupt
 from reinit_bench.training.step import OutOfMemory, memory_explained
@@ -38,7 +38,7 @@ def _alone_again() -> Iterator[None]:
 def test_a_wrong_field_is_one_line(given: object) -> None:
     line = f"hydra.launcher.workers_per_gpu must be a whole number of at least 1 (or null); got {given!r}"
     for check in (
-        lambda: local.checked_count("workers_per_gpu", given),
+        lambda: Workers(workers_per_gpu=given),
         lambda: Options.from_fields({"workers_per_gpu": given}),
     ):
         with pytest.raises(ConfigError) as caught:
@@ -46,24 +46,25 @@ def test_a_wrong_field_is_one_line(given: object) -> None:
         assert str(caught.value) == line
 
 
-def test_workers_and_workers_per_gpu_exclude_each_other(plan_of: Callable[..., Plan]) -> None:
+def test_workers_and_workers_per_gpu_exclude_each_other() -> None:
     with pytest.raises(ConfigError, match="each GPU has: give one of them"):
         Options.from_fields({"workers": 4, "workers_per_gpu": 2})
     with pytest.raises(ConfigError, match="each GPU has: give one of them"):
-        local.run_locally([], workers=4, workers_per_gpu=2)
+        Workers(workers=4, workers_per_gpu=2)
 
 
 def test_the_local_launcher_counts_workers_by_gpu(
     plan_of: Callable[..., Plan], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     runs = plan_of("dataset=digits", "logger=none").runs
+    three = Workers(workers_per_gpu=3)
     monkeypatch.setattr(local, "cores", lambda: 12)
     monkeypatch.setattr(local, "visible_gpus", lambda: ["0", "1"])
-    assert local.processes(runs) == (2, ["0", "1"])
-    assert local.processes(runs, None, 3) == (6, ["0", "1"])
-    assert local.processes(plan_of("dataset=digits", "logger=none", "device=cpu").runs, None, 3) == (12, [])
+    assert local.processes(runs, Workers()) == (2, ["0", "1"])
+    assert local.processes(runs, three) == (6, ["0", "1"])
+    assert local.processes(plan_of("dataset=digits", "logger=none", "device=cpu").runs, three) == (12, [])
     monkeypatch.setattr(local, "visible_gpus", list)
-    assert local.processes(runs, None, 3) == (12, [])
+    assert local.processes(runs, three) == (12, [])
 
 
 # --- what each may use ---

@@ -46,8 +46,8 @@ def _estimate(words: Words, plan: Plan) -> Estimate:
     from reinit_bench.cli.compose import composer
     from reinit_bench.store.store import Store
     from reinit_bench.sweep.cost import CPU, GPU, Estimate, Rates
-    from reinit_bench.sweep.local import checked_count, processes
-    from reinit_bench.sweep.slurm.options import Options, check_one_of
+    from reinit_bench.sweep.local import processes
+    from reinit_bench.sweep.slurm.options import Options, Workers
 
     rates = Rates.of(Store(split_results_dir(words)[0]))
     with composer() as compose:
@@ -55,7 +55,5 @@ def _estimate(words: Words, plan: Plan) -> Estimate:
     if fields.pop("_target_").endswith("SlurmLauncher"):
         options = Options.from_fields(fields)
         return Estimate(rates, GPU if options.gpu_count else CPU, sharing=options.sharing(options))
-    workers, per_gpu = (checked_count(name, fields[name]) for name in ("workers", "workers_per_gpu"))
-    check_one_of(workers, per_gpu)
-    count, gpus = processes(plan.to_run(), workers, per_gpu)
+    count, gpus = processes(plan.to_run(), Workers(**fields))
     return Estimate(rates, GPU if gpus else CPU, count, -(-count // len(gpus)) if gpus else 1)

@@ -12,6 +12,34 @@ from reinit_bench.core.settings import ConfigError, Settings, setting
 
 
 @dataclass(frozen=True, kw_only=True)
+class Workers(Settings):
+    """The processes that do a sweep's runs in one place: on this machine, or in a task.
+
+    Raises:
+        ConfigError: a field has a wrong value, or two of them say how many processes there are.
+    """
+
+    section: ClassVar[str] = "hydra.launcher"
+
+    workers: int | None = setting(None, least=1)
+    """Worker processes; null: `workers_per_gpu` for each GPU, or without GPUs one per CPU core (in a task: one)."""
+    workers_per_gpu: int | None = setting(None, least=1)
+    """How many of them share a GPU; null: one. Not with `workers`."""
+    threads: int | None = setting(None, least=1)
+    """CPU threads of each; null: the cores divided among the workers."""
+    retry: Any = "all"
+    """Which failed runs to run again: all, none, or kinds of error as `status` names them."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.workers is not None and self.workers_per_gpu is not None:
+            raise ConfigError(
+                "hydra.launcher.workers is how many processes there are in all, hydra.launcher.workers_per_gpu how "
+                "many each GPU has: give one of them"
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Resources(Settings):
     """What one array task requests from the cluster."""
 
@@ -43,7 +71,7 @@ class Resources(Settings):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Options(Resources):
+class Options(Workers, Resources):
     """How a sweep is cut into array tasks, and what each of them requests.
 
     Raises:
@@ -58,18 +86,10 @@ class Options(Resources):
     """How long before the time limit a task is told to write its checkpoints."""
     max_requeues: int = setting(50, least=0)
     """How often a task may be requeued; after that, it is left for the same command to resume."""
-    workers: int | None = setting(None, least=1)
-    """Worker processes of a task; null: `workers_per_gpu` for each GPU, or one."""
-    workers_per_gpu: int | None = setting(None, least=1)
-    """How many of them share a GPU; null: one. Not with `workers`."""
-    threads: int | None = setting(None, least=1)
-    """CPU threads of each; null: the task's cores divided among the workers."""
     wait: bool = False
     """Whether to wait until all runs have ended."""
     poll_seconds: float = setting(10.0, above=0)
     """Seconds between looks at the queue while waiting."""
-    retry: Any = "all"
-    """Which failed runs to submit again: all, none, or kinds of error."""
     setup: Any = field(default_factory=list)
     """Shell lines that each task runs first."""
     python: str | None = None
@@ -90,7 +110,6 @@ class Options(Resources):
             raise ConfigError(f"hydra.launcher.setup must be a list of shell lines; got {self.setup!r}")
         if not isinstance(self.extra, Mapping):
             raise ConfigError(f"hydra.launcher.extra must map sbatch options to values; got {self.extra!r}")
-        check_one_of(self.workers, self.workers_per_gpu)
         for item in self.classes:
             _check_class(item)
 
@@ -122,15 +141,6 @@ class Options(Resources):
             if all(_name_of(experiment, axis) in _as_list(names) for axis, names in item["when"].items()):
                 return replace(Resources(**own), **{key: value for key, value in item.items() if key != "when"})
         return Resources(**own)
-
-
-def check_one_of(workers: int | None, workers_per_gpu: int | None) -> None:
-    """Raise ConfigError if a launcher is told twice how many worker processes there are."""
-    if workers is not None and workers_per_gpu is not None:
-        raise ConfigError(
-            "hydra.launcher.workers is how many processes there are in all, hydra.launcher.workers_per_gpu how many "
-            "each GPU has: give one of them"
-        )
 
 
 def check_known(where: str, given: Iterable[str], known: Sequence[str]) -> None:
