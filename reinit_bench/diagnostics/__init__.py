@@ -1,8 +1,10 @@
-"""Diagnostics: what Section 4 looks at in a trained network, measured once at the end of a run.
+"""Diagnostics: what Section 4 looks at in a trained network, and how well it can still learn.
 
-A diagnostic is a module of this package that defines `measure(net, task, seed)`, which yields (name, value) pairs; a
-new file is found automatically. The network is in evaluation mode (no dropout; lambdas as they are), no gradients are
-kept, and the arithmetic is fp32 whatever precision trained it. A diagnostic leaves the weights as it found them.
+A diagnostic is a module of this package that defines `measure(net, task, seed)`, for the end of a run, or
+`measure_round(net, task, seed, initial)`, for the end of every round, where `initial` are the parameters' values before
+all training. Both yield (name, value) pairs; a new file is found automatically. The network is in evaluation mode (no
+dropout; lambdas as they are), no gradients are kept, and the arithmetic is fp32 whatever precision trained it. A
+diagnostic leaves the weights as it found them.
 
 Nothing is measured if the configuration says `diagnostics=false`. Nothing here can change a run's result or lose it.
 """
@@ -12,11 +14,13 @@ from __future__ import annotations
 import pkgutil
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from importlib import import_module
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from reinit_bench.data.task import Task
 from reinit_bench.models.blocknet import BlockNet
@@ -27,11 +31,24 @@ Measure = Callable[[BlockNet, Task, int], Iterable[tuple[str, Any]]]
 """Yields names and values (numbers, arrays or tensors) for a trained network, its task and the run's seed."""
 
 
-def found() -> dict[str, Measure]:
-    """All diagnostics by name."""
-    return {
-        module.name: import_module(f"{__name__}.{module.name}").measure for module in pkgutil.iter_modules(__path__)
+def found(function: str = "measure") -> dict[str, Callable[..., Iterable[tuple[str, Any]]]]:
+    """All diagnostics that define this function, by name."""
+    modules = {module.name: import_module(f"{__name__}.{module.name}") for module in pkgutil.iter_modules(__path__)}
+    return {name: getattr(module, function) for name, module in modules.items() if hasattr(module, function)}
+
+
+def after_round(net: BlockNet, task: Task, seed: int, initial: Mapping[str, Tensor]) -> dict[str, float | None]:
+    """What is measured after a round, `<diagnostic>.<name>`, for its row in `rounds.jsonl`; null is not a number.
+
+    Never raises: what fails is a warning.
+    """
+    measures: dict[str, Measure] = {
+        name: partial(measure, initial=initial) for name, measure in found("measure_round").items()
     }
+    values, failures = diagnose(measures, net, task, seed)
+    for failure in failures:
+        warnings.warn(f"a round lacks a diagnostic, the result is not affected: {failure}", stacklevel=2)
+    return {name: float(value) if np.isfinite(value) else None for name, value in values.items()}
 
 
 def write_diagnostics(folder: RunFolder, net: BlockNet, task: Task, seed: int) -> None:

@@ -15,7 +15,7 @@ from reinit_bench.core.randomness import stream
 from reinit_bench.core.rounds import Round
 from reinit_bench.core.settings import ConfigError, instantiate
 from reinit_bench.data.task import Task, load_task
-from reinit_bench.diagnostics import write_diagnostics
+from reinit_bench.diagnostics import after_round, write_diagnostics
 from reinit_bench.methods.base import Context, Reinitializer, begin_round
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.models.initializers import Initializer, initial_values, initialize
@@ -85,7 +85,8 @@ def run_experiment(
                 ),
             )
             warn_at_chance(ended, run.task.num_classes)
-            record.round_ended(ended, optimizer, len(run.rounds))
+            measured = run.measured(current) if execution.diagnostics else {}
+            record.round_ended(ended, optimizer, len(run.rounds), measured)
             resumed = None
         # The result is taken before the diagnostics are measured: they are no part of it.
         last_task = run.task.of_round(len(run.rounds))
@@ -151,6 +152,10 @@ class Assembly:
             micro_batch=self.experiment.trainer.micro_batch,
             fixed=self.fixed,
         )
+
+    def measured(self, ended: Round) -> dict[str, float | None]:
+        """What diagnostics say of the network after this round."""
+        return after_round(self.net, self.task.of_round(ended.index), self.experiment.seed, self._initial())
 
     def _initial(self) -> dict[str, Tensor]:
         # Drawn again when a method asks: keeping them would cost every run the memory of a second network.

@@ -140,9 +140,11 @@ class Record:
         row["train_loss"] = sum(event.losses) / len(event.losses)
         self.history.append(row)
 
-    def round_ended(self, ended: RoundResult, optimizer: dict[str, Any], rounds: int) -> None:
-        """Add a round's row and tell the observer; `rounds` is the run's total number of rounds."""
-        self.rounds.append(dataclasses.asdict(ended))
+    def round_ended(
+        self, ended: RoundResult, optimizer: dict[str, Any], rounds: int, measured: Mapping[str, float | None]
+    ) -> None:
+        """Add a round's row, with what was measured, and tell the observer; `rounds` is the run's number of rounds."""
+        self.rounds.append({**dataclasses.asdict(ended), **measured})
         self.optimizer = optimizer if self.experiment.trainer.optimizer_between_rounds == "carry" else None
         self._writer.submit(partial(self.folder.write_curve, list(self.rounds), list(self.history)))
         self.observer.round_ended(_round_end(self.rounds, rounds))

@@ -45,7 +45,7 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("git_commit", "study", "content", "error", "slurm_job"), (str, NoneType)),
     **dict.fromkeys(("rounds", "round", "index", "block", "repeat", "epoch", "epochs"), (int,)),
     **dict.fromkeys(("step", "steps", "total_step", "attempt", "pid", "began", "beats"), (int,)),
-    "attempts": (int, NoneType),
+    **dict.fromkeys(("attempts", "threads"), (int, NoneType)),
     **dict.fromkeys(("test_accuracy", "train_accuracy"), _NUMBER),
     **dict.fromkeys(("wall_seconds", "heartbeat", "heartbeat_seconds", "started"), _NUMBER),
     **dict.fromkeys(("validation_accuracy", "clean_train_accuracy", "lr", "seconds"), (*_NUMBER, NoneType)),
