@@ -143,7 +143,7 @@ def _run_composed(config: DictConfig) -> None:
 
 
 def _run_one(experiment: Experiment, execution: Execution) -> None:
-    from reinit_bench.reporting.lines import accuracies
+    from reinit_bench.reporting.console import accuracies
     from reinit_bench.store.store import Store
 
     folder = Store(execution.results_dir).run(experiment.run_id)

@@ -1,21 +1,41 @@
-"""What a run shows while it trains: lines, and on a terminal a progress bar below them."""
+"""What is shown while runs train: lines, and on a terminal a progress bar below them; of one run, or of a sweep."""
 
 from __future__ import annotations
 
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.progress import BarColumn, Progress, Task, TextColumn
 from rich.text import Text
 
-from reinit_bench.reporting.lines import GAP, accuracies, duration, end_line, epoch_line, round_line, start_line
 from reinit_bench.training.observer import EpochEnd, Observer, RoundEnd, RunEnd, RunStart
 
 SECONDS_BETWEEN_EPOCH_LINES = 10.0
 SECONDS_BETWEEN_REDRAWS = 0.25
+GAP = "  "
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: `8.1 s`, `43 s`, `3 min 20 s`, `2 h 05 min`, `3 d 04 h`."""
+    whole = round(seconds)
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600:02d} h"
+
+
+def accuracies(**fractions: float | None) -> list[str]:
+    """Each accuracy by its name, in percent; those that are None are left out."""
+    return [f"{name} {fraction:.1%}" for name, fraction in fractions.items() if fraction is not None]
 
 
 class Bar(Progress):
@@ -59,12 +79,6 @@ class Bar(Progress):
         self.console.out(line, highlight=False)
 
 
-def time_left(task: Task) -> str:
-    """`at most 3 min 20 s left`: rounds may end early, so the estimate is an upper bound. Empty before two steps."""
-    seconds = task.time_remaining
-    return "" if seconds is None else f"at most {duration(seconds)} left"
-
-
 class RunConsole(Observer):
     """A line when the run starts, when a round ends and when the run ends; in between a bar, or a line now and then.
 
@@ -86,12 +100,15 @@ class RunConsole(Observer):
         self.bar = Bar(console, clock, lines=self._lines, count="{task.percentage:.0f}%")
 
     def run_started(self, event: RunStart) -> None:
+        """Say what starts, and from which step a resumed run continues."""
         self.close()
         self.title, self.total_step = event.title, event.first_step
         self._rounds, self._steps_per_round = event.rounds, event.steps_per_round
         self._words, self._accuracies = ["preparing"], []
         self._drawn_at, self._epoch_line_at = -math.inf, self.clock()
-        self.bar.say(start_line(event))
+        rounds = f"{event.rounds} round{'s' if event.rounds > 1 else ''} of at most {event.steps_per_round} steps"
+        resumes = f", resumes from step {event.first_step}" if event.first_step else ""
+        self.bar.say(f"{event.title}: run {event.run_id}, {rounds}{resumes}")
         for task in self.bar.task_ids:
             self.bar.remove_task(task)
         self.bar.add_task("", total=event.rounds * event.steps_per_round, completed=event.first_step, left="")
@@ -111,20 +128,31 @@ class RunConsole(Observer):
             self._draw()
         if self.bar.disable and now - self._epoch_line_at >= SECONDS_BETWEEN_EPOCH_LINES:
             self._epoch_line_at = now
-            self.bar.say(epoch_line(event, self._rounds, self._steps_per_round, time_left(self.bar.tasks[0])))
+            step = f"step {event.step}/{self._steps_per_round}"
+            loss = f"loss {sum(event.losses) / len(event.losses):.4f}" if event.losses else ""  # the epoch's mean
+            words = [f"round {event.round}/{self._rounds}", f"epoch {event.epoch}", step, loss, *self._accuracies]
+            self.bar.say(GAP.join(filter(None, [*words, _at_most(self.bar.tasks[0])])))
 
     def round_ended(self, event: RoundEnd) -> None:
+        """A round's results; block 0, of methods that do not go block by block, is left out."""
         self._accuracies = []
         # The steps that a converged round did not need are no longer ahead.
         for task in self.bar.tasks:
             task.total = (task.total or 0) - (self._steps_per_round - event.steps)
-        self.bar.say(round_line(event))
+        found = accuracies(train=event.train_accuracy, validation=event.validation_accuracy, test=event.test_accuracy)
+        block = f"block {event.block}" if event.block else ""
+        words = [f"round {event.round}/{event.rounds}", block, f"{event.steps} steps", *found, duration(event.seconds)]
+        self.bar.say(GAP.join(filter(None, words)))
 
     def run_ended(self, event: RunEnd) -> None:
+        """Say the accuracies and the folder, or the step to resume from; the command line says what went wrong."""
         self.close()
-        # The command line reports what went wrong, on standard error.
-        if event.state != "failed":
-            self.bar.say(end_line(event, self.title, self.total_step))
+        if event.state == "interrupted":
+            self.bar.say(f"{self.title}: interrupted at step {self.total_step}; the same command resumes from there")
+        elif event.state != "failed":
+            found = {name: event.summary.get(f"{name}_accuracy") for name in ("test", "validation", "train")}
+            first, *words = accuracies(**found) or [event.state]
+            self.bar.say(GAP.join([f"{self.title}: {first}", *words, event.directory]))
 
     def close(self) -> None:
         """Restore the terminal; may be called at any time, and more than once."""
@@ -137,4 +165,80 @@ class RunConsole(Observer):
         self._drawn_at = self.clock()
         [task] = self.bar.tasks
         self.bar.update(task.id, completed=self.total_step)
-        self.bar.update(task.id, left=time_left(task), refresh=True)
+        self.bar.update(task.id, left=_at_most(task), refresh=True)
+
+
+def _at_most(task: Task) -> str:
+    """`at most 3 min 20 s left`: rounds may end early, so the estimate is an upper bound. Empty before two steps."""
+    seconds = task.time_remaining
+    return "" if seconds is None else f"at most {duration(seconds)} left"
+
+
+class SweepConsole:
+    """A line per finished run of a sweep, below them the running ones; a context manager that restores the terminal.
+
+    Args:
+        total: how many runs this sweep trains.
+    """
+
+    def __init__(self, total: int, console: Console | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self.total, self.clock = total, clock
+        self.running: dict[str, str] = {}
+        self._rounds: dict[str, int] = {}
+        self._began: dict[str, float] = {}
+        self.bar = Bar(
+            console or Console(),
+            clock,
+            lines=lambda: list(self.running.values()),
+            count="{task.completed}/{task.total} runs",
+            refreshes=2,  # by a thread: the training is in other processes
+        )
+        self._task = self.bar.add_task("", total=total, left="")
+
+    def __enter__(self) -> SweepConsole:
+        self.bar.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.bar.stop()
+
+    def on_event(self, run_id: str, title: str, kind: str, values: Mapping[str, Any]) -> None:
+        """Handle one event of one run."""
+        if kind == "started":
+            self._begin(run_id, title, values)
+        elif kind == "epoch":
+            words = [title, f"round {values['round']}/{self._rounds.get(run_id, 1)}", f"step {values['step']}"]
+            self.running[run_id] = GAP.join([*words, *accuracies(validation=values["accuracy"])])
+        elif kind == "warning":
+            self.bar.say(f"{title}: {values['text']}")
+        elif kind in ("done", "failed", "interrupted", "held"):
+            self._end(run_id, title, kind, values)
+
+    def _begin(self, run_id: str, title: str, values: Mapping[str, Any]) -> None:
+        self._rounds[run_id], self._began[run_id] = values["rounds"], self.clock()
+        self.running[run_id] = title
+        if values["first_step"]:
+            self.bar.say(f"{title}: resumes from step {values['first_step']}")
+
+    def _end(self, run_id: str, title: str, kind: str, values: Mapping[str, Any]) -> None:
+        self.running.pop(run_id, None)
+        if kind == "interrupted":
+            self.bar.say(f"{title}: interrupted, its checkpoint is written")
+            return
+        self.bar.advance(self._task)
+        self.bar.update(self._task, left=_time_left(self.bar.tasks[0]))
+        now = self.clock()
+        seconds = duration(now - self._began.get(run_id, now))
+        if kind == "done":
+            what = accuracies(test=values["test_accuracy"], validation=values["validation_accuracy"])
+        else:
+            what = [f"{kind}: {values['why']}", f"run {run_id}"]
+        finished = int(self.bar.tasks[0].completed)
+        self.bar.say(GAP.join([f"[{finished}/{self.total}]", title, *what, seconds]))
+
+
+def _time_left(task: Task) -> str:
+    """By the pace of all finished runs so far: several end at once, so rich's own estimate would jump."""
+    if not task.completed or task.elapsed is None or task.remaining is None:
+        return ""
+    return f"about {duration(task.elapsed / task.completed * task.remaining)} left"

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from rich.console import Console
 
 from reinit_bench.core.machine import cores, visible_gpus
-from reinit_bench.reporting.sweep_console import SweepConsole
+from reinit_bench.reporting.console import SweepConsole
 from reinit_bench.sweep.plan import Plan, PlannedRun, SweepFailed, make_plan, summary_line
 from reinit_bench.sweep.pool import Outcome, Pool
 from reinit_bench.sweep.slurm.options import Workers

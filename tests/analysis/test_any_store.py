@@ -18,8 +18,7 @@ from hypothesis import strategies as st
 
 from reinit_bench.analysis.figures import known_figures
 from reinit_bench.analysis.frame.collect import Collection, collect
-from reinit_bench.analysis.report.page import build_page
-from reinit_bench.analysis.report.page_html import html
+from reinit_bench.analysis.report.page import build_page, html
 from reinit_bench.analysis.stats import tree
 from reinit_bench.analysis.tables import build_tables, known_tables
 from reinit_bench.analysis.tables.render.text import FORMATS

@@ -13,8 +13,7 @@ import pytest
 from fake_store import FakeStore
 
 from reinit_bench.analysis.frame.collect import collect
-from reinit_bench.analysis.report.page import Picture, build_page
-from reinit_bench.analysis.report.page_html import write_report
+from reinit_bench.analysis.report.page import Picture, build_page, write_report
 
 selenium = pytest.importorskip("selenium", reason="needs selenium, which `make setup` installs")
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")

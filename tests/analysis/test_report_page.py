@@ -14,8 +14,7 @@ from fake_store import TunedStore
 
 from reinit_bench.analysis.figures import KnownFigure, NothingToDraw
 from reinit_bench.analysis.frame.collect import Collection, collect
-from reinit_bench.analysis.report.page import Page, Progress, Trouble, build_page
-from reinit_bench.analysis.report.page_html import html
+from reinit_bench.analysis.report.page import Page, Progress, Trouble, build_page, html
 from reinit_bench.analysis.report.paper_claim import FEWEST, paper_claim
 from reinit_bench.analysis.tables.render.html import long_table
 

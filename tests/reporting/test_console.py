@@ -9,8 +9,7 @@ import pytest
 from fake_events import RUN_ID, FakeClock, epoch_end, round_end, run_end, run_start
 from rich.console import Console
 
-from reinit_bench.reporting.console import RunConsole
-from reinit_bench.reporting.lines import duration
+from reinit_bench.reporting.console import RunConsole, duration
 
 SHOW_CURSOR = "\x1b[?25h"
 

@@ -17,7 +17,7 @@ from fake_events import RUN_ID, epoch_end, round_end, run_end, run_start
 from wandb_server import Upload, WandbServer
 
 import reinit_bench
-from reinit_bench.reporting.wandb_logger import WandbLogger
+from reinit_bench.reporting.loggers import WandbLogger
 from reinit_bench.training.observer import Observer
 
 RESULTS = Path("results")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -24,15 +26,17 @@ _LOOKS = ((True, ORANGE, "o", "with augmentation"), (False, BLUE, "s", "without 
 def draw(collection: Collection) -> Figure:
     """The paper's four panels, or where CIFAR has no runs those of the datasets and architectures that have."""
     frame = scores_by_setting(collection, every_setting=True).frame
-    if not {"bl", "lw"} <= set(frame.columns) or frame.dropna(subset=["bl", "lw"]).empty:
+    both = frame.dropna(subset=["bl", "lw"]) if {"bl", "lw"} <= set(frame) else frame.iloc[:0]
+    if both.empty:
         raise NothingToDraw(
             f"figure2: no setting in {collection.path} in which both BL and LW finished; reinit-bench -m study=figure2"
         )
-    both = frame.dropna(subset=["bl", "lw"])
     paper = both[both["dataset"].isin(DATASETS) & both["model"].isin(MODELS)]
     datasets, models = _panels(both) if paper.empty else (list(DATASETS), list(MODELS))
     figure = _grid(both, datasets, models)
-    figure.legend(handles=_handles(), loc="outside upper center", ncols=2)
+    looks: dict[str, Any] = {"markersize": 4, "linestyle": "none"}
+    handles = [Line2D([], [], color=color, marker=mark, label=label, **looks) for _, color, mark, label in _LOOKS]
+    figure.legend(handles=handles, loc="outside upper center", ncols=2)
     if paper.empty:
         words = "no runs of CIFAR10 or CIFAR100 with vgg16 or mobilenet (reinit-bench -m study=figure2): what there is"
         figure.supxlabel(words, fontsize=7.5)
@@ -79,11 +83,3 @@ def _panel(axes: Axes, rows: pd.DataFrame) -> None:
     axes.set(xlim=limits, ylim=limits, aspect="equal")
     above, count = int((rows["lw"] > rows["bl"]).sum()), len(rows)
     axes.text(0.97, 0.04, f"LW better in {above} of {count}", ha="right", fontsize=7, transform=axes.transAxes)
-
-
-def _handles() -> list[Line2D]:
-    """The legend of the two looks, whichever of them a panel has."""
-    return [
-        Line2D([], [], color=color, marker=marker, markersize=4, linestyle="none", label=label)
-        for _, color, marker, label in _LOOKS
-    ]

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Rectangle
 
 from reinit_bench.analysis.figures import NothingToDraw
 from reinit_bench.analysis.figures.style import (
@@ -39,17 +37,6 @@ _NAMED = 0.25
 """From this share on a method's part of a bar has room for its name."""
 
 
-@dataclass(frozen=True)
-class _Place:
-    """Where a node is drawn: its level from the left, its row from the top (between two for a question)."""
-
-    node: Node
-    level: int
-    row: float
-    answer: str
-    parent: _Place | None
-
-
 def draw(collection: Collection) -> Figure:
     """Questions from left to right, yes above no; each leaf with the shares of the methods that are the best there."""
     scores = scores_by_setting(collection).common()
@@ -60,20 +47,14 @@ def draw(collection: Collection) -> Figure:
             "on datasets of known size are needed; reinit-bench -m study=table3, "
             "or study=digits initializer=he_normal,xavier_uniform"
         )
-    leaves = [leaf for _, leaf in tree.root.leaves()]
-    places = list(_placed(tree.root, leaves))
-    depth = max(place.level for place in places)
+    leaves = list(tree.root.leaves())
+    depth = max(len(path) for path, _ in leaves)
     width = TEXT_WIDTH + 1.2
     height = _ROW * len(leaves) + 1.5 + legend_height(scores.methods.values(), width)
     figure = Figure(figsize=(width, height), layout="constrained")
     axes = figure.subplots()
     axes.axis("off")
-    for place in places:
-        _draw_edge(axes, place, depth)
-        if place.node.question is None:
-            _draw_leaf(axes, place.node, depth, place.row, scores.methods)
-        else:
-            _draw_question(axes, place, place.node.question.words())
+    _draw_node(axes, tree.root, depth, scores.methods)
     axes.set_xlim(-0.5, depth + _BAR + 1.75)
     axes.set_ylim(len(leaves) - 0.4, -0.6)
     _legend(figure, scores.methods)
@@ -88,39 +69,49 @@ def _there(scores: Scores) -> str:
     return f"{plural(len(scores.complete), 'setting')} with all of {', '.join(scores.methods.values())}"
 
 
-def _placed(
-    node: Node, leaves: Sequence[Node], level: int = 0, answer: str = "", parent: _Place | None = None
-) -> Iterator[_Place]:
-    """The node and all below it; a question stands at the middle of its leaves."""
-    own = {id(leaf) for _, leaf in node.leaves()}
-    rows = [row for row, leaf in enumerate(leaves) if id(leaf) in own]
-    place = _Place(node, level, (rows[0] + rows[-1]) / 2, answer, parent)
-    yield place
-    for word, below in (("yes", node.yes), ("no", node.no)):
-        if below is not None:
-            yield from _placed(below, leaves, level + 1, word, place)
+def _draw_node(
+    axes: Axes,
+    node: Node,
+    depth: int,
+    labels: Mapping[str, str],
+    level: int = 0,
+    first: int = 0,
+    above: float | None = None,
+) -> None:
+    """The node and all below it, whose leaves stand from row `first` on; a question stands at the middle of its leaves.
 
-
-def _draw_edge(axes: Axes, place: _Place, depth: int) -> None:
-    """From the question above to a question, or to a leaf's bar."""
-    if place.parent is None:
+    Its level is counted from the left; `above` is the row of the question before it.
+    """
+    row = first + (_count(node) - 1) / 2
+    if above is not None:
+        _draw_edge(axes, (level - 1, above), (level if node.question else depth + 0.08, row), bool(node.question))
+    if node.question is None or node.yes is None or node.no is None:
+        _draw_leaf(axes, node, depth, row, labels)
         return
-    start = place.parent
-    bend = start.level + 0.5
-    end = place.level if place.node.question else depth + 0.08
-    axes.plot([start.level, bend, bend, end], [start.row, start.row, place.row, place.row], color=GRAY, linewidth=0.8)
-    yes = place.row < start.row
-    if place.node.question is not None and abs(place.row - start.row) < 0.9:
+    _draw_question(axes, node, node.question.words(), level, row)
+    _draw_node(axes, node.yes, depth, labels, level + 1, first, row)
+    _draw_node(axes, node.no, depth, labels, level + 1, first + _count(node.yes), row)
+
+
+def _count(node: Node) -> int:
+    return sum(1 for _ in node.leaves())
+
+
+def _draw_edge(axes: Axes, start: tuple[float, float], end: tuple[float, float], to_question: bool) -> None:
+    """From a question to the next one, or to a leaf's bar; yes goes up."""
+    (left, above), (right, row), bend = start, end, start[0] + 0.5
+    axes.plot([left, bend, bend, right], [above, above, row, row], color=GRAY, linewidth=0.8)
+    if to_question and abs(row - above) < 0.9:
         return  # the next box leaves no room for the word; the legend's title says what is up and down
-    align = "bottom" if yes else "top"
-    axes.text(bend + 0.03, start.row - 0.06 if yes else start.row + 0.06, place.answer, fontsize=6.5, va=align)
+    word, gap, align = ("yes", -0.06, "bottom") if row < above else ("no", 0.06, "top")
+    axes.text(bend + 0.03, above + gap, word, fontsize=6.5, va=align)
 
 
-def _draw_question(axes: Axes, place: _Place, question: str) -> None:
+def _draw_question(axes: Axes, node: Node, question: str, level: int, row: float) -> None:
     words = question.replace(" ≤", "\n≤") if " ≤" in question else "\n".join(question.rsplit(" ", 1))
-    text = f"{words}\nn = {place.node.n}, Gini {place.node.gini:.2f}"
+    text = f"{words}\nn = {node.n}, Gini {node.gini:.2f}"
     box = {"boxstyle": "round,pad=0.25", "facecolor": "white", "edgecolor": GRAY, "linewidth": 0.8}
-    axes.text(place.level, place.row, text, ha="center", va="center", fontsize=6.5, bbox=box, zorder=3)
+    axes.text(level, row, text, ha="center", va="center", fontsize=6.5, bbox=box, zorder=3)
 
 
 def _draw_leaf(axes: Axes, node: Node, depth: int, row: float, labels: Mapping[str, str]) -> None:
@@ -128,7 +119,7 @@ def _draw_leaf(axes: Axes, node: Node, depth: int, row: float, labels: Mapping[s
     start = depth + 0.1
     for name, share in node.shares.items():
         style = method_style(name, labels[name])
-        axes.add_patch(Rectangle((start, row - 0.28), share * _BAR, 0.56, facecolor=style.color, edgecolor="white"))
+        axes.barh(row, share * _BAR, height=0.56, left=start, facecolor=style.color, edgecolor="white")
         if share >= _NAMED:
             looks: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 6, "color": text_on(style.color)}
             axes.text(start + share * _BAR / 2, row, style.label, **looks)

@@ -12,6 +12,7 @@ from reinit_bench.analysis.figures.style import (
     BLACK,
     MANY,
     add_legend,
+    legend_handles,
     legend_height,
     method_style,
     panels_in_columns,
@@ -43,8 +44,7 @@ def draw(collection: Collection) -> Figure:
         axes.set_title("all architectures" if model == ALL else short(model))
     for axes in panels[::columns]:
         axes.set_ylabel("gain over BL [points]")
-    handles, labels = panels[0].get_legend_handles_labels()
-    add_legend(figure, dict(zip(map(str, labels), handles, strict=True)), handlelength=2.0)
+    add_legend(figure, legend_handles(panels[:1]), handlelength=2.0)
     source = f"; from {collection.source}" if collection.source else ""
     figure.supxlabel(f"training examples (mean over what is in brackets, bars: 95% t-interval){source}", fontsize=8)
     return figure

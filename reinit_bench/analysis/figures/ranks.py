@@ -67,7 +67,9 @@ def _panel(axes: Axes, ranking: Ranking, labels: Mapping[str, str]) -> None:
         y = 0.45 + 0.35 * level
         ends = [max(places) + 0.05 * step, min(places) - 0.05 * step]
         axes.plot(ends, [y, y], color=BLACK, linewidth=3, solid_capstyle="butt")
-    axes.set_title(_title(ranking), fontsize=9, loc="left")
+    where = "all architectures" if ranking.model == ALL else short(ranking.model)
+    p = "" if ranking.p is None else f", Friedman p = {ranking.p:.1g}"
+    axes.set_title(f"{where}: {ranking.n} {ranking.unit}s{p}", fontsize=9, loc="left")
 
 
 def _step(count: int) -> float:
@@ -95,9 +97,3 @@ def _label(axes: Axes, style: MethodStyle, rank: float, depth: float, right: boo
     axes.plot([rank], [0], clip_on=False, zorder=3, **style.mark(6))
     text = f"{style.label} {rank:.2f}" if right else f"{rank:.2f} {style.label}"
     axes.text(end + gap, depth, text, ha="left" if right else "right", va="center", fontsize=8)
-
-
-def _title(ranking: Ranking) -> str:
-    where = "all architectures" if ranking.model == ALL else short(ranking.model)
-    p = "" if ranking.p is None else f", Friedman p = {ranking.p:.1g}"
-    return f"{where}: {ranking.n} {ranking.unit}s{p}"

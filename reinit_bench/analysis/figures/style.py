@@ -17,6 +17,7 @@ from typing import Any, Literal
 import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.legend import Legend
 from matplotlib.ticker import LogFormatter
@@ -72,9 +73,8 @@ class MethodStyle:
 
     def mark(self, size: float | None = None) -> dict[str, Any]:
         """Arguments of `Axes.plot` for the marker alone; a size is that of most markers."""
-        larger = {"*": 1.7, "d": 1.25, "x": 1.2, "+": 1.4, "X": 1.2, "P": 1.2}.get(
-            self.marker, 1.0
-        )  # these look smaller than they are
+        # These look smaller than they are.
+        larger = {"*": 1.7, "d": 1.25, "x": 1.2, "+": 1.4, "X": 1.2, "P": 1.2}.get(self.marker, 1.0)
         return {
             "color": self.color,
             "marker": self.marker,
@@ -104,10 +104,6 @@ _OTHERS = (
 MANY = 10
 """More methods than these need more room than the paper's six."""
 
-_LEGEND_LINE = 0.17
-"""Height of a legend's line in inches."""
-
-
 LONGEST = 30
 """Characters of a name in a figure."""
 
@@ -126,7 +122,7 @@ def legend_rows(labels: Collection[str], width: float = TEXT_WIDTH) -> int:
 
 def legend_height(labels: Collection[str], width: float = TEXT_WIDTH) -> float:
     """What the lines of a legend after the first add to a figure's height, in inches."""
-    return _LEGEND_LINE * (legend_rows(labels, width) - 1)
+    return 0.17 * (legend_rows(labels, width) - 1)
 
 
 def add_legend(figure: Figure, handles: Mapping[str, Any], **more: Any) -> Legend:
@@ -135,19 +131,19 @@ def add_legend(figure: Figure, handles: Mapping[str, Any], **more: Any) -> Legen
     columns = math.ceil(len(labels) / max(1, legend_rows(labels, figure.get_figwidth())))
     # matplotlib fills column after column.
     order = [label for start in range(columns) for label in labels[start::columns]]
-    looks = {"handlelength": 3.2, "columnspacing": 1.2} | more
-    return figure.legend(
-        [handles[label] for label in order], order, loc="outside upper center", ncols=max(1, columns), **looks
-    )
+    looks: dict[str, Any] = {
+        "loc": "outside upper center",
+        "ncols": max(1, columns),
+        "handlelength": 3.2,
+        "columnspacing": 1.2,
+    }
+    return figure.legend([handles[label] for label in order], order, **looks | more)
 
 
 def legend_handles(cells: Iterable[Axes]) -> dict[str, Any]:
     """What the panels' legends would show, each name once."""
-    handles: dict[str, Any] = {}
-    for axes in cells:
-        drawn, names = axes.get_legend_handles_labels()
-        handles.update(zip(map(str, names), drawn, strict=True))
-    return handles
+    shown = [zip(*axes.get_legend_handles_labels(), strict=True) for axes in cells]
+    return {str(name): handle for pairs in shown for handle, name in pairs}
 
 
 def say_no_runs(axes: Axes) -> None:
@@ -181,8 +177,8 @@ def panels_in_columns(count: int, height: float, columns: int = 2) -> tuple[Figu
 
 def text_on(color: str) -> str:
     """Black or white, whichever can be read on this colour."""
-    red, green, blue = (int(color[start : start + 2], 16) for start in (1, 3, 5))
-    return BLACK if 0.299 * red + 0.587 * green + 0.114 * blue > 140 else "white"
+    red, green, blue = to_rgb(color)
+    return BLACK if 0.299 * red + 0.587 * green + 0.114 * blue > 140 / 255 else "white"
 
 
 def method_style(name: str, label: str | None = None) -> MethodStyle:

@@ -1,15 +1,22 @@
-"""What the report page says before it is HTML: plain values, so that the template only writes them down."""
+"""The report: what it says, as plain values, and the one HTML file that a template makes of them.
+
+Nothing in the file is loaded from elsewhere, and every name is escaped.
+"""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 
 from reinit_bench.analysis.figures import image, known_figures
+from reinit_bench.analysis.figures.style import BLUE, GRAY, ORANGE
 from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.report.curves import curves
 from reinit_bench.analysis.report.long_tables import described, filters, results_table, runs_table
@@ -17,10 +24,14 @@ from reinit_bench.analysis.report.paper_claim import PaperClaim, paper_claim
 from reinit_bench.analysis.stats.arms import tuned_runs
 from reinit_bench.analysis.stats.claims import Claim, claims
 from reinit_bench.analysis.tables import build_tables, table_verdict
+from reinit_bench.analysis.tables.render.html import html_table, long_table
 from reinit_bench.analysis.tables.table import Table
 from reinit_bench.core.errors import in_one_line
 from reinit_bench.core.settings import ConfigError
+from reinit_bench.store.files import make_folder, write_text
 from reinit_bench.store.store import Store
+
+_FOLDER = Path(__file__).parent
 
 DPI = 150
 """Of a figure in the page: one of the page's width is 1,050 pixels wide."""
@@ -154,3 +165,34 @@ def _code(runs: pd.DataFrame) -> Sequence[Mapping[Any, Any]]:
     groups = known.groupby(keys)["wall_seconds"].agg(runs="size", hours="sum").reset_index()
     groups = groups.assign(commit=groups["git_commit"].astype(str).str[:10], hours=groups["hours"] / 3600)
     return groups.sort_values("runs", ascending=False, kind="stable").to_dict("records")
+
+
+def html(page: Page) -> str:
+    """The whole file."""
+    environment = Environment(
+        loader=FileSystemLoader(_FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    # Compact, since thousands of curves are in it; a NaN would be no JSON, and must not get that far.
+    environment.policies["json.dumps_kwargs"] = {"separators": (",", ":"), "ensure_ascii": False, "allow_nan": False}
+    # Ours, and free of markup: they go into the page as they are.
+    style, script = (Markup((_FOLDER / name).read_text(encoding="utf-8")) for name in ("style.css", "script.js"))
+    renderers = {"html_table": html_table, "long_table": long_table}
+    looks = {"lw": ORANGE, "train": GRAY, "validation": BLUE}  # as in the figures
+    template = environment.get_template("template.html")
+    return template.render(page=page, style=style, script=script, looks=looks, **renderers)
+
+
+def write_report(page: Page, folder: Path) -> Path:
+    """Write `report.html` into `folder` in one step; returns its path.
+
+    Raises:
+        StoreError: the folder cannot be made or written.
+    """
+    make_folder(folder)
+    path = folder / "report.html"
+    write_text(path, html(page))
+    return path

@@ -52,6 +52,10 @@ class Contest:
     gain: Estimate
     best: str
 
+    @property
+    def decided(self) -> int:
+        return int(self.test.wins + self.test.losses)
+
 
 @dataclass(frozen=True, kw_only=True)
 class PaperClaim:
@@ -80,60 +84,44 @@ def paper_claim(collection: Collection) -> PaperClaim:
     """What the runs of Table 3's conditions say; runs of other conditions are not looked at."""
     scores = scores_by_setting(collection)
     common = scores.of_paper().common()
-    contests = tuple(_contests(scores, common)) if {"bl", "lw"} <= set(scores.methods) else ()
+    best = is_best(common.complete, list(common.methods))
+    contests = tuple(_contests(scores, common, best)) if {"bl", "lw"} <= set(scores.methods) else ()
     whole = contests[0] if contests else None
-    first = _ahead(whole)
-    second, best = _most_often_best(common)
+    first: Standing = "open"
+    if whole is not None and whole.test.p <= LEVEL:
+        first = "agrees" if whole.test.wins > whole.test.losses else "disagrees"
+    second, counts = _most_often_best(common, best)
     return PaperClaim(
         claim=CLAIM,
-        sentence=_sentence(collection, whole, first, second, best),
+        sentence=_sentence(whole, first, second, counts) if whole else _nothing(len(collection.frame)),
         first=first,
         second=second,
         contests=contests,
         caveats=tuple(_caveats(collection, scores, whole)),
-        command=START if whole is None or _decided(whole) < FEWEST else None,
+        command=START if whole is None or whole.decided < FEWEST else None,
     )
 
 
-def _contests(scores: Scores, common: Scores) -> Iterator[Contest]:
-    complete = common.complete
+def _contests(scores: Scores, common: Scores, best: pd.DataFrame) -> Iterator[Contest]:
     for where, rows in by_model(scores.frame):
         both = rows.dropna(subset=["bl", "lw"])
-        if len(both):
-            whole = complete if where == ALL else complete[complete["model"] == where]
-            test = compare(both, ["bl", "lw"]).iloc[0]
-            gain = over_datasets(both["lw"] - both["bl"], both["dataset"])
-            yield Contest(where=where, test=test, gain=gain, best=_best_words(whole, common))
+        if both.empty:
+            continue
+        whole = best if where == ALL else best[common.complete["model"] == where]
+        leads = int(whole["lw"].sum()) if "lw" in whole else 0
+        test = compare(both, ["bl", "lw"]).iloc[0]
+        gain = over_datasets(both["lw"] - both["bl"], both["dataset"])
+        yield Contest(where=where, test=test, gain=gain, best=f"{leads} of {len(whole)}" if len(whole) else MISSING)
 
 
-def _decided(contest: Contest) -> int:
-    return contest.test.wins + contest.test.losses
-
-
-def _best_words(complete: pd.DataFrame, common: Scores) -> str:
-    """In how many settings with all methods LW is the best, alone or tied."""
-    if complete.empty:
-        return MISSING
-    best = int(is_best(complete, list(common.methods))["lw"].sum()) if "lw" in common.methods else 0
-    return f"{best} of {len(complete)}"
-
-
-def _ahead(whole: Contest | None) -> Standing:
-    if whole is None or whole.test.p > LEVEL:
-        return "open"
-    return "agrees" if whole.test.wins > whole.test.losses else "disagrees"
-
-
-def _most_often_best(common: Scores) -> tuple[Standing, str]:
+def _most_often_best(common: Scores, best: pd.DataFrame) -> tuple[Standing, str]:
     """Whether LW leads in how often it is the best, by more than chance over the best other; the counts in words."""
-    complete = common.complete
-    if len(common.methods) < 3 or "lw" not in common.methods or complete.empty:
+    if len(common.methods) < 3 or "lw" not in common.methods or best.empty:
         return "open", ""
-    best = is_best(complete, list(common.methods))
     counts = {name: int(best[name].sum()) for name in common.methods}
     order = sorted(counts, key=lambda name: -counts[name])
     listed = ", ".join(f"{common.methods[name]} {counts[name]}" for name in order)
-    words = f"best of {len(counts)} methods, alone or tied, in {len(complete)} settings with all of them: {listed}"
+    words = f"best of {len(counts)} methods, alone or tied, in {len(best)} settings with all of them: {listed}"
     rival = next(name for name in order if name != "lw")
     ours, theirs = (int((best[one] & ~best[other]).sum()) for one, other in (("lw", rival), (rival, "lw")))
     p = binomial(ours, ours + theirs)
@@ -142,42 +130,36 @@ def _most_often_best(common: Scores) -> tuple[Standing, str]:
     return ("agrees" if ours > theirs else "disagrees"), f"{words}; LW to {common.methods[rival]}: p = {p:.2g}"
 
 
-def _sentence(collection: Collection, whole: Contest | None, first: Standing, second: Standing, best: str) -> str:
-    finished = len(collection.frame)
-    if whole is None:
-        runs = "no run has finished" if not finished else f"{_have_finished(finished)}, none of both LW and BL"
-        return f"Nothing can be concluded: {runs} under the conditions of the paper's Table 3."
-    decided, test, gain = _decided(whole), whole.test, whole.gain
+def _nothing(finished: int) -> str:
+    have = f"{plural(finished, 'run')} {'has' if finished == 1 else 'have'} finished, none of both LW and BL"
+    return (
+        f"Nothing can be concluded: {have if finished else 'no run has finished'} under the conditions of the paper's "
+        "Table 3."
+    )
+
+
+def _sentence(whole: Contest, first: Standing, second: Standing, counts: str) -> str:
+    """What the runs say; then which method is the most often best, where that can be asked."""
+    test, gain = whole.test, whole.gain
     over = "" if gain.margin is None else f", 95% interval over {gain.over}"
     numbers = (
         f"LW beats BL in {test.wins} of {plural(test.settings, 'setting')} and loses in {test.losses} "
         f"(mean difference {gain} points{over}; exact binomial test p = {test.p:.2g})"
     )
-    if decided < FEWEST:
-        few = plural(decided, "decided setting")
+    if whole.decided < FEWEST:
+        few = plural(whole.decided, "decided setting")
         return f"Nothing can be concluded yet: {numbers}; {few} cannot reach 95%, {FEWEST} could."
     words = {
         "agrees": "that LW is ahead of the baseline holds in these runs",
         "disagrees": "that LW is ahead of the baseline does not hold in these runs: BL is",
         "open": "these runs do not tell LW from the baseline",
     }[first]
-    return f"{numbers}: {words}{_also(first, second, best)}."
-
-
-def _have_finished(count: int) -> str:
-    return f"{plural(count, 'run')} {'has' if count == 1 else 'have'} finished"
-
-
-def _also(first: Standing, second: Standing, best: str) -> str:
-    """The second half of the sentence: which method is the most often best, where that can be asked."""
-    if not best:
-        return ""
-    words = {
+    best = {
         "agrees": "and it is the most often best" if first == "agrees" else "yet it is the most often best",
         "disagrees": "it is not the most often best",
         "open": "nor which method is the most often best" if first == "open" else "which is best most often stays open",
     }[second]
-    return f"; {words} ({best})"
+    return f"{numbers}: {words}; {best} ({counts})." if counts else f"{numbers}: {words}."
 
 
 def _caveats(collection: Collection, scores: Scores, whole: Contest | None) -> Iterator[str]:

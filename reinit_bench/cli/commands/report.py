@@ -37,7 +37,7 @@ def command(words: Words = None, source: RunsSource = "runs", out: Out = None) -
     results_dir = only_results_dir("report", words)
     if source == "paper":
         raise ConfigError("report is about runs: --from must be runs or a bundle's file")
-    from reinit_bench.analysis.report.page_html import write_report
+    from reinit_bench.analysis.report.page import write_report
 
     with runs_folder(source, results_dir) as folder:
         page = _page(collected(source, folder))
