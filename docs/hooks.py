@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 from mkdocs.structure.files import File, Files
 from reference_pages import REPOSITORY, pages
 
-SHOWN = ("*/README.md", "*/*.md", "*/*.png", "*/*.html", "*/*.csv")
+SHOWN = ("README.md", "*/README.md", "*/*.md", "*/*.png", "*/*.html", "*/*.csv")
 """What of results/ the site shows: the pages, and what they show and link to."""
 
 
@@ -20,14 +21,14 @@ def on_files(files: Files, *, config: Any) -> Files:
     for pattern in SHOWN:
         for path in sorted(results.glob(pattern)):
             place = f"results/{path.relative_to(results).as_posix()}"
-            if place not in files.src_uris and _is_committed(path.parent.name):
+            if place not in files.src_uris and _is_committed(path.parent):
                 files.append(File.generated(config, place, abs_src_path=str(path)))
     return files
 
 
-def _is_committed(folder: str) -> bool:
+def _is_committed(folder: Path) -> bool:
     """Whether a folder of results/ belongs to the repository: those that say what they hold do."""
-    return (REPOSITORY / "results" / folder / "README.md").is_file()
+    return (folder / "README.md").is_file()
 
 
 def on_page_markdown(markdown: str, **_: Any) -> str:
