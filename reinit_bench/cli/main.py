@@ -9,7 +9,6 @@ import sys
 import warnings
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from reinit_bench.cli.help import answer_shell, help_text, is_query
@@ -121,9 +120,9 @@ def _hydra(words: list[str]) -> int:
 
 def _check_sweeper(words: list[str]) -> None:
     """Raise ConfigError where another sweeper than ours would be given a study, which it takes for one run."""
-    chosen = [word.partition("=")[2] for word in words if word.startswith("hydra/sweeper=")]
-    if chosen and chosen[-1] != "study" and any(word.startswith("study=") for word in words):
-        raise ConfigError(f"hydra/sweeper={chosen[-1]} cannot run a study; leave it out, or leave study= out")
+    chosen = [word for word in words if word.startswith("hydra/sweeper=")]
+    if any(word.startswith("study=") for word in words) and not {*chosen} <= {"hydra/sweeper=study"}:
+        raise ConfigError(f"{chosen[-1]} cannot run a study; leave it out, or leave study= out")
 
 
 def _run_composed(config: DictConfig) -> None:
@@ -143,23 +142,19 @@ def _run_composed(config: DictConfig) -> None:
 
 
 def _run_one(experiment: Experiment, execution: Execution) -> None:
-    from reinit_bench.reporting.console import accuracies
-    from reinit_bench.store.store import Store
+    from reinit_bench.reporting.console import RunConsole, accuracies
+    from reinit_bench.store.store import CorruptResult, Store
 
     folder = Store(execution.results_dir).run(experiment.run_id)
-    if (folder.path / "result.json").exists():
-        from reinit_bench.store.store import CorruptResult
-
-        try:
-            result = folder.result()
-        except CorruptResult:
-            result = None  # the run reports it and sets it aside
-        if result is not None:
-            folder.tidy()
-            words = accuracies(test=result["test_accuracy"], validation=result["validation_accuracy"])
-            print("  ".join([f"{experiment.title}: already done:", *words, str(folder.path)]))
-            return
-    from reinit_bench.reporting.console import RunConsole
+    try:
+        result = folder.result()
+    except CorruptResult:
+        result = None  # the run reports it and sets it aside
+    if result is not None:
+        folder.tidy()
+        words = accuracies(test=result["test_accuracy"], validation=result["validation_accuracy"])
+        print("  ".join([f"{experiment.title}: already done:", *words, str(folder.path)]))
+        return
     from reinit_bench.reporting.loggers import logger_observer
     from reinit_bench.run.experiment import run_experiment
     from reinit_bench.training.interrupt import interrupt_on_signals
@@ -259,11 +254,10 @@ def _about_a_file(error: Exception) -> str | None:
                 file.read_text(encoding="utf-8")
             except UnicodeDecodeError:
                 return f"{file} is not UTF-8 text; save it in that encoding"
-    name = error.missing_cfg_file if isinstance(error, MissingConfigException) else None
-    if name or "'.yml'" in str(error):  # Hydra 1.4 names the ending and not the file
+    missing = error.missing_cfg_file if isinstance(error, MissingConfigException) else None
+    if missing or "'.yml'" in str(error):  # Hydra 1.4 names the ending and not the file
         for folder in conf_dirs():
-            found = [folder / f"{name}.yml"] if name else sorted(folder.rglob("*.yml"))
-            for file in filter(Path.is_file, found):
+            for file in sorted(folder.glob(f"{missing}.yml" if missing else "**/*.yml")):
                 return f"{file} must be called {file.stem}.yaml"
     return None
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 from factories import TINY, tiny_experiment, write_result
 from hydra.core.global_hydra import GlobalHydra
-from sweep_command import wait_for_file
 
 from reinit_bench.cli.commands import doctor
 from reinit_bench.cli.main import main
@@ -362,28 +359,6 @@ def test_a_corrupt_result_among_good_ones_is_named_and_the_good_ones_are_used(tm
     assert done.stderr.startswith(f"left out: results/runs/{'f' * 16}/result.json is corrupt: not JSON")
     assert done.stderr.endswith("1 result left out; all others are used\n")
     assert "DIGITS (60)" in (tmp_path / "results" / "tables" / "table6.md").read_text()
-
-
-@pytest.mark.slow
-def test_a_signal_writes_a_checkpoint_and_says_so(tmp_path: Path) -> None:
-    words = [*TINY, "trainer.max_steps=400", "trainer.checkpoint_every=1000"]
-    run_id = tiny_experiment("trainer.max_steps=400").run_id
-    process = subprocess.Popen(
-        [*COMMAND, *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    folder = tmp_path / "results" / "runs" / run_id
-    wait_for_file(folder / "checkpoint.pt", process)
-    time.sleep(0.2)
-    process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 75, (out, err)
-    assert "interrupted at step" in out.splitlines()[-1]
-    assert out.splitlines()[-1].endswith("the same command resumes from there")
-    assert err == ""
-    assert json.loads((folder / "status.json").read_text())["state"] == "interrupted"
-    again = run(*words, "trainer.checkpoint_every=500", cwd=tmp_path)
-    assert again.returncode == 0, again.stderr
-    assert "resumes from step" in again.stdout.splitlines()[0]
 
 
 @pytest.mark.slow

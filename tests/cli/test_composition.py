@@ -9,13 +9,11 @@ from typing import Any
 
 import pytest
 from hydra.core.global_hydra import GlobalHydra
-from hydra.errors import HydraException, MissingConfigException
 
 from reinit_bench.cli.compose import Composer, composer
 from reinit_bench.cli.help import groups, help_text
 from reinit_bench.core.conf_dir import conf_dir, own_config
 from reinit_bench.core.config import SECTIONS, Experiment
-from reinit_bench.core.settings import ConfigError
 from reinit_bench.sweep.plan import make_plan
 from reinit_bench.sweep.slurm.queue import queued_runs
 
@@ -152,31 +150,6 @@ def test_a_field_set_in_one_configuration_is_not_set_in_the_next(compose: Compos
     assert (other["method"]["repeats"], other["dataset"]["train_examples"]) == (9, 7)
     assert plain == compose.compose(["dataset=cifar10", "method=lw"])
     assert plain == compose.by_hydra(["dataset=cifar10", "method=lw"])
-
-
-def test_a_typo_in_a_study_names_the_studies(compose: Composer) -> None:
-    with pytest.raises(MissingConfigException) as caught:
-        compose.study_of(["study=tabel2"])
-    assert {"table2", "paper"} <= set(caught.value.options)
-
-
-def test_two_studies_at_once_are_refused(compose: Composer) -> None:
-    with pytest.raises(ConfigError, match="study must be a single name"):
-        compose.study_of(["study=table2", "study=table6"])
-
-
-@pytest.mark.parametrize(
-    ("override", "message"),
-    [
-        ("method=nope", "Could not find 'method/nope'"),
-        ("trainer.nope=1", "Could not override 'trainer.nope'"),
-        ("nope=1", "Could not override 'nope'"),
-        ("method.fraction.deep=1", "Could not override 'method.fraction.deep'"),
-    ],
-)
-def test_an_override_of_what_does_not_exist_is_hydras_error(compose: Composer, override: str, message: str) -> None:
-    with pytest.raises(HydraException, match=message):
-        compose.compose([override])
 
 
 @pytest.mark.parametrize(("group", "option"), options(), ids=lambda value: str(value))

@@ -31,13 +31,6 @@ def sweep(tmp_path: Path) -> SweepCommand:
     return SweepCommand(tmp_path / "results", *THREE)
 
 
-def test_done_runs_are_not_run_again(sweep: SweepCommand, undisturbed: dict[str, Any]) -> None:
-    sweep.run()
-    assert reproducible_results(sweep.store) == undisturbed
-    assert "3 runs: 3 done" in sweep.run()
-    assert set(sweep.attempts().values()) == {1}
-
-
 def test_kill_9_of_a_worker_costs_one_run_a_second_attempt(sweep: SweepCommand, undisturbed: dict[str, Any]) -> None:
     process = sweep.start()
     cut = sweep.wait_for_mid_round(round_index=1)[0]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import re
 from collections.abc import Sequence
 from functools import partial
@@ -20,15 +19,13 @@ from reinit_bench.core.config import Experiment
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.store.files import write_json
 from reinit_bench.store.store import Store
-from reinit_bench.sweep.cost import Estimate, Rates
 from reinit_bench.sweep.plan import Plan, PlannedRun, make_plan
 from reinit_bench.sweep.slurm.array_task import TaskRunner
 from reinit_bench.sweep.slurm.batch import batches, tidy
-from reinit_bench.sweep.slurm.commands import SlurmError, job_state, max_array_size
+from reinit_bench.sweep.slurm.commands import SlurmError, job_state
 from reinit_bench.sweep.slurm.options import Options
 from reinit_bench.sweep.slurm.queue import cancel, queued_runs, slurm_trouble
 from reinit_bench.sweep.slurm.submit import plan_tasks, run_on_slurm
-from reinit_bench.sweep.status import plan_json, stored_plan
 from reinit_bench.training.interrupt import EXIT_INTERRUPTED, Interrupt
 
 
@@ -189,10 +186,6 @@ def test_a_silent_squeue_stops_a_submission_and_only_warns_a_reader(
     assert len(list(batches(cluster.results_dir))) == 1
 
 
-def test_max_array_size_is_the_clusters(cluster: StubCluster) -> None:
-    assert max_array_size() == 3
-
-
 def test_runs_of_a_task_share_their_data_and_model(hydra_composer: Composer, tmp_path: Path) -> None:
     words = [f"results_dir={tmp_path}", "model.width=0.25"]
     combos = [f"model={model} method={method} image_size=8" for model in ("scnn", "mobilenet") for method in METHODS]
@@ -233,11 +226,6 @@ def test_each_class_of_resources_is_an_array(cluster: StubCluster, configs: list
     assert by_size == {2, 4}
 
 
-def test_a_task_is_told_how_many_share_a_gpu(cluster: StubCluster, configs: list[dict[str, Any]]) -> None:
-    submit(configs, workers_per_gpu=6, cpus=6)
-    assert [(batch.workers, batch.workers_per_gpu) for batch in batches(cluster.results_dir)] == [(None, 6)]
-
-
 @pytest.mark.parametrize(
     ("fields", "line"),
     [
@@ -262,19 +250,6 @@ def test_a_wrong_field_is_one_clear_line(fields: dict[str, Any], line: str) -> N
         Options.from_fields(fields)
     assert line in str(raised.value)
     assert "\n" not in str(raised.value)
-
-
-def test_a_retry_that_names_no_kind_of_error_says_which_there_are(plan_six: Plan) -> None:
-    with pytest.raises(ConfigError, match=r"launcher.retry=Nonsense: must be all, none or a kind of error; no run"):
-        plan_six.to_run("Nonsense")
-
-
-def test_plan_json_has_states_hours_and_runs(plan_six: Plan) -> None:
-    told = json.loads(plan_json(plan_six, Estimate(Rates({}, {}))))
-    assert told["runs"] == 6
-    assert told["states"]["missing"] == 6
-    assert told["groups"][0]["hours_left"]["gpu"] == pytest.approx(told["hours_left"]["gpu"])
-    assert [run["run_id"] for run in told["each"]] == [run.run_id for run in plan_six.runs]
 
 
 def test_another_array_of_the_same_name_is_not_ours(cluster: StubCluster, configs: list[dict[str, Any]]) -> None:
@@ -318,15 +293,6 @@ def test_a_task_asks_for_its_own_state(cluster: StubCluster, configs: list[dict[
     submit(configs)
     cluster.show({"1_0": "PENDING", "1_1": "RUNNING"})
     assert [job_state(job) for job in ("1_0", "1_1", "1_2")] == ["PENDING", "RUNNING", ""]
-
-
-def test_what_is_queued_is_unknown_while_squeue_fails(cluster: StubCluster, configs: list[dict[str, Any]]) -> None:
-    submit(configs)
-    cluster.stub("squeue", "exit 1")
-    with pytest.warns(UserWarning, match="which runs are queued is unknown"):
-        plan = stored_plan(cluster.results_dir)
-    assert plan.counts["unknown"] == 6
-    assert plan.to_run() == []
 
 
 def test_the_signal_comes_in_the_last_quarter_of_the_limit_at_the_earliest(

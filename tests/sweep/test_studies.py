@@ -80,10 +80,6 @@ def test_figure_4_is_figure_9s_part_for_the_pets_and_appendix_g_adds_table_2(pla
     assert all(run.execution.diagnostics for run in plan_of("study=appendix_g", "dataset=cassava").runs)
 
 
-def test_three_seeds_are_three_times_the_runs(plan_of):
-    assert len(plan_of("study=table2", "seed=0,1,2").runs) == 3 * COUNTS["table2"]
-
-
 def test_a_study_file_states_its_own_name_and_command():
     files = list((conf_dir() / "study").glob("*.yaml"))
     assert {file.stem for file in files} >= {*COUNTS, "none"}
@@ -103,13 +99,6 @@ def test_table3_is_the_three_tables_with_both_initializers(plan_of):
 def test_figure_2_shares_48_runs_with_the_tables(plan_of):
     ids = {name: {run.run_id for run in plan_of(f"study={name}").runs} for name in ("table3", "figure2")}
     assert len(ids["table3"] & ids["figure2"]) == 48
-
-
-def test_the_command_line_replaces_an_axis_in_every_grid(plan_of):
-    runs = plan_of("study=table2", "model=vgg16", "seed=0,1,2").runs
-    assert len(runs) == 12 * 6 * 3
-    assert {run.experiment.model["name"] for run in runs} == {"vgg16"}
-    assert {run.experiment.seed for run in runs} == {0, 1, 2}
 
 
 def test_included_points_come_first_and_keep_their_own_exclusions():

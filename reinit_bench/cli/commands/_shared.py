@@ -138,14 +138,13 @@ def compared_side(source: str, *, reconstructed: bool) -> Iterator[Collection]:
         ConfigError: there is no such source.
         BundleError: the bundle cannot be used.
     """
-    if (Path(source) / "runs").is_dir():
-        yield collected("runs", Path(source))
-    elif source == "paper" or Path(source).is_file():
-        with collection_of(source, Path(), reconstructed=reconstructed and source == "paper") as collection:
-            yield collection
-    else:
+    is_folder = (Path(source) / "runs").is_dir()
+    if not is_folder and source != "paper" and not Path(source).is_file():
         why = "has no folder runs" if Path(source).is_dir() else "is not there"
         raise ConfigError(f"--compare takes two of: a results folder, a bundle's file, paper; {source} {why}")
+    only_paper = reconstructed and source == "paper"
+    with collection_of("runs" if is_folder else source, Path(source), reconstructed=only_paper) as collection:
+        yield collection
 
 
 def check_exists(results_dir: Path) -> None:

@@ -6,9 +6,9 @@ import os
 import platform
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 from reinit_bench.cli.commands._shared import Words, split_results_dir
 from reinit_bench.core.conf_dir import conf_dir
@@ -17,6 +17,14 @@ from reinit_bench.core.version import __version__
 from reinit_bench.kernels.available import KINDS, obstacle
 
 PACKAGES = ("torch", "hydra-core", "submitit", "wandb", "numpy", "pandas", "scikit-learn")
+
+
+class Finding(NamedTuple):
+    """One line of the output: whether it is fine, what it is about, and what was found (and what to do)."""
+
+    fine: bool
+    subject: str
+    text: str
 
 
 def command(words: Words = None) -> None:
@@ -29,70 +37,40 @@ def command(words: Words = None) -> None:
         console.out(f"{finding.subject}: {finding.text}", highlight=False)
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One line of the output: whether it is fine, what it is about, and what was found (and what to do)."""
-
-    fine: bool
-    subject: str
-    text: str
-
-
 def findings(results_dir: Path) -> Iterator[Finding]:
     """All checks, one after the other."""
     yield Finding(True, "reinit-bench", f"{__version__}, groups in {conf_dir()}")
     yield Finding(True, "python", platform.python_version())
-    for name in PACKAGES:
-        yield _package(name)
-    yield _gpu()
-    yield _compiled()
+    yield from (Finding(True, name, version(name)) for name in PACKAGES)
+    gpus = output_of("nvidia-smi", "--query-gpu=name,memory.total,compute_mode", "--format=csv,noheader")
+    yield Finding(bool(gpus), "GPU", "; ".join((gpus or "none found; runs use the CPU (device=auto)").splitlines()))
+    reason = obstacle()
+    ours = f"{' and '.join(KINDS)} on the CPU are ours, unless compiled_layers=false"
+    yield Finding(reason is None, "compiled", ours if reason is None else f"layers on the CPU are torch's: {reason}")
     yield _slurm()
     yield _wandb()
     yield _results(results_dir)
     yield _datasets()
 
 
-def _package(name: str) -> Finding:
-    try:
-        return Finding(True, name, version(name))
-    except PackageNotFoundError:
-        return Finding(False, name, f"not installed; pip install {name}")
-
-
-def _gpu() -> Finding:
-    answer = output_of("nvidia-smi", "--query-gpu=name,memory.total,compute_mode", "--format=csv,noheader")
-    if not answer:
-        return Finding(False, "GPU", "none found; runs use the CPU (device=auto)")
-    return Finding(True, "GPU", "; ".join(answer.splitlines()))
-
-
-def _compiled() -> Finding:
-    reason = obstacle()
-    if reason is not None:
-        return Finding(False, "compiled", f"layers on the CPU are torch's: {reason}")
-    return Finding(True, "compiled", f"{' and '.join(KINDS)} on the CPU are ours, unless compiled_layers=false")
-
-
 def _slurm() -> Finding:
     if shutil.which("sbatch") is None:
         return Finding(False, "SLURM", "no sbatch on this machine; sweeps run here (hydra/launcher=local)")
     nodes = output_of("sinfo", "--noheader", "--format=%D nodes %P")
-    if not nodes:
-        return Finding(False, "SLURM", "sbatch is installed, but sinfo gets no answer from the controller")
-    return Finding(True, "SLURM", "; ".join(nodes.splitlines()))
+    silent = "sbatch is installed, but sinfo gets no answer from the controller"
+    return Finding(bool(nodes), "SLURM", "; ".join((nodes or silent).splitlines()))
 
 
 def _wandb() -> Finding:
     from reinit_bench.reporting.loggers import wandb_mode
 
     mode = wandb_mode("auto")
-    if mode == "online":
-        return Finding(True, "W&B", "logged in; logger=auto logs online")
-    if mode == "offline":
-        return Finding(
-            False, "W&B", "logger=auto logs offline (WANDB_MODE, or no answer from the server, or a wrong key)"
-        )
-    return Finding(False, "W&B", "no key; logger=auto logs nothing, logger=wandb logs offline (`wandb login` sets one)")
+    said = {
+        "online": "logged in; logger=auto logs online",
+        "offline": "logger=auto logs offline (WANDB_MODE, or no answer from the server, or a wrong key)",
+    }
+    unset = "no key; logger=auto logs nothing, logger=wandb logs offline (`wandb login` sets one)"
+    return Finding(mode == "online", "W&B", said.get(str(mode), unset))
 
 
 def _results(results_dir: Path) -> Finding:

@@ -13,7 +13,7 @@ from reinit_bench.cli.commands._shared import Words, plan_of, split_results_dir,
 from reinit_bench.core.settings import ConfigError
 
 if TYPE_CHECKING:
-    from rich.console import Console, Group
+    from rich.console import Console
 
     from reinit_bench.sweep.plan import Plan
 
@@ -66,24 +66,21 @@ def _forget(plan: Plan, what: str) -> None:
 
 def _watch(plan: Plan, results_dir: Path, seconds: float, console: Console) -> None:
     """Redraw until every run is done, or Ctrl-C."""
+    from rich.console import Group
     from rich.live import Live
+    from rich.text import Text
 
     from reinit_bench.sweep.slurm.queue import queued_runs
+    from reinit_bench.sweep.status import plan_table
 
-    with Live(_picture(plan, results_dir), console=console, auto_refresh=False) as live:
+    def picture() -> Group:
+        return Group(plan_table(plan, "Status"), *(Text(line) for line in _lines(plan, results_dir)))
+
+    with Live(picture(), console=console, auto_refresh=False) as live:
         while plan.counts["done"] < len(plan.runs):
             time.sleep(seconds)
             plan = plan.looked_up_again(partial(queued_runs, strict=False))
-            live.update(_picture(plan, results_dir), refresh=True)
-
-
-def _picture(plan: Plan, results_dir: Path) -> Group:
-    from rich.console import Group
-    from rich.text import Text
-
-    from reinit_bench.sweep.status import plan_table
-
-    return Group(plan_table(plan, "Status"), *(Text(line) for line in _lines(plan, results_dir)))
+            live.update(picture(), refresh=True)
 
 
 def _lines(plan: Plan, results_dir: Path) -> list[str]:
@@ -108,7 +105,7 @@ def _unprepared(plan: Plan) -> list[str]:
     from reinit_bench.data.preparing.command import preparing
 
     commands = sorted({command for section in waiting.values() if (command := preparing(section))})
-    alone = "reinit-bench prepare dataset="
-    names = [command.removeprefix(alone) for command in commands if " dataset." not in command]
-    together = [alone + ",".join(names)] if names else []
-    return [f"data not ready: {line}" for line in (*together, *(line for line in commands if " dataset." in line))]
+    alone = [command for command in commands if " dataset." not in command]
+    names = ",".join(command.partition(" dataset=")[2] for command in alone)
+    together = [f"reinit-bench prepare dataset={names}"] if alone else []
+    return [f"data not ready: {line}" for line in (*together, *(line for line in commands if line not in alone))]

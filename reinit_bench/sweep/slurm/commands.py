@@ -6,39 +6,23 @@ import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from reinit_bench.core.settings import ConfigError
-
-ENDED = frozenset(
-    {
-        "BOOT_FAIL",
-        "CANCELLED",
-        "COMPLETED",
-        "DEADLINE",
-        "FAILED",
-        "NODE_FAIL",
-        "OUT_OF_MEMORY",
-        "PREEMPTED",
-        "REVOKED",
-        "TIMEOUT",
-    }
-)
-"""States of tasks that will not run again; squeue shows such tasks for some minutes."""
 
 PREFIX = "reinit-bench"
 """How the names of our arrays begin."""
 MARK = "reinit-bench-queue"
 
 _IDS_PER_CALL = 500
+_ENDED = r"BOOT_FAIL|CANCELLED|COMPLETED|DEADLINE|FAILED|NODE_FAIL|OUT_OF_MEMORY|PREEMPTED|REVOKED|TIMEOUT"
 
 
 class SlurmError(ConfigError):
     """A SLURM command is missing, fails or does not answer."""
 
 
-@dataclass(frozen=True)
-class QueueEntry:
+class QueueEntry(NamedTuple):
     """One array task as squeue shows it; `job` is like 12_3, `name` that of the whole array."""
 
     job: str
@@ -50,7 +34,8 @@ class QueueEntry:
 
     @property
     def ended(self) -> bool:
-        return self.state in ENDED
+        """Whether it will not run again; squeue shows such tasks for some minutes."""
+        return re.fullmatch(_ENDED, self.state) is not None
 
 
 def available() -> bool:

@@ -147,10 +147,12 @@ def slurm_trouble(results_dir: Path, done: Collection[str] = ()) -> list[str]:
         return []
     settled, lines, runs = set(done), list[str](), results_dir / "runs"
     for batch in reversed(found):
-        unsettled = {run_id for run_ids in batch.tasks for run_id in run_ids} - settled
-        unsettled = {run_id for run_id in unsettled if not (runs / run_id / RESULT).exists()}
-        left = {index for index, run_ids in enumerate(batch.tasks) if not unsettled.isdisjoint(run_ids)}
-        settled.update(run_id for run_ids in batch.tasks for run_id in run_ids)
+        left = {
+            index
+            for index, run_ids in enumerate(batch.tasks)
+            if any(run_id not in settled and not (runs / run_id / RESULT).exists() for run_id in run_ids)
+        }
+        settled.update(*batch.tasks)
         own = [task for task in known if task.batch.name == batch.name and task.index in left]
         lines = [*_trouble_of(batch, own, left - batch.cancelled()), *lines]
     return lines
