@@ -39,7 +39,7 @@ BAD_INPUT = [
     (["method=wels", "method.fraction=2"], "method.fraction must be a number above 0 and at most 1; got 2"),
     (["study=demo"], "study=demo is many runs; add -m to run them all"),
     (["device=cuda"], "device=cuda, but torch finds no CUDA device here; use device=auto or device=cpu"),
-    (["tabels"], "there is no sub-command 'tabels'; did you mean tables? choose one of cancel, doctor, export, "),
+    (["tabels"], "there is no sub-command 'tabels'; did you mean tables? choose one of cancel, datasets, doctor, "),
     (["tables", "9"], "there is no table 9; the tables are "),
     (["figures", "figur3"], "there is no figure 'figur3'; the figures are "),
     (

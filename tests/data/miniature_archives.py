@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import struct
 import tarfile
 import zipfile
 from collections.abc import Callable, Mapping
@@ -131,6 +132,10 @@ def stanford_dogs() -> Miniature:
     return Miniature(files, truth["train"], truth["test"])
 
 
+def idx_header(array: np.ndarray) -> bytes:
+    return struct.pack(f">{1 + array.ndim}i", 0x800 + array.ndim, *array.shape)
+
+
 def fashion_mnist() -> Miniature:
     files, truth = {}, {}
     for split, stem, count in (("train", "train", 60_000), ("test", "t10k", 10_000)):
@@ -139,8 +144,8 @@ def fashion_mnist() -> Miniature:
         images.reshape(count, -1)[:, :4] = rows.view(np.uint8).reshape(count, 4)
         images[:, 20, 20] = 200 if split == "train" else 100
         labels = (rows % 10).astype(np.uint8)
-        files[f"{stem}-images-idx3-ubyte.gz"] = gzip.compress(bytes(16) + images.tobytes(), 1)
-        files[f"{stem}-labels-idx1-ubyte.gz"] = gzip.compress(bytes(8) + labels.tobytes(), 1)
+        files[f"{stem}-images-idx3-ubyte.gz"] = gzip.compress(idx_header(images[..., 0]) + images.tobytes(), 1)
+        files[f"{stem}-labels-idx1-ubyte.gz"] = gzip.compress(idx_header(labels) + labels.tobytes(), 1)
         truth[split] = list(zip(labels.tolist(), images, strict=True))
     return Miniature(files, truth["train"], truth["test"], {"train_count": 60_000, "test_count": 10_000})
 

@@ -23,13 +23,16 @@ import pytest
 import torch
 from miniature_archives import BY_NAME, MINIATURES, Miniature, repacked
 from real_builders import BLOCKED, fingerprints, made_once, run, same, truth
+from rich.console import Console
 
 from reinit_bench.cli.compose import composer
 from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.data.cache import Cache
 from reinit_bench.data.pixels import decode
+from reinit_bench.data.preparing import environment
 from reinit_bench.data.preparing.command import command, source
 from reinit_bench.data.preparing.environment import VARIABLE, worker_command
+from reinit_bench.data.preparing.job import Job
 from reinit_bench.data.preparing.splits import draw_per_class
 from reinit_bench.data.resize import resize
 from reinit_bench.data.source import Dataset
@@ -103,6 +106,34 @@ def test_every_image_is_cached_with_its_label(name: str, root: Path, miniatures:
         splits.append((data.train_enlarged, miniature.train, enlarged))
     for found, expected, size in splits:
         assert same(fingerprints(found.labels, found.inputs), truth(expected, size, channels))
+
+
+@pytest.mark.parametrize("name", sorted(MINIATURES.keys() - {"oxford_iiit_pet"}))
+def test_the_same_files_read_without_tensorflow_give_the_same_cache(
+    name: str, root: Path, tmp_path: Path, miniatures: dict[str, Miniature]
+) -> None:
+    """Pixels, labels, order and content; of oxford_iiit_pet, TFDS packs some files anew."""
+    sparse = {"num_classes": None} if name in ("stanford_dogs", "cars196", "caltech_birds2010", "caltech101") else {}
+    tfds, ours = dataset(name, miniatures, root), dataset(name, miniatures, tmp_path, **sparse)
+    miniatures[name].put(tmp_path / "manual" / name)
+    if name == "cifar10_corrupted":
+        miniatures["cifar10"].put(tmp_path / "manual" / "cifar10")
+    assert set(prepare_from_files(ours.distinct_jobs).values()) == {None}
+    for one, two in zip(tfds.distinct_jobs, ours.distinct_jobs, strict=True):
+        first, second = one.cache.manifest(), two.cache.manifest()
+        assert "tensorflow_datasets" in first
+        assert "tensorflow_datasets" not in second
+        assert {array: entry["sha256"] for array, entry in first["arrays"].items()} == {
+            array: entry["sha256"] for array, entry in second["arrays"].items()
+        }
+        assert first["content"] == second["content"]
+
+
+def prepare_from_files(jobs: list[Job]) -> dict[str, str | None]:
+    """`prepare_all`, for jobs whose files are all there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(environment, "run_jobs", lambda jobs, console: {job.title: "left to TFDS" for job in jobs})
+        return environment.prepare_all(jobs, Console(stderr=True))
 
 
 def test_without_a_test_split_a_share_of_each_class_is_tested_on(root: Path, miniatures: dict[str, Miniature]) -> None:

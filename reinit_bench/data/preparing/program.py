@@ -50,6 +50,8 @@ def prepare(job: Job, console: Console, build: Callable[[Job, Path, Console], Ca
     """
     with one_at_a_time(job.root, job.cache.path.name, console.out):
         if _is_whole(job.cache, console):
+            if job.source.files:
+                console.out(f"{job.title}: prepared before; {job.source.files} was not read", highlight=False)
             return job.cache
         work = job.root / "work" / job.cache.path.name
         try:

@@ -85,7 +85,9 @@ def _splits(job: Job, files: Files) -> Splits | None:
 
 def _num_classes(job: Job, found: Splits) -> int:
     present = {split: {label for _, label, _ in examples} for split, examples in found.items()}
-    wanted = job.source.num_classes or len(set().union(*present.values()))
+    wanted = job.source.num_classes
+    if wanted is None:
+        return 1 + max(max(labels) for labels in present.values())
     for split, labels in present.items():
         if missing := sorted(set(range(wanted)) - labels):
             raise ConfigError(f"{job.title}: {split} has no image of class {_class_name(job.builder, missing[0])}")
@@ -148,9 +150,13 @@ def unpickled(path: Path) -> dict[str, Any]:
     return {key.decode() if isinstance(key, bytes) else str(key): value for key, value in found.items()}
 
 
+PLAIN = {("numpy", "_reconstruct"), ("numpy", "ndarray"), ("numpy", "dtype"), ("_codecs", "encode")}
+"""What pickles of arrays and bytes ask for; any other could run code."""
+
+
 class _Plain(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        if module.partition(".")[0] == "numpy" and name in ("_reconstruct", "ndarray", "dtype"):
+        if (module.partition(".")[0], name) in PLAIN:
             return super().find_class(module, name)
         raise pickle.UnpicklingError(f"it asks for {module}.{name}")
 
@@ -212,7 +218,7 @@ def _cmaterdb(files: Files, job: Job) -> Splits | None:
         path = files.named(f"{job.config}/{name}", name)
         if path is None:
             return None
-        with np.load(path) as arrays:
+        with path.open("rb") as stream, np.load(stream) as arrays:
             found[split] = _arrays(job, arrays["images"], arrays["labels"], split)
     return found
 
@@ -343,6 +349,7 @@ def _of_classes(job: Job, folder: Path) -> list[Example]:
     return [
         (path, number, path.name)
         for number, name in enumerate(_numbered(job, folder, sorted(there)))
+        if name
         for path in sorted(there[name].iterdir())
         if path.is_file() and not path.name.startswith(".")
     ]
@@ -354,21 +361,22 @@ def _numbered(job: Job, folder: Path, there: list[str]) -> list[str]:
     Raises:
         ConfigError: they are not the dataset's classes.
     """
-    count, builder = job.source.num_classes, CLASSES.get(job.builder, job.builder)
-    if set(there) == {str(number) for number in range(count)}:
-        return [str(number) for number in range(count)]
+    builder, count = CLASSES.get(job.builder, job.builder), job.source.num_classes
+    numbers = [str(number) for number in range(count or 0)]
+    if set(there) == set(numbers):
+        return numbers
     if pattern := FOLDER_NAMES.get(builder):
         wrong = [name for name in there if not re.fullmatch(pattern, name)]
         if wrong or len(there) != count:
             raise ConfigError(f"{folder} has {len(there)} folders{_example(wrong)}; {job.builder} has {count} classes")
         return there
-    wanted = [_plain(name) for name in _class_names().get(builder, [str(number) for number in range(count)])]
+    wanted = [_plain(name) for name in _class_names().get(builder, numbers)]
     named = {_plain(name): name for name in there}
-    if missing := [name for name in wanted if name not in named]:
+    if count and (missing := [name for name in wanted if name not in named]):
         raise ConfigError(f"{folder} lacks {len(missing)} of {job.builder}'s {count} classes{_example(missing)}")
     if more := sorted(named.keys() - set(wanted)):
         raise ConfigError(f"{folder} has {len(more)} folders that are no classes of {job.builder}{_example(more)}")
-    return [named[name] for name in wanted]
+    return [named.get(name, "") for name in wanted]
 
 
 def _example(names: Sequence[str]) -> str:
