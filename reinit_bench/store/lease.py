@@ -12,7 +12,6 @@ import contextlib
 import os
 import secrets
 import shutil
-import tempfile
 import threading
 import time
 import warnings
@@ -33,7 +32,7 @@ USUAL_SECONDS, LEAST_SECONDS, MOST_SECONDS = 10.0, 0.05, 600.0
 STALE_BEATS = 9
 """A counter that stands still for so many of its holder's periods, while it is watched, is a dead holder's."""
 
-LOCK_SECONDS = 30.0
+LOCK, LOCK_SECONDS = ".lock", 30.0
 
 DIED = "WorkerDied"
 """The error kind of a run whose process was killed so often that it is not resumed again."""
@@ -224,10 +223,8 @@ def looks_alive(folder: RunFolder, status: Mapping[str, Any]) -> bool:
 def _now_there(folder: Path) -> float:
     """The time by the clock that stamps the folder's files; where nothing can be written, by this machine's."""
     try:
-        with tempfile.NamedTemporaryFile(dir=folder, prefix=".now.", suffix=".tmp") as file:
-            file.write(b"0")
-            file.flush()
-            return os.fstat(file.fileno()).st_mtime
+        (folder / LOCK).touch()
+        return (folder / LOCK).stat().st_mtime
     except OSError:
         return time.time()
 
@@ -275,7 +272,7 @@ def _finished(folder: RunFolder) -> dict[str, Any] | None:
 def _locked(folder: Path) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(locked(folder / ".lock", LOCK_SECONDS))
+            stack.enter_context(locked(folder / LOCK, LOCK_SECONDS))
         except TimeoutError as error:
             raise RunHeld(f"{folder} is locked by another process; try again") from error
         except OSError as error:

@@ -228,15 +228,13 @@ def test_sizes_are_limited_before_anything_is_unpacked(store: Store, tmp_path: P
     assert refusal(tmp_path, archive([], size=2**33 - 1)) == "manifest.json is larger than 67,108,864 bytes"
 
 
-def test_the_number_of_files_is_limited(packed: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(bundle, "MOST_FILES", 9)
-    assert refusal(tmp_path, packed) == "there are more than 9 files"
-
-
-def test_what_is_too_large_is_not_exported(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_number_of_files_is_limited(
+    store: Store, packed: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(bundle, "MOST_FILES", 9)
     with pytest.raises(BundleError, match="there are more than 9 files; export the studies one by one"):
         pack(store, store.run_ids())
+    assert refusal(tmp_path, packed) == "there are more than 9 files"
 
 
 def edited(change: Callable[[dict[str, Any]], Any]) -> Callable[[Files], None]:
@@ -290,7 +288,6 @@ HARMED: dict[str, tuple[Callable[[Files], None], str]] = {
         edited(lambda result: result["config"].update(seed=77)),
         "its configuration has the run id ",
     ),
-    "another run's": (edited(lambda result: result.update(run_id="0" * 16)), "it belongs to run 0000000000000000"),
     "file of another run": (
         lambda files: files.update({"rounds.jsonl": b"{}\n"}),
         "rounds.jsonl is not the file whose checksum its result has",
@@ -303,15 +300,10 @@ HARMED: dict[str, tuple[Callable[[Files], None], str]] = {
         edited(lambda result: result["files"].pop("diagnostics.npz")),
         "diagnostics.npz is not the file whose checksum its result has",
     ),
-    "checksums that are none": (edited(lambda result: result.update(files=[1])), "files is [1], of a wrong kind"),
     "wrong kind": (edited(lambda result: result.update(device={})), "device is {}"),
     "wrong kind in the configuration": (
         edited(lambda result: result["config"]["model"].update(_absent_=3)),
         "its configuration cannot be used: ",
-    ),
-    "no number": (
-        lambda files: files.update({RESULT: sealed({"a": 1}).encode()}),
-        "no 'run_id'",
     ),
     "control characters": (
         edited(lambda result: result["config"]["model"].update(_label_="a\x1b[2J")),
@@ -335,9 +327,6 @@ HARMED: dict[str, tuple[Callable[[Files], None], str]] = {
     ),
     "yaml aliases": (replaced("config.yaml", b"a: &a [1]\nb: [*a, *a]\n"), "config.yaml has aliases or more than 20"),
     "yaml depth": (replaced("config.yaml", b"[" * 900), "config.yaml has aliases or more than 20 levels"),
-    "lines": (replaced("history.jsonl", b"{\n"), "history.jsonl cannot be used: "),
-    "lines of lists": (replaced("rounds.jsonl", b"[]\n"), "rounds.jsonl cannot be used: a line is no row of plain"),
-    "deep lines": (replaced("rounds.jsonl", b"[" * 200_000), "rounds.jsonl cannot be used: it is nested too"),
     "a field twice": (replaced("rounds.jsonl", b'{"steps": 1, "steps": 2}\n'), "rounds.jsonl cannot be used: a field"),
     "text for a number": (replaced("history.jsonl", b'{"step": "1"}\n'), "history.jsonl cannot be used: step is '1'"),
     "no number in a row": (
@@ -350,13 +339,8 @@ HARMED: dict[str, tuple[Callable[[Files], None], str]] = {
     ),
     "accuracy above 1": (edited(lambda result: result.update(clean_train_accuracy=2.0)), "clean_train_accuracy is 2.0"),
     "pickle": (replaced("diagnostics.npz", pickled()), "diagnostics.npz cannot be used: "),
-    "arrays that are none": (replaced("diagnostics.npz", b"text"), "diagnostics.npz cannot be used: File is not a zip"),
     "array larger than it is": (
         replaced("diagnostics.npz", npz({"a": npy((10**12,), b"")})),
-        "diagnostics.npz cannot be used: ",
-    ),
-    "array of negative size": (
-        replaced("diagnostics.npz", npz({"a": npy((-1, -1), bytes(8))})),
         "diagnostics.npz cannot be used: ",
     ),
     "arrays that fill the memory": (

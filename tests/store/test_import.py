@@ -102,19 +102,6 @@ def test_what_an_interrupted_run_has_left_makes_room(theirs: Store, ours: Store)
     assert cut.status()["state"] == "done"
 
 
-def test_an_import_that_fails_leaves_a_run_that_can_be_imported(
-    theirs: Store, ours: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def interrupted(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr("reinit_bench.store.store.RunFolder.tidy", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            import_runs(theirs, ours)
-    assert import_runs(theirs, ours) == Imported(new=1, already=1, kept=0)
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_killed_import_leaves_whole_runs_and_continues(theirs: Store, tmp_path: Path) -> None:

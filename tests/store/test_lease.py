@@ -10,13 +10,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from factories import tiny_experiment
 from filelock import FileLock
+from holders import BEAT, HOLD, kill_all
 
 from reinit_bench.core.config import Execution
 from reinit_bench.run.experiment import run_experiment
@@ -24,24 +25,9 @@ from reinit_bench.store import lease as lease_module
 from reinit_bench.store.files import StoreError, write_json
 from reinit_bench.store.lease import Lease, LeaseLost, RunHeld, forget_failed, looks_alive, record_death
 from reinit_bench.store.process import found
-from reinit_bench.store.store import RunFolder, Store
+from reinit_bench.store.store import RunFolder
 
 RUN_ID = "0123456789abcdef"
-BEAT = 0.1
-"""Seconds between heartbeats in these tests."""
-
-HOLD = (
-    "import signal, sys; from pathlib import Path; from reinit_bench.store.store import RunFolder;"
-    "from reinit_bench.store.lease import Lease; Lease(RunFolder(Path(sys.argv[1]))).acquire();"
-    "print('held', flush=True); signal.pause()"
-)
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> RunFolder:
-    run = Store(tmp_path).run(RUN_ID)
-    run.create()
-    return run
 
 
 @pytest.fixture
@@ -59,36 +45,6 @@ def in_a_container(*words: str) -> list[str]:
 
 def python(code: str, *words: str) -> list[str]:
     return [sys.executable, "-c", code, *words]
-
-
-@pytest.fixture
-def started() -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Start a process and wait for its first line; it does not outlive the test."""
-    processes = []
-
-    def start(command: list[str], **variables: str) -> subprocess.Popen[str]:
-        environment = {**os.environ, "REINIT_BENCH_HEARTBEAT_SECONDS": str(BEAT), **variables}
-        process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, text=True, env=environment, start_new_session=True, cwd="/"
-        )
-        processes.append(process)
-        assert process.stdout is not None
-        assert process.stdout.readline() == "held\n"
-        return process
-
-    yield start
-    for process in processes:
-        kill_all(process, signal.SIGCONT, signal.SIGKILL)
-        process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
-
-
-def kill_all(process: subprocess.Popen[str], *signals: signal.Signals) -> None:
-    """Send signals to everything that the process has started."""
-    for number in signals:
-        if process.poll() is None:
-            os.killpg(process.pid, number)
 
 
 def suspend_all(process: subprocess.Popen[str]) -> None:
@@ -154,18 +110,6 @@ def test_a_holder_in_another_container_lives_as_long_as_its_heart_beats(
     heir, began = Lease(folder), time.monotonic()
     assert heir.acquire() is None
     assert time.monotonic() - began >= 9 * BEAT
-    heir.release("done")
-
-
-@pytest.mark.usefixtures("quick")
-@pytest.mark.parametrize("ahead", [-7200.0, 3600.0])
-def test_a_dead_holders_clock_does_not_matter(folder: RunFolder, ahead: float) -> None:
-    away = {"state": "running", "host": "away", "boot_id": "away", "pid_namespace": "pid:[1]", "pid": 1, "began": 1}
-    period = {"heartbeat_seconds": BEAT}
-    write_json(folder.path / "status.json", {**away, "beats": 7, "heartbeat": time.time() + ahead, **period})
-    heir, began = Lease(folder), time.monotonic()
-    assert heir.acquire() is None
-    assert 9 * BEAT <= time.monotonic() - began < 60 * BEAT
     heir.release("done")
 
 

@@ -21,13 +21,6 @@ from reinit_bench.store.store import CorruptResult, RunFolder, Store
 RUN_ID = RESULT["run_id"]
 
 
-@pytest.fixture
-def folder(tmp_path: Path) -> RunFolder:
-    run = Store(tmp_path).run(RUN_ID)
-    run.create()
-    return run
-
-
 def names(folder: RunFolder) -> set[str]:
     return {path.name for path in folder.path.iterdir()}
 
@@ -54,21 +47,6 @@ def test_a_file_is_on_disk_before_it_gets_its_name(folder: RunFolder, monkeypatc
     monkeypatch.setattr(Path, "replace", lambda path, to: (happened.append(to.name), replace(path, to)))
     write_json(folder.path / "result.json", [1, 2])
     assert happened == [(folder.path / "result.json").stat().st_size, "result.json"]
-
-
-def test_a_full_disk_is_reported_in_one_line_and_nothing_is_half_written(tmp_path: Path) -> None:
-    full = Path("/dev/full")
-    if not full.exists():
-        pytest.skip("this system has no /dev/full")
-    target = tmp_path / "file"
-
-    def onto_the_full_device(stream: Any) -> None:
-        os.dup2(os.open(full, os.O_WRONLY), stream.fileno())
-        stream.write(b"x")  # buffered: the real ENOSPC comes with the flush
-
-    with pytest.raises(StoreError, match="No space left on device"):
-        write_atomically(target, onto_the_full_device)
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_results_folder_that_is_a_file_is_refused(tmp_path: Path) -> None:

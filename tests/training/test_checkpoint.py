@@ -92,26 +92,17 @@ def test_only_the_previous_checkpoint_is_kept(tmp_path: Path) -> None:
     assert found(tmp_path) == 3
 
 
-def test_a_flipped_bit_anywhere_is_found(tmp_path: Path) -> None:
+def test_a_flipped_bit_and_a_cut_anywhere_are_found(tmp_path: Path) -> None:
     save_checkpoint(tmp_path, numbered(1))
     path = tmp_path / NAME
     content = path.read_bytes()
     for position in range(len(content)):
         altered = bytearray(content)
         altered[position] ^= 1 << position % 8
-        path.write_bytes(altered)
-        with pytest.raises(CorruptCheckpoint):
-            read_checkpoint(path, CPU)
-
-
-def test_a_file_cut_anywhere_is_found(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path, numbered(1))
-    path = tmp_path / NAME
-    content = path.read_bytes()
-    for length in range(len(content)):
-        path.write_bytes(content[:length])
-        with pytest.raises(CorruptCheckpoint):
-            read_checkpoint(path, CPU)
+        for harmed in (bytes(altered), content[:position]):
+            path.write_bytes(harmed)
+            with pytest.raises(CorruptCheckpoint):
+                read_checkpoint(path, CPU)
 
 
 def test_if_every_checkpoint_is_damaged_all_are_named(tmp_path: Path) -> None:
@@ -126,15 +117,6 @@ def test_if_every_checkpoint_is_damaged_all_are_named(tmp_path: Path) -> None:
             f"{tmp_path / PREVIOUS} is not a checkpoint; starting from scratch",
         ],
     )
-
-
-def test_a_checkpoint_of_another_run_is_named_and_not_used(tmp_path: Path) -> None:
-    for number, run_id in ((1, RUN), (2, "f" * 16)):
-        save_checkpoint(tmp_path, {**numbered(number), "run_id": run_id})
-    state, problems = latest_checkpoint(tmp_path, CPU, RUN)
-    assert state is not None
-    assert state["number"] == 1
-    assert problems == [f"{tmp_path / NAME} belongs to another run (ffffffffffffffff); using the previous one"]
 
 
 def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
@@ -203,16 +185,6 @@ def test_an_error_is_raised_once_by_the_next_call() -> None:
             call()
     writer.wait()
     assert done == []
-
-
-def test_a_snapshot_shares_no_tensor_and_no_container() -> None:
-    inner = torch.zeros(2)
-    value = {"a": [inner, {"b": (inner, 3)}], "c": "text"}
-    copy = snapshot(value)
-    inner.fill_(1.0)
-    value["a"].append(4)  # type: ignore[attr-defined]
-    assert copy["a"][0].tolist() == copy["a"][1]["b"][0].tolist() == [0.0, 0.0]
-    assert (len(copy["a"]), copy["a"][1]["b"][1], copy["c"]) == (2, 3, "text")
 
 
 def test_a_checkpoint_holds_the_state_at_the_time_of_the_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
