@@ -14,7 +14,13 @@ class Hooks:
 
     In each step: `targets`, the backward pass of the loss, that of `penalty`, `before_step`, the optimizer's step,
     `after_step`. All but `penalty` run under `torch.no_grad`, whoever calls them.
+
+    Attributes:
+        optimizer: the round's, set by whoever trains, for hooks that clear what it has accumulated for weights that
+            they redraw; None: there is nothing to clear.
     """
+
+    optimizer: torch.optim.Optimizer | None = None
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)

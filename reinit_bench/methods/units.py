@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
+from reinit_bench.core.hooks import Hooks
+from reinit_bench.core.settings import ConfigError
 from reinit_bench.methods.base import Context, Mask, Redraw, apply_mask
 from reinit_bench.models.blocknet import BlockNet
+from reinit_bench.models.channel_tracing import channels_of
 from reinit_bench.models.channels import Channels, Kernel, Space
 from reinit_bench.models.initializers import initial_values
 from reinit_bench.models.parameters import modes_kept
@@ -20,12 +23,14 @@ _CHUNK = 32  # examples at a time: block 1 of vgg16 outputs 13 MB per image at 2
 
 
 @torch.no_grad()
-def look(net: BlockNet, channels: Channels, inputs: Tensor, see: Callable[[Kernel, Tensor], None]) -> None:
+def look(
+    net: BlockNet, channels: Channels, inputs: Tensor, see: Callable[[Kernel, Tensor], None], *, read: bool = False
+) -> None:
     """Send inputs through the network in evaluation mode, a part at a time; see `Channels.run`."""
     with modes_kept(net):
         net.eval()
         for part in torch.split(inputs, _CHUNK):
-            channels.run(net, part, see)
+            channels.run(net, part, see, read=read)
 
 
 def recyclable(channels: Channels) -> list[Space]:
@@ -88,3 +93,46 @@ def clear_moments(net: BlockNet, optimizer: torch.optim.Optimizer, mask: Mask) -
             # Not the count of steps, which is a scalar for the whole parameter.
             if isinstance(value, Tensor) and value.shape == parameter.shape:
                 value.masked_fill_(chosen, 0.0)
+
+
+class WatchingUnits(Hooks):
+    """Base of what looks at every unit in each step: keeps the step's inputs, and recycles units.
+
+    Units are looked at in evaluation mode, in a forward pass of their own, so that dropout and compilation change
+    nothing; it takes about a third of a step.
+    """
+
+    def __init__(self, method: Redraw, name: str, net: BlockNet, context: Context) -> None:
+        self.method, self.name, self.context = method, name, context
+        self.channels = channels_of(net, name)
+        self.spaces = recyclable(self.channels)
+        self.steps = 0
+        self._inputs: Tensor | None = None
+
+    def targets(self, inputs: Tensor, labels: Tensor) -> Tensor:
+        self._inputs = inputs
+        return labels
+
+    def inputs(self) -> Tensor:
+        """This step's."""
+        if self._inputs is None:
+            raise ConfigError(f"{self.name} looks at every minibatch: call hooks.targets(inputs, labels) in each step")
+        return self._inputs
+
+    def zeros(self, net: BlockNet) -> list[Tensor]:
+        """A count of zero for each unit of each space."""
+        device = next(net.parameters()).device
+        return [torch.zeros(space.channels, dtype=torch.int64, device=device) for space in self.spaces]
+
+    def replace(self, net: BlockNet, units: Mapping[Space, Tensor], *purpose: str | int) -> None:
+        """Recycle units, with their share of BatchNorm's statistics and of the optimizer's moments."""
+        where = (self.name, self.context.round.index, self.steps, *purpose)
+        mask = recycle(net, self.channels, units, self.method, self.context, *where)
+        for vector in self.channels.vectors:
+            layer = net.get_submodule(vector.name.rpartition(".")[0])
+            if vector.space in units and isinstance(layer, nn.modules.batchnorm._BatchNorm):
+                for value, fresh in ((layer.running_mean, 0.0), (layer.running_var, 1.0)):
+                    if value is not None:
+                        value.masked_fill_(vector.of(units[vector.space]), fresh)
+        if self.optimizer is not None:
+            clear_moments(net, self.optimizer, mask)

@@ -189,7 +189,8 @@ class _Walk:
     ) -> _Value:
         """Note a kernel, and its bias, that writes `value`."""
         name = self._parameter(node, "weight")
-        kernel = Kernel(name, reads, value.space, repeats, is_depthwise, active=node.name)
+        before = node.all_input_nodes[0].name
+        kernel = Kernel(name, reads, value.space, repeats, is_depthwise, read=before, active=node.name)
         self.kernels.append(kernel)
         self.ranks[kernel] = 0
         if layer.bias is not None:

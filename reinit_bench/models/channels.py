@@ -37,6 +37,8 @@ class Kernel:
     """How many successive elements of the second axis belong to one channel: H * W after a flattening, else 1."""
     is_depthwise: bool
     """Whether each channel is convolved on its own; reads and writes the same space."""
+    read: str
+    """The node of the graph that it reads: what those before it put out, pooled and flattened."""
     active: str
     """The node of the graph at which following layers find what it writes: after norm and activation function."""
 
@@ -76,17 +78,23 @@ class Channels:
     vectors: tuple[Vector, ...]
     graph: fx.Graph
 
-    def run(self, net: nn.Module, inputs: Tensor, see: Callable[[Kernel, Tensor], None]) -> None:
-        """Send inputs through the network; `see` gets each kernel's active channels, (n, channels, positions)."""
-        kernels = {kernel.active: kernel for kernel in self.kernels}
+    def run(self, net: nn.Module, inputs: Tensor, see: Callable[[Kernel, Tensor], None], *, read: bool = False) -> None:
+        """Send inputs through the network; `see` gets each kernel's active channels, (n, channels, positions).
+
+        Args:
+            read: instead of what a kernel writes, see what it reads.
+        """
+        seen: dict[str, list[Kernel]] = {}
+        for kernel in self.kernels:
+            seen.setdefault(kernel.read if read else kernel.active, []).append(kernel)
 
         class Seeing(fx.Interpreter):
             def run_node(self, node: fx.Node) -> Any:
                 value = super().run_node(node)
-                if node.name in kernels:
+                for kernel in seen.get(node.name, ()):
                     # At once: a later layer may overwrite the tensor in place.
-                    kernel = kernels[node.name]
-                    see(kernel, value.reshape(len(value), kernel.writes.channels, -1))
+                    space = kernel.reads if read else kernel.writes
+                    see(kernel, value.reshape(len(value), space.channels, -1))
                 return value
 
         Seeing(net, graph=self.graph).run(inputs)

@@ -127,6 +127,8 @@ class _RoundTraining:
         if self.state.optimizer:
             self.optimizer.load_state_dict(self.state.optimizer)
         set_lr(self.optimizer, self.state.lr)
+        if self.hooks is not None:
+            self.hooks.optimizer = self.optimizer
         self.has_constant_lr = has_constant_lr(self.trainer)
         self.validates_every_epoch = not (
             self.trainer.patience_epochs is None

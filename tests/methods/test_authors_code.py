@@ -20,6 +20,7 @@ from torch.nn import functional
 from reinit_bench.core.rounds import Round
 from reinit_bench.methods.ban import Ban
 from reinit_bench.methods.base import Context, Reinitializer, apply_mask, begin_round
+from reinit_bench.methods.cbp import Cbp
 from reinit_bench.methods.clip import Clip
 from reinit_bench.methods.dash import Dash
 from reinit_bench.methods.fire import Fire
@@ -34,6 +35,7 @@ from reinit_bench.methods.redo import Redo, gradient_scores, unit_scores
 from reinit_bench.methods.rifle import Rifle
 from reinit_bench.methods.selective import Selective
 from reinit_bench.methods.snip import Snip
+from reinit_bench.methods.snr import Snr
 from reinit_bench.methods.sp import ShrinkPerturb
 from reinit_bench.methods.swr import Swr
 from reinit_bench.methods.upgd import Upgd, _Protection
@@ -58,6 +60,11 @@ def part(values: Values, prefix: str) -> Values:
     """What lies directly under a prefix, by the parameter's name."""
     inside = {key.removeprefix(f"{prefix}/"): value for key, value in values.items() if key.startswith(f"{prefix}/")}
     return {key: value for key, value in inside.items() if "/" not in key}
+
+
+def part_of(values: Values, prefix: str) -> Values:
+    """All that lies under a prefix, whatever its depth."""
+    return {key.removeprefix(prefix): value for key, value in values.items() if key.startswith(prefix)}
 
 
 def small_net(state: Values) -> WrappedNet:
@@ -450,3 +457,67 @@ def test_redo_by_gradients_is_regrama() -> None:
     for layer in ("conv1", "conv2", "fc1"):
         bias = torch.where(drawn[f"{layer}.weight"], 0.0, before[f"{layer}.bias"])
         assert torch.equal(net.get_parameter(f"model.{layer}.bias"), bias)
+
+
+def test_continual_backprop() -> None:
+    """The network of each step is the code's, gradients too, which are of a network that is replaced in part there."""
+    values = read("cbp")
+    gradients, after, fresh = (part(values, f"plain/{kind}") for kind in ("gradient", "after_reset", "fresh"))
+    net = small_net(part(values, "plain/before"))
+    drawn = {name: torch.zeros_like(after[name][0]) for name in ("conv1.bias", "conv2.bias", "fc1.bias")}
+    method = Cbp(rate=float(values["replacement_rate"]), maturity=int(values["maturity_threshold"]))
+    hooks = method.hooks(net, context(net, fresh=drawn))
+    optimizer = torch.optim.SGD(net.parameters(), lr=float(values["lr"]))
+    replaced = 0
+    for step in range(len(after["conv1.weight"])):
+        drawn |= {name: value[step] for name, value in fresh.items()}
+        hooks.targets(values["x"][16 * (step % 4) :][:16], values["y"])
+        hooks.before_step(net)
+        assert_equal(net, {name: value[step] for name, value in after.items()})
+        for number, layer in enumerate(("layer1", "layer2", "layer3")):
+            chosen = values[f"plain/replaced/{layer}"][step].bool()
+            assert torch.equal(hooks.ages[number] == 0, chosen)
+            replaced += int(chosen.sum())
+        for name, value in net.named_parameters():
+            value.grad = gradients[name.removeprefix("model.")][step].clone()
+        optimizer.step()
+    assert replaced == 4
+
+
+def test_self_normalized_resets() -> None:
+    """Ages, thresholds and resets of 16 steps, two updates of thresholds; the network after the resets of step 8.
+
+    From one reset unit to another, the code draws a weight, and here it is 0.
+    """
+    values = part_of(read("snr"), "authors/")
+    layers = [nn.Linear(*values[f"before/Dense_{n}/kernel"].shape) for n in range(3)]
+    for n, layer in enumerate(layers):
+        layer.load_state_dict(
+            {"weight": values[f"before/Dense_{n}/kernel"].T, "bias": values[f"before/Dense_{n}/bias"]}
+        )
+    net = BlockNet([nn.Sequential(layers[0], nn.ReLU()), nn.Sequential(layers[1], nn.ReLU())], layers[2])
+    drawn = {}
+    for n in range(2):
+        drawn[f"blocks.{n}.0.weight"] = values[f"fresh/Dense_{n}/kernel"][0].T
+        drawn[f"blocks.{n}.0.bias"] = torch.zeros(layers[n].out_features)
+    method = Snr(quantile=0.9, every=8, least=100, most=1000)
+    hooks = method.hooks(net, context(net, fresh=drawn))
+    hooks.load_state_dict({**hooks.state_dict(), "thresholds": [torch.full_like(age, 200) for age in hooks.ages]})
+    for step, x in enumerate(values["x"]):
+        hooks.targets(x, x)
+        hooks.before_step(net)
+        for n in range(2):
+            assert torch.equal(hooks.ages[n], values[f"age_before_reset/Dense_{n}"][step].long()), step
+            assert torch.equal(hooks.thresholds[n], values[f"threshold/Dense_{n}"][step].long()), step
+        before = [ages.clone() for ages in hooks.ages]
+        hooks.after_step(net)
+        for n in range(2):
+            assert torch.equal((before[n] > 0) & (hooks.ages[n] == 0), values[f"reset/Dense_{n}"][step].bool())
+        if step == 7:
+            resets = [values[f"reset/Dense_{n}"][step].bool() for n in range(2)]
+            between = resets[1][:, None] & resets[0]
+            assert not layers[1].weight[between].any()
+            for n in range(3):
+                wanted = values[f"after/Dense_{n}/kernel"][0].T
+                assert torch.equal(layers[n].weight, wanted.where(~between, 0) if n == 1 else wanted)
+                layers[n].weight.data.copy_(wanted)

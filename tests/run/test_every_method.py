@@ -40,6 +40,10 @@ SMALLER = {"resnet18": (), "vit_tiny": (), "torchvision": ("model.arch=mobilenet
 """Models whose images may be smaller than others' (vgg16's may not), and further settings of theirs."""
 
 
+SOONER = {"cbp": ("method.rate=0.2", "method.maturity=1"), "snr": ("method.least=1", "method.most=20")}
+"""Settings of methods that would do nothing in so few steps."""
+
+
 def experiment_of(method: str, model: str) -> Experiment:
     task = (
         ("dataset=synthetic", "dataset.test_examples=20", "trainer.validation_fraction=0.1", "image_size=null")
@@ -51,7 +55,9 @@ def experiment_of(method: str, model: str) -> Experiment:
     every = ["method.every=1"] if "every" in METHOD_FILES[method] else []
     sizes = ("dataset.train_examples=40", "trainer.batch_size=13", f"trainer.max_steps={STEPS}")
     quick = ("trainer.lr=0.01", "trainer.round_weights=last", "dropout=p25", "trainer.checkpoint_every=100")
-    return tiny_experiment(*f"model={model}".split(), f"method={method}", *task, *sizes, *quick, *every)
+    return tiny_experiment(
+        *f"model={model}".split(), f"method={method}", *task, *sizes, *quick, *every, *SOONER.get(method, ())
+    )
 
 
 def state_after(experiment: Experiment, results: Path, steps: tuple[int, ...]) -> dict[str, Any]:
