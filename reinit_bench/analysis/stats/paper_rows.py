@@ -76,12 +76,6 @@ class PaperRow:
         gain = self.published_difference(arm) or 0.0
         return 0 if abs(gain) < TIE else int(np.sign(gain))
 
-    @property
-    def seeds_share_images(self) -> bool:
-        """Whether no seed draws its own training images."""
-        drawn_alike = self.runs.reindex(columns=["dataset.split_seed"]).notna().any(axis=None)
-        return bool(drawn_alike) and self.runs["seed"].nunique() > 1
-
     def accuracies(self) -> np.ndarray:
         """Percent by seed and method, the paper's six in its order; NaN where a run is missing."""
         table = self.runs.pivot_table(index="seed", columns="arm", values="test_accuracy")

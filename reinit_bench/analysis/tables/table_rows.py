@@ -60,11 +60,7 @@ def _lines(row: PaperRow) -> Iterator[tuple[Row, tuple[object, ...]]]:
         own = row.runs[row.runs["arm"] == arm]
         if own.empty:
             continue
-        accuracy, steps, learned = (
-            Summary.of(100 * own["test_accuracy"]),
-            own["steps"].mean(),
-            own["train_accuracy"].mean(),
-        )
+        accuracy, steps, learned = Summary.of(100 * own["test_accuracy"]), *own[["steps", "train_accuracy"]].mean()
         published, gain = row.published.get(arm), row.published_difference(arm)
         over = [differences[base].get(arm) for base in _BASES]
         sign = "" if gain is None or over[0] is None else _sign(row.sign(arm), over[0].value)
@@ -127,7 +123,8 @@ def _about(found: Sequence[PaperRow]) -> Iterator[str]:
         *(f"{cut:,.0f} images" for cut in sorted(set(runs["train_examples"].dropna()))),
     ]
     copies = [row.label for row in found if row.runs["dataset"].isin(rows.COPIES).any()]
-    shared = [row.label for row in found if row.seeds_share_images]
+    drawn_alike = runs.reindex(columns=["dataset.split_seed"]).iloc[:, 0].notna()
+    shared = [row.label for row in found if row.runs["seed"].nunique() > 1 and drawn_alike[row.runs.index].all()]
     for words, names in (
         ("no runs yet", absent),
         ("reduced", reduced),
