@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from rich import box
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console
 from rich.padding import Padding
 from rich.table import Table as RichTable
 from rich.text import Text
@@ -14,8 +13,6 @@ from rich.text import Text
 from reinit_bench.analysis.tables.table import Cell, Row, Table, split_columns
 
 _GAP = 2
-_WIDE = 1000
-"""More columns than any table needs."""
 
 
 def show(tables: Sequence[Table], console: Console) -> None:
@@ -25,7 +22,7 @@ def show(tables: Sequence[Table], console: Console) -> None:
     for table in tables:
         console.print(Text(table.caption, style="bold"))
         for part in _parts(table, console.width) if table.rows else []:
-            console.print(_Whole(_grid(part)), crop=False)
+            console.print(_grid(part), crop=False)
         _print_notes([note for note in table.sentences("*") if note not in common], console)
     if common:
         _print_notes(common, console)
@@ -33,22 +30,16 @@ def show(tables: Sequence[Table], console: Console) -> None:
 
 def _parts(table: Table, width: int) -> list[Table]:
     """The table as several, one under the other, where its columns do not fit in the terminal's width."""
-    lines = [[*map(Text, (*table.headings[2:], *table.columns))], *map(_numbers, table.rows)]
-    widths = [max(cell.cell_len for cell in column) + _GAP for column in zip(*lines, strict=True)]
+    widths = [width + _GAP for width in _widths(table)]
     further = len(table.headings[2:])
     taken = max(_name_width(table), len(" ".join(table.headings[:1]))) + sum(widths[:further]) + 2
     return split_columns(table, widths[further:], width - taken)
 
 
-@dataclass(frozen=True)
-class _Whole:
-    """A grid at its least width or more: better that the terminal breaks a line than that a number is cut off."""
-
-    grid: RichTable
-
-    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
-        least = console.measure(self.grid, options=options.update(max_width=_WIDE)).minimum
-        yield from console.render(self.grid, options.update(width=max(options.max_width, least)))
+def _widths(table: Table) -> list[int]:
+    """Of the columns behind the names."""
+    lines = [[*map(Text, (*table.headings[2:], *table.columns))], *map(_numbers, table.rows)]
+    return [max(cell.cell_len for cell in column) for column in zip(*lines, strict=True)]
 
 
 def _print_notes(notes: Sequence[str], console: Console) -> None:
@@ -60,15 +51,14 @@ def _print_notes(notes: Sequence[str], console: Console) -> None:
 def _grid(table: Table) -> RichTable:
     grid = RichTable(box=box.SIMPLE_HEAD, padding=(0, 1), collapse_padding=True, pad_edge=False)
     grid.add_column("\n ".join(table.headings[:2]), min_width=_name_width(table), overflow="fold")
-    # One of rich's cells for all numbers of a row: each would take it a tenth of a millisecond.
-    heads, *lines = _aligned([[*map(Text, (*table.headings[2:], *table.columns))], *map(_numbers, table.rows)])
-    grid.add_column(heads, no_wrap=True, width=heads.cell_len)
-    numbers = iter(lines)
+    for width, heading in zip(_widths(table), (*table.headings[2:], *table.columns), strict=True):
+        # Better that the terminal breaks a line than that a number is cut off.
+        grid.add_column(Text(heading), justify="right", no_wrap=True, width=width)
     for block in table.blocks():
         if len(table.headings) > 1:
             grid.add_row(Text(block[0][0], style="bold"))
         for _, row in block:
-            grid.add_row(Text(_name(row)), next(numbers), style="dim" if row.published else None)
+            grid.add_row(Text(_name(row)), *_numbers(row), style="dim" if row.published else None)
         if len(table.headings) > 1:
             grid.add_section()
     return grid
@@ -76,10 +66,8 @@ def _grid(table: Table) -> RichTable:
 
 def _name_width(table: Table) -> int:
     """Room for each dataset's name in full and for the longest word of the other headings, which may wrap."""
-    words = [word for row in table.rows for word in " ".join(row.headings[1:2]).split()]
-    return min(
-        24, max(len(name) for name in [*(row.headings[0] for row in table.rows), *(f" {word}" for word in words)])
-    )
+    words = [f" {word}" for row in table.rows for word in " ".join(row.headings[1:2]).split()]
+    return min(24, max(map(len, [*words, *(row.headings[0] for row in table.rows)])))
 
 
 def _name(row: Row) -> str:
@@ -89,19 +77,6 @@ def _name(row: Row) -> str:
 def _numbers(row: Row) -> list[Text]:
     # Text, not markup: a label may hold brackets.
     return [*map(Text, row.headings[2:]), *map(_cell, row.cells)]
-
-
-def _aligned(lines: Sequence[Sequence[Text]]) -> list[Text]:
-    """Each line's cells as one text, the columns aligned to the right."""
-    widths = [max(cell.cell_len for cell in column) for column in zip(*lines, strict=True)]
-    gaps = [0, *[_GAP] * len(widths)]
-    return [
-        Text("").join(
-            Text(" " * (gap + width - cell.cell_len)) + cell
-            for gap, width, cell in zip(gaps, widths, line, strict=False)
-        )
-        for line in lines
-    ]
 
 
 def _cell(cell: Cell) -> Text:

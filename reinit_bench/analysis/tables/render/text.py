@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from reinit_bench.analysis.tables.table import MISSING, Cell, Row, Table, split_columns
 
 _SYMBOLS = {
+    "\n": " ",
     "\\": r"\textbackslash{}",
     "&": r"\&",
     "%": r"\%",
@@ -30,7 +31,6 @@ _SYMBOLS = {
     "≈": r"$\approx$",
     "·": r"$\cdot$",
 }
-
 
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 _TEX_ROOM = 96
@@ -90,10 +90,15 @@ def _md_line(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+def _names(row: Row, first: str, escaped: Callable[[str], str], published: str) -> list[str]:
+    """The headings of a row; the one that says that it is the paper's as `published` shows it."""
+    *others, name = map(escaped, (first, *row.headings[1:2]))
+    return [*others, published.format(name) if row.published else name, *map(escaped, row.headings[2:])]
+
+
 def _md_row(row: Row, first: str) -> list[str]:
-    *others, name = map(_md, (first, *row.headings[1:2]))
     cells = [f"**{_md(str(cell))}**" if cell.best else _md(str(cell)) for cell in row.cells]
-    return [*others, f"*{name}*" if row.published else name, *map(_md, row.headings[2:]), *cells]
+    return [*_names(row, first, _md, "*{}*"), *cells]
 
 
 def _tex_bodies(table: Table) -> list[str]:
@@ -121,13 +126,11 @@ def _tex_body(table: Table) -> list[str]:
 
 
 def _tex(text: str) -> str:
-    return "".join(_SYMBOLS.get(letter, letter) for letter in text).replace("\n", " ")
+    return text.translate(str.maketrans(_SYMBOLS))
 
 
 def _tex_row(row: Row, first: str) -> str:
-    *others, name = map(_tex, (first, *row.headings[1:2]))
-    shown = f"\\textit{{{name}}}" if row.published else name
-    return " & ".join([*others, shown, *map(_tex, row.headings[2:]), *map(_tex_cell, row.cells)])
+    return " & ".join([*_names(row, first, _tex, r"\textit{{{}}}"), *map(_tex_cell, row.cells)])
 
 
 def _tex_cell(cell: Cell) -> str:
