@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -57,16 +57,13 @@ def rankings(scores: Scores) -> list[Ranking]:
     """
     if scores.complete.empty or len(scores.methods) < 2:
         return []
-    return [
-        ranking for model, rows in by_model(scores.complete) for ranking in _over_units(model, rows, scores.methods)
-    ]
-
-
-def _over_units(model: str, rows: pd.DataFrame, methods: Mapping[str, str]) -> Iterator[Ranking]:
-    by_method = rows[list(methods)]
-    if rows["dataset"].nunique() > 1:
-        yield rank(by_method.groupby(rows["dataset"]).mean(), model, "dataset")
-    yield rank(by_method, model, "setting")
+    found = []
+    for model, rows in by_model(scores.complete):
+        by_method = rows[list(scores.methods)]
+        if rows["dataset"].nunique() > 1:
+            found.append(rank(by_method.groupby(rows["dataset"]).mean(), model, "dataset"))
+        found.append(rank(by_method, model, "setting"))
+    return found
 
 
 def to_show(found: Sequence[Ranking]) -> list[Ranking]:
@@ -75,17 +72,13 @@ def to_show(found: Sequence[Ranking]) -> list[Ranking]:
     return [one for one in found if one.unit == ("dataset" if one.model in enough else "setting")]
 
 
-def critical_difference(methods: int, n: int) -> float:
-    """Nemenyi's critical difference at 95% for this many methods over `n` datasets."""
-    return nemenyi(methods) * math.sqrt(methods * (methods + 1) / (6 * n))
-
-
 @cache
-def nemenyi(methods: int) -> float:
-    """The critical value q at 95%, Demsar's Table 5(a): the studentized range statistic over the root of two."""
+def critical_difference(methods: int, n: int) -> float:
+    """Nemenyi's critical difference at 95% for this many methods over `n` datasets (Demsar's Table 5(a))."""
     from scipy.stats import studentized_range
 
-    return float(studentized_range.isf(LEVEL, methods, math.inf)) / math.sqrt(2)
+    critical = float(studentized_range.isf(LEVEL, methods, math.inf)) / math.sqrt(2)
+    return critical * math.sqrt(methods * (methods + 1) / (6 * n))
 
 
 def rank(accuracies: pd.DataFrame, model: str, unit: Unit) -> Ranking:

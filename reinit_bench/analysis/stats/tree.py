@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +103,8 @@ class Tree:
 
 def fit(scores: Scores) -> Tree | None:
     """Fit the paper's tree to the settings in which all methods finished; None for fewer than two leaves' worth."""
+    from sklearn.model_selection import LeaveOneGroupOut, RepeatedKFold
+
     scores = scores.common()
     frame = scores.complete.dropna(subset=["examples", "classes"]).reset_index(drop=True)
     if len(frame) < 2 * MIN_LEAF or len(scores.methods) < 2:
@@ -113,13 +115,17 @@ def fit(scores: Scores) -> Tree | None:
         best[sorted(map(str, best))].to_numpy(),
     )  # of equal methods the first is named
     classifier = _fitted(values, is_a_best)
+    folds = RepeatedKFold(n_splits=FOLDS, n_repeats=REPEATS, random_state=0).split(values)
+    several = frame["dataset"].nunique() > 1
+    datasets = LeaveOneGroupOut().split(values, groups=frame["dataset"]) if several else []
+    enough = ((fitted, held_out) for fitted, held_out in datasets if len(fitted) >= 2 * MIN_LEAF)
     return Tree(
         root=_node(classifier, [str(name) for name in features], best, features),
         n=len(frame),
         ties=int((best.sum(axis=1) > 1).sum()),
         fitted=_right(classifier, values, is_a_best),
-        by_setting=_mean(_by_setting(values, is_a_best)),
-        by_dataset=_mean(_by_dataset(values, is_a_best, frame["dataset"])),
+        by_setting=_held_out(values, is_a_best, folds),
+        by_dataset=_held_out(values, is_a_best, enough),
     )
 
 
@@ -175,32 +181,15 @@ def _right(classifier: DecisionTreeClassifier, features: Matrix, best: Matrix) -
     return float(np.mean(best[np.arange(len(best)), classifier.predict(features)]))
 
 
-def _by_setting(features: Matrix, best: Matrix) -> Iterator[tuple[float, float, int]]:
-    from sklearn.model_selection import RepeatedKFold
-
-    splits = RepeatedKFold(n_splits=FOLDS, n_repeats=REPEATS, random_state=0)
-    for fitted, held_out in splits.split(features):
-        yield _held_out(features, best, fitted, held_out)
-
-
-def _by_dataset(features: Matrix, best: Matrix, datasets: pd.Series) -> Iterator[tuple[float, float, int]]:
-    for dataset in datasets.unique() if datasets.nunique() > 1 else []:
-        inside = (datasets == dataset).to_numpy()
-        if (~inside).sum() >= 2 * MIN_LEAF:
-            yield _held_out(features, best, np.nonzero(~inside)[0], np.nonzero(inside)[0])
-
-
-def _held_out(features: Matrix, best: Matrix, fitted: Any, held_out: Any) -> tuple[float, float, int]:
-    """Accuracy of the tree, that of the fitted part's most frequent best method, and the size of the held-out part."""
-    known, unknown = best[fitted], best[held_out]
-    classifier = _fitted(features[fitted], known)
-    usual = (known / known.sum(axis=1, keepdims=True)).sum(axis=0).argmax()
-    return _right(classifier, features[held_out], unknown), float(unknown[:, usual].mean()), len(held_out)
-
-
-def _mean(found: Iterator[tuple[float, float, int]]) -> tuple[float, float] | None:
-    rows = np.array(list(found))
-    if not len(rows):
+def _held_out(features: Matrix, best: Matrix, splits: Iterable[tuple[Any, Any]]) -> tuple[float, float] | None:
+    """Over what is held out: how often the tree is right, and how often the fitted part's most frequent best method."""
+    found = []
+    for fitted, held_out in splits:
+        known, unknown = best[fitted], best[held_out]
+        usual = (known / known.sum(axis=1, keepdims=True)).sum(axis=0).argmax()
+        right = _right(_fitted(features[fitted], known), features[held_out], unknown)
+        found.append((len(held_out), right, float(unknown[:, usual].mean())))
+    if not found:
         return None
-    weights = rows[:, 2] / rows[:, 2].sum()
-    return float(weights @ rows[:, 0]), float(weights @ rows[:, 1])
+    sizes, tree, constant = zip(*found, strict=True)
+    return float(np.average(tree, weights=sizes)), float(np.average(constant, weights=sizes))

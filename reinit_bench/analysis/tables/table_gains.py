@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -41,7 +41,14 @@ def gains_table(collection: Collection) -> Table:
             *scores.left_out,
             *notes.left_out(collection),
         ),
-        data=pd.DataFrame(list(_data(groups)), columns=_FIELDS),
+        data=pd.DataFrame(
+            [
+                (group.model, *group.sizes, method, gain.unit, gain.n, *gain.for_csv)
+                for group in groups
+                for method, gain in group.gains.items()
+            ],
+            columns=_FIELDS,
+        ),
     )
 
 
@@ -51,10 +58,3 @@ TABLES = {"gains": gains_table}
 def _row(group: GainGroup, methods: Mapping[str, str]) -> Row:
     cells = [estimate_cell(group.gains.get(name), 1, group.most.n) for name in methods]
     return Row((group.model, group.size_words, group.most.over), mark_best(cells))
-
-
-def _data(groups: Sequence[GainGroup]) -> Iterator[tuple[object, ...]]:
-    for group in groups:
-        for method, gain in group.gains.items():
-            half = None if gain.margin is None else round(gain.margin, 4)
-            yield group.model, *group.sizes, method, gain.unit, gain.n, round(gain.value, 4), half

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 
 import pandas as pd
 
@@ -39,7 +39,14 @@ def ranks_table(collection: Collection) -> Table:
             *scores.left_out,
             *notes.left_out(collection),
         ),
-        data=pd.DataFrame(list(_data(ranked)), columns=_FIELDS),
+        data=pd.DataFrame(
+            [
+                (one.model, one.unit, one.n, name, mean, one.critical_difference, one.statistic, one.p)
+                for one in ranked
+                for name, mean in one.mean_ranks.items()
+            ],
+            columns=_FIELDS,
+        ).round({"mean_rank": 4, "critical_difference": 4, "friedman": 4}),
     )
 
 
@@ -55,9 +62,3 @@ def _row(one: Ranking, methods: Mapping[str, str]) -> Row:
     cells = mark_best([Cell(f"{one.mean_ranks[name]:.2f}") for name in methods], min)
     p = Cell() if one.p is None else Cell(f"{one.p:.1g}")
     return Row((one.model, f"{one.unit}s", str(one.n)), (*cells, Cell(f"{one.critical_difference:.2f}"), p))
-
-
-def _data(ranked: Sequence[Ranking]) -> Iterator[tuple[object, ...]]:
-    for one in ranked:
-        test = round(one.critical_difference, 4), None if one.statistic is None else round(one.statistic, 4), one.p
-        yield from ((one.model, one.unit, one.n, name, round(mean, 4), *test) for name, mean in one.mean_ranks.items())
