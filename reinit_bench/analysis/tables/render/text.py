@@ -7,7 +7,7 @@ from typing import Any
 
 from reinit_bench.analysis.tables.table import MISSING, Cell, Row, Table, split_columns
 
-_SYMBOLS = {
+_SYMBOLS: dict[str, str | int | None] = {
     "\n": " ",
     "\\": r"\textbackslash{}",
     "&": r"\&",
