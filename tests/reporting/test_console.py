@@ -60,22 +60,15 @@ def test_an_epoch_line_comes_at_most_every_ten_seconds() -> None:
     assert re.findall(r"epoch (\d+)", out.getvalue()) == ["10", "20", "30"]
 
 
-def test_a_resumed_run_says_from_which_step() -> None:
+def test_a_run_cut_again_says_from_which_step_and_where_it_goes_on() -> None:
     observer, out = log_lines()
-    observer.run_started(run_start(rounds=1, first_step=170))
-    assert out.getvalue() == (
-        f"digits scnn lw seed 0: run {RUN_ID}, 1 round of at most 120 steps, resumes from step 170\n"
-    )
-
-
-def test_an_interrupted_run_says_where_it_goes_on() -> None:
-    observer, out = log_lines()
-    observer.run_started(run_start(first_step=170))
-    observer.step_done(2, 51)
-    observer.step_done(2, 52)
+    observer.run_started(run_start(rounds=1, first_step=70))
+    observer.step_done(1, 71)
+    observer.step_done(1, 72)
     observer.run_ended(run_end("interrupted"))
-    assert out.getvalue().splitlines()[1:] == [
-        "digits scnn lw seed 0: interrupted at step 172; the same command resumes from there"
+    assert out.getvalue().splitlines() == [
+        f"digits scnn lw seed 0: run {RUN_ID}, 1 round of at most 120 steps, resumes from step 70",
+        "digits scnn lw seed 0: interrupted at step 72; the same command resumes from there",
     ]
 
 
@@ -101,33 +94,22 @@ def test_a_terminal_follows_the_steps_and_keeps_a_line_for_each_round() -> None:
     observer, out = on_terminal(clock)
     observer.run_started(run_start())
     assert "preparing" in plain(out.getvalue())
-    for step in range(1, 121):
+    for step in range(1, 21):
         clock.now += 1.0
         observer.step_done(1, step)
-    observer.epoch_ended(epoch_end(step=120, total_step=120))
-    clock.now += 1.0
+    clock.now += 0.5
+    observer.epoch_ended(epoch_end(step=20, total_step=20))
+    assert "digits scnn lw seed 0  round 1/4  step 20/120  train 91.0%  validation 90.2%" in plain(out.getvalue())
+    observer.round_ended(round_end(index=1, steps=20, total_step=20))
+    clock.now += 0.5
     observer.step_done(2, 1)
-    shown = plain(out.getvalue())
-    assert "digits scnn lw seed 0  round 2/4  step 1/120  train 91.0%  validation 90.2%" in shown
-    assert " 25% at most 5 min 59 s left" in shown
+    # The round converged early: 21 of 20 + 3 x 120 steps.
+    assert " 6% at most 5 min 59 s left" in plain(out.getvalue())
     observer.round_ended(round_end())
     observer.run_ended(run_end())
     lines = [line.strip() for line in plain(out.getvalue()).splitlines()]
     assert "round 2/4  block 2  120 steps  train 99.1%  validation 95.0%  test 93.2%  8.1 s" in lines
     assert lines[-1] == f"digits scnn lw seed 0: test 93.2%  validation 95.0%  train 99.1%  results/runs/{RUN_ID}"
-
-
-def test_a_round_that_converged_early_leaves_less_to_do() -> None:
-    clock = FakeClock()
-    observer, out = on_terminal(clock)
-    observer.run_started(run_start())
-    for step in range(1, 21):
-        clock.now += 1.0
-        observer.step_done(1, step)
-    observer.round_ended(round_end(index=1, steps=20, total_step=20))
-    clock.now += 1.0
-    observer.step_done(2, 1)
-    assert " 6% at most 5 min 59 s left" in plain(out.getvalue())  # 21 of 20 + 3 x 120 steps
 
 
 def test_steps_redraw_at_most_four_times_a_second() -> None:
@@ -141,16 +123,14 @@ def test_steps_redraw_at_most_four_times_a_second() -> None:
     observer.close()
 
 
-@pytest.mark.parametrize("width", [20, 60])
-def test_a_narrow_terminal_cuts_lines_instead_of_wrapping_them(width: int) -> None:
-    clock = FakeClock()
-    observer, out = on_terminal(clock, width)
+def test_a_narrow_terminal_cuts_lines_instead_of_wrapping_them() -> None:
+    observer, out = on_terminal(FakeClock(), width=20)
     observer.run_started(run_start())
     observer.step_done(1, 1)
     observer.close()
     drawn = [line for line in plain(out.getvalue()).splitlines() if "rounds of at most" not in line]
     assert len(drawn) >= 4
-    assert max(map(len, drawn)) <= width
+    assert max(map(len, drawn)) <= 20
 
 
 @pytest.mark.parametrize("state", ["done", "failed", "interrupted", None])
@@ -173,10 +153,9 @@ def test_the_terminal_is_restored_however_the_run_ends(state: str | None) -> Non
 
 
 def test_a_dumb_terminal_gets_lines() -> None:
-    console = Console(file=io.StringIO(), force_terminal=True, _environ={"TERM": "dumb"})
-    observer = RunConsole(console)
-    observer.run_started(run_start())
-    assert "\x1b" not in console.file.getvalue()  # type: ignore[attr-defined]
+    out = io.StringIO()
+    RunConsole(Console(file=out, force_terminal=True, _environ={"TERM": "dumb"})).run_started(run_start())
+    assert "\x1b" not in out.getvalue()
 
 
 def test_a_file_gets_lines_also_where_colours_are_forced(
@@ -189,18 +168,7 @@ def test_a_file_gets_lines_also_where_colours_are_forced(
     assert capsys.readouterr().out == f"digits scnn lw seed 0: run {RUN_ID}, 4 rounds of at most 120 steps\n"
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"),
-    [
-        (0.04, "0.0 s"),
-        (9.94, "9.9 s"),
-        (9.95, "10 s"),
-        (59.6, "1 min 00 s"),
-        (200, "3 min 20 s"),
-        (3599.6, "1 h 00 min"),
-        (7505, "2 h 05 min"),
-        (273_600, "3 d 04 h"),
-    ],
-)
-def test_durations_are_readable(seconds: float, text: str) -> None:
-    assert duration(seconds) == text
+def test_durations_are_readable() -> None:
+    seconds = (0.04, 9.94, 9.95, 59.6, 200, 3599.6, 7505, 273_600)
+    words = ["0.0 s", "9.9 s", "10 s", "1 min 00 s", "3 min 20 s", "1 h 00 min", "2 h 05 min", "3 d 04 h"]
+    assert list(map(duration, seconds)) == words

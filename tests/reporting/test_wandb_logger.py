@@ -115,14 +115,18 @@ def test_a_resumed_run_stays_one_run_and_its_last_line_uploads_all_of_it(
 
 
 @pytest.mark.slow
-def test_a_run_that_starts_over_is_logged_from_its_first_step(server: WandbServer) -> None:
-    for _ in range(2):
-        logger = offline()
-        train(logger)
-        end(logger)
-    uploads = synced(server)
-    assert [upload.steps for upload in uploads] == [list(range(1, 13))] * 2
-    assert [upload.is_resumed for upload in uploads] == [False, False]
+def test_a_failed_run_is_marked_as_one_and_that_which_starts_over_is_logged_from_its_first_step(
+    server: WandbServer,
+) -> None:
+    first, second = offline(), offline()
+    train(first, stop=1)
+    end(first, "failed", error="the loss is NaN")
+    train(second)
+    end(second)
+    failed, whole = synced(server)
+    assert (failed.summary["state"], failed.summary["error"], failed.exit_code) == ("failed", "the loss is NaN", 1)
+    assert (failed.steps, whole.steps) == ([1, 2, 3], list(range(1, 13)))
+    assert (failed.is_resumed, whole.is_resumed) == (False, False)
 
 
 KILLED = """
@@ -159,15 +163,6 @@ def test_what_a_killed_run_had_logged_is_uploaded(
     assert before.steps == list(range(1, len(before.steps) + 1))
     assert len(before.steps) > 100
     assert (after.steps, after.is_resumed) == (list(range(7, 13)), True)
-
-
-@pytest.mark.slow
-def test_a_failed_run_is_marked_as_one(server: WandbServer) -> None:
-    logger = offline()
-    train(logger, stop=1)
-    end(logger, "failed", error="the loss is NaN")
-    [upload] = synced(server)
-    assert (upload.summary["state"], upload.summary["error"], upload.exit_code) == ("failed", "the loss is NaN", 1)
 
 
 def test_a_folder_that_cannot_be_written_costs_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -10,18 +10,13 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from reinit_bench.analysis.figures import NothingToDraw
-from reinit_bench.analysis.figures.style import BLACK, add_legend, method_style, panels_in_columns, styled
+from reinit_bench.analysis.figures.style import BLACK, add_legend, method_style, panels_in_columns
 from reinit_bench.analysis.frame.collect import Collection
 from reinit_bench.analysis.stats.paper_rows import ARMS, BASELINE, CONTROLS, PaperRow, paper_rows
 
 
-@styled
 def draw(collection: Collection) -> Figure:
-    """One panel for each row of the table of the same name.
-
-    Raises:
-        NothingToDraw: no row has runs of BL and another arm.
-    """
+    """One panel for each row of the table of the same name."""
     rows = paper_rows(collection)
     if not rows:
         raise NothingToDraw(f"rows: no row with BL and another arm in {collection.path}; reinit-bench -m study=rows")

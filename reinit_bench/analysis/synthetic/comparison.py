@@ -90,7 +90,7 @@ def scores(runs: pd.DataFrame, row: str, column: str = "method") -> pd.DataFrame
 def table_rows(cells: pd.DataFrame) -> Iterator[Row]:
     """For each row of the paper's table ours, the paper's, and the difference, where ours has runs."""
     for value, group in cells.groupby(cells.columns[0], sort=False):
-        own = [_summary(cell) for cell in as_dicts(group)]
+        own = [summary_of(cell) for cell in as_dicts(group)]
         heading = f"{value:g}"
         if any(own):
             yield Row((heading, "ours", str(most_runs(own))), score_cells(own, best=all(own)))
@@ -119,8 +119,9 @@ def agreement(cells: pd.DataFrame, measure: str) -> str:
     return words + missing + (f"; outside: {', '.join(said)}" if said else "")
 
 
-def _summary(cell: Mapping[str, Any]) -> Summary | None:
-    return Summary(cell["n"], cell["mean"], cell["std"]) if cell["n"] else None
+def summary_of(cell: Mapping[str, Any]) -> Summary | None:
+    """Our `n`, `mean` and `std` of a row."""
+    return Summary(int(cell["n"]), cell["mean"], cell["std"]) if cell["n"] else None
 
 
 def _published(cells: pd.DataFrame) -> tuple[Cell, ...]:
