@@ -22,7 +22,8 @@ from reinit_bench.analysis.stats.tuning import DIVERGED
 from reinit_bench.core.conf_dir import CONFIG_NAME, conf_dir, conf_dirs, config_name
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.content import forget
-from reinit_bench.store.store import CorruptResult, Store
+from reinit_bench.store.reader import result_and_status
+from reinit_bench.store.store import Store
 from reinit_bench.sweep.plan import PlannedRun
 from reinit_bench.sweep.studies import Study, overrides_of
 from reinit_bench.sweep.trials import Point, tuned
@@ -241,12 +242,8 @@ def _check_names(study: Study, groups: set[str]) -> None:
 def _validation_accuracy(run: PlannedRun) -> float | None:
     """As `tuning.AccuracyOf`."""
     folder = Store(run.execution.results_dir).run(run.run_id)
-    try:
-        result = folder.result()
-    except CorruptResult:
-        return None
+    result, status = result_and_status(folder)
     if result is None:
-        status = folder.status()
         return DIVERGED if (status.get("state"), status.get("error_kind")) == ("failed", "Diverged") else None
     if result["validation_accuracy"] is None:
         raise ConfigError(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 from dataclasses import replace
 from functools import partial
@@ -195,23 +194,6 @@ def test_validation_happens_only_where_something_depends_on_it(
     result, _ = train(observer.net, vector_task(), trainer, steps=40, observer=observer)
     assert (result.steps, result.converged, result.validation_accuracy) == (40, False, 0.5)
     assert [event.epoch for event in observer.epochs if event.validation_accuracy is not None] == validated
-
-
-@pytest.mark.parametrize("carried", [False, True])
-@pytest.mark.parametrize("optimizer", ["adam", "adamw", "rmsprop", "sam"])
-def test_a_round_cut_after_any_step_ends_bit_equal(optimizer: str, carried: bool) -> None:
-    trainer = replace(TRAINER, optimizer=optimizer, schedule="cosine", warmup_steps=3, lr=0.01, checkpoint_every=1)
-    before = train(mlp(0.25), vector_task(), trainer, steps=4)[1] if carried else None
-    net = mlp(0.25)
-    uncut = RecordingObserver(net)
-    expected = train(net, vector_task(), trainer, steps=12, carried=copy.deepcopy(before), observer=uncut)
-    for saved, state in uncut.saves[::3]:
-        again = mlp(0.25)
-        again.load_state_dict(saved)
-        ended = train(again, vector_task(), trainer, steps=12, resume=copy.deepcopy(state), carried=before)
-        assert ended[0] == expected[0], f"cut at step {state.step}"
-        assert bit_equal(ended[1], expected[1]), f"cut at step {state.step}"
-        assert bit_equal(copy_state(again), copy_state(net)), f"cut at step {state.step}"
 
 
 def test_a_carried_cosine_starts_at_its_top_in_each_round() -> None:
