@@ -372,7 +372,7 @@ def test_a_pickle_that_runs_code_is_refused(
 
 
 def test_configurations_with_files_of_one_name_have_folders_of_their_own(
-    tmp_path: Path, data_folder: Path, prepared: Callable[..., Tfds]
+    tmp_path: Path, data_folder: Path, prepared: Callable[..., Tfds], capsys: pytest.CaptureFixture[str]
 ) -> None:
     counts = {"bangla": 40, "telugu": 30}
     for config, count in counts.items():
@@ -382,6 +382,10 @@ def test_configurations_with_files_of_one_name_have_folders_of_their_own(
     for config, count in counts.items():
         found = prepared("cmaterdb", data_folder / "manual" / "cmaterdb", config=config)
         assert len(found.load(32, None, 0).train) == count
+    put(tmp_path / "banglas", numerals())
+    capsys.readouterr()
+    words = ["dataset=cmaterdb", "dataset.config=devanagari", "dataset.train_count=null", "dataset.test_count=null"]
+    assert "has no files of cmaterdb in a form that is known" in refusal(capsys, *words, files=tmp_path / "banglas")
 
 
 def test_a_run_prepares_from_the_files_that_it_is_told(tmp_path: Path, data_folder: Path, known: list[str]) -> None:

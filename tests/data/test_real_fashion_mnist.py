@@ -44,7 +44,7 @@ def test_it_is_prepared_without_a_network_and_trained_on(
 ) -> None:
     assert command(["dataset=fashion_mnist"]) == 0
     told = capfd.readouterr().err.splitlines()
-    assert f"fashion_mnist 3.0.1: t10k-images-idx3-ubyte.gz taken from {FOLDER}" in told
+    assert f"fashion_mnist 3.0.1: read from {FOLDER}" in told
     assert told[-1] == f"fashion_mnist: ready in {prepared} (55 MB)"
     manifest = json.loads((prepared / "cache" / "fashion_mnist-3.0.1-native" / "manifest.json").read_text())
     assert manifest["label_histogram"] == {

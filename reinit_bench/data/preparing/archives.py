@@ -35,6 +35,7 @@ class Archives:
     def __init__(self, job: Job, url_infos: dict[str, Any], console: Console) -> None:
         self.job, self.url_infos, self.console = job, url_infos, console
         self.manual = manual_dir(job.root, job.builder)
+        self.folders = [self.manual / job.config, self.manual] if job.config else [self.manual]
         self.folder = job.root / "downloads"
         self.failures: dict[str, str] = {}
 
@@ -43,7 +44,7 @@ class Archives:
         for url, info in self.url_infos.items():
             path = self.folder / self.job.builder / resource.get_dl_fname(url, info.checksum)
             name = self._name(url)
-            vouched = (vouched_sha256(folder / name) for folder in self._folders())
+            vouched = (vouched_sha256(folder / name) for folder in self.folders)
             if path.is_file() and file_sha256(path) not in (info.checksum, *vouched):
                 path.unlink()
                 self.console.out(f"corrupt: the downloaded file {name} has changed; fetching it again")
@@ -79,65 +80,32 @@ class Archives:
             raise Unfetched(" ".join(str(error).split()) or type(error).__name__) from error
 
     def _take(self, url: str, destination: Path) -> Any:
-        """A file of this machine as TFDS's downloader would return it; None if there is none."""
-        own = self._own(url)
-        if own is None:
-            return None
-        path = destination / own.name
-        # What belongs to the system gets no second name here: a copy cannot change it.
-        (link_or_copy if own.is_relative_to(self.manual) else shutil.copyfile)(own, path)
-        self.console.out(f"{self.job.title}: {own.name} taken from {own.parent}", highlight=False)
-        info = self.url_infos.get(url) or checksums.compute_url_info(path)
-        return downloader.DownloadResult(path=resource.epath.Path(path), url_info=info)
-
-    def _own(self, url: str) -> Path | None:
-        """A file fetched by hand, or installed on this machine, that is the one at `url`.
+        """A user's own file as TFDS's downloader would return it; None if there is none.
 
         It has the published SHA-256, or one that the user vouches for in `<name>.sha256` next to it (as `sha256sum`
-        writes it), since mirrors repack archives; or what is prepared from it will be compared with the original.
+        writes it), since mirrors repack archives.
 
         Raises:
-            Unfetched: the user's file is another, or it cannot be told what it is.
+            Unfetched: the user's file is another.
         """
-        info, name, job = self.url_infos.get(url), self._name(url), self.job
-        for path in (folder / name for folder in self._folders()):
-            if not path.is_file():
-                continue
-            found = file_sha256(path)
-            if info is None or found == info.checksum:
-                return path
-            self._check_other(url, path, found)
-            if job.known_content is None and vouched_sha256(path) != found:
-                raise Unfetched(
-                    f"{path} has SHA-256 {found}, not {vouched_sha256(path) or info.checksum}; if you trust it, run "
-                    f"`cd {path.parent} && sha256sum {name} > {name}.sha256`"
-                )
-            return path
-        return None
-
-    def _folders(self) -> list[Path]:
-        """Where files of this machine may lie; those of a configuration in a folder of its own."""
-        own = [self.manual / self.job.config] if self.job.config else []
-        return [*own, self.manual, *map(Path, self.job.source.folders or ())]
-
-    def _check_other(self, url: str, path: Path, found: str) -> None:
-        """Raise Unfetched if a file is, or may be, that of another configuration of the builder."""
-        namesakes = self._namesakes(url)
-        for other, info in namesakes.items():
-            if found == info.checksum:
-                raise Unfetched(f"{path} is the file of {other}")
-        if namesakes and self.job.known_content is None and path.parent.name != self.job.config:
+        info, name = self.url_infos.get(url), self._name(url)
+        own = next((folder / name for folder in self.folders if (folder / name).is_file()), None)
+        if own is None:
+            return None
+        if len({other for other in self.url_infos if self._name(other) == name}) > 1 and own.parent == self.manual:
+            raise Unfetched(f"{own} may be that of another configuration; put it into {self.folders[0]}")
+        found = file_sha256(own)
+        if info is not None and found not in (info.checksum, vouched_sha256(own)):
             raise Unfetched(
-                f"{path} may be that of another configuration; put it into {self.manual / (self.job.config or '')}"
+                f"{own} has SHA-256 {found}, not {vouched_sha256(own) or info.checksum}; if you trust it, run "
+                f"`cd {own.parent} && sha256sum {name} > {name}.sha256`"
             )
-
-    def _namesakes(self, url: str) -> dict[str, Any]:
-        """Other files of the builder that have the same name, as those of other configurations may."""
-        return {
-            other: info
-            for other, info in self.url_infos.items()
-            if other != url and self._name(other) == self._name(url)
-        }
+        path = destination / name
+        shutil.copyfile(own, path)
+        self.console.out(f"{self.job.title}: {name} taken from {own.parent}", highlight=False)
+        return downloader.DownloadResult(
+            path=resource.epath.Path(path), url_info=info or checksums.compute_url_info(path)
+        )
 
     def _name(self, url: str) -> str:
         """The name of the file at `url`, by the dataset's yaml, by TFDS, or as the address ends."""
@@ -153,8 +121,7 @@ class Archives:
         ]
         if self.job.source.where:
             lines.append(f"  where else to find it: {self.job.source.where}")
-        folder = self._folders()[0] if any(self._namesakes(url) for url in self.failures) else self.manual
-        lines.append(f"  put it into {folder} under that name and run the same command again")
+        lines.append(f"  put it into {self.folders[0]} under that name and run the same command again")
         return ConfigError(f"{self.job.title}: " + "\n".join(lines).lstrip())
 
 
@@ -186,11 +153,3 @@ def vouched_sha256(path: Path) -> str | None:
     except FileNotFoundError:
         return None
     return words[0].lower() if words else None
-
-
-def link_or_copy(source: Path, destination: Path) -> None:
-    """Give `source` a second name, or copy it if the file system does not support that."""
-    try:
-        destination.hardlink_to(source)
-    except OSError:
-        shutil.copyfile(source, destination)

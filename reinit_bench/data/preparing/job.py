@@ -92,6 +92,11 @@ class Job:
         """Whether it is known by its pixels, not by its files."""
         return self.source.option is None and self.builder in LOSSLESS
 
+    @property
+    def is_known(self) -> bool:
+        """Whether it is written down what the original's images and labels are."""
+        return self.title in (self.source.known_splits or {})
+
     def content(self, seen: Seen) -> str:
         """The content of what was read: the original's, or a hash of its own.
 
