@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tarfile
 import zipfile
@@ -38,7 +39,7 @@ class Files:
         """The file, or folder, at the end of whose path one of these names stands; the least deep one."""
         for name in names:
             found = self._paths.get(name.rpartition("/")[2], [])
-            fitting = [path for path in found if f"/{path.as_posix()}".endswith(f"/{name}")]
+            fitting = [path for path, upstream in found if f"/{upstream}".endswith(f"/{name}")]
             if fitting:
                 return min(fitting, key=lambda path: len(path.parts))
         return None
@@ -61,25 +62,25 @@ class Files:
         return bool(start)
 
     def _index(self) -> None:
-        self._paths: dict[str, list[Path]] = {}
+        self._paths: dict[str, list[tuple[Path, str]]] = {}
         for root in self.roots:
             for path in [root, *sorted(root.rglob("*"))]:
-                self._paths.setdefault(_name(path), []).append(path)
+                upstream = _upstream(path)
+                self._paths.setdefault(upstream.rpartition("/")[2], []).append((path, upstream))
 
 
 def _below(folder: Path) -> Iterator[Path]:
     return (path for path in sorted(folder.rglob("*")) if path.is_file())
 
 
-def _name(path: Path) -> str:
-    """The name of a file; of one that TFDS downloaded, the name that it had upstream."""
+def _upstream(path: Path) -> str:
+    """The path of a file; of one that TFDS downloaded, under a name of its own, the one that it had upstream."""
     about = path.with_name(f"{path.name}.INFO")
     if about.is_file():
-        try:
-            return str(json.loads(about.read_bytes())["original_fname"])
-        except (ValueError, KeyError, TypeError):
-            return path.name
-    return path.name
+        with contextlib.suppress(ValueError, KeyError, IndexError, TypeError):
+            said = json.loads(about.read_bytes())
+            return f"{said['urls'][0].rpartition('/')[0]}/{said['original_fname']}"
+    return path.as_posix()
 
 
 def _is_archive(path: Path) -> bool:

@@ -205,7 +205,8 @@ def _cmaterdb(files: Files, job: Job) -> Splits | None:
     found = {}
     for split in ("train", "test"):
         name = f"{split}ing-images.npz"
-        path = files.named(f"{job.config}/{name}") or (files.named(name) if job.is_known else None)
+        own = f"{job.config}/{name}", f"{job.config}-numerals/{name}"
+        path = files.named(*own, *([name] if job.is_known else []))
         if path is None:
             return None
         with path.open("rb") as stream, np.load(stream) as arrays:
