@@ -32,9 +32,9 @@ class Trainer(Settings):
 
     section: ClassVar[str] = "trainer"
 
-    optimizer: str = setting("sgd", choices=("sgd", "adam", "adamw", "rmsprop", "sam"))
+    optimizer: str = setting("sgd", choices=("sgd", "adam", "adamw", "rmsprop", "sam", "muon"))
     """sgd; adam, with the penalty in the gradient; adamw, with decoupled decay; rmsprop; sam: sgd at the worst point
-    nearby."""
+    nearby; muon: orthogonalized momentum for kernels, adamw for norms, biases and the head."""
     lr: float = setting(0.003, above=0)
     """The initial learning rate in every round."""
     momentum: float = setting(0.9, least=0, below=1)
@@ -53,7 +53,7 @@ class Trainer(Settings):
     weight_decay_form: str = setting("l2", choices=("l2", "sgd"))
     """l2: the loss gains weight_decay * sum(w^2), whose gradient is 2 * weight_decay * w; sgd: weight_decay * w.
 
-    adamw knows only its own: w shrinks by lr * weight_decay * w.
+    adamw and muon know only their own: w shrinks by lr * weight_decay * w.
     """
     batch_size: int = setting(256, least=1)
     """Examples per step; a smaller training split is one batch, and an epoch's last batch may be smaller."""

@@ -16,7 +16,9 @@ from torch import Tensor, nn
 
 from reinit_bench.core.config import Trainer
 from reinit_bench.core.settings import ConfigError
+from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.models.parameters import is_kernel
+from reinit_bench.training.muon import MuonAndAdamW
 
 T = TypeVar("T", bound=torch.optim.Optimizer)
 _SMALLEST = 1e-12  # a gradient shorter than this has no direction worth following
@@ -26,9 +28,14 @@ def make_optimizer(net: nn.Module, trainer: Trainer, frozen: Set[str] = frozense
     """`trainer.optimizer` over the parameters of `net` that are not frozen: kernels with the penalty, the rest without.
 
     `sam` is SGD: where the gradient is taken is the loop's business. Adam's betas, RMSprop's smoothing
-    constant (0.99) and their epsilon are torch's.
+    constant (0.99) and their epsilon are torch's. `muon` is Muon on the kernels but for the head's, AdamW on the rest.
     """
     trained = {name: value for name, value in net.named_parameters() if name not in frozen}
+    if trainer.optimizer == "muon":
+        head = f"{head_name(net)}."
+        inner = [name for name, value in trained.items() if is_kernel(name, value) and not name.startswith(head)]
+        others = [value for name, value in trained.items() if name not in inner]
+        return MuonAndAdamW([trained[name] for name in inner], others, trainer.lr, trainer.weight_decay)
     groups = [
         {
             "params": [value for name, value in trained.items() if is_kernel(name, value)],
@@ -47,6 +54,13 @@ def make_optimizer(net: nn.Module, trainer: Trainer, frozen: Set[str] = frozense
     return _light(torch.optim.SGD)(groups, lr=trainer.lr, momentum=trainer.momentum, fused=on_gpu, foreach=not on_gpu)
 
 
+def head_name(net: nn.Module) -> str:
+    """The classifier head: a BlockNet's, or else the last dense layer."""
+    if isinstance(net, BlockNet):
+        return net.head_name()
+    return next((name for name, layer in reversed(list(net.named_modules())) if isinstance(layer, nn.Linear)), "")
+
+
 def _light(kind: type[T]) -> type[T]:
     """The same optimizer, which does not load torch's compiler.
 
@@ -62,9 +76,9 @@ def gradient_decay(trainer: Trainer) -> float:
     """The factor of a kernel in its penalty's gradient (torch's `weight_decay`).
 
     The authors' framework adds penalty * sum(w^2) to the loss, whose gradient is 2 * penalty * w. AdamW has no such
-    penalty: it shrinks a kernel by lr * penalty at each step.
+    penalty, nor has Muon: it shrinks a kernel by lr * penalty at each step.
     """
-    if trainer.optimizer == "adamw":
+    if trainer.optimizer in ("adamw", "muon"):
         return trainer.weight_decay
     return trainer.weight_decay * (2.0 if trainer.weight_decay_form == "l2" else 1.0)
 

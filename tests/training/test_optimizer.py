@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from bits import bit_equal, copy_state
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 from training_helpers import (
     TRAINER,
@@ -131,6 +133,40 @@ def test_every_optimizer_steps_as_torchs_own_and_restores_and_calls_hooks(name: 
             optimizer.step()
         assert torch.equal(nets[0].weight, nets[1].weight)
     assert called == [True, True]
+
+
+class Kernels(nn.Module):
+    """Kernels of the given shapes as convolutions and dense layers, then a head."""
+
+    def __init__(self, values: dict[str, Tensor]) -> None:
+        super().__init__()
+        for name, value in values.items():
+            layer = nn.Linear(1, 1) if value.dim() == 2 else nn.Conv2d(1, 1, 1)
+            layer.weight = nn.Parameter(value.clone())
+            self.add_module(name.partition(".")[0], layer)
+        self.head = nn.Linear(2, 2)
+
+
+@pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
+def test_muon_is_torchs_on_matrices_and_convolutions_as_such(memory: torch.memory_format) -> None:
+    """Its steps in bfloat16: to 5% of a step. Biases and the head are AdamW's."""
+    with np.load(Path(__file__).parents[1] / "methods" / "authors" / "muon.npz") as file:
+        values = {name: torch.from_numpy(np.array(file[name])) for name in file.files}
+    before = {name.removeprefix("before/"): value for name, value in values.items() if name.startswith("before/")}
+    net = Kernels(before)
+    net.to(memory_format=memory)
+    optimizer = make_optimizer(net, Trainer(optimizer="muon", lr=0.02, weight_decay=0.0))
+    kernels = {name: net.get_submodule(name.partition(".")[0]).weight for name in before}
+    for step in range(2):
+        net.head.weight.grad, start = torch.ones(2, 2), net.head.weight.detach().clone()
+        old = {name: kernel.detach().clone() for name, kernel in kernels.items()}
+        for name, kernel in kernels.items():
+            kernel.grad = torch.empty_like(kernel).copy_(values[f"gradient/{name}"][step])
+        optimizer.step()
+        for name, kernel in kernels.items():
+            wanted = values[f"torch_match_rms_weight_decay0/after/{name}"][step]
+            assert (kernel - wanted).norm() < 0.05 * (wanted - old[name]).norm(), name
+        torch.testing.assert_close(start - net.head.weight.detach(), torch.full((2, 2), 0.02))
 
 
 def test_a_cosine_with_warm_up_by_hand() -> None:

@@ -18,7 +18,7 @@ from reinit_bench.training.round import RoundState
 
 EVERY_STEP = replace(TRAINER, checkpoint_every=1, plateau_epochs=1, patience_epochs=3, lr=0.2)
 COSINE = {"schedule": "cosine", "warmup_steps": 3}
-OPTIMIZERS = ("adam", "adamw", "rmsprop", "sam")
+OPTIMIZERS = ("adam", "adamw", "rmsprop", "sam", "muon")
 STEPS = 27
 DROPOUT = 0.25
 
