@@ -226,15 +226,6 @@ def test_with_unfinished_runs_alone_the_report_says_what_became_of_them(
     assert "results/report.html" in capfd.readouterr().out
 
 
-@pytest.mark.usefixtures("in_process")
-def test_a_named_table_is_shown_with_the_published_values_alone(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
-    (tmp_path / "results").mkdir()
-    assert main(["tables", "1", "--print"]) == 0
-    assert "72.3±3.6" in capfd.readouterr().out
-
-
 def last_lines(capfd: pytest.CaptureFixture[str]) -> list[str]:
     """What a command printed below its table."""
     return capfd.readouterr().out.rpartition("┘\n")[2].splitlines()
@@ -346,19 +337,6 @@ def test_output_that_cannot_be_shown_costs_nothing(tmp_path: Path) -> None:
     assert (shown.returncode, shown.stderr) == (0, "")
     assert shown.stdout.startswith("Table 6: ")
     assert (tmp_path / "results/tables").is_dir()
-
-
-@pytest.mark.slow
-def test_a_corrupt_result_among_good_ones_is_named_and_the_good_ones_are_used(tmp_path: Path) -> None:
-    assert run(*TINY, cwd=tmp_path).returncode == 0
-    broken = tmp_path / "results" / "runs" / ("f" * 16)
-    broken.mkdir()
-    (broken / "result.json").write_text("{")
-    done = run("tables", cwd=tmp_path)
-    assert done.returncode == 0
-    assert done.stderr.startswith(f"left out: results/runs/{'f' * 16}/result.json is corrupt: not JSON")
-    assert done.stderr.endswith("1 result left out; all others are used\n")
-    assert "DIGITS (60)" in (tmp_path / "results" / "tables" / "table6.md").read_text()
 
 
 @pytest.mark.slow

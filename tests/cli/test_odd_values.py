@@ -57,27 +57,20 @@ def typed(names: list[str], as_typed: list[str]) -> list[tuple[str, str]]:
 
 
 QUICK = typed(["null", "tail\\", FOLDERS[-1]], ["two words", "2024"])
-every = pytest.mark.parametrize(
+
+
+@pytest.mark.parametrize(
     ("word", "folder"),
     [case if case in QUICK else pytest.param(*case, marks=pytest.mark.slow) for case in typed(FOLDERS, UNQUOTED)],
 )
-
-
-@every
-def test_a_folder_of_a_single_run(word: str, folder: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([word, "--cfg", "job"]) == 0
-    assert str(yaml.safe_load(capsys.readouterr().out)["results_dir"]) == folder
-
-
-@every
-def test_a_folder_of_a_sweep(word: str, folder: str, hydra_composer: Composer) -> None:
+def test_a_folder_is_the_same_in_a_run_a_sweep_and_any_other_command(
+    word: str, folder: str, capsys: pytest.CaptureFixture[str], hydra_composer: Composer
+) -> None:
     runs = list(hydra_composer.planned(hydra_composer.jobs(readable([word, "seed=0,1", "method=bl"]))))
     assert [run.execution.results_dir for run in runs] == [Path(folder)] * 2
-
-
-@every
-def test_a_folder_of_any_other_command(word: str, folder: str) -> None:
     assert results_dir_of([word]) == Path(folder)
+    assert main([word, "--cfg", "job"]) == 0
+    assert str(yaml.safe_load(capsys.readouterr().out)["results_dir"]) == folder
 
 
 @pytest.mark.parametrize(("word", "folder"), QUICK)

@@ -58,23 +58,6 @@ def test_twelve_runs_in_six_tasks_on_two_nodes(on_slurm: Make, undisturbed: Undi
     assert set(sweep.attempts().values()) == {1}
 
 
-def test_submitting_returns_and_typing_it_again_submits_nothing(on_slurm: Make, cluster: Cluster) -> None:
-    sweep = on_slurm(*TWO)
-    assert "submitted job" in sweep.run()
-    before = cluster.queue("%i")
-    assert len(before) == 1
-    again = sweep.run()
-    assert "submitted" not in again
-    assert "2 runs: " in again
-    assert cluster.queue("%i") == before
-
-
-def test_both_nodes_are_used(on_slurm: Make, cluster: Cluster) -> None:
-    sweep = on_slurm(*APART)
-    sweep.run()
-    wait_for(lambda: sorted(cluster.queue("%N")) == ["n1", "n2"], "a task on each node")
-
-
 @pytest.mark.parametrize("how", ["scancel --signal", "requeue by hand"])
 def test_after_sigterm_or_a_requeue_a_run_resumes_from_its_checkpoint(
     on_slurm: Make, cluster: Cluster, undisturbed: Undisturbed, how: str

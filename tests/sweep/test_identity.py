@@ -184,31 +184,3 @@ def test_an_edited_method_is_run_again_and_why_says_so(folder: Path) -> None:
     told = command("why", *(result["run_id"] for result in results))
     assert [line.split()[1] for line in told.splitlines() if "method." in line] == ["method._source_"]
     assert "already done" in command(*run)
-
-
-OWN_STUDY = "name: mine\ngrids: [{method: head, seed: [0, 1]}]\n"
-
-
-@pytest.fixture
-def own_study(folder: Path) -> Path:
-    """A folder of groups with a method of the user's own and a study of it."""
-    groups = folder / "conf"
-    for name, text in (("method/head", "_target_: own_methods.Head\nname: head\n"), ("study/mine", OWN_STUDY)):
-        (groups / name).parent.mkdir(parents=True)
-        (groups / f"{name}.yaml").write_text(text)
-    return groups
-
-
-@pytest.mark.slow
-def test_the_report_counts_the_runs_of_a_study_of_own_code(folder: Path, own_study: Path) -> None:
-    from reinit_bench.cli.commands.report import _known_studies, _progress
-    from reinit_bench.cli.compose import composer
-    from reinit_bench.sweep.plan import Plan
-
-    with own_config(own_study, None):
-        with composer() as compose:
-            done = {run.run_id for run in compose.planned(compose.jobs(["study=mine"]))}
-        (own,) = (study for study in _known_studies(folder, {"digits"}) if study.name == "mine")
-        assert not any(study.run_ids for study in _known_studies(folder, {"other"}))  # none is about that dataset
-        (mine,) = _progress([own], done, Plan(runs=()))
-    assert (len(done), mine.counts["done"], mine.total) == (2, 2, 2)

@@ -118,18 +118,6 @@ def test_only_what_varies_and_is_not_as_usual_is_said() -> None:
     }
 
 
-def test_a_condition_that_all_share_is_not_said() -> None:
-    noisy = "dataset.label_noise=0.2"
-    _, groups = grouped([some(noisy), some(noisy, "augmentation=mild"), some(noisy, "dropout=p25")])
-    assert [key[2] for key in groups] == ["", "augmentation=mild", "dropout=p25"]
-
-
-def test_methods_and_their_settings_and_seeds_are_no_conditions() -> None:
-    names, groups = grouped([some("method=bl"), some("method=llf", "method.first_block=1"), some("seed=3")])
-    assert names == ("dataset", "model")
-    assert list(groups) == [("digits", "scnn")]
-
-
 def test_a_configuration_from_before_a_field_was_there_stands_with_its_default() -> None:
     config = some().experiment.to_dict()
     for name in ("label_noise", "clean_validation", "imbalance", "growth"):

@@ -16,7 +16,7 @@ from reinit_bench.cli.commands.report import _datasets
 from reinit_bench.core.conf_dir import conf_dir
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.sweep.plan import Plan
-from reinit_bench.sweep.studies import Study, override_text, overrides_of
+from reinit_bench.sweep.studies import Study, overrides_of
 from reinit_bench.sweep.trials import tuned
 
 COUNTS = {
@@ -151,18 +151,6 @@ def test_a_trial_has_the_split_of_its_own_seed():
     assert all("dataset.split_seed=100" in words and "seed=100" in words for words in overrides_of(trials))
 
 
-def test_groups_come_before_fields_in_overrides():
-    assert overrides_of([{"method.repeats": 2, "method": "lw"}]) == [["method=lw", "method.repeats=2"]]
-
-
-@pytest.mark.parametrize(
-    ("value", "text"),
-    [(None, "null"), (True, "true"), (1e-5, "1e-05"), ([1, "a b"], "[1,'a b']"), ("null", "'null'"), ("7", "'7'")],
-)
-def test_values_are_written_as_hydra_reads_them(value, text):
-    assert override_text(value) == text
-
-
 @pytest.mark.parametrize(
     ("section", "words"),
     [
@@ -187,13 +175,6 @@ def test_a_malformed_study_says_what_is_wrong(section, words):
     with pytest.raises(ConfigError, match="study ") as caught:
         study(**section).points()
     assert words in str(caught.value)
-
-
-def test_is_one_run_only_without_anything_to_expand():
-    assert study(grids=[{}]).is_one_run
-    assert not study(include=["pair"]).is_one_run
-    assert not study(grids=[{}], axes={"seed": [1]}).is_one_run
-    assert not study(grids=[{"seed": 1}]).is_one_run
 
 
 def test_table_1_takes_every_run_of_its_study_and_no_other_interpretation(

@@ -81,11 +81,6 @@ def test_a_diverged_trial_is_worse_than_any_and_does_not_run_again() -> None:
     }
 
 
-def test_points_without_anything_to_tune_are_known_at_once() -> None:
-    points = study(grids=[GRID, {"method": "fc", "seed": [100]}], tuning_seeds=[100]).points()
-    assert tuned(points, lambda trial: None).points[-1] == {"method": "fc", "seed": 100}
-
-
 @pytest.mark.parametrize(
     ("section", "words"),
     [
