@@ -18,7 +18,11 @@ from dataclasses import asdict
 from multiprocessing.connection import Connection
 from typing import TYPE_CHECKING, Any
 
+from reinit_bench.core.errors import in_one_line
 from reinit_bench.core.machine import share_gpu
+from reinit_bench.store.lease import RunHeld, record_failure
+from reinit_bench.store.store import Store
+from reinit_bench.training.interrupt import SIGNALS, Interrupt, Interrupted, interrupt_on_signals
 from reinit_bench.training.observer import EpochEnd, Observer, RoundEnd, RunStart
 
 if TYPE_CHECKING:
@@ -26,7 +30,6 @@ if TYPE_CHECKING:
 
     from reinit_bench.core.config import Execution, Experiment
     from reinit_bench.data.task import Task
-    from reinit_bench.training.interrupt import Interrupt
 
 
 class PipeObserver(Observer):
@@ -84,8 +87,6 @@ def work(connection: Connection, threads: int | None, gpu: str | None, gpu_worke
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
     sys.path.append(os.getcwd())  # a user's own method or model may be in the working directory
-    from reinit_bench.training.interrupt import SIGNALS, interrupt_on_signals
-
     tasks, observer = TaskCache(), PipeObserver(connection)
     warnings.showwarning = lambda message, *where, **more: observer.emit("warning", text=str(message))
     with interrupt_on_signals() as interrupt:
@@ -128,11 +129,6 @@ def _run(
 
 def _leave_failure(experiment: Experiment, execution: Execution, error: BaseException) -> None:
     """Let `status` find a run that failed before it had begun: a typo in a file of the user's own."""
-    from reinit_bench.core.errors import in_one_line
-    from reinit_bench.store.lease import RunHeld, record_failure
-    from reinit_bench.store.store import Store
-    from reinit_bench.training.interrupt import Interrupted
-
     if not isinstance(error, (Interrupted, KeyboardInterrupt, RunHeld)):
         folder = Store(execution.results_dir).run(experiment.run_id)
         with contextlib.suppress(OSError, ValueError):
@@ -141,10 +137,6 @@ def _leave_failure(experiment: Experiment, execution: Execution, error: BaseExce
 
 def _emit_end(observer: PipeObserver, what: Mapping[str, Any] | BaseException) -> None:
     """Tell the pool how the observer's run has ended: with its result, or with an exception."""
-    from reinit_bench.core.errors import in_one_line
-    from reinit_bench.store.lease import RunHeld
-    from reinit_bench.training.interrupt import Interrupted
-
     if not isinstance(what, BaseException):
         observer.emit("done", **{k: what[k] for k in ("run_id", "test_accuracy", "validation_accuracy", "steps")})
     elif isinstance(what, (Interrupted, KeyboardInterrupt)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import takewhile
 from pathlib import Path
@@ -27,7 +27,6 @@ from reinit_bench.core.settings import ConfigError
 if TYPE_CHECKING:
     from reinit_bench.analysis.frame.collect import Collection
     from reinit_bench.analysis.report.page import Page, Progress
-    from reinit_bench.sweep.plan import Plan
 
 Words = Annotated[list[str] | None, typer.Argument(metavar="[results_dir=DIR]", help="Where the runs are")]
 
@@ -63,7 +62,8 @@ def _page(collection: Collection) -> Page:
         Trouble(run_id=run.run_id, title=run.experiment.title, state=run.state, cause=cause(run))
         for run in sorted(unfinished.runs, key=lambda run: run.state)
     ]
-    studies = _progress(_known_studies(collection.results_dir, datasets), done, unfinished)
+    states = {**{run.run_id: run.state for run in unfinished.runs}, **dict.fromkeys(done, "done")}
+    studies = [_progress(study, states) for study in _known_studies(collection.results_dir, datasets)]
     ordered = sorted(studies, key=lambda one: (not one.begun, not one.total, one.study))
     draw = partial(pictures, track=progress_bar("Drawing figures"))
     return build_page(collection, studies=ordered, troubles=troubles, draw=draw)
@@ -109,15 +109,13 @@ def _datasets(points: Sequence[Mapping[str, Any]], usual: str) -> set[Any]:
     return {(option_section("dataset", str(option)) or {}).get("name") for option in chosen}
 
 
-def _progress(studies: Iterable[_Study], done: set[str], unfinished: Plan) -> Iterator[Progress]:
-    """For each study, how many of its distinct runs are in each state."""
+def _progress(study: _Study, states: Mapping[str, str]) -> Progress:
+    """How many of a study's distinct runs are in each state."""
     from reinit_bench.analysis.report.page import Progress
     from reinit_bench.sweep.plan import STATES
 
-    states = {**{run.run_id: run.state for run in unfinished.runs}, **dict.fromkeys(done, "done")}
-    for study in studies:
-        found = Counter(states.get(run_id, "missing") for run_id in study.run_ids)
-        yield Progress(study=study.name, about=study.about, counts={state: found[state] for state in STATES})
+    found = Counter(states.get(run_id, "missing") for run_id in study.run_ids)
+    return Progress(study=study.name, about=study.about, counts={state: found[state] for state in STATES})
 
 
 def _about(path: Path) -> str:
