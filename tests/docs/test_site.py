@@ -50,7 +50,6 @@ class Loaded(HTMLParser):
 
 
 @pytest.mark.slow
-@pytest.mark.slow
 def test_nothing_is_loaded_from_the_network(site: Path) -> None:
     pages = sorted(site.rglob("*.html"))
     assert len(pages) > 40
@@ -65,7 +64,6 @@ def test_nothing_is_loaded_from_the_network(site: Path) -> None:
     assert styles == []
 
 
-@pytest.mark.slow
 @pytest.mark.slow
 def test_pages_and_the_search_open_from_the_disk(site: Path) -> None:
     home = (site / "index.html").read_text(encoding="utf-8")
