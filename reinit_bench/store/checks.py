@@ -199,6 +199,8 @@ def experiment_of(config: Mapping[str, Any], run_id: str) -> Experiment:
         ValueError: this version does not understand it, or it is another run's: edited, or of an older protocol.
     """
     try:
+        if _printable(config) != config:  # what describes it is shown, too
+            raise ValueError("it holds text that cannot be printed")
         experiment = Experiment.from_dict(config)
         found, _ = experiment.run_id, experiment.title
     except Exception as error:  # whatever a field of the wrong kind leads to

@@ -118,7 +118,10 @@ def test_a_bad_bundle_is_one_line_and_leaves_nothing(say: Say, here: Path, tmp_p
     bad, there = tmp_path / "bad.tar.gz", tmp_path / "b"
     bad.write_bytes((here / "runs.tar.gz").read_bytes()[:-200])
     for command in (["import", str(bad)], *([name, "--from", str(bad)] for name in ("tables", "figures", "report"))):
-        assert say(*command, cwd=there, code=1) == f"error: {bad} cannot be used: it is empty or cut short\n"
+        assert (
+            say(*command, cwd=there, code=1)
+            == f"error: {bad} cannot be used: it is no gzipped tar archive, or a damaged one\n"
+        )
     assert list(there.iterdir()) == []
 
 

@@ -306,8 +306,8 @@ HARMED: dict[str, tuple[Callable[[Files], None], str]] = {
         "its configuration cannot be used: ",
     ),
     "control characters": (
-        edited(lambda result: result["config"]["model"].update(_label_="a\x1b[2J")),
-        "its configuration cannot be used: names and settings must be text that can be printed",
+        edited(lambda result: result["config"]["dataset"].update(_note_="a\x1b[2J")),
+        "its configuration cannot be used: it holds text that cannot be printed",
     ),
     "nested": (
         lambda files: files.update({RESULT: b"[" * 200_000}),
