@@ -68,26 +68,21 @@ def as_dicts(runs: pd.DataFrame) -> list[dict[str, Any]]:
     return [dict(zip(runs.columns, values, strict=True)) for values in zip(*columns, strict=True)]
 
 
-def different(run: Mapping[Any, Any] | pd.Series, reference: Mapping[str, Any]) -> list[str]:
-    """The columns of `reference` in which the run is different."""
-    return [name for name, value in reference.items() if _is_set(run.get(name)) and run[name] != value]
+def different(runs: pd.DataFrame, reference: Mapping[str, Any]) -> pd.DataFrame:
+    """For each row and each column of `reference` that the runs have, whether the row is different in it."""
+    found = {name: runs[name].notna() & (runs[name] != value) for name, value in reference.items() if name in runs}
+    return pd.DataFrame(found, index=runs.index, dtype=bool)
 
 
 def without_difference(runs: pd.DataFrame, reference: Mapping[str, Any]) -> pd.DataFrame:
     """The rows that are different in nothing."""
-    for column, value in reference.items():
-        if column in runs:
-            runs = runs[runs[column].isna() | (runs[column] == value)]
-    return runs
+    return runs[~different(runs, reference).any(axis=1)]
 
 
 def distance_from_paper(runs: pd.DataFrame, but: Container[str] = ()) -> pd.Series:
     """How many of each row's settings are not the paper's, a method's own and those in `but` not counted."""
-    found = pd.Series(0, index=runs.index)
-    for column, value in PAPER.items():
-        if column in runs and column not in but and not is_method_setting(column):
-            found += runs[column].notna() & (runs[column] != value)
-    return found
+    counted = {name: value for name, value in PAPER.items() if name not in but and not is_method_setting(name)}
+    return different(runs, counted).sum(axis=1).astype(int)
 
 
 def own_changes(runs: pd.DataFrame) -> pd.Series:

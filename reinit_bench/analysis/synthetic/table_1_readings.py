@@ -81,13 +81,15 @@ def interpretation_runs(frame: pd.DataFrame) -> pd.DataFrame:
     if "dataset.alpha" not in runs:  # there is no run on these data
         runs = runs.assign(**{"dataset.alpha": float("nan")})
     # None where several settings are changed at once: that is no interpretation of its own.
-    known = zip(as_dicts(runs), changes(runs), strict=True)
-    changed = pd.Series([_changed(run, own) for run, own in known], index=runs.index, dtype=object)
+    shared = different(runs, SETTINGS)
+    known = zip(as_dicts(runs), shared.to_numpy(), changes(runs), strict=True)
+    words = [_changed(run, [*shared.columns[row], *own]) for run, row, own in known]
+    changed = pd.Series(words, index=runs.index, dtype=object)
     return runs.assign(changed=changed)[changed.notna() & ~changed.isin(_ABLATIONS)]
 
 
-def _changed(run: Mapping[str, Any], own: Sequence[str]) -> str | None:
-    found = assignments(run, [*different(run, SETTINGS), *own])
+def _changed(run: Mapping[str, Any], columns: Sequence[str]) -> str | None:
+    found = assignments(run, columns)
     return None if len(found) > 1 else "".join(found) or DEFAULT
 
 

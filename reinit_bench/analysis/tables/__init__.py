@@ -10,7 +10,7 @@ those in `TABLES` can be built from the published numbers too.
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from importlib import import_module
 from pathlib import Path
@@ -51,13 +51,13 @@ def known_tables(names: Sequence[int | str] | None = None) -> dict[str, KnownTab
     """
     modules = _modules()
     if names is None:
-        found = {name: table for module in modules.values() for name, table in _offered(module)}
+        found = {name: table for module in modules.values() for name, table in _offered(module).items()}
         return {name: found[name] for name in sorted(found, key=_place)}
     wanted: dict[str, KnownTable] = {}
     for name in dict.fromkeys(map(str, names)):
         word = name.replace("-", "_")
         own = max((key for key in modules if f"{word}_".startswith(f"{key}_")), key=len, default=None)
-        table = dict(_offered(modules[own])).get(name) if own else None
+        table = _offered(modules[own]).get(name) if own else None
         if table is None:
             raise ConfigError(f"there is no table {name}; the tables are {', '.join(known_tables())}")
         wanted[name] = table
@@ -98,22 +98,21 @@ def _modules() -> dict[str, str]:
     found = {}
     for package in PACKAGES:
         for one in pkgutil.iter_modules(import_module(package).__path__):
-            if one.name.startswith(PREFIX):
-                name = one.name.removeprefix(PREFIX)
-                numbers = name.split("_")
-                keys = numbers if name.replace("_", "").isdigit() else [name]
+            name = one.name.removeprefix(PREFIX)
+            if name != one.name:
+                keys = name.split("_") if name.replace("_", "").isdigit() else [name]
                 found.update(dict.fromkeys(keys, f"{package}.{one.name}"))
     return found
 
 
-def _offered(module: str) -> Iterator[tuple[str, KnownTable]]:
-    made = import_module(module)
-    of_images = not module.startswith(SYNTHETIC)
-    for name, build in getattr(made, "TABLES", {}).items():
-        from_paper = getattr(made, "FROM_PAPER", False)
-        yield str(name), KnownTable(build, usual=True, from_paper=from_paper, of_images=of_images)
-    for name, build in getattr(made, "BY_NAME", {}).items():
-        yield name, KnownTable(build, usual=False, from_paper=False, of_images=of_images)
+def _offered(module: str) -> dict[str, KnownTable]:
+    """The tables of a module, the usual ones first."""
+    made, of_images = import_module(module), not module.startswith(SYNTHETIC)
+    usual, by_name = getattr(made, "TABLES", {}), getattr(made, "BY_NAME", {})
+    return {
+        str(name): KnownTable(build, name in usual, name in usual and getattr(made, "FROM_PAPER", False), of_images)
+        for name, build in {**usual, **by_name}.items()
+    }
 
 
 def _place(name: str) -> tuple[bool, int, str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -42,66 +41,36 @@ _FIELDS = (
     *("dataset", "model", "condition", "method", "n_a", "mean_a", "std_a", "n_b", "mean_b", "std_b"),
     *("difference", "half_width", "verdict"),
 )
+_CELL = ("dataset", "label", "condition", "method", "method_label", "first", "second", "difference", "word")
 _CONDITION = ("augmentation", "dropout", "dropout_rate", "initializer")
 _IN_PAPER = ("dataset_label", "train_examples", "model", "method", "augmentation", "dropout_rate", "initializer")
 """Columns by which a run is the counterpart of a published number."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class SourceCell:
-    """One dataset, model, condition and method that both sources have: what it is called, and both means."""
-
-    dataset: str
-    label: str
-    condition: str
-    method: str
-    method_label: str
-    first: Summary
-    second: Summary
-    difference: Estimate
-
-    @property
-    def word(self) -> str:
-        """REPRODUCED, NOT_REPRODUCED or UNTOLD."""
-        margin = self.difference.margin
-        if margin is None:
-            return UNTOLD
-        if abs(self.difference.value) > margin:
-            return NOT_REPRODUCED
-        return REPRODUCED if margin <= WIDEST else UNTOLD
-
-
-@dataclass(frozen=True)
-class SourceComparison:
-    """The cells of both sources in the order of the tables, and how many cells are in one source alone."""
-
-    cells: Sequence[SourceCell]
-    only_first: int
-    only_second: int
-
-
 def compare_table(first: Collection, second: Collection, names: tuple[str, str]) -> Table:
     """Every cell that both sources have; `names` are what the user calls them."""
-    found = compare_sources(first, second)
+    cells, only_first, only_second = compare_sources(first, second)
     return Table(
         name="compare",
         caption=f"Two sources compared: A is {names[0]}, B is {names[1]}",
         headings=("Dataset", "Model", "Condition", "Method"),
         columns=("A", "B", "B − A", "Verdict"),
-        rows=tuple(map(_row, found.cells)),
+        rows=tuple(map(_row, cells.itertuples())),
         notes=(
-            *(_how(first, second, found.cells) if found.cells else ["no cell is in both"]),
-            *(f"only in A: {plural(count, 'cell')}" for count in [found.only_first] if count),
-            *(f"only in B: {plural(count, 'cell')}" for count in [found.only_second] if count),
+            *(_how(first, second, cells) if len(cells) else ["no cell is in both"]),
+            *(f"only in {name}: {plural(n, 'cell')}" for name, n in (("A", only_first), ("B", only_second)) if n),
             *_about("A", first),
             *_about("B", second),
         ),
-        data=pd.DataFrame(list(map(_record, found.cells)), columns=_FIELDS),
+        data=pd.DataFrame(list(map(_record, cells.itertuples())), columns=_FIELDS),
     )
 
 
-def compare_sources(first: Collection, second: Collection) -> SourceComparison:
-    """All cells of two sources.
+def compare_sources(first: Collection, second: Collection) -> tuple[pd.DataFrame, int, int]:
+    """A row for each cell that both sources have, in the order of the tables, and how many are in one of them alone.
+
+    `dataset`, `label`, `condition` and `method_label` are what tables call it; `first` and `second` are the sources'
+    summaries, `difference` is the second's from the first's, and `word` says what that means.
 
     Runs of two stores are of one cell where they agree in every setting but the seed. A published number is compared
     with the runs of its dataset, model, method (at its defaults) and condition, whatever their other settings are.
@@ -113,12 +82,8 @@ def compare_sources(first: Collection, second: Collection) -> SourceComparison:
     theirs = theirs[[*match, "differing", "summary"]].assign(place=range(len(theirs)))
     both = ours.merge(theirs, how="left", on=match, suffixes=("", "_2"), indicator=True)
     alone = both["_merge"] == "left_only"
-    cells = sorted(as_dicts(both[~alone]), key=_place)
-    return SourceComparison(
-        [_compared(cell, published=of_paper) for cell in cells],
-        int(alone.sum()),
-        len(theirs) - both["place"].nunique(),
-    )
+    found = [_compared(cell, published=of_paper) for cell in sorted(as_dicts(both[~alone]), key=_place)]
+    return pd.DataFrame(found, columns=_CELL), int(alone.sum()), len(theirs) - both["place"].nunique()
 
 
 def difference(first: Summary, second: Summary, *, published: bool = False) -> Estimate:
@@ -134,6 +99,15 @@ def difference(first: Summary, second: Summary, *, published: bool = False) -> E
         margin = t_quantile(several.n - 1) * math.sqrt(spread)
     # Rounded far below what a test set can resolve.
     return Estimate(round(second.mean - first.mean, 6), margin, first.n + second.n)
+
+
+def word_for(found: Estimate) -> str:
+    """REPRODUCED, NOT_REPRODUCED or UNTOLD."""
+    if found.margin is None:
+        return UNTOLD
+    if abs(found.value) > found.margin:
+        return NOT_REPRODUCED
+    return REPRODUCED if found.margin <= WIDEST else UNTOLD
 
 
 def _cells(sides: Sequence[Collection], settings: Sequence[str], of_paper: bool) -> Iterator[pd.DataFrame]:
@@ -161,24 +135,18 @@ def _place(cell: Mapping[str, Any]) -> tuple[Any, ...]:
     return cell["order"], *differing, *condition, method_order(cell["method"])
 
 
-def _compared(cell: Mapping[str, Any], *, published: bool) -> SourceCell:
+def _compared(cell: Mapping[str, Any], *, published: bool) -> tuple[object, ...]:
     """A cell, described by the side that has settings to tell."""
     differing = max(cell["differing"], cell["differing_2"], key=len)
-    initializer = "" if cell["initializer"] == "he_normal" else f", {cell['initializer']}"
-    return SourceCell(
-        dataset=cell["dataset_shown"],
-        label=f"{cell['model']} [{differing}]" if differing else cell["model"],
-        condition=cell["condition"] + initializer,
-        method=cell["method"],
-        method_label=cell["method_label"],
-        first=cell["summary"],
-        second=cell["summary_2"],
-        difference=difference(cell["summary"], cell["summary_2"], published=published),
-    )
+    label = f"{cell['model']} [{differing}]" if differing else cell["model"]
+    condition = cell["condition"] + ("" if cell["initializer"] == "he_normal" else f", {cell['initializer']}")
+    names = cell["dataset_shown"], label, condition, cell["method"], cell["method_label"]
+    found = difference(cell["summary"], cell["summary_2"], published=published)
+    return *names, cell["summary"], cell["summary_2"], found, word_for(found)
 
 
-def _how(first: Collection, second: Collection, cells: Sequence[SourceCell]) -> Iterator[str]:
-    counts = Counter(cell.word for cell in cells)
+def _how(first: Collection, second: Collection, cells: pd.DataFrame) -> Iterator[str]:
+    counts = Counter(cells["word"])
     words = ", ".join(f"{counts[word]} {word}" for word in (REPRODUCED, NOT_REPRODUCED, UNTOLD) if counts[word])
     yield f"{plural(len(cells), 'cell')}: {words}"
     yield from _LEGEND
@@ -186,7 +154,7 @@ def _how(first: Collection, second: Collection, cells: Sequence[SourceCell]) -> 
         yield _PUBLISHED
     else:
         yield _WELCH
-        if any(1 in (cell.first.n, cell.second.n) for cell in cells):
+        if any(one.n == 1 for one in (*cells["first"], *cells["second"])):
             yield _SINGLE
     if len(cells) > 1:
         yield _MANY
@@ -206,12 +174,12 @@ def _about(name: str, side: Collection) -> list[str]:
     return [f"{name}: {line}" for line in (*runs, *notes.left_out(side))]
 
 
-def _row(cell: SourceCell) -> Row:
+def _row(cell: Any) -> Row:
     means = (score_cell(one, 2, one.n) for one in (cell.first, cell.second))
     headings = cell.dataset, cell.label, cell.condition, cell.method_label
     return Row(headings, (*means, estimate_cell(cell.difference, 2), Cell(cell.word)))
 
 
-def _record(cell: SourceCell) -> tuple[object, ...]:
+def _record(cell: Any) -> tuple[object, ...]:
     names = cell.dataset, cell.label, cell.condition, cell.method
     return *names, *cell.first.for_csv, *cell.second.for_csv, *cell.difference.for_csv, cell.word

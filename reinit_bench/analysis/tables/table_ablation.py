@@ -6,6 +6,7 @@ LW without each of its parts and with freezing is Appendix F; any other method's
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 import pandas as pd
 
@@ -41,6 +42,9 @@ def ablation_table(collection: Collection) -> Table:
     names = _columns(runs)
     more = len(names) > len(VARIANTS)
     labels = dict(zip(runs["method"].map(_method), runs["method_label"], strict=True))
+    # What rows and columns tell, and what is said below: in this Appendix F is not like the rest of the paper.
+    told = ("model.norm", "trainer.momentum")
+    hidden = [name for name in map(str, runs) if name in told or (is_method_setting(name) and name != REPEATS)]
     return Table(
         name="ablation",
         caption=_CAPTION_OF_ALL if more else _CAPTION,
@@ -53,7 +57,7 @@ def ablation_table(collection: Collection) -> Table:
             *([_OTHERS] if more else []),
             *([f"left out: {plural(elsewhere, 'run')} of variants under other conditions"] if elsewhere else []),
             *_momentum(runs),
-            *notes.settings_unlike_paper(runs.drop(columns=_hidden(runs))),
+            *notes.settings_unlike_paper(runs.drop(columns=hidden)),
             *notes.left_out(collection),
             *notes.mixed_code(runs),
         ),
@@ -78,12 +82,6 @@ def _method(variant: str) -> str:
     return variant.partition(" ")[0]
 
 
-def _hidden(runs: pd.DataFrame) -> list[str]:
-    """Settings that rows and columns tell, and the one in which Appendix F is not like the rest of the paper."""
-    own = [name for name in map(str, runs) if is_method_setting(name) and name != REPEATS]
-    return [*own, *(name for name in ("model.norm", "trainer.momentum") if name in runs)]
-
-
 def _momentum(runs: pd.DataFrame) -> list[str]:
     """Appendix F trains without momentum, unlike the rest of the paper."""
     given = set(runs["trainer.momentum"].dropna()) if "trainer.momentum" in runs else set()
@@ -101,11 +99,10 @@ def _shown(runs: pd.DataFrame, settings: Sequence[str]) -> list[tuple[str, Accur
 def _rows(shown: Sequence[tuple[str, AccuracyRow]], names: Sequence[str]) -> Iterator[Row]:
     """Our rows, under those of a dataset, model and norm the paper's; then what only the paper has."""
     rest = dict.fromkeys((dataset, model, norm) for dataset, model, norm, _ in PUBLISHED)
-    last = {(row.in_paper, row.model, norm): row for norm, row in shown}
-    for norm, row in shown:
-        yield row.printed(names, row.label.replace(row.model, row.model + NORMS[norm], 1))
-        key = row.in_paper, row.model, norm
-        if key in rest and row is last[key]:
+    for key, group in groupby(shown, key=lambda one: (one[1].in_paper, one[1].model, one[0])):
+        for norm, row in group:
+            yield row.printed(names, row.label.replace(row.model, row.model + NORMS[norm], 1))
+        if key in rest:
             del rest[key]
             yield _paper_row(*key, names)
     yield from (_paper_row(*key, names) for key in rest)

@@ -89,15 +89,16 @@ def _runs(collection: Collection) -> pd.DataFrame:
     runs apart.
     """
     runs = collection.images
+    shared = different(runs, SHARED)
     words = [
-        assignments(run, [*different(run, SHARED), *(column for column in run["changed"] if column in OWN)])
-        for run in as_dicts(runs)
+        assignments(run, [*shared.columns[row], *(column for column in run["changed"] if column in OWN)])
+        for run, row in zip(as_dicts(runs), shared.to_numpy(), strict=True)
     ]
     one = [len(changed) < 2 for changed in words]  # several changed at once are no reading of their own
     runs = runs.assign(reading=["".join(changed) for changed in words])[pd.Series(one, runs.index, dtype=bool)]
-    shared = [name for name in collection.settings if name not in READINGS]
-    told = [name for name in shared if not name.startswith(("augmentation", "dropout"))]
-    settings = list(runs[shared].astype(str).itertuples(index=False, name=None))
+    others = [name for name in collection.settings if name not in READINGS]
+    told = [name for name in others if not name.startswith(("augmentation", "dropout"))]
+    settings = list(runs[others].astype(str).itertuples(index=False, name=None))
     return runs.assign(
         setting=pd.Series(settings, runs.index, dtype=object),
         label=list(map(_label, runs["model"], runs["condition"], distinguishing_settings(runs, told))),
