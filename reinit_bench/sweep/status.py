@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections import Counter
-from collections.abc import Container, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Container, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,44 +17,23 @@ from reinit_bench.store.store import Store
 from reinit_bench.sweep.cost import NAMES, Estimate, short
 from reinit_bench.sweep.plan import STATES, Plan, PlannedRun, state_of, stored_state
 from reinit_bench.sweep.slurm.queue import active_tasks, jobs_of
-from reinit_bench.sweep.studies import override_text
 
-CONDITIONS: Mapping[str, Any] = {
-    "dataset.label_noise": 0.0,
-    "dataset.clean_validation": False,
-    "dataset.imbalance": 1.0,
-    "dataset.growth": None,
-    "model.arch": None,
-    "model.norm": "group",
-    "augmentation": "none",
-    "dropout": "none",
-    "initializer": "he_normal",
-    "trainer.optimizer": "sgd",
-    "trainer.schedule": "plateau",
-}
-"""What makes a condition, as typed, with the usual value, which is not shown."""
-
-MOST_GROUPS = 60
-"""With more groups than this, conditions are left out: a table must be read at a glance."""
-
-Groups = dict[tuple[str, ...], list[PlannedRun]]
+NAMED_BY = ("dataset", "model")
 
 
 def plan_table(plan: Plan, title: str, estimate: Estimate | None = None) -> Table:
-    """Counts by state for each dataset, model and conditions, and their sums; with `estimate` the hours left too."""
+    """Counts by state for each dataset and model, and their sums; with `estimate` the hours left too."""
     noun = "run" if len(plan.runs) == 1 else "runs"
     table = Table(title=f"{title}: {len(plan.runs):,} {noun}", title_justify="left")
-    names, groups = grouped(plan.runs)
     shown = [state for state in STATES if plan.counts[state]]
-    for column in names:
+    for column in NAMED_BY:
         table.add_column(column)
     for column in (*shown, "all"):
         table.add_column(column, justify="right")
     if estimate:
         kinds = list(estimate.cost(plan.runs).hours)
         table.add_column(f"{NAMES[kinds[0]] if len(kinds) == 1 else 'hours'} left", justify="right")
-    whole = {("all", *[""] * (len(names) - 1)): list(plan.runs)}
-    for section in (groups, whole):
+    for section in (grouped(plan.runs), {("all", ""): plan.runs}):
         for key, runs in section.items():
             counts = Counter(run.state for run in runs)
             cells = [*(f"{counts[state]:,}" if counts[state] else "" for state in shown), f"{len(runs):,}"]
@@ -69,11 +48,10 @@ def plan_json(plan: Plan, estimate: Estimate | None = None) -> str:
 
     With `estimate` also the hours that are left and, on this machine, how long these take together.
     """
-    names, found = grouped(plan.runs)
     groups = []
-    for key, members in found.items():
+    for key, members in grouped(plan.runs).items():
         hours = {"hours_left": estimate.cost(members).hours} if estimate else {}
-        groups.append({**dict(zip(names, key, strict=True)), **Plan(runs=tuple(members)).counts, **hours})
+        groups.append({**dict(zip(NAMED_BY, key, strict=True)), **Plan(runs=tuple(members)).counts, **hours})
     whole: dict[str, Any] = {"runs": len(plan.runs), "states": plan.counts, "waiting": plan.waiting}
     if estimate:
         cost = estimate.cost(plan.runs)
@@ -87,36 +65,12 @@ def plan_json(plan: Plan, estimate: Estimate | None = None) -> str:
     return json.dumps({**whole, "groups": groups, "each": each}, indent=1)
 
 
-def grouped(runs: Sequence[PlannedRun]) -> tuple[tuple[str, ...], Groups]:
-    """What the groups are told apart by (`dataset`, `model` and, if some vary, `conditions`), and each group's runs.
-
-    A group's conditions are those that vary among all runs, as typed: `dataset.label_noise=0.2 trainer.optimizer=sam`.
-    """
-    described = [{name: _value(run.experiment, name) for name in CONDITIONS} for run in runs]
-    varying = [name for name in CONDITIONS if len({repr(values[name]) for values in described}) > 1]
-    nets = [(run.experiment.dataset["name"], run.experiment.model["name"]) for run in runs]
-    said = [
-        " ".join(f"{name}={override_text(values[name])}" for name in varying if values[name] != CONDITIONS[name])
-        for values in described
-    ]
-    if varying and len({*zip(nets, said, strict=True)}) <= MOST_GROUPS:
-        keys: list[tuple[str, ...]] = [(*net, words) for net, words in zip(nets, said, strict=True)]
-        names: tuple[str, ...] = ("dataset", "model", "conditions")
-    else:
-        keys, names = list(nets), ("dataset", "model")
-    groups: Groups = {}
-    for key, run in zip(keys, runs, strict=True):
-        groups.setdefault(key, []).append(run)
-    return names, groups
-
-
-def _value(experiment: Experiment, name: str) -> Any:
-    """A condition of an experiment; of an older one that lacks the field, what its absence meant."""
-    section, _, field = name.partition(".")
-    part = getattr(experiment, section)
-    if not field:
-        return part["name"]
-    return part.get(field, CONDITIONS[name]) if isinstance(part, Mapping) else getattr(part, field)
+def grouped(runs: Iterable[PlannedRun]) -> dict[tuple[str, str], Sequence[PlannedRun]]:
+    """The runs by dataset and model."""
+    groups: defaultdict[tuple[str, str], list[PlannedRun]] = defaultdict(list)
+    for run in runs:
+        groups[run.experiment.dataset["name"], run.experiment.model["name"]].append(run)
+    return {**groups}
 
 
 def trouble(plan: Plan, most: int = 20, last_lines: int = 3) -> list[str]:

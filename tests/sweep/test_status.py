@@ -12,11 +12,11 @@ from factories import tiny_experiment, write_result
 from rich.console import Console
 from rich.table import Table
 
-from reinit_bench.core.config import Execution, Experiment
+from reinit_bench.core.config import Execution
 from reinit_bench.store.files import write_json
 from reinit_bench.store.store import Store
 from reinit_bench.sweep.plan import Plan, PlannedRun
-from reinit_bench.sweep.status import MOST_GROUPS, grouped, plan_json, plan_table, stored_plan, trouble
+from reinit_bench.sweep.status import plan_json, plan_table, stored_plan, trouble
 
 ERROR = "Traceback\n  deep\n  inside\nDiverged: nan"
 
@@ -99,36 +99,3 @@ def test_every_run_of_a_folder_is_found_but_those_left_out(tmp_path: Path) -> No
     found = {run.run_id: run.state for run in stored_plan(tmp_path).runs}
     assert found == {done.run_id: "done", begun.run_id: "interrupted"}
     assert [run.run_id for run in stored_plan(tmp_path, but={done.run_id}).runs] == [begun.run_id]
-
-
-def some(*overrides: str) -> PlannedRun:
-    return run("missing", *overrides)
-
-
-def test_only_what_varies_and_is_not_as_usual_is_said() -> None:
-    noisy, adamw = "dataset.label_noise=0.2", "trainer.optimizer=adamw"
-    runs = [some("seed=0"), some("seed=1"), some(noisy), some(noisy, adamw), some(noisy, "dataset.growth=[0.1,1]")]
-    names, groups = grouped(runs)
-    assert names == ("dataset", "model", "conditions")
-    assert {key: len(members) for key, members in groups.items()} == {
-        ("digits", "scnn", ""): 2,
-        ("digits", "scnn", "dataset.label_noise=0.2"): 1,
-        ("digits", "scnn", "dataset.label_noise=0.2 trainer.optimizer=adamw"): 1,
-        ("digits", "scnn", "dataset.label_noise=0.2 dataset.growth=[0.1,1]"): 1,
-    }
-
-
-def test_a_configuration_from_before_a_field_was_there_stands_with_its_default() -> None:
-    config = some().experiment.to_dict()
-    for name in ("label_noise", "clean_validation", "imbalance", "growth"):
-        del config["dataset"][name]
-    del config["model"]["norm"]
-    older = PlannedRun(experiment=Experiment.from_dict(config), execution=Execution())
-    assert older.run_id == some().run_id
-    assert grouped([older, some("seed=1")])[0] == ("dataset", "model")
-
-
-def test_with_many_groups_conditions_are_left_out() -> None:
-    runs = [some(f"dataset.label_noise={number / 100}") for number in range(MOST_GROUPS + 1)]
-    assert grouped(runs)[0] == ("dataset", "model")
-    assert grouped(runs[1:])[0] == ("dataset", "model", "conditions")
