@@ -99,35 +99,26 @@ def collection_of(source: str, results_dir: Path, *, reconstructed: bool = False
     """
     if reconstructed and source != "paper":
         raise ConfigError("--reconstructed is about the published tables: add --from paper")
+    from reinit_bench.analysis.frame.collect import collect, published_runs
+    from reinit_bench.store.bundle import unpacked
+
     if source == "paper":
-        from reinit_bench.analysis.frame.collect import published_runs
-
         yield published_runs(reconstructed=reconstructed)
-    else:
-        with runs_folder(source, results_dir) as folder:
-            yield collected(source, folder)
-
-
-@contextmanager
-def runs_folder(source: str, results_dir: Path) -> Iterator[Path]:
-    """Where the runs are: the results folder, or for a bundle a temporary one, as long as the block lasts.
-
-    Raises:
-        ConfigError: there is no such source, or no such results folder.
-        BundleError: the bundle cannot be used.
-    """
-    if source == "runs":
+    elif source == "runs":
         check_exists(results_dir)
-        yield results_dir
+        yield _told(collect(results_dir))
     elif Path(source).is_file():
-        from reinit_bench.store.bundle import unpacked
-
-        with unpacked(Path(source)) as store:
-            yield store.results_dir
+        with unpacked(Path(source)) as store:  # in a temporary folder, which is gone after the block
+            yield replace(_told(collect(store.results_dir)), bundle=Path(source))
     else:
         raise ConfigError(
             f"--from must be runs (finished runs), paper (the published tables) or a bundle's file; got {source!r}"
         )
+
+
+def _told(collection: Collection) -> Collection:
+    tell_left_out(collection.corrupt)
+    return collection
 
 
 @contextmanager
@@ -151,15 +142,6 @@ def check_exists(results_dir: Path) -> None:
     """Raise ConfigError if there is no such results folder."""
     if not results_dir.exists():
         raise ConfigError(f"there is no results folder {results_dir}; start with: reinit-bench -m study=demo")
-
-
-def collected(source: str, folder: Path) -> Collection:
-    """The runs of `runs_folder`; those that cannot be used are named on standard error."""
-    from reinit_bench.analysis.frame.collect import collect
-
-    collection = collect(folder)
-    tell_left_out(collection.corrupt)
-    return collection if source == "runs" else replace(collection, bundle=Path(source))
 
 
 def check_finished(collection: Collection) -> None:

@@ -15,11 +15,10 @@ from reinit_bench.cli.commands._shared import (
     Out,
     RunsSource,
     check_finished,
-    collected,
+    collection_of,
     folder_of,
     only_results_dir,
     progress_bar,
-    runs_folder,
 )
 from reinit_bench.core.conf_dir import option_file, option_section, options
 from reinit_bench.core.settings import ConfigError
@@ -38,8 +37,8 @@ def command(words: Words = None, source: RunsSource = "runs", out: Out = None) -
         raise ConfigError("report is about runs: --from must be runs or a bundle's file")
     from reinit_bench.analysis.report.page import write_report
 
-    with runs_folder(source, results_dir) as folder:
-        page = _page(collected(source, folder))
+    with collection_of(source, results_dir) as collection:
+        page = _page(collection)
         path = write_report(page, folder_of(source, results_dir, "", out))
     for claim in page.claims:
         print(claim)
