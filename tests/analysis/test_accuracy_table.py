@@ -221,3 +221,14 @@ def test_a_table_of_one_row_says_what_each_method_gains_in_pairs(fake_store: Any
     assert f"{said}LW +2.0 ± 2.5 (n = 3)" in table(fake_store).notes
     fake_store.add("digits", "vgg16", "lw", 0.9)
     assert not any(note.startswith(said) for note in table(fake_store).notes)
+
+
+def test_what_must_be_said_of_a_dataset_stands_under_every_table_of_images(fake_store: Any) -> None:
+    note = "DIGITS has a part of the images"
+    fake_store.add("digits", "scnn", "bl", 0.6)
+    built = build_tables(collect(fake_store.results_dir), [2, "gains", 1])
+    assert all(note not in one.notes for one in built.values())
+    for method in ("bl", "lw"):
+        fake_store.add("digits", "scnn", method, 0.6, seed=1, dataset___note_=note)
+    built = build_tables(collect(fake_store.results_dir), [2, "gains", 1])
+    assert [one.notes.count(note) for one in built.values()] == [1, 1, 0]
