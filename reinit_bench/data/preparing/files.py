@@ -17,6 +17,9 @@ BROKEN = (OSError, EOFError, tarfile.TarError, zipfile.BadZipFile, zlib.error)
 
 ARCHIVES = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".zip")
 
+MOST_BYTES = 16e9
+"""Archives of more are not this dataset's: each of the twelve has less than 4 GB."""
+
 
 class Files:
     """All files below a folder, and below the archives in it once they are unpacked."""
@@ -51,6 +54,9 @@ class Files:
             ConfigError: one is damaged.
         """
         start = [self.path] if self.path.is_file() else [path for path in _below(self.path) if _is_archive(path)]
+        size = sum(path.stat().st_size for path in start)
+        if size > MOST_BYTES:
+            raise ConfigError(f"{self.path} has archives of {size / 1e9:,.0f} GB; name the folder of this dataset alone")
         waiting = list(start)
         while waiting:
             archive = waiting.pop()
