@@ -9,7 +9,7 @@ import typer
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 _LEGEND = """\
 original: yes, a copy must have the original's content; unknown, a result records its content; no, it is a part or a
-resized copy. photos: 224 are kept at 224x224 pixels.
+resized copy. Photos are kept at 224x224 pixels.
 digits and synthetic need no preparing. Your own images: dataset=image_folder dataset.path=FOLDER.
 Any other of TensorFlow Datasets: dataset=tfds dataset.builder=NAME."""
 
@@ -24,12 +24,13 @@ def command(json: AsJson = False) -> None:
 
         print(dumps(as_json(found), indent=2))
         return
+    from rich.box import SIMPLE
     from rich.console import Console
     from rich.table import Table
 
     from reinit_bench.data.locations import data_dir
 
-    table = Table(title=f"Datasets in {data_dir()}")
+    table = Table(title=f"Datasets in {data_dir()}", box=SIMPLE)
     for heading in ("dataset", "train", "test", "classes", "pixels", "prepared", "original"):
         table.add_column(heading, justify="right" if heading in ("train", "test", "classes") else "left", no_wrap=True)
     for row in found:

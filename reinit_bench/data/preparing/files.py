@@ -56,7 +56,9 @@ class Files:
         start = [self.path] if self.path.is_file() else [path for path in _below(self.path) if _is_archive(path)]
         size = sum(path.stat().st_size for path in start)
         if size > MOST_BYTES:
-            raise ConfigError(f"{self.path} has archives of {size / 1e9:,.0f} GB; name the folder of this dataset alone")
+            raise ConfigError(
+                f"{self.path} has {size / 1e9:,.0f} GB of archives; name the folder of this dataset alone"
+            )
         waiting = list(start)
         while waiting:
             archive = waiting.pop()

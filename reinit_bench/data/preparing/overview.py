@@ -55,7 +55,7 @@ def _row(name: str, dataset: Tfds) -> Row:
         train=dataset.train_count or 0,
         test=dataset.test_count or 0,
         classes=dataset.num_classes or 0,
-        pixels=f"{width}x{height}" if height else f"photos: {dataset.stored_size}",
+        pixels=f"{width}x{height}" if height else "photos",
         prepared=state,
         original="no" if dataset.reduced else "yes" if known else "unknown",
         content=content,

@@ -50,7 +50,7 @@ def prepare(job: Job, console: Console, build: Callable[[Job, Path, Console], Ca
     """
     with one_at_a_time(job.root, job.cache.path.name, console.out):
         if _is_whole(job.cache, console):
-            if job.source.files:
+            if any(asked for _, asked in job.folders):
                 console.out(f"{job.title}: prepared before; {job.source.files} was not read", highlight=False)
             return job.cache
         work = job.root / "work" / job.cache.path.name
