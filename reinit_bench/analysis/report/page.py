@@ -6,8 +6,10 @@ Nothing in the file is loaded from elsewhere, and every name is escaped.
 from __future__ import annotations
 
 import base64
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +20,6 @@ from markupsafe import Markup
 from reinit_bench.analysis.figures import image, known_figures
 from reinit_bench.analysis.figures.style import BLUE, GRAY, ORANGE
 from reinit_bench.analysis.frame.collect import Collection
-from reinit_bench.analysis.report.curves import curves
 from reinit_bench.analysis.report.long_tables import described, filters, results_table, runs_table
 from reinit_bench.analysis.report.paper_claim import PaperClaim, paper_claim
 from reinit_bench.analysis.stats.arms import tuned_runs
@@ -28,13 +29,17 @@ from reinit_bench.analysis.tables.render.html import html_table, long_table
 from reinit_bench.analysis.tables.table import Table
 from reinit_bench.core.errors import in_one_line
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.store.files import make_folder, write_text
-from reinit_bench.store.store import Store
+from reinit_bench.store.checks import HISTORY, ROUNDS
+from reinit_bench.store.files import StoreError, make_folder, write_text
+from reinit_bench.store.store import RunFolder, Store
 
 _FOLDER = Path(__file__).parent
 
 DPI = 150
 """Of a figure in the page: one of the page's width is 1,050 pixels wide."""
+
+POINTS = 60
+"""Most points of one curve: 2,448 of them fit in one page."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,7 +100,7 @@ class Page:
     pictures: Sequence[Picture]
     each_run: Table
     curves: Mapping[str, Any]
-    """By run id, as `curves.curve` gives them."""
+    """By run id, as `curve` gives them."""
     studies: Sequence[Progress]
     troubles: Sequence[Trouble]
     corrupt: Sequence[str]
@@ -165,6 +170,42 @@ def _code(runs: pd.DataFrame) -> Sequence[Mapping[Any, Any]]:
     groups = known.groupby(keys)["wall_seconds"].agg(runs="size", hours="sum").reset_index()
     groups = groups.assign(commit=groups["git_commit"].astype(str).str[:10], hours=groups["hours"] / 3600)
     return groups.sort_values("runs", ascending=False, kind="stable").to_dict("records")
+
+
+def curves(store: Store, run_ids: Iterable[str]) -> dict[str, Mapping[str, Any]]:
+    """The curve of each run whose `history.jsonl` can be read; of the others, those that are harmed are named."""
+    found = {run_id: curve(store.run(run_id)) for run_id in run_ids}
+    return {run_id: one for run_id, one in found.items() if one is not None}
+
+
+def curve(folder: RunFolder) -> Mapping[str, Any] | None:
+    """`x` (steps), `t` and `v` (training, validation accuracy in thousandths, None where there is none), and `r`, the
+    last step of each round with the test accuracy there; None where the file is missing or damaged.
+    """
+    try:
+        points, rounds = folder.rows(HISTORY, kept), folder.rows(ROUNDS)
+        x = [point["total_step"] for point in points]
+        ends = list(accumulate(one["steps"] for one in rounds))
+    except StoreError as error:
+        warnings.warn(str(error), stacklevel=2)
+        return None
+    except KeyError:
+        return None
+    tests = [_thousandths(one.get("test_accuracy")) for one in rounds]
+    train = [_thousandths(point.get("train_accuracy")) for point in points]
+    validation = [_thousandths(point.get("validation_accuracy")) for point in points]
+    return {"x": x, "t": train, "v": validation, "r": list(zip(ends, tests, strict=True))} if x else None
+
+
+def kept(count: int, most: int = POINTS) -> list[int]:
+    """At most `most` places of `count`, evenly spread, the first and the last among them."""
+    if count <= most:
+        return list(range(count))
+    return sorted({round(place * (count - 1) / (most - 1)) for place in range(most)})
+
+
+def _thousandths(fraction: float | None) -> int | None:
+    return None if fraction is None else round(1000 * fraction)
 
 
 def html(page: Page) -> str:
