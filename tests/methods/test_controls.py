@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from bits import bit_equal, changed_names
+from bits import changed_names
 from fake_training import FakeRun
 from training_helpers import TRAINER, RecordingObserver, mlp, train, vector_task
 
@@ -15,7 +15,6 @@ from reinit_bench.methods.ban import Ban
 from reinit_bench.methods.base import begin_round
 from reinit_bench.methods.cold import Cold
 from reinit_bench.methods.restart import Restart
-from reinit_bench.methods.rifle import Rifle
 
 
 @pytest.mark.parametrize("kind", [Cold, Ban])
@@ -47,17 +46,6 @@ def test_restart_has_the_rounds_and_changes_nothing() -> None:
     run.train()
     before, _ = run.begin(Restart(), 2)
     assert changed_names(before, run.net) == set()
-
-
-@pytest.mark.parametrize(("model", "head"), [("scnn", "top.head"), ("mlp", "blocks.2.head")])
-def test_rifle_redraws_the_head_alone(model: str, head: str) -> None:
-    run = FakeRun(model)
-    run.train()
-    before, _ = run.begin(Rifle(), 1)
-    assert changed_names(before, run.net) == set()
-    before, mask = run.begin(Rifle(), 2)
-    assert set(mask) == {f"{head}.weight", f"{head}.bias"} == changed_names(before, run.net)
-    assert all(bit_equal(run.parameters[name].detach(), run.eta(name, 2)) for name in mask)
 
 
 def test_ban_has_no_teacher_in_the_first_round() -> None:

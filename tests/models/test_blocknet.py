@@ -40,14 +40,6 @@ def test_statistics_that_cannot_normalize_are_refused_and_change_nothing(mean: f
     assert (slot.mean.item(), slot.std.item()) == (0.0, 1.0)
 
 
-def test_forward_is_block_then_lambda_for_each_block_then_top() -> None:
-    net = BlockNet([Times(2.0), Times(3.0)], Times(10.0))
-    net.lambda_of(1).fill(*scalars(1.0, 4.0))
-    net.lambda_of(2).fill(*scalars(-1.0, 0.5))
-    # (2 * 6.5 - 1) / 4 = 3; (3 * 3 + 1) / 0.5 = 20; 20 * 10 = 200.
-    assert net(torch.tensor(6.5)).item() == 200.0
-
-
 def test_lambdas_train_nothing_and_travel_in_the_state_dict() -> None:
     empty, net, twin = (BlockNet([Times(2.0), Times(3.0)], Times(10.0)) for _ in range(3))
     assert [name for name, _ in net.named_parameters() if "lambdas" in name] == []
