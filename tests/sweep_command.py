@@ -107,15 +107,6 @@ def wait_for(condition: Callable[[], Any], what: str | Callable[[], str]) -> Non
         time.sleep(0.2)
 
 
-def wait_for_file(path: Path, process: subprocess.Popen[str]) -> None:
-    """Wait until `process` has made this file."""
-    end = time.monotonic() + TIMEOUT_SECONDS
-    while not path.exists():
-        assert process.poll() is None, process.communicate()
-        assert time.monotonic() < end, f"waited in vain for {path}"
-        time.sleep(0.01)
-
-
 def _round_of(folder: Path) -> int:
     try:
         lines = (folder / "history.jsonl").read_text().splitlines()

@@ -29,9 +29,17 @@ def run_locally(runs: Iterable[PlannedRun], options: Workers | None = None, cons
     todo = plan.to_run(options.retry)
     plan.tidy()
     console.out(summary_line(plan), highlight=False)
-    if not todo:
-        _check_ends(plan, [], [])
-        return plan
+    held = _run(todo, options, console) if todo else []
+    failed = len(plan.in_state("failed")) - sum(run.state == "failed" for run in todo)
+    if failed:
+        raise SweepFailed(f"{failed} failed before and not tried again (hydra.launcher.retry); see reinit-bench status")
+    if held:
+        raise SweepFailed(f"{len(held)} held by another process; type the command again when that has ended")
+    return plan
+
+
+def _run(todo: Sequence[PlannedRun], options: Workers, console: Console) -> list[PlannedRun]:
+    """Run these in a pool that suits this machine; returns those that another process holds."""
     # Two processes with one thread each train small networks 1.2 to 1.4 times as fast as one process with two threads.
     count, gpus = processes(todo, options)
     pool = Pool(count, options.threads or max(1, cores() // count), gpus)
@@ -46,17 +54,7 @@ def run_locally(runs: Iterable[PlannedRun], options: Workers | None = None, cons
         raise Interrupted("stopped by a signal")
     if outcome.count("failed"):
         raise SweepFailed(_failures(outcome))
-    _check_ends(plan, todo, outcome.ended["held"])
-    return plan
-
-
-def _check_ends(plan: Plan, tried: list[PlannedRun], held: list[PlannedRun]) -> None:
-    """Raise SweepFailed if runs are left over: held by another command, or failed before and not tried again."""
-    failed = len(plan.in_state("failed")) - sum(run.state == "failed" for run in tried)
-    if failed:
-        raise SweepFailed(f"{failed} failed before and not tried again (hydra.launcher.retry); see reinit-bench status")
-    if held:
-        raise SweepFailed(f"{len(held)} held by another process; type the command again when that has ended")
+    return outcome.ended["held"]
 
 
 def processes(todo: Sequence[PlannedRun], options: Workers) -> tuple[int, list[str]]:

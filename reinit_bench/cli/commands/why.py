@@ -32,16 +32,13 @@ def command(words: Runs) -> None:
     table = Table("field", first.run_id, second.run_id)
     for field in [*left, *(field for field in right if field not in left)]:
         values = [repr(side[field]) if field in side else "(not there)" for side in (left, right)]
-        if left.get(field, _ABSENT) != right.get(field, _ABSENT):
+        if values[0] != values[1]:
             table.add_row(field, *values)
     console = Console(markup=False, emoji=False)
     if table.row_count:
         console.print(table)
     else:
         console.out(f"they are one run: {first.title}", highlight=False)
-
-
-_ABSENT = object()
 
 
 def _experiment(results_dir: Path, beginning: str) -> Experiment:
