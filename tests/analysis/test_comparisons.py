@@ -18,7 +18,6 @@ from reinit_bench.analysis.stats.summary import Summary
 from reinit_bench.analysis.tables import build_tables, known_tables
 from reinit_bench.analysis.tables.compare import compare_sources, compare_table, difference
 from reinit_bench.analysis.tables.render import text
-from reinit_bench.analysis.tables.render.text import latex, markdown
 from reinit_bench.analysis.tables.table_3 import significance_table
 
 
@@ -58,39 +57,6 @@ def test_holms_steps_by_hand() -> None:
     assert pair(pairs, "a", "b").p_holm == pytest.approx(2 * p["a", "b"])
     assert pair(pairs, "b", "c").p_holm == pytest.approx(p["b", "c"])
     assert [pair(pairs, *key).mark for key in p] == ["circle", "star", ""]
-
-
-def test_the_table_of_a_small_store() -> None:
-    percents = {"bl": 50.0, "fc": [50.0, 51.0] * 3, "lw": [40.0, *[60.0] * 5]}
-    collection = fake_grid(["CIFAR10", "DIGITS"], ["scnn"], percents)
-    assert markdown(significance_table(collection)) == (
-        "**Table 3: significance of one method outperforming another, by architecture (two-sided, ties dropped)**\n"
-        "\n"
-        "| Architecture | Row | BL | FC | LW |\n"
-        "| :-- | :-- | --: | --: | --: |\n"
-        "| scnn | BL |  | ★ 6–0 | ★ 10–2 |\n"
-        "|  | *paper* |  | ○ | ○ |\n"
-        "|  | FC | 0–6 |  | ★ 10–2 |\n"
-        "|  | *paper* |  |  |  |\n"
-        "|  | LW | 2–10 | 2–10 |  |\n"
-        "|  | *paper* |  |  |  |\n"
-        "\n"
-        "- a cell tells whether the method in its column outperforms that in its row: ★ at 95% by the exact binomial "
-        "test, ○ also after Holm's correction over the architecture's pairs; after it wins–losses; "
-        "the paper has no row for all\n"
-        "- one comparison per setting (dataset, augmentation/dropout, initializer); "
-        "seeds are averaged within a setting\n"
-        "- settings: scnn 12\n"
-        "- 1 of 4 published cells have the same mark here\n"
-        "- differ in Holm's correction only (★ for ○ or the reverse) (2): scnn FC over BL, scnn LW over BL\n"
-        "- significant here, not in the paper (1): scnn LW over FC (10–2, p = 0.039)\n"
-    )
-    assert "BL &  & $\\star$ 6--0 & $\\star$ 10--2" in latex(significance_table(collection))
-    data = significance_table(collection).data
-    assert list(data.columns)[:7] == ["model", "row", "column", "wins", "losses", "ties", "missing"]
-    fc = data[(data["row"] == "bl") & (data["column"] == "fc")].iloc[0]
-    columns = ["wins", "losses", "ties", "p", "mark", "published"]
-    assert fc[columns].tolist() == [6, 0, 6, pytest.approx(2 / 64), "star", "circle"]
 
 
 def test_an_architecture_and_a_method_of_ones_own_stand_with_the_papers() -> None:
