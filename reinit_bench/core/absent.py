@@ -13,6 +13,7 @@ _SPLIT = {"validation_examples": None}
 _IMAGES = {"label_noise": 0.0, "clean_validation": False, "imbalance": 1.0, "growth": None, **_SPLIT}
 
 ABSENT_VALUES: Mapping[str, Mapping[str, Any]] = {
+    "dataset": {"stages": None, "stages_by": "image"},
     "trainer": {"optimizer": "sgd", "sam_radius": 0.05, "schedule": "plateau", "warmup_steps": 0},
     "dataset.Digits": _IMAGES,
     "dataset.ImageFolder": _IMAGES,
@@ -32,11 +33,11 @@ ABSENT_VALUES: Mapping[str, Mapping[str, Any]] = {
     "augmentation.Mild": {"enlarge_from": "original"},
     "initializer.HeNormal": {"depthwise_fan_in": "window"},
 }
-"""By section, and within it by the class of this package; a field at this value is not in the run id."""
+"""By section, for any class, and within it by the class of this package; a field at this value is not in the run id."""
 
 
 def absent_values(group: str, section: Mapping[str, Any]) -> Mapping[str, Any]:
     """Those of a section's fields; a class of a user's own has them in its yaml, as `_absent_`."""
     package, _, path = str(section.get("_target_")).partition(".")
     ours = ABSENT_VALUES.get(f"{group}.{path.rpartition('.')[2]}", {}) if package == PACKAGE else {}
-    return {**ours, **(section.get("_absent_") or {})}
+    return {**ABSENT_VALUES.get(group, {}), **ours, **(section.get("_absent_") or {})}

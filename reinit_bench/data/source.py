@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -88,18 +88,18 @@ class Source(Settings):
     """How many times more examples the first class keeps than the last: an exponential long tail; 1: all are kept."""
     growth: Sequence[float] | None = None
     """The share of the training split in each round, e.g. [0.1, 1]; the last one holds for all further rounds."""
+    stages: Sequence[float] | None = None
+    """The share of the training split in each stage, e.g. [0.1, 1]; every stage has all of the method's rounds."""
+    stages_by: str = setting("image", choices=("image", "class"))
+    """What the shares of `stages` are of: images; or classes, in an order of the split seed. Then validation and test
+    are on the classes that are there, and the head has outputs for all from the start."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.growth is None:
-            return
-        if not isinstance(self.growth, (list, tuple)) or not self.growth:
-            raise ConfigError(f"dataset.growth must be a list of shares, e.g. [0.1,1], or null; got {self.growth!r}")
-        limits = {"limits": {"above": 0, "most": 1}}
-        shares = tuple(checked("each share in dataset.growth", share, float, limits) for share in self.growth)
-        if list(shares) != sorted(shares):
-            raise ConfigError(f"dataset.growth must not fall from one round to the next; got {list(self.growth)}")
-        object.__setattr__(self, "growth", shares)
+        for name, step in (("growth", "round"), ("stages", "stage")):
+            object.__setattr__(self, name, _shares(name, step, getattr(self, name)))
+        if self.growth and self.stages:
+            raise ConfigError("dataset.growth is by round and dataset.stages by stage: set one of them to null")
 
     def load(self, image_size: int | None, enlarged_size: int | None, seed: int) -> Dataset:
         """Load the data.
@@ -123,3 +123,16 @@ class Source(Settings):
         settings, which are in the run id, say it all.
         """
         return self.load(image_size, None, seed).fingerprint
+
+
+def _shares(name: str, step: str, given: Any) -> tuple[float, ...] | None:
+    """Shares as numbers; raises ConfigError if they are none, or fall."""
+    if given is None:
+        return None
+    if not isinstance(given, (list, tuple)) or not given:
+        raise ConfigError(f"dataset.{name} must be a list of shares, e.g. [0.1,1], or null; got {given!r}")
+    limits = {"limits": {"above": 0, "most": 1}}
+    shares = tuple(checked(f"each share in dataset.{name}", share, float, limits) for share in given)
+    if list(shares) != sorted(shares):
+        raise ConfigError(f"dataset.{name} must not fall from one {step} to the next; got {list(given)}")
+    return shares

@@ -17,6 +17,7 @@ from torch import Tensor
 from reinit_bench.core.config import Experiment
 from reinit_bench.core.machine import gpu_workers
 from reinit_bench.core.randomness import stream
+from reinit_bench.core.rounds import Round
 from reinit_bench.core.settings import CONTENT, ConfigError, instantiate
 from reinit_bench.data.augment import Augmentation, resize
 from reinit_bench.data.source import Dataset, Examples, Source
@@ -101,6 +102,10 @@ class Task:
     """The training split's true labels, int64 (n,), if some of `train.labels` are wrong."""
     growth: tuple[float, ...] = ()
     """The share of the training split in each round; the last one holds for all further rounds."""
+    stages: tuple[float, ...] = ()
+    """The share of the training split, or of the classes, in each stage."""
+    classes: np.ndarray | None = None
+    """The order in which classes join, int64 (num_classes,), where the stages' shares are of classes."""
     order: np.ndarray | None = None
     """The order in which the training split grows: positions, int64 (n,)."""
     content: str | None = None
@@ -119,18 +124,40 @@ class Task:
     def device(self) -> torch.device:
         return self.train.labels.device
 
-    def of_round(self, index: int) -> Task:
-        """The task of a round, counted from 1: this one, or a part of its training split if that grows."""
-        share = self.growth[min(index, len(self.growth)) - 1] if self.growth else 1.0
-        if share == 1.0 or self.order is None:
+    def of_round(self, current: Round) -> Task:
+        """The task of a round: this one, or a part of its training split if that grows, and of its classes."""
+        shares, number = (self.stages, current.stage) if self.stages else (self.growth, current.index)
+        share = shares[min(number, len(shares)) - 1] if shares else 1.0
+        if share == 1.0:
             return self
-        if share in self._part:  # every part keeps inputs of its own: one at a time
-            return self._part[share]
+        if share not in self._part:  # every part keeps inputs of its own: one at a time
+            self._part.clear()
+            self._part[share] = self._with_classes(share) if self.classes is not None else self._with_images(share)
+        return self._part[share]
+
+    def _with_images(self, share: float) -> Task:
+        assert self.order is not None
         # In stored order: which share an example belongs to must not decide its place in a batch.
-        chosen = np.sort(self.order[: grown(share, len(self.order))])
+        return self._with(np.sort(self.order[: grown(share, len(self.order))]))
+
+    def _with_classes(self, share: float) -> Task:
+        assert self.classes is not None
+        there = self.classes[: grown(share, len(self.classes))]
+
+        def of_these(split: Split) -> np.ndarray:
+            return np.flatnonzero(np.isin(split.labels.cpu().numpy(), there))
+
+        # Wrong labels go with the images that bear them.
+        train = self.train if self.clean_labels is None else replace(self.train, labels=self.clean_labels)
+        part = self._with(of_these(train))
+        return replace(
+            part, validation=self.validation.part(of_these(self.validation)), test=self.test.part(of_these(self.test))
+        )
+
+    def _with(self, chosen: np.ndarray) -> Task:
+        """This task with these examples (positions, ascending) of the training split alone."""
         clean = self.clean_labels
-        self._part.clear()
-        self._part[share] = replace(
+        return replace(
             self,
             train=self.train.part(chosen),
             train_enlarged=None if self.train_enlarged is None else self.train_enlarged.part(chosen),
@@ -138,7 +165,6 @@ class Task:
             _kept={},
             _part={},
         )
-        return self._part[share]
 
     def train_batch(self, positions: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """The training examples at `positions` (int64, on the device), augmented with draws from `generator`."""
@@ -253,7 +279,11 @@ def load_task(experiment: Experiment, device: torch.device, *, resident: bool | 
         train_enlarged=None if dataset.train_enlarged is None else kept(dataset.train_enlarged, used).part(train),
         clean_labels=clean.labels if source.label_noise else None,
         growth=tuple(source.growth or ()),
-        order=growing_order(labels[train], stream(source.split_seed, "growth")) if source.growth else None,
+        stages=tuple(source.stages or ()),
+        order=growing_order(labels[train], stream(source.split_seed, "growth"))
+        if source.growth or source.stages
+        else None,
+        classes=_joining(source, dataset.num_classes),
         validation=held if source.clean_validation else _noisy(held, source, dataset.num_classes, "validation"),
         test=kept(dataset.test, None),
         num_classes=dataset.num_classes,
@@ -348,20 +378,29 @@ def _validation_size(examples: int, fraction: float) -> int:
     return held_out
 
 
+def _joining(source: Source, num_classes: int) -> np.ndarray | None:
+    """The order in which classes join; None where stages are of images."""
+    if not source.stages or source.stages_by == "image":
+        return None
+    return torch.randperm(num_classes, generator=stream(source.split_seed, "classes")).numpy()
+
+
 def _warn_of_few(source: Source, count: int, classes: int) -> None:
     """Warn of rounds that have fewer training examples than there are classes."""
-    for number, share in enumerate(source.growth or (), start=1):
+    by_stage = source.stages if source.stages and source.stages_by == "image" else ()
+    name, step = ("stages", "stage") if by_stage else ("growth", "round")
+    for number, share in enumerate(by_stage or source.growth or (), start=1):
         few = grown(share, count)
         if few < classes:
             warnings.warn(
-                f"dataset.growth: in round {number}, {share:g} of the {count:,} training examples is {few}, for "
+                f"dataset.{name}: in {step} {number}, {share:g} of the {count:,} training examples is {few}, for "
                 f"{classes} classes; raise that share",
                 stacklevel=3,
             )
 
 
 def grown(share: float, count: int) -> int:
-    """How many of `count` training examples a share of them is."""
+    """How many of `count` training examples or classes a share of them is."""
     return max(1, round(share * count))
 
 

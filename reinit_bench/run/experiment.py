@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -66,7 +66,7 @@ def run_experiment(
                 hooks = components.method.hooks(run.net, context)
             ended, optimizer = train_round(
                 run.net,
-                run.task.of_round(current.index),
+                run.task.of_round(current),
                 current,
                 experiment.trainer,
                 seed=experiment.seed,
@@ -85,11 +85,13 @@ def run_experiment(
                 ),
             )
             warn_at_chance(ended, run.task.num_classes)
-            measured = run.measured(current) if execution.diagnostics else {}
+            measured: dict[str, float | None] = {"stage": current.stage} if run.task.stages else {}
+            if execution.diagnostics:
+                measured |= run.measured(current)
             record.round_ended(ended, optimizer, len(run.rounds), measured)
             resumed = None
         # The result is taken before the diagnostics are measured: they are no part of it.
-        last_task = run.task.of_round(len(run.rounds))
+        last_task = run.task.of_round(run.rounds[-1])
         result = run_result(record, run.net, last_task, components.device)
         if execution.diagnostics:
             write_diagnostics(record.folder, run.net, last_task, experiment.seed)
@@ -140,7 +142,7 @@ class Assembly:
 
     def context(self, current: Round) -> Context:
         """What the method may know at the start of this round."""
-        task = self.task.of_round(current.index)
+        task = self.task.of_round(current)
         return Context(
             round=current,
             seed=self.experiment.seed,
@@ -155,7 +157,7 @@ class Assembly:
 
     def measured(self, ended: Round) -> dict[str, float | None]:
         """What diagnostics say of the network after this round."""
-        return after_round(self.net, self.task.of_round(ended.index), self.experiment.seed, self._initial())
+        return after_round(self.net, self.task.of_round(ended), self.experiment.seed, self._initial())
 
     def _initial(self) -> dict[str, Tensor]:
         # Drawn again when a method asks: keeping them would cost every run the memory of a second network.
@@ -174,7 +176,12 @@ def assemble(components: Components, experiment: Experiment, task: Task) -> Asse
     parameters = dict(net.named_parameters())
     norms = {name: frobenius(parameter) for name, parameter in parameters.items()}
     method = components.method
-    rounds = method.rounds(net.num_blocks, method.repeats, experiment.trainer.max_steps)
+    of_a_stage = method.rounds(net.num_blocks, method.repeats, experiment.trainer.max_steps)
+    rounds = tuple(
+        replace(current, index=current.index + stage * len(of_a_stage), stage=stage + 1)
+        for stage in range(max(1, len(task.stages)))
+        for current in of_a_stage
+    )
     if len(task.growth) > len(rounds):
         raise ConfigError(
             f"dataset.growth has {len(task.growth)} shares, but {experiment.method['name']} has {len(rounds)} "

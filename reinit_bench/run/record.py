@@ -224,6 +224,7 @@ def run_result(record: Record, net: BlockNet, task: Task, device: torch.device) 
         "train_accuracy": last["train_accuracy"],
         **_under_label_noise(net, task, record.experiment.precision),
         "test_loss": last["test_loss"],
+        **_by_stage(record.rounds),
         "rounds": len(record.rounds),
         "steps": record.total_step,
         "wall_seconds": record.seconds,
@@ -239,6 +240,12 @@ def run_result(record: Record, net: BlockNet, task: Task, device: torch.device) 
         "git_commit": git_commit(),
         "config": record.experiment.to_dict(),
     }
+
+
+def _by_stage(rounds: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Of data that come in stages: how many, and the mean of the test accuracies that these ended with."""
+    ends = {row["stage"]: row["test_accuracy"] for row in rounds if "stage" in row}
+    return {"stages": len(ends), "mean_stage_accuracy": sum(ends.values()) / len(ends)} if ends else {}
 
 
 def _under_label_noise(net: BlockNet, task: Task, precision: str) -> dict[str, float]:

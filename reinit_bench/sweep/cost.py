@@ -68,6 +68,7 @@ def modelled_steps(experiment: Experiment) -> float:
     planned = (len(method.get("schedule") or ()) or blocks(experiment.model)) * int(method.get("repeats") or 1)
     rounds = int(method.get("_rounds_") or planned)
     limit = trainer.max_steps * planned / rounds
+    rounds *= max(1, len(dataset.get("stages") or ()))
     beside = bool(dataset.get("validation_examples"))
     validates = beside or trainer.validation_fraction > 0
     if trainer.schedule == "cosine" or trainer.patience_epochs is None or not validates:

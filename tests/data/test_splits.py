@@ -5,14 +5,18 @@ from __future__ import annotations
 import random
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 from factories import make_config, tiny_experiment
+from observers import InterruptAfter
+from run_files import run_files
 
 from reinit_bench.core.config import Execution, Experiment
 from reinit_bench.core.randomness import stream
+from reinit_bench.core.rounds import Round
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.digits import Digits
 from reinit_bench.data.preparing.splits import draw_per_class, draw_share
@@ -22,8 +26,13 @@ from reinit_bench.diagnostics.memorization import measure
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.run.experiment import run_experiment
 from reinit_bench.store.store import Store
+from reinit_bench.training.interrupt import Interrupted
 
 CPU = torch.device("cpu")
+
+
+def of(index: int, stage: int = 1) -> Round:
+    return Round(index=index, block=0, repeat=1, max_steps=1, stage=stage)
 
 
 def task_of(*overrides: str, seed: int = 0) -> Task:
@@ -92,14 +101,38 @@ def test_every_beginning_of_the_growing_order_is_stratified() -> None:
 def test_a_round_sees_its_share_and_every_share_holds_the_one_before() -> None:
     task = task_of("dataset.growth=[0.1,0.5,1]")
     count = len(task.train)
-    rounds = [task.of_round(index) for index in range(1, 6)]
+    rounds = [task.of_round(of(index)) for index in range(1, 6)]
     assert [len(one.train) for one in rounds] == [round(0.1 * count), round(0.5 * count), count, count, count]
     seen = [{image.numpy().tobytes() for image in one.train.take(torch.arange(len(one.train)))} for one in rounds]
     assert seen[0] <= seen[1] <= seen[2]
     assert all(one.validation is task.validation and one.test is task.test for one in rounds)
-    assert task_of().of_round(3).train is not None
+    assert task_of().of_round(of(3)).train is not None
     first = next(rounds[0].batches("train"))[0]
     assert len(first) == len(rounds[0].train), "what is kept for the whole split must not be served for a part"
+
+
+def test_a_stage_has_its_share_in_every_round_of_it() -> None:
+    task, grown = task_of("dataset.stages=[0.1,1]"), task_of("dataset.growth=[0.1,1]")
+    first = [task.of_round(of(index)) for index in (1, 4)]
+    assert [len(one.train) for one in first] == [round(0.1 * len(task.train))] * 2
+    assert torch.equal(first[0].train.labels, grown.of_round(of(1)).train.labels)
+    assert task.of_round(of(5, stage=2)) is task
+    assert first[0].test is task.test
+
+
+def test_classes_join_by_stages_and_are_tested_on_when_they_are_there() -> None:
+    task = task_of("dataset.stages=[0.2,0.5,1]", "dataset.stages_by=class", "dataset.label_noise=0.3")
+    stages = [task.of_round(of(1, stage=stage)) for stage in (1, 2, 3)]
+    there = [set(one.test.labels.tolist()) for one in stages]
+    assert [len(classes) for classes in there] == [2, 5, 10]
+    assert there[0] < there[1] < there[2]
+    for one, classes in zip(stages, there, strict=True):
+        assert one.clean_labels is not None
+        assert set(one.clean_labels.tolist()) == classes
+        assert one.num_classes == 10
+        assert len(one.test) == sum(int(label) in classes for label in task.test.labels)
+    other = task_of("dataset.stages=[0.2,1]", "dataset.stages_by=class", "dataset.split_seed=1").of_round(of(1))
+    assert set(other.test.labels.tolist()) != there[0]
 
 
 def test_fewer_examples_than_classes_are_worth_a_warning() -> None:
@@ -113,7 +146,7 @@ def test_fewer_examples_than_classes_are_worth_a_warning() -> None:
 
 def test_noise_and_growth_keep_to_each_other() -> None:
     task = task_of("dataset.growth=[0.2,1]", "dataset.label_noise=0.5")
-    part = task.of_round(1)
+    part = task.of_round(of(1))
     assert part.clean_labels is not None
     assert len(part.clean_labels) == len(part.train)
     everything = task.train.take(torch.arange(len(task.train)))
@@ -130,6 +163,11 @@ def test_noise_and_growth_keep_to_each_other() -> None:
         ({"growth": []}, "dataset.growth must be a list of shares, e.g. [0.1,1], or null; got []"),
         ({"growth": 0.1}, "dataset.growth must be a list of shares, e.g. [0.1,1], or null; got 0.1"),
         ({"growth": [0.5, 0.1]}, "dataset.growth must not fall from one round to the next; got [0.5, 0.1]"),
+        ({"stages": [0.5, 0.1]}, "dataset.stages must not fall from one stage to the next; got [0.5, 0.1]"),
+        (
+            {"growth": [0.5], "stages": [0.5]},
+            "dataset.growth is by round and dataset.stages by stage: set one of them to null",
+        ),
         ({"growth": [0, 1]}, "each share in dataset.growth must be a number above 0 and at most 1; got 0"),
         ({"growth": [0.1, 2]}, "each share in dataset.growth must be a number above 0 and at most 1; got 2"),
     ],
@@ -144,6 +182,43 @@ def test_growth_needs_rounds(tmp_path: Path) -> None:
     experiment = tiny_experiment("method=bl", "dataset.growth=[0.5,1]")
     with pytest.raises(ConfigError, match=r"dataset\.growth has 2 shares, but bl has 1 round; .* method=restart"):
         run_experiment(experiment, Execution(results_dir=tmp_path))
+
+
+def stages_of(tmp_path: Path, *words: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    experiment = tiny_experiment("dataset.stages=[0.5,1]", *words)
+    result = run_experiment(experiment, Execution(results_dir=tmp_path))
+    return result, Store(tmp_path).run(experiment.run_id).rows("rounds.jsonl")
+
+
+@pytest.mark.parametrize(("method", "a_stage"), [("bl", 1), ("lw", 4)])
+def test_every_stage_has_all_rounds_of_the_method_and_equal_steps(tmp_path: Path, method: str, a_stage: int) -> None:
+    result, rows = stages_of(tmp_path, f"method={method}", "trainer.patience_epochs=null")
+    assert [row["stage"] for row in rows] == [1] * a_stage + [2] * a_stage
+    assert [row["index"] for row in rows] == list(range(1, 2 * a_stage + 1))
+    assert [row["block"] for row in rows] == [*range(1, 5), *range(1, 5)] if method == "lw" else [0, 0]
+    assert [sum(row["steps"] for row in rows if row["stage"] == stage) for stage in (1, 2)] == [32, 32]
+    ends = [rows[a_stage - 1]["test_accuracy"], rows[-1]["test_accuracy"]]
+    assert (result["stages"], result["mean_stage_accuracy"]) == (2, sum(ends) / 2)
+    assert result["test_accuracy"] == ends[1]
+
+
+def test_the_second_stage_of_a_fresh_network_is_a_run_on_all_data_in_no_way_older(tmp_path: Path) -> None:
+    kept, fresh = (stages_of(tmp_path, f"method={name}")[1] for name in ("restart", "cold"))
+    assert kept[0] == {**fresh[0], "seconds": kept[0]["seconds"]}
+    assert kept[-1]["test_accuracy"] != fresh[-1]["test_accuracy"]
+
+
+def test_a_run_that_is_cut_in_its_second_stage_ends_as_one_that_is_not(tmp_path: Path) -> None:
+    words = ("method=lw", "dataset.stages=[0.5,1]", "dataset.stages_by=class")
+    experiment = tiny_experiment(*words)
+    for name, cut in (("whole", None), ("cut", 43)):
+        execution = Execution(results_dir=tmp_path / name)
+        if cut is not None:
+            observer = InterruptAfter(cut)
+            with pytest.raises(Interrupted):
+                run_experiment(experiment, execution, observer=observer, interrupt=observer.interrupt)
+        run_experiment(experiment, execution)
+    assert run_files(tmp_path / "whole", experiment.run_id) == run_files(tmp_path / "cut", experiment.run_id)
 
 
 @pytest.mark.slow

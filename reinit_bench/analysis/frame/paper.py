@@ -52,6 +52,8 @@ SETTINGS: Mapping[str, Any] = {
     "dataset.clean_validation": False,
     "dataset.imbalance": 1.0,
     "dataset.growth": None,
+    "dataset.stages": None,
+    "dataset.stages_by": "image",
     "dataset.validation_examples": None,
     "trainer.optimizer": "sgd",
     "trainer.sam_radius": 0.05,
