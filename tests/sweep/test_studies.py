@@ -38,6 +38,9 @@ COUNTS = {
     "verdict_fraction": 444,
     "verdict_rounds": 57,
     "rows": 144,
+    "warm_start": 27,  # trials
+    "growing": 27,
+    "class_incremental": 27,
     "ablation_synthetic": 600,
     "digits": 216,
     "digits_budgets": 90,
