@@ -32,8 +32,8 @@ from reinit_bench.cli.main import main
 
 def test_the_figures_that_there_are_and_their_captions() -> None:
     assert list(known_figures()) == [
-        *("ablation", "by_round", *(f"figure{number}" for number in range(2, 13)), "gains", "ranks", "rows", "table1"),
-        *("verdict", "verdict_noise", "verdict_sensitivity", "verdict_sizes"),
+        *("ablation", "by_round", *(f"figure{number}" for number in range(2, 13)), "gains", "ranks", "rows"),
+        *("stages", "table1", "verdict", "verdict_noise", "verdict_sensitivity", "verdict_sizes"),
     ]
     for name, figure in known_figures().items():
         assert figure.caption.endswith("."), name

@@ -173,7 +173,7 @@ def test_tables_come_in_the_order_asked_for(fake_store: Any) -> None:
 def test_numbers_come_before_words_and_before_their_variants() -> None:
     assert list(known_tables()) == [
         *("1", "1-readings", "1-readings-cells", "2", "3", "3-one-sided", "3-one-sided-ties-split", "3-ties-split"),
-        *("4", "6", "7", "ablation", "ablation_synthetic", "gains", "ranks", "readings", "rows", "tree"),
+        *("4", "6", "7", "ablation", "ablation_synthetic", "gains", "ranks", "readings", "rows", "stages", "tree"),
         *("verdict", "verdict-choices", "verdict-rounds", "verdict-sensitivity", "verdict-settings"),
     ]
 
