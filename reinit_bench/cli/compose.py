@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
+from functools import cache, partial
 from typing import Any, NamedTuple, cast
 
 import hydra
@@ -24,6 +24,7 @@ from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.content import forget
 from reinit_bench.store.reader import result_and_status
 from reinit_bench.store.store import Store
+from reinit_bench.sweep.looks import Found, looks
 from reinit_bench.sweep.plan import PlannedRun
 from reinit_bench.sweep.studies import Study, overrides_of
 from reinit_bench.sweep.trials import Point, tuned
@@ -61,12 +62,24 @@ class Jobs(list[list[str]]):
     """The overrides of every run of a sweep, as far as they are known.
 
     Attributes:
-        waiting: how many runs of a tuned study follow when their trials have ended.
+        waiting: how many runs of a tuned study follow when their trials have ended; of a sequential one at most.
+        least, most: of a sequential study, the runs that it has in all, if it ends as early or as late as it may.
     """
 
-    def __init__(self, overrides: Iterable[list[str]], waiting: int) -> None:
+    def __init__(
+        self,
+        overrides: Iterable[list[str]],
+        waiting: int,
+        least: Sequence[list[str]] = (),
+        most: Sequence[list[str]] = (),
+    ) -> None:
         super().__init__(overrides)
-        self.waiting = waiting
+        self.waiting, self.least, self.most = waiting, least, most
+
+    @property
+    def is_sequential(self) -> bool:
+        """Whether they are of a sequential study."""
+        return bool(self.most)
 
 
 class _Composed(NamedTuple):
@@ -172,13 +185,22 @@ class Composer:
 
         begun = cache(lambda results_dir: frozenset(Store(results_dir).run_ids()))
 
-        def accuracy_of(trial: Point) -> float | None:
-            (trial_words,) = words([trial])
-            (run,) = self.planned([trial_words])
-            return _validation_accuracy(run) if run.run_id in begun(run.execution.results_dir) else None
+        @cache
+        def result_of(point_words: tuple[str, ...]) -> Found | None:
+            (run,) = self.planned([point_words])
+            return _found(run) if run.run_id in begun(run.execution.results_dir) else None
 
-        found = tuned(study.points(axes), accuracy_of)
-        return Jobs(words(found.points), found.waiting)
+        def of_point(point: Point) -> Found | None:
+            return result_of(tuple(words([point])[0]))
+
+        points = study.points(axes)
+        if study.rule is None:
+            found = tuned(points, lambda trial: (one := of_point(trial)) and one.validation)
+            return Jobs(words(found.points), found.waiting)
+        follow = partial(looks, points, study.rule, study.tuning_seeds, of_point)
+        known, is_open = follow()
+        least, most = follow("least")[0], follow("most")[0]
+        return Jobs(words(known), len(most) - len(known) if is_open else 0, words(least), words(most))
 
     def study_of(self, overrides: Sequence[str]) -> Study:
         """The study that the overrides choose; without one, a study of a single empty grid.
@@ -239,18 +261,19 @@ def _check_names(study: Study, groups: set[str]) -> None:
             )
 
 
-def _validation_accuracy(run: PlannedRun) -> float | None:
-    """As `tuning.AccuracyOf`."""
+def _found(run: PlannedRun) -> Found | None:
+    """As `looks.ResultOf`."""
     folder = Store(run.execution.results_dir).run(run.run_id)
     result, status = result_and_status(folder)
     if result is None:
-        return DIVERGED if (status.get("state"), status.get("error_kind")) == ("failed", "Diverged") else None
-    if result["validation_accuracy"] is None:
+        has_diverged = (status.get("state"), status.get("error_kind")) == ("failed", "Diverged")
+        return Found(DIVERGED) if has_diverged else None
+    if result["validation_accuracy"] is None and run.execution.trial:
         raise ConfigError(
             f"settings are tuned by validation accuracy, and {run.experiment.title} has no validation split; "
             "set trainer.validation_fraction or dataset.validation_examples"
         )
-    return float(result["validation_accuracy"])
+    return Found(*(float(result[f"{split}_accuracy"] or 0) for split in ("validation", "train", "test")))
 
 
 def _set(config: dict[str, Any], key: str, value: Any) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, fields
 from functools import cache, cached_property
 from pathlib import Path
@@ -21,7 +22,17 @@ SECTIONS = ("dataset", "model", "method", "augmentation", "dropout", "initialize
 """The parts of an experiment that are chosen by name, one yaml per option."""
 
 _PLAIN = ("seed", "image_size", "precision")
-_EXECUTION = ("results_dir", "device", "compile", "compiled_layers", "logger", "study", "trial", "diagnostics")
+_EXECUTION = (
+    "results_dir",
+    "device",
+    "compile",
+    "compiled_layers",
+    "logger",
+    "study",
+    "trial",
+    "sealed",
+    "diagnostics",
+)
 _DROPOUT_RATE = setting(0.0, least=0, below=1).metadata
 _KEYS = frozenset((*SECTIONS, "trainer", *_PLAIN, *_EXECUTION))
 
@@ -216,6 +227,8 @@ class Execution(Settings):
     study: str | None = None
     trial: bool = False
     """Whether the run only helps to choose its study's settings: its seed is one of the study's `tuning_seeds`."""
+    sealed: str | None = None
+    """The hash of its study's parts, where the study is sealed (`seal`)."""
     diagnostics: bool = True
     """Whether margins, sharpness and sizes are measured at the run's end; never changes the result."""
 
@@ -234,12 +247,35 @@ class Execution(Settings):
         study = config.get("study")
         if isinstance(study, Mapping):
             trial = config.get("seed") in (study.get("tuning_seeds") or ())
-            given |= {"study": study.get("name"), "trial": trial}
+            given |= {"study": study.get("name"), "trial": trial, "sealed": seal(study)}
         return cls(**given)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, fit for JSON; `from_dict` gives the execution back."""
         return {**{name: getattr(self, name) for name in _EXECUTION}, "results_dir": str(self.results_dir)}
+
+
+def seal(study: Mapping[str, Any]) -> str | None:
+    """16 hex digits of the SHA-256 of all that a study's file states, comments apart; None if it states no `analysis`.
+
+    Whoever reads the file: numbers count as such however they are written (`1e-5` is text to some readers of YAML).
+    """
+    if not study.get("analysis"):
+        return None
+    text = json.dumps(_canonical(_numbers(study)), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _numbers(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _numbers(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_numbers(item) for item in value]
+    if isinstance(value, str):
+        with suppress(ValueError):
+            return float(value)
+        return " ".join(value.split())
+    return value
 
 
 def _section_identity(group: str, section: Mapping[str, Any]) -> dict[str, Any]:

@@ -235,6 +235,7 @@ def run_result(record: Record, net: BlockNet, task: Task, device: torch.device) 
         "threads": torch.get_num_threads(),
         "study": record.execution.study,
         "trial": record.execution.trial,
+        **({} if record.execution.sealed is None else {"sealed": record.execution.sealed}),
         **({} if task.content is None else {"content": task.content}),
         "versions": versions(),
         "git_commit": git_commit(),

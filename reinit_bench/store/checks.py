@@ -52,6 +52,7 @@ _KINDS: Mapping[str, tuple[type, ...]] = {
     **dict.fromkeys(("train_loss", "validation_loss", "test_loss"), (*_NUMBER, NoneType)),
     "converged": (bool,),
     "trial": (bool, NoneType),
+    "sealed": (str,),
 }
 """What the fields of results, statuses and rows may be. No number is negative, and an accuracy is a fraction."""
 

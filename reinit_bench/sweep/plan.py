@@ -80,12 +80,14 @@ class Plan:
     """All distinct runs of a sweep, in order.
 
     Attributes:
-        waiting: how many more a tuned study has, whose settings its trials have yet to choose.
+        waiting: how many more a tuned study has, whose settings its trials have yet to choose; a sequential, at most.
+        bounds: of a sequential study, all of its runs if it ends as early and as late as it may; empty: not asked for.
         left_out: a line for each run of the results folder that cannot be used.
     """
 
     runs: tuple[PlannedRun, ...]
     waiting: int = 0
+    bounds: tuple[Plan, ...] | None = None
     left_out: tuple[str, ...] = ()
 
     def in_state(self, *states: str) -> list[PlannedRun]:
@@ -190,8 +192,10 @@ def summary_line(plan: Plan) -> str:
     return f"{len(plan.runs)} run{'s' if len(plan.runs) != 1 else ''}: {counts}"
 
 
-def waiting_line(waiting: int) -> str:
+def waiting_line(waiting: int, *, sequential: bool) -> str:
     """`40 more runs follow when the trials have chosen their settings`."""
+    if sequential:
+        return f"at most {waiting:,} more run{'s' if waiting != 1 else ''} follow, as trials and looks decide"
     return f"{waiting} more run{'s follow' if waiting != 1 else ' follows'} when the trials have chosen their settings"
 
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from reinit_bench.analysis.stats.sequential import Rule
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.sweep.trials import SEED, Candidates, Point
+from reinit_bench.sweep.trials import SEED, Candidates, Least, Point
 
 ReadStudy = Callable[[str], Mapping[str, Any]]
 """Returns the section of another study by name; raises ConfigError if there is none."""
@@ -17,9 +18,11 @@ ReadStudy = Callable[[str], Mapping[str, Any]]
 _BARE = re.compile(r"(?!(?:null|true|false|nan|inf)$)[a-z][a-z0-9_.]*", re.IGNORECASE)
 """Text that needs no quotes in Hydra's grammar."""
 
-_KEYS = ("name", "include", "axes", "grids", "exclude", "tuning_seeds")
-_TUNE = "tune"
+_KEYS = ("name", "include", "axes", "grids", "exclude", "tuning_seeds", "sequential", "analysis")
+_TUNE, _GROW = "tune", "grow"
+_LEAST, _TRAIN_ACCURACY = "least", "train_accuracy"
 _SAME_AS = "same_as"
+_WHERE = ("results_dir", "device", "compile", "compiled_layers", "logger", "diagnostics")
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,9 @@ class Study:
         include: other studies whose points are added to this one's; their own exclusions apply to them as well.
         axes: axes that replace, or are added to, those of every grid, including the grids of included studies.
         tuning_seeds: the seeds of the trials that choose; no other run may have them.
+        rule: of a sequential study, whose looks say which seeds it has (`sweep.looks`).
+        analysis: what is said of its runs, and how. A study that states it is sealed: a hash of all of its parts stands
+            in every result that it trains (`core.config.seal`), and no axis can be given on the command line.
     """
 
     name: str | None
@@ -49,6 +55,8 @@ class Study:
     include: Sequence[Study] = ()
     axes: Mapping[str, Any]
     tuning_seeds: Sequence[int] = ()
+    rule: Rule | None = None
+    analysis: Any = None
 
     @classmethod
     def from_dict(cls, section: Mapping[str, Any], read: ReadStudy, within: tuple[str, ...] = ()) -> Study:
@@ -72,6 +80,8 @@ class Study:
             include=included,
             axes=section.get("axes") or {},
             tuning_seeds=section.get("tuning_seeds") or (),
+            rule=_rule_of(section, f"study {name}"),
+            analysis=section.get("analysis"),
         )
 
     def points(self, replaced: Mapping[str, Sequence[Any]] | None = None) -> list[Point]:
@@ -84,6 +94,7 @@ class Study:
             ConfigError: a point that is to be tuned has a seed of the trials, or no value of an axis that another one
                 follows; an exclusion leaves nothing out.
         """
+        self._check_sealed(replaced or {})
         self._check_exclusions(replaced or {})
         seen: dict[tuple[tuple[str, str], ...], Point] = {}
         for point in self._all_points(replaced or {}):
@@ -102,6 +113,7 @@ class Study:
             yield from (point for point in study._all_points(replaced) if not self._excluded(point))
         for grid in self.grids:
             axes = {axis: self._values(values) for axis, values in grid.items()}
+            axes |= {SEED: [0]} if self.rule else {}  # its looks say which
             axes.update({axis: list(values) for axis, values in replaced.items()})
             for values in itertools.product(*axes.values()):
                 point = dict(zip(axes, values, strict=True))
@@ -122,6 +134,15 @@ class Study:
                     f"(its axes are {', '.join(axes)})"
                 )
 
+    def _check_sealed(self, replaced: Mapping[str, Sequence[Any]]) -> None:
+        """Raise ConfigError if the command line changes more of a sealed study than where and how it runs."""
+        changed = sorted(axis for axis in replaced if axis.partition(".")[0] not in _WHERE)
+        if self.analysis and changed:
+            raise ConfigError(
+                f"study {self.name} is sealed by its analysis: {changed[0]} cannot be changed; copy its file into a "
+                "folder of yours (--config-dir) under another name"
+            )
+
     def all_axes(self) -> Iterator[tuple[str, list[Any]]]:
         """Every axis of this study's grids and of those that it includes, with its values, tuned ones too."""
         for axis, values in itertools.chain(self.axes.items(), *(grid.items() for grid in self.grids)):
@@ -131,7 +152,9 @@ class Study:
 
     def _values(self, values: Any) -> list[Any]:
         if _is_tune(values):
-            return [Candidates(tuple(values[_TUNE]), tuple(self.tuning_seeds))]
+            return [Candidates(tuple(values[_TUNE]), tuple(self.tuning_seeds), tuple(values.get(_GROW, ())))]
+        if _is_least(values):
+            return [Least(tuple(values[_LEAST]), float(values[_TRAIN_ACCURACY]))]
         if _is_same_as(values):
             return [SameAs(values[_SAME_AS])]
         return _as_list(values)
@@ -182,15 +205,19 @@ def _check_form(section: Mapping[str, Any], label: str) -> None:
             if values == []:
                 raise ConfigError(f"{label}: axis {axis!r} has no values")
             if mapping in points and _is_tune(values):
-                _check_tuning(section, axis, values[_TUNE], label)
-            elif mapping in points and _is_same_as(values):
+                _check_tuning(section, axis, values[_TUNE], values.get(_GROW, ()), label)
+            elif mapping in points and (_is_same_as(values) or ("sequential" in section and _is_least(values))):
                 continue
             elif any(isinstance(value, Mapping) for value in _as_list(values)):
                 raise ConfigError(f"{label}: axis {axis!r} must have plain values; write a field as {axis}.FIELD")
 
 
 def _is_tune(values: Any) -> bool:
-    return isinstance(values, Mapping) and set(values) == {_TUNE}
+    return isinstance(values, Mapping) and set(values) in ({_TUNE}, {_TUNE, _GROW})
+
+
+def _is_least(values: Any) -> bool:
+    return isinstance(values, Mapping) and set(values) == {_LEAST, _TRAIN_ACCURACY}
 
 
 def _is_same_as(values: Any) -> bool:
@@ -199,19 +226,39 @@ def _is_same_as(values: Any) -> bool:
 
 def _values_of(values: Any) -> list[Any]:
     """What is written of an axis, as a list; nothing of one that follows another."""
+    if _is_least(values):
+        return list(values[_LEAST])
     return [] if _is_same_as(values) else _as_list(values[_TUNE] if _is_tune(values) else values)
 
 
-def _check_tuning(section: Mapping[str, Any], axis: str, values: Any, label: str) -> None:
+def _check_tuning(section: Mapping[str, Any], axis: str, values: Any, grow: Sequence[Any], label: str) -> None:
     if not isinstance(values, list) or not values or any(isinstance(value, Mapping) for value in values):
         raise ConfigError(f"{label}: axis {axis!r} must be tuned over a list of values; got {values!r}")
     if axis == SEED:
         raise ConfigError(f"{label}: the seed cannot be tuned")
+    if grow and ("sequential" not in section or len(grow) != 2):
+        raise ConfigError(f"{label}: axis {axis!r}: grow must be the two values beyond the ends, in a sequential study")
     seeds = section.get("tuning_seeds")
     if not isinstance(seeds, list) or not seeds or not all(type(seed) is int and seed >= 0 for seed in seeds):
         raise ConfigError(
             f"{label}: axis {axis!r} is tuned, so tuning_seeds must be a list of seeds, e.g. [100]; got {seeds!r}"
         )
+
+
+def _rule_of(section: Mapping[str, Any], label: str) -> Rule | None:
+    """The `sequential:` part of a study.
+
+    Raises:
+        ConfigError: it is malformed, or the study says itself which seeds it has, or includes others.
+    """
+    if "sequential" not in section:
+        return None
+    rule, seeds = Rule.from_dict(section["sequential"], label), section.get("tuning_seeds") or ()
+    if section.get("include") or any(SEED in grid for grid in section.get("grids") or []):
+        raise ConfigError(f"{label}: it is sequential, so that its looks say which seeds it has, and it includes none")
+    if any(seed < rule.looks[-1] for seed in seeds):
+        raise ConfigError(f"{label}: tuning_seeds must be from {rule.looks[-1]} on: its looks take those below")
+    return rule
 
 
 def _as_list(values: Any) -> list[Any]:

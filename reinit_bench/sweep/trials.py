@@ -8,7 +8,7 @@ point, so that every arm of a comparison gets as many, chosen by the same rule.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,10 +25,31 @@ AccuracyOf = Callable[[Point], float | None]
 
 @dataclass(frozen=True)
 class Candidates:
-    """The value of an axis that is still to be chosen: what may be chosen, and the seeds of the trials."""
+    """The value of an axis that is still to be chosen: what may be chosen, and the seeds of the trials.
+
+    `beyond` are the values before and after these that a sequential study tries where a best lies at that end.
+    """
 
     values: tuple[Any, ...]
     seeds: tuple[int, ...]
+    beyond: tuple[Any, ...] = ()
+
+    def grown(self, ends: Container[int]) -> tuple[Any, ...]:
+        """With the values beyond these ends, 0 and 1."""
+        more = [self.beyond[end : end + 1] if end in ends else () for end in (0, 1)]
+        return (*more[0], *self.values, *more[1])
+
+    def ends_at(self, value: Any) -> list[int]:
+        """At which ends that may grow the value lies."""
+        return [end for end, last in ((0, self.values[0]), (1, self.values[-1])) if self.beyond and value == last]
+
+
+@dataclass(frozen=True)
+class Least:
+    """The value of an axis that is still to be chosen: the first with which all arms learn their training labels."""
+
+    values: tuple[Any, ...]
+    train_accuracy: float
 
 
 @dataclass(frozen=True)
@@ -59,7 +80,7 @@ def tuned(points: Iterable[Point], accuracy_of: AccuracyOf) -> Tuned:
         if arm not in choices:
             seeds = next(iter(axes.values())).seeds
             tried: list[tuple[Point, list[float | None]]] = []
-            for values in _combinations(axes):
+            for values in combinations({axis: candidates.values for axis, candidates in axes.items()}):
                 own = [{**point, **values, SEED: seed} for seed in seeds]
                 found = [accuracy_of(trial) for trial in own]
                 trials += [trial for trial, accuracy in zip(own, found, strict=True) if accuracy != DIVERGED]
@@ -73,6 +94,7 @@ def tuned(points: Iterable[Point], accuracy_of: AccuracyOf) -> Tuned:
     return Tuned([*trials, *known], waiting)
 
 
-def _combinations(axes: dict[str, Candidates]) -> Iterator[Point]:
-    for values in itertools.product(*(candidates.values for candidates in axes.values())):
+def combinations(axes: Mapping[str, Sequence[Any]]) -> Iterator[Point]:
+    """Every combination of the values of these axes."""
+    for values in itertools.product(*axes.values()):
         yield dict(zip(axes, values, strict=True))

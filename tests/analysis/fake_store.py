@@ -144,7 +144,7 @@ RATES = (0.003, 0.01, 0.03)
 
 
 class TunedStore:
-    """Fills a fake store as study=verdict does: three trials with seed 100, then seeds at one rate."""
+    """Fills a fake store as study=verdict_pilot does: three trials with seed 100, then seeds at one rate."""
 
     def __init__(self, store: FakeStore) -> None:
         self.store = store
@@ -156,9 +156,9 @@ class TunedStore:
         decay = {"trainer__weight_decay": 0.0}
         for rate, value in zip(RATES, validation, strict=True):
             trial = {"seed": TRIAL_SEED, "trainer__lr": rate, "validation": value}
-            self.store.add("digits", "scnn", method, value + 0.1, study="verdict", **trial, **settings, **decay)
+            self.store.add("digits", "scnn", method, value + 0.1, study="verdict_pilot", **trial, **settings, **decay)
         best = RATES[validation.index(max(validation))]
-        run = {"study": "verdict", "trainer__lr": best, "validation": 0.5}
+        run = {"study": "verdict_pilot", "trainer__lr": best, "validation": 0.5}
         self.store.seeds("digits", "scnn", method, accuracies, **run, **settings, **decay)
 
     def arms(self, arms: dict[str, list[float]], **changes: Any) -> None:

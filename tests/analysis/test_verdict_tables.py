@@ -39,7 +39,7 @@ def test_only_fresh_seeds_at_the_chosen_values_are_reported(tuned: TunedStore) -
     tuned.arm("lw", [0.65, 0.66], validation=(0.5, 0.5, 0.4))  # a tie: the earliest
     other = {"augmentation__name": "none", "model__norm": "group", "dataset__train_examples": 1000}
     unchosen = {"seed": 3, "trainer__lr": 0.03, "trainer__weight_decay": 0.0}
-    tuned.store.add("digits", "scnn", "lw", 0.9, study="verdict", **unchosen, **other)
+    tuned.store.add("digits", "scnn", "lw", 0.9, study="verdict_pilot", **unchosen, **other)
     tuned.store.add("digits", "scnn", "lw", 0.9, study="demo", seed=4, **other)
     runs = tuned.runs()
     reported = runs.reported.sort_values(["method", "seed"])[["method", "seed", "test_accuracy"]]

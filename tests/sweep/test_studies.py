@@ -34,7 +34,8 @@ COUNTS = {
     "ablation": 18,
     "batchnorm": 288,
     "batchnorm_digits": 72,
-    "verdict": 8424,  # trials; the rest waits for them
+    "verdict": 135,  # the first family's trials; the rest waits for them
+    "verdict_pilot": 8424,
     "verdict_fraction": 444,
     "verdict_rounds": 57,
     "rows": 144,

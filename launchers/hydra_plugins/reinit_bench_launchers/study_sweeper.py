@@ -13,10 +13,10 @@ from omegaconf import DictConfig
 
 
 class StudySweeper(Sweeper):
-    """Sends every distinct point of a study to the launcher, in one batch; a tuned study's in two.
+    """Sends every distinct point of a study to the launcher, in one batch; a tuned or sequential study's in several.
 
-    The second batch is what the trials in the first have chosen. A launcher that only submits returns before they have
-    ended: then the same command, typed later, goes on.
+    The next batch is what the trials, or the looks, of the last one have decided. A launcher that only submits returns
+    before they have ended: then the same command, typed later, goes on.
     """
 
     def __init__(self) -> None:
@@ -50,7 +50,7 @@ class StudySweeper(Sweeper):
         if failure is not None:
             raise failure
         if jobs.waiting:
-            print(f"{waiting_line(jobs.waiting)}; then type the same command again")
+            print(f"{waiting_line(jobs.waiting, sequential=jobs.is_sequential)}; then type the same command again")
         return returned
 
 

@@ -38,6 +38,7 @@ _FROM_RESULT = (
     "device",
     "study",
     "trial",
+    "sealed",
     "attempts",
 )
 _DESCRIPTIONS = ("dataset_label", "method_label", "method_letter", "version", "software", "title")

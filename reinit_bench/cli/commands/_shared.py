@@ -64,8 +64,12 @@ def only_results_dir(command: str, words: Sequence[str] | None) -> Path:
     return results_dir
 
 
-def plan_of(words: Sequence[str] | None) -> Plan:
-    """The plan of the sweep that the arguments describe, as `reinit-bench -m` would run it."""
+def plan_of(words: Sequence[str] | None, *, bounds: bool = False) -> Plan:
+    """The plan of the sweep that the arguments describe, as `reinit-bench -m` would run it.
+
+    Args:
+        bounds: also what a sequential study comes to at least and at most.
+    """
     from reinit_bench.cli.compose import composer
     from reinit_bench.sweep.plan import make_plan
     from reinit_bench.sweep.slurm.queue import queued_runs
@@ -73,8 +77,11 @@ def plan_of(words: Sequence[str] | None) -> Plan:
     # So that a sweep's command line can be pasted unchanged: where it runs does not change what it would run.
     given = [word for word in readable(words or []) if not word.startswith(("hydra.", "hydra/"))]
     with composer() as compose:
-        jobs = compose.jobs(given)
-        return make_plan(compose.planned(jobs), partial(queued_runs, strict=False), jobs.waiting)
+        jobs, queue = compose.jobs(given), partial(queued_runs, strict=False)
+        plan = make_plan(compose.planned(jobs), queue, jobs.waiting)
+        asked = (jobs.least, jobs.most) if bounds else ()
+        extremes = tuple(make_plan(compose.planned(some), queue) for some in asked)
+        return replace(plan, bounds=extremes) if jobs.is_sequential else plan
 
 
 _FILES = (".html", ".htm", ".png", ".pdf", ".svg", ".csv", ".md", ".tex", ".txt", ".json", ".gz", ".zip")

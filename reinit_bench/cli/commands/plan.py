@@ -25,7 +25,7 @@ def command(words: Words = None, json: Annotated[bool, typer.Option("--json", he
     from reinit_bench.sweep.plan import waiting_line
     from reinit_bench.sweep.status import plan_json, plan_table
 
-    plan = plan_of(words)
+    plan = plan_of(words, bounds=True)
     estimate = _estimate(words, plan)
     if json:
         print(plan_json(plan, estimate))
@@ -33,9 +33,13 @@ def command(words: Words = None, json: Annotated[bool, typer.Option("--json", he
     console = Console()
     console.print(plan_table(plan, "Plan", estimate))
     if plan.waiting:
-        console.out(waiting_line(plan.waiting), highlight=False)
+        console.out(waiting_line(plan.waiting, sequential=plan.bounds is not None), highlight=False)
+    for word, whole in zip(("least", "most"), plan.bounds or (), strict=False):
+        left = cost_line(estimate.cost(whole.runs), estimate.processes)
+        console.out(f"in all at {word} {len(whole.runs):,} runs: {left}", highlight=False)
     cost = estimate.cost(plan.runs)
-    console.out(cost_line(cost, estimate.processes), highlight=False)
+    now = "now: " if plan.bounds else ""
+    console.out(f"{now}{cost_line(cost, estimate.processes)}", highlight=False)
     if estimate.processes and estimate.auto == CPU and cost.wall_hours > LONG_HOURS:
         there = shlex.join(["reinit-bench", "plan", *(words or []), "hydra/launcher=slurm"])
         console.out(f"on a cluster with GPUs: {there}", highlight=False)

@@ -93,7 +93,7 @@ def _lines(plan: Plan, results_dir: Path) -> list[str]:
     on_slurm = (
         [] if plan.in_state("unknown") else slurm_trouble(results_dir, {run.run_id for run in plan.in_state("done")})
     )
-    waiting = [waiting_line(plan.waiting)] if plan.waiting else []
+    waiting = [waiting_line(plan.waiting, sequential=plan.bounds is not None)] if plan.waiting else []
     return [*waiting, *trouble(plan), *on_slurm, *_unprepared(plan)]
 
 
