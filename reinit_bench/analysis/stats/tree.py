@@ -191,5 +191,6 @@ def _held_out(features: Matrix, best: Matrix, splits: Iterable[tuple[Any, Any]])
         found.append((len(held_out), right, float(unknown[:, usual].mean())))
     if not found:
         return None
-    sizes, tree, constant = zip(*found, strict=True)
-    return float(np.average(tree, weights=sizes)), float(np.average(constant, weights=sizes))
+    rows = np.array(found)
+    weights = rows[:, 0] / rows[:, 0].sum()
+    return float(weights @ rows[:, 1]), float(weights @ rows[:, 2])
