@@ -99,7 +99,7 @@ class WatchingUnits(Hooks):
     """Base of what looks at every unit in each step: keeps the step's inputs, and recycles units.
 
     Units are looked at in evaluation mode, in a forward pass of their own, so that dropout and compilation change
-    nothing; it takes about a third of a step.
+    nothing.
     """
 
     def __init__(self, method: Redraw, name: str, net: BlockNet, context: Context) -> None:
