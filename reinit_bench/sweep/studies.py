@@ -6,11 +6,13 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from reinit_bench.analysis.stats.sequential import Rule
 from reinit_bench.core.settings import ConfigError
 from reinit_bench.sweep.trials import SEED, Candidates, Least, Point
+
+if TYPE_CHECKING:
+    from reinit_bench.analysis.stats.sequential import Rule
 
 ReadStudy = Callable[[str], Mapping[str, Any]]
 """Returns the section of another study by name; raises ConfigError if there is none."""
@@ -253,6 +255,8 @@ def _rule_of(section: Mapping[str, Any], label: str) -> Rule | None:
     """
     if "sequential" not in section:
         return None
+    from reinit_bench.analysis.stats.sequential import Rule  # numpy: only sequential studies wait for it
+
     rule, seeds = Rule.from_dict(section["sequential"], label), section.get("tuning_seeds") or ()
     if section.get("include") or any(SEED in grid for grid in section.get("grids") or []):
         raise ConfigError(f"{label}: it is sequential, so that its looks say which seeds it has, and it includes none")

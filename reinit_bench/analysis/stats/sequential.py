@@ -15,7 +15,6 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from reinit_bench.analysis.stats.significance import holm
 from reinit_bench.core.settings import ConfigError
 
 Setting = TypeVar("Setting", bound=Hashable)
@@ -165,6 +164,8 @@ def judged(
     differences: Mapping[Setting, Mapping[Contrast, np.ndarray]], looked: Mapping[Setting, int], rule: Rule
 ) -> dict[tuple[Setting, Contrast], Judgement]:
     """Each contrast of each setting at the number of pairs that was looked at; Holm over tests of one reference."""
+    from reinit_bench.analysis.stats.significance import holm  # pandas: a run does without it
+
     found: dict[tuple[Setting, Contrast], Judgement] = {}
     tests = [(one, contrast) for one in differences for contrast in differences[one]]
     for reference in dict.fromkeys(contrast[1] for _, contrast in tests):

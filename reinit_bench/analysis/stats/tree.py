@@ -103,12 +103,12 @@ class Tree:
 
 def fit(scores: Scores) -> Tree | None:
     """Fit the paper's tree to the settings in which all methods finished; None for fewer than two leaves' worth."""
-    from sklearn.model_selection import LeaveOneGroupOut, RepeatedKFold
-
     scores = scores.common()
     frame = scores.complete.dropna(subset=["examples", "classes"]).reset_index(drop=True)
     if len(frame) < 2 * MIN_LEAF or len(scores.methods) < 2:
         return None
+    from sklearn.model_selection import LeaveOneGroupOut, RepeatedKFold
+
     features, best = _features(frame), is_best(frame, list(scores.methods)).astype(float)
     values, is_a_best = (
         features.to_numpy(),
