@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from reinit_bench.core.randomness import stream
 from reinit_bench.data.task import Task
-from reinit_bench.diagnostics.weights import head_of
+from reinit_bench.diagnostics.weights import head_of, seen
 from reinit_bench.methods.redo import unit_scores
 from reinit_bench.models.blocknet import BlockNet
 from reinit_bench.models.channel_tracing import NotFollowed, channels_of
@@ -49,7 +49,8 @@ def measure_round(net: BlockNet, task: Task, seed: int, initial: Mapping[str, Te
         yield "dormant", float((hidden <= DORMANT).double().mean())
     except NotFollowed:
         pass
-    spectrum = torch.linalg.svdvals(_features(net, inputs))
+    features = torch.cat(seen(net, head_of(net), inputs, lambda given: given.flatten(1).double()))
+    spectrum = torch.linalg.svdvals(features)
     yield "effective_rank", effective_rank(spectrum)
     yield "stable_rank", float(spectrum.square().sum() / spectrum[0].square().clamp_min(1e-300))
     parameters = dict(net.named_parameters())
@@ -65,18 +66,6 @@ def effective_rank(spectrum: Tensor) -> float:
     """exp of the entropy of the singular values' shares (Roy and Vetterli 2007); 0 if all are 0."""
     shares = spectrum[spectrum > 0] / spectrum.sum()
     return float(torch.exp(-(shares * shares.log()).sum())) if len(shares) else 0.0
-
-
-def _features(net: BlockNet, inputs: Tensor) -> Tensor:
-    """The inputs of the classifier head, float64 (n, features)."""
-    found: list[Tensor] = []
-    handle = head_of(net).register_forward_pre_hook(lambda _, given: found.append(given[0].flatten(1).double()))
-    try:
-        for part in inputs.split(_AT_A_TIME):
-            net(part)
-    finally:
-        handle.remove()
-    return torch.cat(found)
 
 
 def _gradient_norm(net: BlockNet, inputs: Tensor, labels: Tensor) -> float:

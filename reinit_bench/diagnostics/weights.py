@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from torch import Tensor, nn
@@ -48,16 +48,17 @@ def head_of(net: BlockNet) -> nn.Linear:
 
 def norm_of_input(net: BlockNet, layer: nn.Module, inputs: Tensor) -> float:
     """The Frobenius norm of the input to `layer`, over all of `inputs` together."""
-    squares: list[Tensor] = []
+    return float(sum(seen(net, layer, inputs, lambda given: given.double().square().sum()))) ** 0.5
 
-    def look(module: nn.Module, given: tuple[Tensor, ...]) -> None:
-        squares.append(given[0].double().square().sum())
 
-    handle = layer.register_forward_pre_hook(look)
+def seen(net: BlockNet, layer: nn.Module, inputs: Tensor, look: Callable[[Tensor], Tensor]) -> list[Tensor]:
+    """What `look` makes of each input to `layer` while the network goes through `inputs`, a few examples at a time."""
+    found: list[Tensor] = []
+    handle = layer.register_forward_pre_hook(lambda _, given: found.append(look(given[0])))
     try:
         for part in inputs.split(_AT_A_TIME):
             net(part)
     finally:
         handle.remove()
-    assert squares, "the layer was never called"
-    return float(sum(squares)) ** 0.5
+    assert found, "the layer was never called"
+    return found
