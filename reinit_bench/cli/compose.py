@@ -24,10 +24,9 @@ from reinit_bench.core.settings import ConfigError
 from reinit_bench.data.content import forget
 from reinit_bench.store.reader import result_and_status
 from reinit_bench.store.store import Store
-from reinit_bench.sweep.looks import Found, looks
 from reinit_bench.sweep.plan import PlannedRun
 from reinit_bench.sweep.studies import Study, overrides_of
-from reinit_bench.sweep.trials import Point, tuned
+from reinit_bench.sweep.trials import Found, Point, tuned
 
 VERSION_BASE = {"version_base": "1.3"} if hydra.__version__.startswith("1.3.") else {}
 """For Hydra's functions: version 1.3 warns without it, and 1.4 with it."""
@@ -197,6 +196,8 @@ class Composer:
         if study.rule is None:
             found = tuned(points, lambda trial: (one := of_point(trial)) and one.validation)
             return Jobs(words(found.points), found.waiting)
+        from reinit_bench.sweep.looks import looks  # numpy: only sequential studies wait for it
+
         follow = partial(looks, points, study.rule, study.tuning_seeds, of_point)
         known, is_open = follow()
         least, most = follow("least")[0], follow("most")[0]
@@ -262,7 +263,7 @@ def _check_names(study: Study, groups: set[str]) -> None:
 
 
 def _found(run: PlannedRun) -> Found | None:
-    """As `looks.ResultOf`."""
+    """What a run of the results folder ended with; None: it has not ended."""
     folder = Store(run.execution.results_dir).run(run.run_id)
     result, status = result_and_status(folder)
     if result is None:

@@ -10,24 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import numpy as np
 
 from reinit_bench.analysis.stats.sequential import Contrast, Rule, follow
 from reinit_bench.analysis.stats.tuning import DIVERGED, best
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.sweep.trials import SEED, Candidates, Least, Point, combinations
+from reinit_bench.sweep.trials import SEED, Candidates, Found, Least, Point, combinations
 
 ARM = "method"
-
-
-class Found(NamedTuple):
-    """What a run ended with: accuracies as fractions; of one that diverged the validation accuracy is DIVERGED."""
-
-    validation: float
-    train: float = 0.0
-    test: float | None = None
 
 
 ResultOf = Callable[[Point], Found | None]

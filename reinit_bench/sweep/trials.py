@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from reinit_bench.analysis.stats.tuning import DIVERGED, best
 
@@ -21,6 +21,14 @@ Point = dict[str, Any]
 
 AccuracyOf = Callable[[Point], float | None]
 """The validation accuracy that a trial ended with, or DIVERGED; None: it has not ended."""
+
+
+class Found(NamedTuple):
+    """What a run ended with: accuracies as fractions; of one that diverged the validation accuracy is DIVERGED."""
+
+    validation: float
+    train: float = 0.0
+    test: float | None = None
 
 
 @dataclass(frozen=True)

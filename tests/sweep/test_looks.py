@@ -11,9 +11,9 @@ from reinit_bench.analysis.stats.tuning import DIVERGED
 from reinit_bench.core.conf_dir import option_section
 from reinit_bench.core.config import seal
 from reinit_bench.core.settings import ConfigError
-from reinit_bench.sweep.looks import Found, looks
+from reinit_bench.sweep.looks import looks
 from reinit_bench.sweep.studies import Study
-from reinit_bench.sweep.trials import Point
+from reinit_bench.sweep.trials import Found, Point
 
 RULE = {
     "contrasts": [["lw", "bl"], ["lw", "restart"]],
